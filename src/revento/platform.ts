@@ -1,0 +1,48 @@
+/** The Revento platform as facts: names, paths, limits. No logic beyond reading an id. */
+
+export const AUTHORIZE_PATH = '/oauth/authorize'
+export const TOKEN_PATH = '/oauth/token'
+export const ACCEPT = 'application/vnd.revento.v1+json'
+export const REQUEST_ID_HEADER = 'x-revento-request-id'
+
+export const SCOPES = ['event.read', 'participants.read', 'program.read'] as const
+
+/** Lifetimes in seconds: access token, sliding refresh token, hard end of a consent. */
+export const ACCESS_TOKEN_S = 3600
+export const REFRESH_TOKEN_S = 7_776_000
+export const CONSENT_S = 31_536_000
+
+/** Budgets of one installation token. */
+export const RATE = { inFlight: 5, perMinute: 30, perHour: 500 } as const
+export const PAGE_LIMIT = { default: 25, max: 50 } as const
+
+/**
+ * Ids are opaque, but one must not change the path it is put into: no dots, slashes or percent signs.
+ * `encodeURIComponent('..')` is `..`, and URL normalises it away.
+ */
+export const ID = /^[A-Za-z0-9_-]{1,128}$/
+
+export const APPLICATION_STATUSES = ['pending', 'approved', 'rejected', 'revision_requested'] as const
+export type ApplicationStatus = (typeof APPLICATION_STATUSES)[number]
+
+/** The event types the guide shows; the catalog itself was not visible, so other types exist. */
+export const EVENT_TYPES = [
+  'application.submitted',
+  'application.approved',
+  'application.rejected',
+  'application.revision_requested',
+  'participant.registered',
+  'participant.profile_updated',
+  'activity.updated',
+  'activity.capacity_state_changed',
+  'data.deletion_required',
+  'integration.suspended',
+] as const
+export type EventType = (typeof EVENT_TYPES)[number]
+
+/** A page of a list. Rows are open objects: the guide shows no complete row. */
+export interface Page<Row = Record<string, unknown>> {
+  data: Row[]
+  next_cursor: string | null
+  has_more: boolean
+}

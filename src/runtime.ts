@@ -1,0 +1,19 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** Time and randomness as an argument: code in src/ never reads them from a global, so tests can own both. */
+export interface Runtime {
+  /** Milliseconds since 1970. */
+  now(): number
+  /** Settles after `ms`; rejects with an AbortError when the signal fires first. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  bytes(size: number): Buffer
+  uuid(): string
+}
+
+export const systemRuntime: Runtime = {
+  now: () => Date.now(),
+  sleep: (ms, signal) => delay(ms, undefined, signal ? { signal } : {}),
+  bytes: size => randomBytes(size),
+  uuid: () => randomUUID(),
+}
