@@ -1,0 +1,52 @@
+import { Kysely } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import type { Runtime } from '../runtime.ts'
+import { start } from './migrations/001-start.ts'
+import type { Schema } from './schema.ts'
+import { NodeSqliteDialect, SqliteFile } from './sqlite.ts'
+import { StorageError } from './storage-error.ts'
+
+export type Queries = Kysely<Schema>
+
+export interface Database {
+  readonly query: Queries
+  /** Runs `work` with the file to itself, all or nothing; for the one place that is too hot for a query builder. */
+  exclusively<T>(work: (file: SqliteFile) => T): Promise<T>
+  /** Proves that a commit works now; rejects with a StorageError that names the trouble. */
+  probe(): Promise<void>
+  close(): Promise<void>
+}
+
+const MIGRATIONS = { '001-start': start }
+
+/** Opens, creates where needed, and brings the schema up to date. `path` is a file. */
+export async function openDatabase(path: string, runtime: Runtime): Promise<Database> {
+  const file = new SqliteFile(path, runtime)
+  const query = new Kysely<Schema>({ dialect: new NodeSqliteDialect(file) })
+  try {
+    await migrate(query)
+  } catch (error) {
+    await query.destroy()
+    throw error
+  }
+  return {
+    query,
+    exclusively: work => query.connection().execute(() => file.atomically(() => work(file))),
+    probe: async () => {
+      const row = { id: 1, checked_at: runtime.now() }
+      await query
+        .insertInto('health')
+        .values(row)
+        .onConflict(c => c.column('id').doUpdateSet(row))
+        .execute()
+    },
+    close: () => query.destroy(),
+  }
+}
+
+async function migrate(query: Queries): Promise<void> {
+  const migrator = new Migrator({ db: query, provider: { getMigrations: async () => MIGRATIONS } })
+  const { error } = await migrator.migrateToLatest()
+  if (error instanceof StorageError) throw error
+  if (error) throw new StorageError('migration_failed', { cause: error })
+}

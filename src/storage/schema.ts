@@ -1,0 +1,100 @@
+import type { Generated } from 'kysely'
+
+/** Times are milliseconds since 1970; blobs marked sealed are AES-256-GCM (see sealing.ts). */
+export interface Schema {
+  flows: FlowsTable
+  connections: ConnectionsTable
+  sessions: SessionsTable
+  session_connections: SessionConnectionsTable
+  inbox: InboxTable
+  delivery_keys: DeliveryKeysTable
+  participants: ParticipantsTable
+  health: HealthTable
+}
+
+export interface FlowsTable {
+  state_hash: string
+  cookie_hash: string
+  /** Sealed; null once used. */
+  verifier: Uint8Array | null
+  event_id: string
+  created_at: number
+  expires_at: number
+  used_at: number | null
+}
+
+export type ConnectionState = 'connected' | 'reconsent' | 'revoked' | 'suspended' | 'deleted'
+
+export interface ConnectionsTable {
+  event_id: string
+  organization_id: string
+  state: ConnectionState
+  reason: string | null
+  scope: string
+  /** Sealed; null when the connection has ended. */
+  access_token: Uint8Array | null
+  refresh_token: Uint8Array | null
+  access_expires_at: number
+  refresh_expires_at: number
+  consent_expires_at: number
+  /** Fence: every change of tokens or state adds one, and a writer that read an older one loses. */
+  version: number
+  connected_at: number
+  updated_at: number
+}
+
+export interface SessionsTable {
+  id_hash: string
+  created_at: number
+  expires_at: number
+}
+
+export interface SessionConnectionsTable {
+  session_hash: string
+  event_id: string
+  organization_id: string
+}
+
+export type DeliveryState = 'pending' | 'running' | 'done' | 'ignored' | 'duplicate' | 'parked' | 'dead'
+
+export interface InboxTable {
+  id: Generated<number>
+  provider: string
+  delivery_id: string | null
+  envelope_id: string
+  type: string
+  event_id: string | null
+  organization_id: string | null
+  state: DeliveryState
+  attempts: number
+  /** When it may be claimed: a retry's time, or the end of the running claim's lease. */
+  next_at: number
+  lease_owner: string | null
+  received_at: number
+  finished_at: number | null
+  last_error: string | null
+  duplicate_of: number | null
+  /** The raw bytes as signed; null for duplicates and after deletion. Last, so that reading states skips it. */
+  body: Uint8Array | null
+}
+
+export interface DeliveryKeysTable {
+  key: string
+  inbox_id: number
+  seen_at: number
+}
+
+export interface ParticipantsTable {
+  event_id: string
+  participant_id: string
+  name: string | null
+  application_status: string | null
+  last_type: string
+  occurred_at: string
+  updated_at: number
+}
+
+export interface HealthTable {
+  id: number
+  checked_at: number
+}

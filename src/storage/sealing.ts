@@ -1,0 +1,77 @@
+import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
+import type { Runtime } from '../runtime.ts'
+
+/**
+ * AES-256-GCM for what must not be readable in a copy of the database.
+ * Layout: format (1 byte) · key id (4) · nonce (12) · tag (16) · ciphertext.
+ */
+const FORMAT = 1
+const KEY_ID_END = 5
+const NONCE_END = 17
+const TAG_END = 33
+
+/** Where the value stands. Part of what is authenticated, so a sealed value moved elsewhere does not open. */
+export interface Place {
+  readonly table: string
+  readonly row: string
+  readonly column: string
+}
+
+export interface Sealer {
+  seal(text: string, place: Place): Buffer
+  /** Throws UnsealError for a damaged, moved or foreign value. */
+  open(sealed: Uint8Array, place: Place): string
+}
+
+export class UnsealError extends Error {
+  readonly code: 'unknown_key' | 'damaged'
+  constructor(code: 'unknown_key' | 'damaged') {
+    super(`sealed value cannot be opened: ${code}`)
+    this.name = 'UnsealError'
+    this.code = code
+  }
+}
+
+/** Keys are 32 bytes. New values are sealed with `current`; `previous` still opens what it sealed. */
+export function createSealer(
+  keys: { current: Buffer; previous?: Buffer | undefined },
+  runtime: Pick<Runtime, 'bytes'>,
+): Sealer {
+  const current = { id: keyId(keys.current), key: keys.current }
+  const known = [current]
+  if (keys.previous) known.push({ id: keyId(keys.previous), key: keys.previous })
+  return {
+    seal(text, place) {
+      const head = Buffer.concat([Buffer.of(FORMAT), current.id])
+      const nonce = runtime.bytes(12)
+      const cipher = createCipheriv('aes-256-gcm', current.key, nonce, { authTagLength: 16 })
+      cipher.setAAD(associatedData(place, head))
+      const ciphertext = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
+      return Buffer.concat([head, nonce, cipher.getAuthTag(), ciphertext])
+    },
+    open(sealed, place) {
+      const bytes = Buffer.from(sealed)
+      const head = bytes.subarray(0, KEY_ID_END)
+      const key = known.find(k => k.id.equals(head.subarray(1)))
+      if (!key || head[0] !== FORMAT) throw new UnsealError('unknown_key')
+      return decipher(key.key, bytes, associatedData(place, head))
+    },
+  }
+}
+
+function decipher(key: Buffer, bytes: Buffer, aad: Buffer): string {
+  try {
+    const nonce = bytes.subarray(KEY_ID_END, NONCE_END)
+    const plain = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 })
+    plain.setAAD(aad).setAuthTag(bytes.subarray(NONCE_END, TAG_END))
+    return plain.update(bytes.subarray(TAG_END), undefined, 'utf8') + plain.final('utf8')
+  } catch {
+    throw new UnsealError('damaged')
+  }
+}
+
+/** Names a key without telling anything of it. */
+const keyId = (key: Buffer) => createHash('sha256').update('key id').update(key).digest().subarray(0, 4)
+
+const associatedData = ({ table, row, column }: Place, head: Buffer) =>
+  Buffer.concat([Buffer.from(`${JSON.stringify([table, row, column])} `), head])

@@ -1,0 +1,32 @@
+/** The store cannot do its work now. `code` is for the log and /ready; callers only ever see 503. */
+export class StorageError extends Error {
+  readonly code: string
+  constructor(code: string, options?: { cause?: unknown }) {
+    super(`storage: ${code}`, options)
+    this.name = 'StorageError'
+    this.code = code
+  }
+}
+
+/** SQLite's primary result codes (errcode & 0xff), see sqlite.org/rescode.html. */
+const SQLITE_CODES: Record<number, string> = {
+  5: 'database_locked',
+  6: 'database_locked',
+  8: 'database_read_only',
+  10: 'disk_io_error',
+  11: 'database_corrupt',
+  13: 'disk_full',
+  14: 'cannot_open_database',
+  26: 'not_a_database',
+}
+
+/** Constraint violations and mistakes in a statement stay as they are: they are not the store's trouble. */
+export function storageError(error: unknown): unknown {
+  if (error instanceof StorageError || typeof error !== 'object' || error === null) return error
+  const { errcode, code } = error as { errcode?: number; code?: string }
+  const known = errcode === undefined ? undefined : SQLITE_CODES[errcode & 0xff]
+  if (known) return new StorageError(known, { cause: error })
+  if (code === 'EACCES' || code === 'EROFS' || code === 'ENOSPC' || code === 'ENOTDIR')
+    return new StorageError(`cannot_open_database_${code}`, { cause: error })
+  return error
+}

@@ -1,0 +1,105 @@
+import { type TSchema, Type } from 'typebox'
+
+/**
+ * Every variable: its form, default and, in the description, what to type. Values are never printed, so nothing
+ * here shows one. `.env.example` and the README are checked against this table.
+ */
+const optional = (pattern: string, description: string) =>
+  Type.Optional(Type.String({ pattern, description }))
+const withDefault = (value: string, pattern: string, description: string) =>
+  Type.String({ default: value, pattern, description })
+const integer = (value: number, minimum: number, maximum: number, unit: string) =>
+  Type.Integer({ default: value, minimum, maximum, description: `${unit}, ${minimum} to ${maximum}` })
+
+const SECRET = '^[!-~]{8,512}$'
+const KEY = '^[A-Za-z0-9+/]{43}=$'
+const URL_FORM = '^https?://[!-~]+$'
+const secret = (whose: string) => optional(SECRET, `${whose}: 8 to 512 visible characters, no spaces`)
+const previous = optional(SECRET, 'the secret before the last rotation; otherwise remove the line')
+
+export const Variables = Type.Object({
+  NODE_ENV: optional('^(production|development|test)$', 'production, development or test'),
+
+  REVENTO_CLIENT_ID: optional('^[!-~]{1,512}$', 'the client id from Revento, no spaces'),
+  REVENTO_CLIENT_SECRET: secret('the client secret from Revento'),
+  REVENTO_WEBHOOK_SECRET: secret('the webhook signing secret from Revento'),
+  REVENTO_WEBHOOK_SECRET_PREVIOUS: previous,
+  REVENTO_REDIRECT_URI: optional(URL_FORM, 'as registered, e.g. https://app.example.com/callback'),
+  REVENTO_SCOPES: withDefault(
+    'event.read participants.read',
+    '^[a-z_.]+( [a-z_.]+)*$',
+    'scopes with one space between, e.g. event.read participants.read',
+  ),
+  REVENTO_AUTH_BASE: optional(URL_FORM, 'e.g. https://auth.revento.example'),
+  REVENTO_API_BASE: optional(URL_FORM, 'e.g. https://api.revento.example/api/v1'),
+  SANDBOX_EVENT_ID: withDefault(
+    'evt_test_published',
+    '^[A-Za-z0-9_-]{1,128}$',
+    'an event id, e.g. evt_test_published',
+  ),
+  SANDBOX_PORT: integer(3100, 1, 65_535, 'a port'),
+
+  HOST: withDefault('127.0.0.1', '^[0-9A-Za-z.:-]+$', 'an address to listen on, e.g. 127.0.0.1 or 0.0.0.0'),
+  PORT: integer(3000, 1, 65_535, 'a port'),
+  TRUST_PROXY: optional('^[0-9A-Fa-f.:/]+(,[0-9A-Fa-f.:/]+)*$', 'proxy addresses, e.g. 10.0.0.1,10.1.0.0/16'),
+  DATABASE_URL: withDefault(
+    'sqlite:data/revento.db',
+    '^sqlite:[^?#]+$',
+    'sqlite:FILE, e.g. sqlite:data/revento.db (PostgreSQL is not supported yet)',
+  ),
+  ENCRYPTION_KEY: optional(KEY, '32 random bytes in base64: openssl rand -base64 32'),
+  ENCRYPTION_KEY_PREVIOUS: optional(KEY, 'the key before the last rotation; otherwise remove the line'),
+  LOG_LEVEL: withDefault(
+    'info',
+    '^(trace|debug|info|warn|error|fatal)$',
+    'trace, debug, info, warn, error or fatal',
+  ),
+  STATE_TTL_S: integer(600, 60, 3600, 'seconds'),
+  HANDLER_CONCURRENCY: integer(10, 1, 100, 'handlers at once'),
+  WEBHOOK_BODY_LIMIT: integer(262_144, 1024, 16_777_216, 'bytes'),
+  RETENTION_DAYS: integer(30, 30, 3650, 'days'),
+  METRICS_PORT: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535, description: 'a port' })),
+
+  ENTRUPY_WEBHOOK_SECRET: secret('the key given to Entrupy'),
+  ENTRUPY_WEBHOOK_SECRET_PREVIOUS: previous,
+  AGHANIM_WEBHOOK_SECRET: secret('the S2S key from Aghanim'),
+  AGHANIM_WEBHOOK_SECRET_PREVIOUS: previous,
+  BARKER_WEBHOOK_SECRET: optional('^[!-~]{1,512}$', 'the key given to Barker, no spaces'),
+  BARKER_WEBHOOK_SECRET_PREVIOUS: previous,
+  STANDARD_WEBHOOK_SECRET: optional('^whsec_[A-Za-z0-9+/]+={0,2}$', 'whsec_ and base64'),
+  STANDARD_WEBHOOK_SECRET_PREVIOUS: optional('^whsec_[A-Za-z0-9+/]+={0,2}$', 'whsec_ and base64'),
+  WEBHOOK_VERIFY_TOKEN: secret('the verify token'),
+  WEBHOOK_VERIFY_TOKEN_PREVIOUS: previous,
+})
+
+export const VARIABLE_NAMES: readonly string[] = Object.keys(Variables.properties)
+
+/** Read and checked, but nothing uses them yet; the log says so when one is set. */
+export const WITHOUT_EFFECT_YET: readonly string[] = VARIABLE_NAMES.filter(name =>
+  /^(ENTRUPY|AGHANIM|BARKER|STANDARD|WEBHOOK_VERIFY|METRICS_PORT|RETENTION_DAYS)/.test(name),
+)
+
+export function describe(name: string): string | undefined {
+  const schema = (Variables.properties as Record<string, TSchema>)[name]
+  return schema && 'description' in schema ? String(schema.description) : undefined
+}
+
+/** The known name closest to `name` by edit distance, where it is close enough to be a slip. */
+export function nearestName(name: string): string | undefined {
+  const [best] = VARIABLE_NAMES.map(known => ({ known, distance: distance(name, known) })).sort(
+    (a, b) => a.distance - b.distance,
+  )
+  return best && best.distance > 0 && best.distance <= Math.max(2, name.length / 4) ? best.known : undefined
+}
+
+/** Levenshtein, one row at a time. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (const [i, ca] of [...a].entries()) {
+    const next = [i + 1]
+    for (const [j, cb] of [...b].entries())
+      next.push(Math.min((row[j] ?? 0) + (ca === cb ? 0 : 1), (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1))
+    row = next
+  }
+  return row[b.length] ?? 0
+}
