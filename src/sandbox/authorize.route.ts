@@ -1,0 +1,53 @@
+import formbody from '@fastify/formbody'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { AUTHORIZE_PATH } from '../revento/platform.ts'
+import { type AuthorizeRequest, judgeAuthorize } from './authorize.request.ts'
+import { createConsents } from './consents.ts'
+import type { Context } from './context.ts'
+import { sendPage } from './page.ts'
+import { one } from './single.ts'
+import { issueCode } from './tokens.ts'
+import { consentPage, refusalPage } from './views.ts'
+
+/** The consent a browser is shown, and the redirect that carries the decision back. */
+export async function authorizeRoutes(app: FastifyInstance, context: Context): Promise<void> {
+  const consents = createConsents(context.options.runtime)
+  await app.register(formbody, { bodyLimit: 4096 })
+  app.get(AUTHORIZE_PATH, ask)
+  app.post(AUTHORIZE_PATH, decide)
+
+  async function ask(request: FastifyRequest, reply: FastifyReply) {
+    const verdict = judgeAuthorize(request.query, context.options)
+    if (verdict.ok) {
+      const page = consentPage(verdict.request, consents.add(verdict.request))
+      // Chromium applies form-action to the redirect that follows the POST as well.
+      return sendPage(reply, page, { formAction: new URL(context.options.redirectUri).origin })
+    }
+    if ('show' in verdict) return sendPage(reply, refusalPage(verdict.show), { status: 400 })
+    const { redirect: error, description: error_description, state } = verdict
+    return sendBack(reply.code(302), { error, error_description, ...(state && { state }) })
+  }
+
+  async function decide(request: FastifyRequest, reply: FastifyReply) {
+    const consent = consents.take(one(request.body, 'consent') ?? '')
+    if (!consent) return sendPage(reply, refusalPage('consent'), { status: 400 })
+    if (one(request.body, 'decision') !== 'authorize')
+      return sendBack(reply.code(303), { error: 'access_denied', state: consent.state })
+    return sendBack(reply.code(303), { code: grant(consent), state: consent.state })
+  }
+
+  function grant({ event, scope, codeChallenge }: AuthorizeRequest): string {
+    const { id: event_id, organization_id } = event.row
+    const redirect_uri = context.options.redirectUri
+    const consent = { event_id, organization_id, scope, redirect_uri, code_challenge: codeChallenge }
+    const code = issueCode(context.state, consent, context.options.runtime)
+    context.save()
+    return code
+  }
+
+  function sendBack(reply: FastifyReply, answer: Record<string, string>) {
+    const target = new URL(context.options.redirectUri)
+    for (const [name, value] of Object.entries(answer)) target.searchParams.set(name, value)
+    return reply.header('cache-control', 'no-store').header('location', target.href).send()
+  }
+}

@@ -1,0 +1,14 @@
+import type { Deliveries } from './deliveries.ts'
+import type { SandboxOptions } from './options.ts'
+import type { State } from './state.ts'
+import type { TokenRequests } from './token-requests.ts'
+
+/** What every route of the sandbox works with. */
+export interface Context {
+  readonly options: SandboxOptions
+  readonly state: State
+  /** To be called after each change of `state` that must outlive the process. */
+  readonly save: () => void
+  readonly deliveries: Deliveries
+  readonly tokenRequests: TokenRequests
+}

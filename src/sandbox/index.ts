@@ -1,0 +1,65 @@
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import { apiRoutes } from './api.route.ts'
+import { authorizeRoutes } from './authorize.route.ts'
+import { consoleApi, consolePages } from './console.route.ts'
+import type { Context } from './context.ts'
+import { createDeliveries } from './deliveries.ts'
+import { refuseUnsafe, type SandboxOptions } from './options.ts'
+import { styleRoute } from './page.ts'
+import { createServer } from './server.ts'
+import { loadState, saveState } from './state-file.ts'
+import { tokenRoute } from './token.route.ts'
+import { createTokenRequests } from './token-requests.ts'
+
+export { type SandboxOptions, SandboxRefused } from './options.ts'
+
+export interface Sandbox {
+  /** Origin without a trailing slash: the auth base; the API base is `${url}/api/v1`. */
+  url: string
+  close(): Promise<void>
+}
+
+/** A pretend Revento. The app speaks to it over HTTP exactly as it would to the real one. */
+export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
+  refuseUnsafe(options)
+  const context = compose(options)
+  const app = createServer(options)
+  await mount(app, context)
+  await app.listen({ host: options.host, port: options.port })
+  return {
+    url: originOf(options.host, app),
+    async close() {
+      await Promise.all([context.deliveries.stop(), app.close()])
+    },
+  }
+}
+
+function compose(options: SandboxOptions): Context {
+  const { stateFile, log } = options
+  const state = loadState(stateFile, log)
+  const save = () => saveState(stateFile, state, log)
+  const deliveries = createDeliveries({ options, state, save })
+  return { options, state, save, deliveries, tokenRequests: createTokenRequests() }
+}
+
+/** Each part in its own scope: they take different body types. */
+async function mount(app: FastifyInstance, context: Context): Promise<void> {
+  const part =
+    (routes: (scope: FastifyInstance, context: Context) => Promise<void>): FastifyPluginAsync =>
+    scope =>
+      routes(scope, context)
+  const parts = { authorize: part(authorizeRoutes), token: part(tokenRoute), pages: part(consolePages) }
+  const apis = { revento: part(apiRoutes), console: part(consoleApi) }
+  styleRoute(app)
+  await app.register(parts.authorize)
+  await app.register(parts.token)
+  await app.register(parts.pages)
+  await app.register(apis.revento, { prefix: '/api/v1' })
+  await app.register(apis.console, { prefix: '/console/api' })
+}
+
+function originOf(host: string, app: FastifyInstance): string {
+  const [address] = app.addresses()
+  const port = typeof address === 'object' ? address.port : ''
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}

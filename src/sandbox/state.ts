@@ -1,0 +1,71 @@
+import Type, { type Static } from 'typebox'
+import Value from 'typebox/value'
+
+/**
+ * Everything the sandbox remembers, as plain data. Codes and tokens are keys by their SHA-256, never by themselves.
+ * An installation is one consent: its tokens form the family that is revoked as a whole. Times in milliseconds.
+ */
+const Installation = Type.Object({
+  id: Type.String(),
+  event_id: Type.String(),
+  organization_id: Type.String(),
+  scope: Type.String(),
+  consented_at: Type.Number(),
+  /** Null while active, else why it ended. */
+  ended: Type.Union([
+    Type.Null(),
+    Type.Literal('revoked'),
+    Type.Literal('replaced'),
+    Type.Literal('code_reused'),
+    Type.Literal('refresh_token_reused'),
+  ]),
+})
+
+const Code = Type.Object({
+  event_id: Type.String(),
+  organization_id: Type.String(),
+  scope: Type.String(),
+  redirect_uri: Type.String(),
+  code_challenge: Type.String(),
+  issued_at: Type.Number(),
+  spent: Type.Boolean(),
+  /** The installation it led to. */
+  installation: Type.Union([Type.Null(), Type.String()]),
+})
+
+const AccessToken = Type.Object({ installation: Type.String(), expires_at: Type.Number() })
+const RefreshToken = Type.Object({
+  installation: Type.String(),
+  expires_at: Type.Number(),
+  state: Type.Union([Type.Literal('usable'), Type.Literal('consumed'), Type.Literal('revoked')]),
+})
+
+/** What became of an application since the seed. */
+const Review = Type.Object({
+  application_status: Type.Optional(Type.String()),
+  last_review_action: Type.Optional(Type.String()),
+  last_reviewed_at: Type.Optional(Type.String()),
+  last_reviewer_id: Type.Optional(Type.String()),
+  registered_at: Type.Optional(Type.String()),
+})
+
+const State = Type.Object({
+  version: Type.Literal(1),
+  installations: Type.Record(Type.String(), Installation),
+  codes: Type.Record(Type.String(), Code),
+  access_tokens: Type.Record(Type.String(), AccessToken),
+  refresh_tokens: Type.Record(Type.String(), RefreshToken),
+  /** By participant id. */
+  reviews: Type.Record(Type.String(), Review),
+})
+
+export type Installation = Static<typeof Installation>
+export type Code = Static<typeof Code>
+export type Review = Static<typeof Review>
+export type State = Static<typeof State>
+
+export const isState = (value: unknown): value is State => Value.Check(State, value)
+
+export function emptyState(): State {
+  return { version: 1, installations: {}, codes: {}, access_tokens: {}, refresh_tokens: {}, reviews: {} }
+}
