@@ -18,7 +18,7 @@ function run({ state, options, save }: Context, control: Control, eventId: strin
   if (eventId !== undefined && !findEvent(eventId)) throw new Problem('not_found')
   const changed = controls[control](state, eventId, options.runtime.now())
   save()
-  options.log.info({ control, event_id: eventId, changed }, 'sandbox control')
+  options.log.info({ part: 'sandbox', control, event_id: eventId, changed }, 'sandbox control')
   return changed
 }
 
@@ -27,7 +27,8 @@ export async function consolePages(app: FastifyInstance, context: Context): Prom
   await app.register(formbody, { bodyLimit: 4096 })
   app.get('/', async (_request, reply) => {
     const { state, deliveries } = context
-    return sendPage(reply, homePage(Object.values(state.installations), deliveries.list()))
+    const appUrl = new URL(context.options.redirectUri).origin
+    return sendPage(reply, homePage(Object.values(state.installations), deliveries.list(), appUrl))
   })
   for (const control of CONTROLS)
     app.post(`/console/${control}`, { onRequest: refuseOtherOrigins }, async (request, reply) => {

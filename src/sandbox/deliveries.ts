@@ -55,7 +55,8 @@ export function createDeliveries({ options, state, save }: Needs): Deliveries {
   /** Nobody awaits a delivery, so nothing may be thrown past here. */
   function inBackground(work: Promise<void>) {
     const settled = work.catch((err: unknown) => {
-      if (!stopping.signal.aborted) log.error({ err: nameOf(err) }, 'sandbox delivery failed')
+      if (!stopping.signal.aborted)
+        log.error({ part: 'sandbox', err: nameOf(err) }, 'sandbox delivery failed')
     })
     running.add(settled)
     void settled.then(() => running.delete(settled))

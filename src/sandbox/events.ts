@@ -14,12 +14,14 @@ export interface TestEvent {
   organization: string
   /** Where this event's ids start, so that no participant id belongs to two events. */
   firstNumber: number
+  /** When the first application came in. */
+  applicationsFrom: number
 }
 
 const ORGANIZATION = { id: 'org_test_formal', name: 'Lantern Conventions e.V.' }
 
 const EVENTS: readonly TestEvent[] = [
-  testEvent(1, {
+  testEvent(1, '2026-08-03T09:12:00.000Z', {
     id: 'evt_test_published',
     title: 'Lantern Con 2027',
     description: 'Three days of panels, workshops and tabletop games by the river.',
@@ -27,7 +29,7 @@ const EVENTS: readonly TestEvent[] = [
     ends_at: '2027-05-16T17:00:00.000Z',
     publish_status: 'published',
   }),
-  testEvent(101, {
+  testEvent(101, '2026-09-14T17:40:00.000Z', {
     id: 'evt_test_second',
     title: 'Winter Makers Weekend',
     description: 'A small gathering for costume, prop and instrument makers.',
@@ -37,8 +39,14 @@ const EVENTS: readonly TestEvent[] = [
   }),
 ]
 
-function testEvent(firstNumber: number, row: Omit<EventRow, 'organization_id'>): TestEvent {
-  return { row: { ...row, organization_id: ORGANIZATION.id }, organization: ORGANIZATION.name, firstNumber }
+function testEvent(firstNumber: number, from: string, row: Omit<EventRow, 'organization_id'>): TestEvent {
+  const { id, name } = ORGANIZATION
+  return {
+    row: { ...row, organization_id: id },
+    organization: name,
+    firstNumber,
+    applicationsFrom: Date.parse(from),
+  }
 }
 
 export const testEvents = () => EVENTS

@@ -1,6 +1,6 @@
 import type { ApplicationStatus } from '../revento/platform.ts'
 import { findEvent, type TestEvent } from './events.ts'
-import { people } from './people.ts'
+import { type Person, people } from './people.ts'
 import type { Review, State } from './state.ts'
 
 export interface ParticipantRow {
@@ -41,20 +41,26 @@ export function participants(state: State, eventId: string): ParticipantRow[] {
   const event = findEvent(eventId)
   if (!event) return []
   return people(event.firstNumber - 1).map((person, index) => {
-    const seed = { ...seedRow(event, index), ...person }
+    const seed = seedRow(event, index, person)
     return { ...seed, ...state.reviews[seed.id] }
   })
 }
 
-function seedRow({ row, firstNumber }: TestEvent, index: number): Omit<ParticipantRow, 'name' | 'email'> {
+function seedRow(
+  { applicationsFrom, firstNumber }: TestEvent,
+  index: number,
+  { name, email }: Person,
+): ParticipantRow {
   const number = String(firstNumber + index).padStart(3, '0')
   const status = at(STATUSES, index)
-  const submitted = Date.parse(row.starts_at) - (200 * 24 - index * 7) * HOUR
+  const submitted = applicationsFrom + index * 29 * HOUR + index * 247_000
   const reviewed = status === 'pending' ? null : iso(submitted + (20 + (index % 5) * 9) * HOUR)
   return {
     id: `ptp_${number}`,
     application_id: `app_${number}`,
     user_id: `usr_${number}`,
+    name,
+    email,
     role: at(ROLES, index),
     application_status: status,
     submitted_at: iso(submitted),

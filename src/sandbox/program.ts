@@ -82,8 +82,8 @@ function waves(event: TestEvent): Row[] {
   return ['Early', 'Regular', 'Late'].map((name, index) => ({
     id: `wave_${event.firstNumber + index}`,
     name,
-    opens_at: iso(Date.parse(event.row.starts_at) - (210 - index * 60) * DAY),
-    closes_at: iso(Date.parse(event.row.starts_at) - (151 - index * 60) * DAY),
+    opens_at: iso(event.applicationsFrom + (index * 45 - 1) * DAY),
+    closes_at: iso(event.applicationsFrom + (index * 45 + 44) * DAY),
   }))
 }
 

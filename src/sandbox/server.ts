@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import { REQUEST_ID_HEADER } from '../revento/platform.ts'
 import type { SandboxOptions } from './options.ts'
 import { answerProblems, sendProblem } from './problem.ts'
@@ -10,7 +10,7 @@ const PATIENCE_MS = 10_000
 export function createServer({ log, runtime }: SandboxOptions): FastifyInstance {
   const app: FastifyInstance = Fastify({
     loggerInstance: log.child({ part: 'sandbox' }),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     exposeHeadRoutes: false,
     forceCloseConnections: true,
     requestTimeout: PATIENCE_MS,

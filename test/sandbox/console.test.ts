@@ -1,0 +1,162 @@
+import { describe, expect, test } from 'vitest'
+import { api, call, connect, EVENT, post, receiver, refresh, type Started, start, until } from './harness.ts'
+
+const OTHER = { event_id: 'evt_test_second' }
+const errorOf = async (sandbox: Started, access: string, event = EVENT) =>
+  (await api(sandbox, access, `/events/${event}`)).json['error']
+
+describe('controls', () => {
+  test('expire-access-tokens: token_expired, and a refresh helps', async () => {
+    const sandbox = await start()
+    const tokens = await connect(sandbox)
+    expect((await post(sandbox, '/console/api/expire-access-tokens')).json).toEqual({ changed: 1 })
+    expect(await errorOf(sandbox, tokens.access)).toBe('token_expired')
+    expect((await refresh(sandbox, tokens.refresh)).status).toBe(200)
+  })
+
+  test('revoke-refresh-tokens: the next refresh is invalid_grant, the access token works', async () => {
+    const sandbox = await start()
+    const tokens = await connect(sandbox)
+    await post(sandbox, '/console/api/revoke-refresh-tokens')
+    expect(await errorOf(sandbox, tokens.access)).toBeUndefined()
+    expect((await refresh(sandbox, tokens.refresh)).json['error']).toBe('invalid_grant')
+  })
+
+  test('revoke: token_revoked, and refresh is invalid_grant', async () => {
+    const sandbox = await start()
+    const tokens = await connect(sandbox)
+    await post(sandbox, '/console/api/revoke')
+    expect(await errorOf(sandbox, tokens.access)).toBe('token_revoked')
+    expect((await refresh(sandbox, tokens.refresh)).json['error']).toBe('invalid_grant')
+  })
+
+  test.each(['expire-access-tokens', 'revoke'])(
+    '%s with an event id leaves other events alone',
+    async control => {
+      const sandbox = await start()
+      const [mine, other] = [await connect(sandbox), await connect(sandbox, OTHER)]
+      await post(sandbox, `/console/api/${control}`, { event_id: EVENT })
+      expect(await errorOf(sandbox, mine.access)).toMatch(/^token_/)
+      expect(await errorOf(sandbox, other.access, OTHER.event_id)).toBeUndefined()
+      expect((await post(sandbox, `/console/api/${control}`, { event_id: 'evt_nobody' })).status).toBe(404)
+    },
+  )
+})
+
+describe('webhooks', () => {
+  test('given data is sent as it is', async () => {
+    const hook = await receiver()
+    const sandbox = await start({ webhookUrl: hook.url })
+    const body = { type: 'application.approved', ...OTHER, data: { id: 'app_x', note: 'é' } }
+    expect((await post(sandbox, '/console/api/webhooks', body)).status).toBe(202)
+    await until(() => hook.received.length === 1)
+    expect(JSON.parse(hook.received[0]?.body ?? '')).toMatchObject(body)
+  })
+
+  test('integration.suspended has null ids', async () => {
+    const hook = await receiver()
+    const sandbox = await start({ webhookUrl: hook.url })
+    await post(sandbox, '/console/api/webhooks', { type: 'integration.suspended' })
+    await until(() => hook.received.length === 1)
+    expect(JSON.parse(hook.received[0]?.body ?? '')).toMatchObject({
+      event_id: null,
+      organization_id: null,
+      data: {},
+    })
+  })
+
+  test.each([
+    [{}, 400],
+    [{ type: 7 }, 400],
+    [{ type: 'Not A Type' }, 400],
+    [{ type: 'activity.updated', data: 'text' }, 400],
+    [{ type: 'activity.updated', event_id: 'evt_nobody' }, 404],
+    [[], 400],
+  ])('%j is refused', async (body, status) => {
+    expect((await post(await start(), '/console/api/webhooks', body)).status).toBe(status)
+  })
+})
+
+test('token requests are counted by outcome, without secrets', async () => {
+  const sandbox = await start()
+  const tokens = await connect(sandbox)
+  await refresh(sandbox, tokens.refresh)
+  await refresh(sandbox, tokens.refresh)
+  const { json, text } = await call(`${sandbox.url}/console/api/token-requests`)
+  expect(json['total']).toBe(3)
+  expect(json['data']).toMatchObject([
+    { grant_type: 'authorization_code', event_id: EVENT, outcome: 'issued' },
+    { grant_type: 'refresh_token', event_id: EVENT, outcome: 'issued' },
+    { grant_type: 'refresh_token', event_id: null, outcome: 'invalid_grant' },
+  ])
+  expect(text).not.toMatch(/rev_|secret/)
+})
+
+test('installations are listed', async () => {
+  const sandbox = await start()
+  await connect(sandbox)
+  await connect(sandbox)
+  const { json } = await call(`${sandbox.url}/console/api/installations`)
+  expect(json['data']).toMatchObject([
+    { event_id: EVENT, organization_id: 'org_test_formal', ended: 'replaced' },
+    { event_id: EVENT, organization_id: 'org_test_formal', ended: null },
+  ])
+})
+
+describe('home page', () => {
+  test('says what it is, what it chose, and what happened', async () => {
+    const sandbox = await start()
+    await connect(sandbox)
+    const { text, headers } = await call(`${sandbox.url}/`)
+    for (const part of [
+      'a pretend Revento',
+      'What this sandbox chose',
+      'evt_test_second',
+      'Revoke installation',
+    ])
+      expect(text).toContain(part)
+    expect(headers['content-security-policy']).toContain("form-action 'self';")
+  })
+
+  test('its forms do the same and lead back', async () => {
+    const sandbox = await start()
+    const { access } = await connect(sandbox)
+    const answer = await call(`${sandbox.url}/console/revoke`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded', 'sec-fetch-site': 'same-origin' },
+      body: `event_id=${EVENT}`,
+    })
+    expect([answer.status, answer.headers.location]).toEqual([303, '/'])
+    expect(await errorOf(sandbox, access)).toBe('token_revoked')
+  })
+})
+
+describe('requests of other origins', () => {
+  const foreign: [string, Record<string, string>][] = [
+    ['cross-site', { 'sec-fetch-site': 'cross-site' }],
+    ['same-site', { 'sec-fetch-site': 'same-site' }],
+    ['a foreign Origin', { origin: 'https://evil.example' }],
+    ['an opaque Origin', { origin: 'null' }],
+    ['a rebound Host', { host: 'evil.example' }],
+  ]
+  test.each(foreign)('%s changes nothing', async (_name, headers) => {
+    const sandbox = await start()
+    const { access } = await connect(sandbox)
+    for (const path of ['/console/api/revoke', '/console/revoke']) {
+      const answer = await post(sandbox, path, undefined, headers)
+      expect([answer.status, answer.json['error']]).toEqual([403, 'cross_origin'])
+    }
+    expect(await errorOf(sandbox, access)).toBeUndefined()
+  })
+
+  test.each(['text/plain', 'application/x-www-form-urlencoded'])(
+    '%s is not a body for the API',
+    async type => {
+      const sandbox = await start()
+      const { access } = await connect(sandbox)
+      const init = { method: 'POST' as const, headers: { 'content-type': type }, body: '{}' }
+      expect((await call(`${sandbox.url}/console/api/revoke`, init)).status).toBe(415)
+      expect(await errorOf(sandbox, access)).toBeUndefined()
+    },
+  )
+})
