@@ -152,7 +152,7 @@ function checkRedirectUri(uri: string | undefined, problems: Problems, productio
 }
 
 function nameWarnings(env: Env): string[] {
-  const unknown = Object.keys(env).filter(name => !VARIABLE_NAMES.includes(name))
+  const unknown = Object.keys(env).filter(name => name.includes('_') && !VARIABLE_NAMES.includes(name))
   const slips = unknown.flatMap(name => {
     const nearest = nearestName(name)
     if (nearest && env[nearest] === undefined) return [`${name} is not a setting; did you mean ${nearest}?`]

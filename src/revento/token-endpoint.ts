@@ -121,7 +121,7 @@ function judgeFailure(error: unknown): TokenOutcome {
 function judgeErrorBody({ error, status }: oauth.ResponseBodyError): TokenOutcome {
   if (status === 429 || status >= 500)
     return { kind: 'transient', detail: `status_${status}`, timeout: false }
-  if (error === 'invalid_grant' && status === 400) return { kind: 'rejected' }
+  if (error === 'invalid_grant') return { kind: 'rejected' }
   if (error === 'invalid_client' || error === 'unauthorized_client')
     return { kind: 'configuration', detail: error }
   return { kind: 'transient', detail: `status_${status}`, timeout: false }
@@ -148,6 +148,9 @@ function readTokens(answer: oauth.TokenEndpointResponse): TokenSet | undefined {
   }
 }
 
+/** Statuses with which a Response cannot be built around a body. */
+const BODILESS = new Set([101, 103, 204, 205, 304])
+
 function tokenFetch(dispatcher: Dispatcher) {
   return async (url: string, o: oauth.CustomFetchOptions<'POST', URLSearchParams>): Promise<Response> => {
     const answer = await exchange(dispatcher, url, {
@@ -156,7 +159,7 @@ function tokenFetch(dispatcher: Dispatcher) {
       body: String(o.body),
     })
     // Only the content type is passed on: a WWW-Authenticate header would hide the JSON error body.
-    const status = answer.status < 200 || answer.status === 204 || answer.status === 304 ? 502 : answer.status
+    const status = BODILESS.has(answer.status) ? 502 : answer.status
     return new Response(tolerant(answer), { status, headers: { 'content-type': 'application/json' } })
   }
 }

@@ -88,6 +88,7 @@ async function inbox(db: Kysely<unknown>): Promise<void> {
     .columns(['next_at', 'id'])
     .where(sql.ref('state'), 'in', sql`('pending','running')`)
     .execute()
+  await db.schema.createIndex('inbox_event').on('inbox').columns(['event_id', 'id']).execute()
   await db.schema
     .createTable('delivery_keys')
     .addColumn('key', 'text', c => c.primaryKey())

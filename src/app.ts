@@ -1,0 +1,118 @@
+import cookie from '@fastify/cookie'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { Config } from './config.ts'
+import type { Handlers } from './handlers/context.ts'
+import { handlers } from './handlers/index.ts'
+import { health } from './health.ts'
+import { ConnectionUnavailable, createAccessTokens } from './oauth/access-token.ts'
+import { type ConnectionKey, createConnections } from './oauth/connections.ts'
+import { createFlows } from './oauth/flows.ts'
+import { oauth } from './oauth/index.ts'
+import { createApiClient } from './revento/api.ts'
+import type { Outgoing } from './revento/http.ts'
+import { createTokenEndpoint } from './revento/token-endpoint.ts'
+import type { Runtime } from './runtime.ts'
+import { createServer } from './server.ts'
+import { status } from './status/index.ts'
+import { createSessions } from './status/session.ts'
+import { errorPage } from './status/views.ts'
+import type { Database } from './storage/database.ts'
+import { createEventData } from './storage/event-data.ts'
+import type { Sealer } from './storage/sealing.ts'
+import { createDeliveries } from './webhooks/deliveries.ts'
+import { createDispatcher } from './webhooks/dispatcher.ts'
+import { createInbox } from './webhooks/inbox.ts'
+import { webhooks } from './webhooks/index.ts'
+import { createRunHandler, findHandler } from './webhooks/run-handler.ts'
+
+export interface AppEdge {
+  readonly database: Database
+  readonly sealer: Sealer
+  readonly outgoing: Outgoing
+  readonly runtime: Runtime
+  readonly logger: FastifyBaseLogger
+  /** Tests bring their own. */
+  readonly handlers?: Handlers
+}
+
+/** Handlers get this long to end when the process stops; what does not is given back when its lease ends. */
+const HANDLER_GRACE_MS = 3_000
+
+/** The one composition: everything is made here, once, and handed to who needs it. */
+export async function createApp(config: Config, edge: AppEdge): Promise<FastifyInstance> {
+  const { database, runtime, logger, outgoing } = edge
+  const query = database.query
+  const cookieOptions = { httpOnly: true, sameSite: 'lax', path: '/', secure: config.https } as const
+  const cookiePrefix = config.https ? '__Host-' : ''
+
+  const tokenEndpoint = createTokenEndpoint(config, outgoing.token)
+  const connections = createConnections(query, edge.sealer, runtime)
+  const accessTokens = createAccessTokens(connections, tokenEndpoint, logger)
+  const apiClient = createApiClient(
+    { apiBase: config.apiBase, dispatcher: outgoing.api, log: logger },
+    runtime,
+  )
+  const api = (key: ConnectionKey) => apiClient.forEvent(key.eventId, call => accessTokens.use(key, call))
+  const flows = createFlows(query, edge.sealer, runtime, { ttlMs: config.stateTtlMs, cookiePrefix })
+  const sessions = createSessions(query, runtime, { cookiePrefix, cookie: cookieOptions })
+  const eventData = createEventData(query, runtime)
+  const store = { ...eventData, suspendConnections: () => connections.suspendAll() }
+
+  const known = edge.handlers ?? handlers
+  const dispatcher = createDispatcher(
+    query,
+    {
+      concurrency: config.handlerConcurrency,
+      hasHandler: (provider, type) => findHandler(known, provider, type) !== undefined,
+      run: createRunHandler({ handlers: known, apiClient, accessTokens, store, log: logger }),
+      isParking: error => error instanceof ConnectionUnavailable && error.code === 'reconsent_required',
+      log: logger,
+    },
+    runtime,
+  )
+  const inbox = createInbox(database, () => dispatcher.wake())
+
+  const { trustProxy, https } = config
+  const app = createServer({ trustProxy, https, logger, runtime, errorPage })
+  await app.register(cookie)
+  await app.register(health, { database, runtime })
+  const ownHost = { origin: config.origin, production: config.production }
+  await app.register(oauth, {
+    ...ownHost,
+    defaultEventId: config.defaultEventId,
+    stateTtlMs: config.stateTtlMs,
+    cookie: cookieOptions,
+    flows,
+    tokenEndpoint,
+    connections,
+    sessions,
+    api,
+    resume: eventId => dispatcher.resume(eventId),
+  })
+  await app.register(webhooks, {
+    prefix: '/webhooks',
+    secrets: config.webhookSecrets,
+    inbox,
+    bodyLimit: config.bodyLimit,
+    runtime,
+  })
+  await app.register(status, {
+    ...ownHost,
+    defaultEventId: config.defaultEventId,
+    sandbox: config.mode === 'sandbox' ? { url: config.authBase } : undefined,
+    requestedScopes: config.scopes.split(' '),
+    sessions,
+    connections,
+    deliveries: createDeliveries(query),
+    eventData,
+    api,
+    runtime,
+  })
+  app.addHook('onReady', async () => dispatcher.start())
+  app.addHook('onClose', async () => {
+    await dispatcher.stop(HANDLER_GRACE_MS)
+    await outgoing.close()
+    await database.close()
+  })
+  return app
+}

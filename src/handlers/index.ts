@@ -1,0 +1,27 @@
+import { activityCapacityStateChanged } from './activity-capacity-state-changed.ts'
+import { activityUpdated } from './activity-updated.ts'
+import { applicationApproved } from './application-approved.ts'
+import { applicationRejected } from './application-rejected.ts'
+import { applicationRevisionRequested } from './application-revision-requested.ts'
+import { applicationSubmitted } from './application-submitted.ts'
+import type { Handlers } from './context.ts'
+import { dataDeletionRequired } from './data-deletion-required.ts'
+import { integrationSuspended } from './integration-suspended.ts'
+import { participantProfileUpdated } from './participant-profile-updated.ts'
+import { participantRegistered } from './participant-registered.ts'
+
+/** The only list. An event whose type is not here is stored and marked `ignored`. */
+export const handlers: Handlers = {
+  revento: {
+    'application.submitted': applicationSubmitted,
+    'application.approved': applicationApproved,
+    'application.rejected': applicationRejected,
+    'application.revision_requested': applicationRevisionRequested,
+    'participant.registered': participantRegistered,
+    'participant.profile_updated': participantProfileUpdated,
+    'activity.updated': activityUpdated,
+    'activity.capacity_state_changed': activityCapacityStateChanged,
+    'data.deletion_required': dataDeletionRequired,
+    'integration.suspended': integrationSuspended,
+  },
+}

@@ -1,0 +1,45 @@
+import type { FastifyPluginAsync } from 'fastify'
+import { errorBody } from './errors.ts'
+import type { Runtime } from './runtime.ts'
+import type { Database } from './storage/database.ts'
+import { StorageError } from './storage/storage-error.ts'
+
+export interface HealthOptions {
+  readonly database: Database
+  readonly runtime: Pick<Runtime, 'now'>
+}
+
+/** A probe writes; asked more often than this, /ready repeats its last answer. */
+const PROBE_EVERY_MS = 500
+
+/** GET /health: the process answers. GET /ready: it can also store what comes in. */
+export const health: FastifyPluginAsync<HealthOptions> = async (app, { database, runtime }) => {
+  let draining = false
+  app.addHook('preClose', async () => {
+    draining = true
+  })
+  let probed = { at: Number.NEGATIVE_INFINITY, trouble: Promise.resolve<string | undefined>(undefined) }
+  const trouble = () => {
+    if (draining) return Promise.resolve('draining')
+    if (runtime.now() - probed.at >= PROBE_EVERY_MS) probed = { at: runtime.now(), trouble: probe(database) }
+    return probed.trouble
+  }
+  app.get('/health', { exposeHeadRoute: true }, async () => ({ status: 'ok' }))
+  app.get('/ready', { exposeHeadRoute: true }, async (request, reply) => {
+    const reason = await trouble()
+    if (reason === undefined) return { status: 'ok' }
+    const code = reason === 'draining' ? 'shutting_down' : 'storage_unavailable'
+    request.outcome = { reason }
+    return reply
+      .code(503)
+      .header('retry-after', '2')
+      .header('cache-control', 'no-store')
+      .send({ ...errorBody(code, request.id), reason })
+  })
+}
+
+const probe = (database: Database): Promise<string | undefined> =>
+  database.probe().then(
+    () => undefined,
+    error => (error instanceof StorageError ? error.code : 'storage_failed'),
+  )

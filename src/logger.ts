@@ -1,0 +1,29 @@
+import { type Logger, pino } from 'pino'
+import { StorageError } from './storage/storage-error.ts'
+
+/** What may be said of an error: never its other members or its cause, which may hold tokens or payloads. */
+function errorFields(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { type: typeof error }
+  const code = (error as { code?: unknown }).code
+  return {
+    type: error.name,
+    ...(typeof code === 'string' ? { code } : {}),
+    message: error.message,
+    stack: error.stack,
+    ...(error instanceof StorageError && error.cause instanceof Error ? { cause: error.cause.message } : {}),
+  }
+}
+
+/** JSON lines; readable ones on a terminal, where pino-pretty is installed (it is not in production). */
+export async function createLogger(level: string, terminal: boolean): Promise<Logger> {
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    serializers: { err: errorFields, req: () => undefined, res: () => undefined },
+  }
+  if (!terminal) return pino(options)
+  const pretty = await import('pino-pretty').catch(() => undefined)
+  return pretty ? pino(options, pretty.default({ ignore: 'part', singleLine: true })) : pino(options)
+}

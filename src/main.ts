@@ -1,0 +1,111 @@
+import { parseArgs } from 'node:util'
+import closeWithGrace from 'close-with-grace'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { createApp } from './app.ts'
+import { type Config, ConfigError, loadConfig, readEnvironment } from './config.ts'
+import { createLogger } from './logger.ts'
+import { createOutgoing } from './revento/http.ts'
+import { systemRuntime as runtime } from './runtime.ts'
+import { openDatabase } from './storage/database.ts'
+import { developmentKey } from './storage/encryption-key.ts'
+import { createSealer } from './storage/sealing.ts'
+import { StorageError } from './storage/storage-error.ts'
+
+const HELP = `Usage: npm start -- [--host ADDRESS] [--port PORT]
+
+Starts the app. Without REVENTO_CLIENT_ID, REVENTO_CLIENT_SECRET and REVENTO_WEBHOOK_SECRET it runs against the
+built-in sandbox. Every setting is in .env.example; --host and --port win over HOST and PORT.
+`
+
+/** Requests under way get this long after SIGTERM; then their sockets are closed. */
+const DRAIN_MS = 5_000
+const STOP_WITHIN_MS = 9_500
+
+function flags(): Record<string, string> | undefined {
+  const options = { host: { type: 'string' }, port: { type: 'string' }, help: { type: 'boolean' } } as const
+  const { values } = parseArgs({ options })
+  if (values.help) return undefined
+  return { ...(values.host && { HOST: values.host }), ...(values.port && { PORT: values.port }) }
+}
+
+async function start(config: Config, logger: FastifyBaseLogger): Promise<() => Promise<void>> {
+  const outgoing = createOutgoing()
+  const current = config.encryptionKey ?? developmentKey(config.keyFile, runtime)
+  const sealer = createSealer({ current, previous: config.encryptionKeyPrevious }, runtime)
+  const database = await openDatabase(config.databasePath, runtime)
+  const app = await createApp(config, { database, sealer, outgoing, runtime, logger })
+  const sandbox = config.mode === 'sandbox' ? await startSandbox(config, logger) : undefined
+  await app.listen({ host: config.host, port: config.port })
+  return async () => {
+    await Promise.all([sandbox?.close(), drain(app)])
+  }
+}
+
+/** Loaded only when it is used, so that its folder can be deleted. */
+async function startSandbox(config: Config, logger: FastifyBaseLogger): Promise<{ close(): Promise<void> }> {
+  const sandbox = await import('./sandbox/index.ts')
+  return sandbox.startSandbox({
+    host: '127.0.0.1',
+    port: config.sandboxPort,
+    production: config.production,
+    clientId: config.clientId,
+    clientSecret: config.clientSecret,
+    webhookSecret: config.webhookSecrets.current,
+    redirectUri: config.redirectUri,
+    webhookUrl: `${config.origin}/webhooks/revento`,
+    stateFile: `${config.databasePath}.sandbox.json`,
+    runtime,
+    dispatcher: createOutgoing().api,
+    log: logger,
+  })
+}
+
+async function drain(app: FastifyInstance): Promise<void> {
+  const impatient = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS)
+  await app.close()
+  clearTimeout(impatient)
+}
+
+function fail(message: string): never {
+  process.stderr.write(`${message}\n`)
+  process.exit(1)
+}
+
+function explain(error: unknown, config: Config): string {
+  const { code, port } = error as { code?: string; port?: number }
+  if (code === 'EADDRINUSE')
+    return `Port ${port} is in use. Stop what listens there, or set ${port === config.sandboxPort ? 'SANDBOX_PORT' : 'PORT'}.`
+  if (error instanceof StorageError)
+    return `The database ${config.databasePath} cannot be used: ${error.code}. Check DATABASE_URL and its folder.`
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+try {
+  const overrides = flags()
+  if (overrides === undefined) {
+    process.stdout.write(HELP)
+    process.exit(0)
+  }
+  const config = loadConfig(readEnvironment(overrides))
+  const logger = await createLogger(config.logLevel, process.stdout.isTTY && !config.production)
+  for (const warning of config.warnings) logger.warn({ part: 'config' }, warning)
+  const stop = await start(config, logger).catch(error => fail(explain(error, config)))
+  logger.info(
+    {
+      mode: config.mode,
+      store: 'sqlite',
+      providers: ['revento'],
+      url: config.origin,
+      revento: config.authBase,
+    },
+    `Ready: open ${config.origin}`,
+  )
+  closeWithGrace({ delay: STOP_WITHIN_MS, logger: false }, async ({ err, signal }) => {
+    if (err) logger.error({ err }, 'stopping after an error nobody caught')
+    else logger.info({ signal }, 'stopping')
+    await stop()
+    logger.info({}, 'stopped')
+  })
+} catch (error) {
+  fail(error instanceof ConfigError ? error.message : error instanceof Error ? error.message : String(error))
+}

@@ -1,0 +1,105 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { AppError, type ErrorCode } from '../errors.ts'
+import { prefersHtml, singleParameters } from '../parameters.ts'
+import { ApiError } from '../revento/api.ts'
+import type { Page } from '../revento/platform.ts'
+import type { TokenOutcome, TokenSet } from '../revento/token-endpoint.ts'
+import { ConnectionUnavailable } from './access-token.ts'
+import type { ConnectionKey } from './connections.ts'
+import type { OAuthOptions } from './index.ts'
+
+const FIRST_PAGE = 10
+const DECLINED = 'access_denied'
+
+/** GET /callback: exactly one flow, its code for tokens, the tokens into the store, then the first call. */
+export function callbackRoute(app: FastifyInstance, o: OAuthOptions): void {
+  app.route({ method: 'GET', url: '/callback', handler: (request, reply) => callback(o, request, reply) })
+}
+
+async function callback(
+  o: OAuthOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  reply.header('cache-control', 'no-store')
+  const parameters = singleParameters(request)
+  if (!parameters) throw new AppError('invalid_request', { reason: 'unreadable_query' })
+  const { state, error } = checkParameters(parameters)
+  const flow = await consumeFlow(o, request, reply, state, error)
+  if (error !== null) throw new AppError(authorizationError(error))
+
+  const outcome = await o.tokenEndpoint.exchangeCode(parameters, flow.codeVerifier)
+  const tokens = usableTokens(outcome, flow.eventId)
+  await o.connections.save(tokens)
+  const key = { eventId: tokens.eventId, organizationId: tokens.organizationId }
+  request.outcome = { event_id: key.eventId, organization_id: key.organizationId }
+  await o.resume(key.eventId)
+  await o.sessions.grant(request, reply, key)
+
+  const first = await firstCall(o, key)
+  if (prefersHtml(request)) return reply.redirect('/', 303)
+  return reply.send({ message: 'Connected!', event_id: key.eventId, ...first })
+}
+
+const CODE = /^[\x20-\x7e]{1,2048}$/
+
+/** A decline is told even without its state: whether errors carry one is not documented. */
+function checkParameters(parameters: URLSearchParams): { state: string; error: string | null } {
+  const [code, state, error] = [parameters.get('code'), parameters.get('state'), parameters.get('error')]
+  if (code !== null && error !== null) throw new AppError('invalid_request', { reason: 'code_and_error' })
+  if (!state) throw new AppError(error === DECLINED ? DECLINED : 'state_missing')
+  if (error === null && (code === null || !CODE.test(code)))
+    throw new AppError('invalid_request', { reason: 'code_missing_or_malformed' })
+  return { state, error }
+}
+
+async function consumeFlow(
+  o: OAuthOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  state: string,
+  error: string | null,
+) {
+  const cookieName = o.flows.cookieName(state)
+  const flow = await o.flows.consume(state, request.cookies[cookieName])
+  if (!flow.ok) throw new AppError(error === DECLINED ? DECLINED : flow.reason, { reason: flow.reason })
+  reply.clearCookie(cookieName, o.cookie)
+  return flow
+}
+
+/** RFC 6749 section 4.1.2.1. */
+function authorizationError(error: string): ErrorCode {
+  if (error === DECLINED) return DECLINED
+  const upstream = error === 'server_error' || error === 'temporarily_unavailable'
+  return upstream ? 'upstream_error' : 'configuration_error'
+}
+
+function usableTokens(outcome: TokenOutcome, eventId: string): TokenSet {
+  switch (outcome.kind) {
+    case 'rejected':
+      throw new AppError('code_rejected', { reason: 'invalid_grant' })
+    case 'configuration':
+      throw new AppError('configuration_error', { reason: outcome.detail })
+    case 'transient':
+    case 'unknown':
+      throw new AppError(outcome.timeout ? 'upstream_timeout' : 'upstream_error', { reason: outcome.detail })
+    default:
+  }
+  const { tokens } = outcome
+  if (tokens.eventId !== eventId) throw new AppError('event_mismatch', { reason: 'token_for_another_event' })
+  if (tokens.refreshToken === undefined) throw new AppError('upstream_error', { reason: 'no_refresh_token' })
+  return tokens
+}
+
+/** The connection is stored by now: a platform that stumbles here does not undo it. */
+async function firstCall(
+  o: OAuthOptions,
+  key: ConnectionKey,
+): Promise<{ participants: Page | null; participants_error?: string }> {
+  try {
+    return { participants: await o.api(key).participants({ limit: FIRST_PAGE }) }
+  } catch (error) {
+    if (!(error instanceof ApiError || error instanceof ConnectionUnavailable)) throw error
+    return { participants: null, participants_error: error.code }
+  }
+}

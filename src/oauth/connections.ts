@@ -1,0 +1,170 @@
+import { ACCESS_TOKEN_S, CONSENT_S, REFRESH_TOKEN_S } from '../revento/platform.ts'
+import type { TokenSet } from '../revento/token-endpoint.ts'
+import type { Runtime } from '../runtime.ts'
+import type { Queries } from '../storage/database.ts'
+import type { ConnectionState, ConnectionsTable } from '../storage/schema.ts'
+import type { Place, Sealer } from '../storage/sealing.ts'
+
+/** A connection is one (event, organization). */
+export interface ConnectionKey {
+  readonly eventId: string
+  readonly organizationId: string
+}
+
+/** What may be shown of a connection; the tokens are not in it. Times in milliseconds since 1970. */
+export interface Connection extends ConnectionKey {
+  readonly state: ConnectionState
+  readonly reason: string | null
+  readonly scopes: readonly string[]
+  readonly accessExpiresAt: number
+  readonly refreshExpiresAt: number
+  readonly consentExpiresAt: number
+  readonly connectedAt: number
+}
+
+/** For oauth/access-token only. `version` is the fence: a write that names an older one does nothing. */
+export interface HeldTokens {
+  readonly accessToken: string
+  readonly refreshToken: string
+  readonly version: number
+}
+
+export interface Connections {
+  /** After a consent: replaces whatever was held for this event and organization. */
+  save(tokens: TokenSet): Promise<Connection>
+  find(key: ConnectionKey): Promise<Connection | undefined>
+  /** Of an event, when the organization is not known. */
+  findByEvent(eventId: string): Promise<Connection[]>
+  /** Undefined unless the state is `connected`. */
+  open(key: ConnectionKey): Promise<HeldTokens | undefined>
+  /** After a refresh. False: another writer was first, and nothing was written. */
+  rotate(key: ConnectionKey, tokens: TokenSet, held: HeldTokens): Promise<boolean>
+  /** Ends the connection at this version; its tokens are erased. False: another writer was first. */
+  end(key: ConnectionKey, state: 'reconsent' | 'revoked', reason: string, version: number): Promise<boolean>
+  /** The platform has suspended the integration: every live connection is marked. */
+  suspendAll(): Promise<number>
+}
+
+export function createConnections(query: Queries, sealer: Sealer, runtime: Runtime): Connections {
+  const seal = (key: ConnectionKey, tokens: TokenSet, refreshToken: string) => ({
+    access_token: sealer.seal(tokens.accessToken, place(key, 'access_token')),
+    refresh_token: sealer.seal(refreshToken, place(key, 'refresh_token')),
+  })
+  const select = () => query.selectFrom('connections').selectAll()
+  const row = (key: ConnectionKey) =>
+    select()
+      .where('event_id', '=', key.eventId)
+      .where('organization_id', '=', key.organizationId)
+      .executeTakeFirst()
+
+  return {
+    async save(tokens) {
+      const now = runtime.now()
+      const values = {
+        state: 'connected' as const,
+        reason: null,
+        scope: tokens.scope ?? '',
+        ...seal(tokens, tokens, tokens.refreshToken ?? ''),
+        ...expiries(tokens, now, now + CONSENT_S * 1000),
+        consent_expires_at: now + CONSENT_S * 1000,
+        connected_at: now,
+        updated_at: now,
+      }
+      const saved = await query
+        .insertInto('connections')
+        .values({ event_id: tokens.eventId, organization_id: tokens.organizationId, version: 1, ...values })
+        .onConflict(c =>
+          c
+            .columns(['event_id', 'organization_id'])
+            .doUpdateSet(eb => ({ ...values, version: eb('connections.version', '+', 1) })),
+        )
+        .returningAll()
+        .executeTakeFirstOrThrow()
+      return connectionOf(saved)
+    },
+    async find(key) {
+      const found = await row(key)
+      return found && connectionOf(found)
+    },
+    async findByEvent(eventId) {
+      return (await select().where('event_id', '=', eventId).execute()).map(connectionOf)
+    },
+    async open(key) {
+      const found = await row(key)
+      if (found?.state !== 'connected' || !found.access_token || !found.refresh_token) return undefined
+      return {
+        accessToken: sealer.open(found.access_token, place(key, 'access_token')),
+        refreshToken: sealer.open(found.refresh_token, place(key, 'refresh_token')),
+        version: found.version,
+      }
+    },
+    async rotate(key, tokens, held) {
+      const now = runtime.now()
+      const found = await row(key)
+      if (!found) return false
+      const { numUpdatedRows } = await query
+        .updateTable('connections')
+        .set({
+          ...seal(key, tokens, tokens.refreshToken ?? held.refreshToken),
+          ...expiries(tokens, now, found.consent_expires_at),
+          scope: tokens.scope ?? found.scope,
+          version: held.version + 1,
+          updated_at: now,
+        })
+        .where('event_id', '=', key.eventId)
+        .where('organization_id', '=', key.organizationId)
+        .where('version', '=', held.version)
+        .executeTakeFirst()
+      return numUpdatedRows === 1n
+    },
+    async end(key, state, reason, version) {
+      const { numUpdatedRows } = await query
+        .updateTable('connections')
+        .set({ state, reason, access_token: null, refresh_token: null, updated_at: runtime.now() })
+        .set({ version: version + 1 })
+        .where('event_id', '=', key.eventId)
+        .where('organization_id', '=', key.organizationId)
+        .where('version', '=', version)
+        .executeTakeFirst()
+      return numUpdatedRows === 1n
+    },
+    async suspendAll() {
+      const { numUpdatedRows } = await query
+        .updateTable('connections')
+        .set({ state: 'suspended', reason: 'integration_suspended', updated_at: runtime.now() })
+        .where('state', '=', 'connected')
+        .executeTakeFirst()
+      return Number(numUpdatedRows)
+    },
+  }
+}
+
+const place = ({ eventId, organizationId }: ConnectionKey, column: string): Place => ({
+  table: 'connections',
+  row: `${eventId} ${organizationId}`,
+  column,
+})
+
+/** Lifetimes are what the platform says, within what it documents; absent ones are the documented ones. */
+function expiries(tokens: TokenSet, now: number, consentEnd: number) {
+  const access = Math.min(tokens.expiresIn ?? ACCESS_TOKEN_S, ACCESS_TOKEN_S)
+  const refresh = Math.min(tokens.refreshExpiresIn ?? REFRESH_TOKEN_S, REFRESH_TOKEN_S)
+  return {
+    access_expires_at: now + Math.floor(access * 1000),
+    refresh_expires_at: Math.min(now + Math.floor(refresh * 1000), consentEnd),
+  }
+}
+
+function connectionOf(row: ConnectionsTable): Connection {
+  return {
+    eventId: row.event_id,
+    organizationId: row.organization_id,
+    state: row.state,
+    reason: row.reason,
+    scopes: row.scope.split(' ').filter(Boolean),
+    accessExpiresAt: row.access_expires_at,
+    refreshExpiresAt: row.refresh_expires_at,
+    consentExpiresAt: row.consent_expires_at,
+    connectedAt: row.connected_at,
+  }
+}

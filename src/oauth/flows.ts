@@ -1,0 +1,96 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { Runtime } from '../runtime.ts'
+import type { Queries } from '../storage/database.ts'
+import type { Place, Sealer } from '../storage/sealing.ts'
+
+/** One pass from /connect to /callback. `state`, `cookie` and `codeVerifier` are 256 random bits, base64url. */
+export interface StartedFlow {
+  readonly state: string
+  readonly codeVerifier: string
+  /** Bound to this flow only, so that two tabs both work. */
+  readonly cookieName: string
+  readonly cookie: string
+}
+
+export type Consumed =
+  | { ok: true; eventId: string; codeVerifier: string }
+  | { ok: false; reason: 'state_mismatch' | 'state_used' | 'state_expired' }
+
+export interface Flows {
+  start(eventId: string): Promise<StartedFlow>
+  /** The name of the cookie that belongs to this state. */
+  cookieName(state: string): string
+  /** Once per flow, and only with the cookie that its browser holds. */
+  consume(state: string, cookie: string | undefined): Promise<Consumed>
+}
+
+const STATE = /^[A-Za-z0-9_-]{43}$/
+/** A used or expired flow is kept this long, to tell the person which of the two it was. */
+const REMEMBER_MS = 3_600_000
+
+export function createFlows(
+  query: Queries,
+  sealer: Sealer,
+  runtime: Runtime,
+  o: { ttlMs: number; cookiePrefix: string },
+): Flows {
+  const random = () => runtime.bytes(32).toString('base64url')
+  const cookieName = (state: string) => `${o.cookiePrefix}flow_${hash(state).slice(0, 16)}`
+  return {
+    cookieName,
+    async start(eventId) {
+      const now = runtime.now()
+      const flow = { state: random(), codeVerifier: random(), cookie: random() }
+      const stateHash = hash(flow.state)
+      await query
+        .deleteFrom('flows')
+        .where('expires_at', '<', now - REMEMBER_MS)
+        .execute()
+      await query
+        .insertInto('flows')
+        .values({
+          state_hash: stateHash,
+          cookie_hash: hash(flow.cookie),
+          verifier: sealer.seal(flow.codeVerifier, verifierPlace(stateHash)),
+          event_id: eventId,
+          created_at: now,
+          expires_at: now + o.ttlMs,
+          used_at: null,
+        })
+        .execute()
+      return { ...flow, cookieName: cookieName(flow.state) }
+    },
+    async consume(state, cookie) {
+      if (!STATE.test(state) || cookie === undefined) return { ok: false, reason: 'state_mismatch' }
+      const stateHash = hash(state)
+      const row = await query
+        .selectFrom('flows')
+        .selectAll()
+        .where('state_hash', '=', stateHash)
+        .executeTakeFirst()
+      if (!row || !sameText(row.cookie_hash, hash(cookie))) return { ok: false, reason: 'state_mismatch' }
+      const now = runtime.now()
+      // The one statement that decides: of two callbacks that come together, one gets the row.
+      const taken = await query
+        .updateTable('flows')
+        .set({ used_at: now, verifier: null })
+        .where('state_hash', '=', stateHash)
+        .where('used_at', 'is', null)
+        .where('expires_at', '>', now)
+        .returning('event_id')
+        .executeTakeFirst()
+      if (taken && row.verifier) {
+        const codeVerifier = sealer.open(row.verifier, verifierPlace(stateHash))
+        return { ok: true, eventId: taken.event_id, codeVerifier }
+      }
+      return {
+        ok: false,
+        reason: row.used_at === null && row.expires_at <= now ? 'state_expired' : 'state_used',
+      }
+    },
+  }
+}
+
+const verifierPlace = (row: string): Place => ({ table: 'flows', row, column: 'verifier' })
+const hash = (text: string) => createHash('sha256').update(text).digest('base64url')
+const sameText = (a: string, b: string) => timingSafeEqual(Buffer.from(a), Buffer.from(b))

@@ -1,0 +1,29 @@
+import type { CookieSerializeOptions } from '@fastify/cookie'
+import type { FastifyPluginAsync } from 'fastify'
+import type { EventApi } from '../revento/api.ts'
+import type { TokenEndpoint } from '../revento/token-endpoint.ts'
+import type { Sessions } from '../status/session.ts'
+import { callbackRoute } from './callback.route.ts'
+import { connectRoute } from './connect.route.ts'
+import type { ConnectionKey, Connections } from './connections.ts'
+import type { Flows } from './flows.ts'
+
+export interface OAuthOptions {
+  readonly origin: string
+  readonly production: boolean
+  readonly defaultEventId: string
+  readonly stateTtlMs: number
+  readonly cookie: CookieSerializeOptions
+  readonly flows: Flows
+  readonly tokenEndpoint: TokenEndpoint
+  readonly connections: Connections
+  readonly sessions: Sessions
+  readonly api: (key: ConnectionKey) => EventApi
+  /** Parked deliveries of the event may go on. */
+  readonly resume: (eventId: string) => Promise<unknown>
+}
+
+export const oauth: FastifyPluginAsync<OAuthOptions> = async (app, o) => {
+  connectRoute(app, o)
+  callbackRoute(app, o)
+}

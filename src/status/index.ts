@@ -1,0 +1,109 @@
+import { readFileSync } from 'node:fs'
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
+import { AppError } from '../errors.ts'
+import { ConnectionUnavailable } from '../oauth/access-token.ts'
+import type { ConnectionKey, Connections } from '../oauth/connections.ts'
+import { sendToOwnHost } from '../oauth/own-host.ts'
+import { singleParameters } from '../parameters.ts'
+import { ApiError, type EventApi, type PageRequest } from '../revento/api.ts'
+import { PAGE_LIMIT } from '../revento/platform.ts'
+import type { Runtime } from '../runtime.ts'
+import type { EventData } from '../storage/event-data.ts'
+import type { Deliveries } from '../webhooks/deliveries.ts'
+import { statusPage } from './page.ts'
+import type { Sessions } from './session.ts'
+
+export interface StatusOptions {
+  readonly origin: string
+  readonly production: boolean
+  readonly sandbox: { url: string } | undefined
+  readonly defaultEventId: string
+  readonly requestedScopes: readonly string[]
+  readonly sessions: Sessions
+  readonly connections: Connections
+  readonly deliveries: Deliveries
+  readonly eventData: EventData
+  readonly api: (key: ConnectionKey) => EventApi
+  readonly runtime: Pick<Runtime, 'now'>
+}
+
+const DELIVERIES_SHOWN = 20
+
+/** The organizer's page and its JSON. */
+export const status: FastifyPluginAsync<StatusOptions> = async (app, o) => {
+  const style = readFileSync(new URL('./style.css', import.meta.url))
+  app.get('/style.css', (_request, reply) =>
+    reply.type('text/css; charset=utf-8').header('cache-control', 'max-age=300').send(style),
+  )
+  app.route({
+    method: 'GET',
+    url: '/',
+    onRequest: sendToOwnHost(o),
+    handler: async (request, reply) =>
+      reply.type('text/html; charset=utf-8').send((await statusPage(o, request)).text),
+  })
+  participantsRoute(app, o)
+  deliveriesRoute(app, o)
+}
+
+/** GET /participants?event_id=[&cursor=&limit=]: Revento's page as it is. */
+function participantsRoute(app: FastifyInstance, o: StatusOptions): void {
+  app.get('/participants', async (request, reply) => {
+    const { eventId, page } = readQuery(request)
+    const key = await entitled(o, request, eventId)
+    reply.header('cache-control', 'no-store')
+    try {
+      return await o.api(key).participants(page)
+    } catch (error) {
+      throw apiFailure(error, key, o.origin)
+    }
+  })
+}
+
+/** GET /deliveries: those of the session's events, newest first. */
+function deliveriesRoute(app: FastifyInstance, o: StatusOptions): void {
+  app.get('/deliveries', async (request, reply) => {
+    const session = await o.sessions.read(request)
+    if (!session) throw new AppError('unauthenticated')
+    const eventIds = [...new Set(session.connections.map(key => key.eventId))]
+    reply.header('cache-control', 'no-store')
+    return { data: await o.deliveries.ofEvents(eventIds, DELIVERIES_SHOWN) }
+  })
+}
+
+function readQuery(request: FastifyRequest): { eventId: string; page: PageRequest } {
+  const parameters = singleParameters(request)
+  if (!parameters) throw new AppError('invalid_request', { reason: 'unreadable_query' })
+  const limit = parameters.get('limit')
+  if (limit !== null && (!/^\d{1,2}$/.test(limit) || Number(limit) < 1 || Number(limit) > PAGE_LIMIT.max))
+    throw new AppError('invalid_request', { reason: 'limit' })
+  return {
+    eventId: parameters.get('event_id') ?? '',
+    page: {
+      cursor: parameters.get('cursor') ?? undefined,
+      limit: limit === null ? undefined : Number(limit),
+    },
+  }
+}
+
+/** Another's event answers exactly like one that does not exist. */
+async function entitled(o: StatusOptions, request: FastifyRequest, eventId: string): Promise<ConnectionKey> {
+  const session = await o.sessions.read(request)
+  if (!session) throw new AppError('unauthenticated')
+  const key = session.connections.find(held => held.eventId === eventId)
+  if (!key) throw new AppError('not_found')
+  return key
+}
+
+/** What the API's failure means to the caller of this app. */
+export function apiFailure(error: unknown, { eventId }: ConnectionKey, origin: string): unknown {
+  const connectUrl = `${origin}/connect?event_id=${eventId}`
+  if (error instanceof ConnectionUnavailable) {
+    if (error.code === 'not_connected') return new AppError('not_found', { reason: error.code })
+    return new AppError(error.code, { connectUrl })
+  }
+  if (!(error instanceof ApiError)) return error
+  if (error.status === 400) return new AppError('invalid_request', { reason: error.code })
+  const own = error.code === 'upstream_timeout' || error.code === 'configuration_error'
+  return new AppError(own ? (error.code as 'upstream_timeout') : 'upstream_error', { reason: error.code })
+}

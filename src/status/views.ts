@@ -1,0 +1,192 @@
+import { ERRORS, type ErrorBody } from '../errors.ts'
+import { type Html, html } from '../html.ts'
+import type { Connection, ConnectionKey } from '../oauth/connections.ts'
+import type { DeliveryView } from '../webhooks/deliveries.ts'
+import type { ParticipantRow } from './page.ts'
+
+export interface ConnectedView {
+  readonly now: number
+  readonly sandbox: { url: string } | undefined
+  readonly defaultEventId: string
+  readonly requestedScopes: readonly string[]
+  readonly selected: ConnectionKey
+  readonly connections: readonly Connection[]
+  readonly participants: readonly ParticipantRow[]
+  readonly nextCursor: string | null
+  readonly laterPage: boolean
+  /** Why Revento's own list is missing: an error code. */
+  readonly problem?: string | undefined
+  readonly deliveries: readonly DeliveryView[]
+  readonly reload: boolean
+}
+
+export function welcomePage(o: { sandbox: { url: string } | undefined; defaultEventId: string }): Html {
+  return layout(
+    'Connect an event',
+    html`
+<h1>Connect a Revento event</h1>
+<p>This app keeps a connection to one event of yours: it lists the participants and takes in what happens there,
+as it happens. You decide on Revento's own page what it may see, and you can end it there at any time.</p>
+<p><a class="button" href="/connect">Connect ${o.defaultEventId}</a></p>
+${sandboxNote(o.sandbox)}`,
+  )
+}
+
+export function connectedPage(v: ConnectedView): Html {
+  return layout(
+    'Connected events',
+    html`
+<h1>Connected events</h1>
+${v.connections.map(c => connectionCard(c, v))}
+${participantsSection(v)}
+${deliveriesSection(v.deliveries, v.reload)}
+${sandboxNote(v.sandbox)}`,
+    v.reload,
+  )
+}
+
+export function errorPage({ error, message, request_id }: ErrorBody, status: number): string {
+  const again = error !== 'not_found' && error !== 'method_not_allowed'
+  return layout(
+    ERRORS[error][1],
+    html`
+<h1>${message}</h1>
+${again && html`<p><a class="button" href="/connect">Connect an event</a></p>`}
+<p><a href="/">Back to the start page</a></p>
+<p class="quiet">${status} ${error} · request ${request_id}</p>`,
+  ).text
+}
+
+function layout(title: string, body: Html, reload = false): Html {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title} · Revento starter</title>
+<link rel="stylesheet" href="/style.css">
+${reload && html`<meta http-equiv="refresh" content="2">`}
+</head>
+<body>
+<header><a href="/">Revento starter</a></header>
+<main>${body}</main>
+</body>
+</html>
+`
+}
+
+function sandboxNote(sandbox: { url: string } | undefined): Html | false {
+  return (
+    sandbox !== undefined &&
+    html`
+<aside><p><strong>Sandbox.</strong> This runs against a pretend Revento on this machine, at
+<a href="${sandbox.url}">${sandbox.url}</a>. No account is needed and nobody real is listed.</p></aside>`
+  )
+}
+
+const STATES: Record<Connection['state'], string> = {
+  connected: 'Connected',
+  reconsent: 'Waiting for you: Revento asks to connect this event again',
+  revoked: 'Revoked: this app has no access to the event any more',
+  suspended: 'Suspended by Revento: nothing can be called until that is lifted',
+  deleted: 'Ended: what was stored of this event has been deleted',
+}
+
+function connectionCard(c: Connection, v: ConnectedView): Html {
+  const missing = v.requestedScopes.filter(scope => !c.scopes.includes(scope))
+  const current = c.eventId === v.selected.eventId
+  return html`
+<section class="card" data-state="${c.state}">
+<h2>${v.connections.length > 1 && !current ? html`<a href="/?event=${c.eventId}">${c.eventId}</a>` : c.eventId}</h2>
+<p class="state">${STATES[c.state]}</p>
+${c.state !== 'connected' && html`<p><a class="button" href="/connect?event_id=${c.eventId}">Reconnect</a></p>`}
+<dl>
+<div><dt>Organization</dt><dd>${c.organizationId}</dd></div>
+<div><dt>May see</dt><dd>${c.scopes.join(', ') || 'nothing'}</dd></div>
+${missing.length > 0 && html`<div><dt>Not granted</dt><dd>${missing.join(', ')}</dd></div>`}
+${c.state === 'connected' && expiries(c)}
+</dl>
+</section>`
+}
+
+const expiries = (c: Connection) => html`
+<div><dt>Access token until</dt><dd>${time(c.accessExpiresAt)}, renewed by itself</dd></div>
+<div><dt>Connection until</dt><dd>${time(c.refreshExpiresAt)} unless used; at the latest ${time(c.consentExpiresAt)}</dd></div>`
+
+const PROBLEMS: Record<string, string> = {
+  reconsent_required: 'Revento asks to connect this event again.',
+  revoked: 'This app has no access to the event any more.',
+  not_connected: 'This event is not connected.',
+  configuration_error: 'Revento does not accept this app’s credentials. Its operator has to correct them.',
+  upstream_timeout: 'Revento did not answer in time.',
+}
+
+function participantsSection(v: ConnectedView): Html {
+  return html`
+<section aria-labelledby="participants">
+<h2 id="participants">Participants of ${v.selected.eventId}</h2>
+${
+  v.problem &&
+  html`<p class="problem" role="status">${PROBLEMS[v.problem] ?? `Revento answered ${v.problem}.`}
+${v.participants.length > 0 && 'Below is what its webhooks have told so far.'}</p>`
+}
+${v.participants.length === 0 && !v.problem && html`<p class="quiet">Nobody has applied yet.</p>`}
+${
+  v.participants.length > 0 &&
+  html`<div class="scroll" tabindex="0" role="region" aria-labelledby="participants"><table>
+<thead><tr><th scope="col">Name</th><th scope="col">Application</th><th scope="col">Last webhook</th></tr></thead>
+<tbody>${v.participants.map(participantRow)}</tbody>
+</table></div>`
+}
+<p>
+${v.laterPage && html`<a href="/?event=${v.selected.eventId}">First page</a>`}
+${v.nextCursor !== null && html`<a href="/?${nextPage(v.selected.eventId, v.nextCursor)}">Next page</a>`}
+</p>
+</section>`
+}
+
+const nextPage = (event: string, cursor: string) => new URLSearchParams({ event, cursor }).toString()
+
+const participantRow = (p: ParticipantRow) => html`
+<tr><td><bdi>${p.name}</bdi></td><td>${words(p.status)}</td>
+<td>${p.change && html`${p.change.type} ${time(p.change.at)}`}</td></tr>`
+
+function deliveriesSection(deliveries: readonly DeliveryView[], reload: boolean): Html {
+  return html`
+<section aria-labelledby="deliveries">
+<h2 id="deliveries">Webhook deliveries</h2>
+${
+  deliveries.length === 0
+    ? html`<p class="quiet">None yet. ${reload ? 'This page looks again by itself.' : 'They appear here as they come in.'}</p>`
+    : html`<div class="scroll" tabindex="0" role="region" aria-labelledby="deliveries"><table>
+<thead><tr><th scope="col">Received</th><th scope="col">Type</th><th scope="col">State</th>
+<th scope="col">Attempts</th><th scope="col">Delivery</th></tr></thead>
+<tbody>${deliveries.map(deliveryRow)}</tbody>
+</table></div>`
+}
+<p><a href="/">Look again</a></p>
+</section>`
+}
+
+const DELIVERY_STATES: Record<DeliveryView['state'], string> = {
+  pending: 'waiting',
+  running: 'being handled',
+  done: 'handled',
+  ignored: 'stored, no handler',
+  duplicate: 'duplicate',
+  parked: 'waits for reconnect',
+  dead: 'given up',
+}
+
+const deliveryRow = (d: DeliveryView) => html`
+<tr data-state="${d.state}"><td>${time(Date.parse(d.received_at))}</td><td>${d.type}</td>
+<td>${DELIVERY_STATES[d.state]}${d.duplicate_of && html` of ${d.duplicate_of}`}</td>
+<td>${d.attempts}</td><td>${d.id}</td></tr>`
+
+/** Short to read; the exact moment in UTC on hover and for machines. */
+function time(ms: number): Html {
+  const iso = new Date(ms).toISOString()
+  return html`<time datetime="${iso}" title="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC</time>`
+}
+
+const words = (code: string) => code.replaceAll('_', ' ')

@@ -1,0 +1,98 @@
+import type { Runtime } from '../runtime.ts'
+import type { Queries } from './database.ts'
+import type { ParticipantsTable } from './schema.ts'
+
+/** What a webhook says of a participant; undefined members leave what is stored as it is. */
+export interface ParticipantChange {
+  readonly eventId: string
+  readonly participantId: string
+  readonly name?: string | undefined
+  readonly applicationStatus?: string | undefined
+  /** The event's type and ISO time: an older event than the one stored changes nothing. */
+  readonly type: string
+  readonly occurredAt: string
+}
+
+/** The local data of an event, kept from its webhooks. */
+export interface EventData {
+  saveParticipant(change: ParticipantChange): Promise<void>
+  participants(eventId: string): Promise<ParticipantsTable[]>
+  /**
+   * Removes everything personal that is stored for an event: payloads in the inbox, participants, tokens, sessions'
+   * hold on it. What stays of a delivery is its type, times and state.
+   */
+  erase(eventId: string): Promise<void>
+}
+
+export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): EventData {
+  return {
+    async saveParticipant(change) {
+      if (await isErased(query, change.eventId)) return
+      const known = {
+        ...(change.name === undefined ? {} : { name: change.name }),
+        ...(change.applicationStatus === undefined ? {} : { application_status: change.applicationStatus }),
+        last_type: change.type,
+        occurred_at: change.occurredAt,
+        updated_at: runtime.now(),
+      }
+      await query
+        .insertInto('participants')
+        .values({
+          event_id: change.eventId,
+          participant_id: change.participantId,
+          name: null,
+          application_status: null,
+          ...known,
+        })
+        // Deliveries come in any order: the time they speak of decides, not the time they came.
+        .onConflict(c =>
+          c
+            .columns(['event_id', 'participant_id'])
+            .doUpdateSet(known)
+            .where('participants.occurred_at', '<=', change.occurredAt),
+        )
+        .execute()
+    },
+    participants: eventId =>
+      query
+        .selectFrom('participants')
+        .selectAll()
+        .where('event_id', '=', eventId)
+        .orderBy('updated_at', 'desc')
+        .limit(200)
+        .execute(),
+    async erase(eventId) {
+      await query.transaction().execute(async trx => {
+        await trx
+          .updateTable('inbox')
+          .set({ body: null, last_error: null })
+          .where('event_id', '=', eventId)
+          .execute()
+        await trx.deleteFrom('participants').where('event_id', '=', eventId).execute()
+        await trx.deleteFrom('flows').where('event_id', '=', eventId).execute()
+        await trx
+          .updateTable('connections')
+          .set(eb => ({
+            state: 'deleted',
+            reason: 'data_deletion_required',
+            access_token: null,
+            refresh_token: null,
+            version: eb('version', '+', 1),
+            updated_at: runtime.now(),
+          }))
+          .where('event_id', '=', eventId)
+          .execute()
+      })
+    },
+  }
+}
+
+/** Webhooks may still be under way when an event's data has been erased; they must not bring it back. */
+async function isErased(query: Queries, eventId: string): Promise<boolean> {
+  const states = await query
+    .selectFrom('connections')
+    .select('state')
+    .where('event_id', '=', eventId)
+    .execute()
+  return states.length > 0 && states.every(({ state }) => state === 'deleted')
+}

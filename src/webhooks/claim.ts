@@ -1,0 +1,144 @@
+import type { Transaction } from 'kysely'
+import type { Queries } from '../storage/database.ts'
+import type { Schema } from '../storage/schema.ts'
+
+/** A delivery whose handler may run now. `attempt` counts from 1. */
+export interface Claimed {
+  readonly id: number
+  readonly provider: string
+  readonly type: string
+  readonly attempt: number
+  readonly receivedAt: number
+  /** Null when the event's data was erased meanwhile. */
+  readonly body: Uint8Array | null
+}
+
+interface Due {
+  readonly id: number
+  readonly provider: string
+  readonly delivery_id: string | null
+  readonly envelope_id: string
+  readonly type: string
+  readonly attempts: number
+}
+
+export interface ClaimOptions {
+  readonly owner: string
+  readonly limit: number
+  readonly leaseMs: number
+  readonly now: number
+  readonly hasHandler: (provider: string, type: string) => boolean
+}
+
+export interface ClaimResult {
+  readonly claimed: Claimed[]
+  readonly duplicates: { id: number; duplicateOf: number; sameEnvelope: boolean }[]
+  readonly ignored: number[]
+}
+
+/**
+ * One transaction takes what is due, resolves both dedupe keys of what is new, and leases the rest: so no handler
+ * ever starts on a duplicate. A lease that ran out (its process died) is due like everything else.
+ */
+export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
+  return query.transaction().execute(async trx => {
+    const due = await trx
+      .selectFrom('inbox')
+      .select(['id', 'provider', 'delivery_id', 'envelope_id', 'type', 'attempts'])
+      .where('state', 'in', ['pending', 'running'])
+      .where('next_at', '<=', o.now)
+      .orderBy('next_at')
+      .orderBy('id')
+      .limit(o.limit)
+      .execute()
+    const duplicates = await resolveKeys(
+      trx,
+      due.filter(row => row.attempts === 0),
+      o.now,
+    )
+    const repeated = new Set(duplicates.map(d => d.id))
+    const fresh = due.filter(row => !repeated.has(row.id))
+    const ignored = fresh.filter(row => !o.hasHandler(row.provider, row.type)).map(row => row.id)
+    await settle(trx, duplicates, ignored, o.now)
+    const runnable = fresh.filter(row => o.hasHandler(row.provider, row.type)).map(row => row.id)
+    return { claimed: await lease(trx, runnable, o), duplicates, ignored }
+  })
+}
+
+type Trx = Transaction<Schema>
+
+/** The delivery id is documented as the key but is not signed; the envelope's id is. Either one marks a repeat. */
+const keysOf = (row: Due) => ({
+  envelope: `${row.provider} envelope ${row.envelope_id}`,
+  delivery: row.delivery_id === null ? undefined : `${row.provider} delivery ${row.delivery_id}`,
+})
+
+/**
+ * A repeat's keys are not recorded: a replayed body under somebody else's delivery id must not use that id up.
+ */
+async function resolveKeys(trx: Trx, rows: Due[], now: number): Promise<ClaimResult['duplicates']> {
+  if (rows.length === 0) return []
+  const wanted = rows.flatMap(row => Object.values(keysOf(row)).filter(key => key !== undefined))
+  const seen = await trx
+    .selectFrom('delivery_keys')
+    .select(['key', 'inbox_id'])
+    .where('key', 'in', wanted)
+    .execute()
+  const owner = new Map(seen.map(({ key, inbox_id }) => [key, inbox_id]))
+  const fresh: { key: string; inbox_id: number; seen_at: number }[] = []
+  const duplicates: ClaimResult['duplicates'] = []
+  for (const row of rows) {
+    const { envelope, delivery } = keysOf(row)
+    const byEnvelope = owner.get(envelope)
+    const first = byEnvelope ?? (delivery === undefined ? undefined : owner.get(delivery))
+    if (first !== undefined && first !== row.id) {
+      duplicates.push({ id: row.id, duplicateOf: first, sameEnvelope: byEnvelope !== undefined })
+      continue
+    }
+    for (const key of [envelope, delivery]) {
+      if (key === undefined || owner.has(key)) continue
+      owner.set(key, row.id)
+      fresh.push({ key, inbox_id: row.id, seen_at: now })
+    }
+  }
+  if (fresh.length > 0) await trx.insertInto('delivery_keys').values(fresh).execute()
+  return duplicates
+}
+
+async function settle(trx: Trx, duplicates: ClaimResult['duplicates'], ignored: number[], now: number) {
+  for (const { id, duplicateOf } of duplicates)
+    await trx
+      .updateTable('inbox')
+      .set({ state: 'duplicate', duplicate_of: duplicateOf, finished_at: now, body: null })
+      .where('id', '=', id)
+      .execute()
+  if (ignored.length > 0)
+    await trx
+      .updateTable('inbox')
+      .set({ state: 'ignored', finished_at: now })
+      .where('id', 'in', ignored)
+      .execute()
+}
+
+async function lease(trx: Trx, ids: number[], o: ClaimOptions): Promise<Claimed[]> {
+  if (ids.length === 0) return []
+  const rows = await trx
+    .updateTable('inbox')
+    .set(eb => ({
+      state: 'running',
+      attempts: eb('attempts', '+', 1),
+      lease_owner: o.owner,
+      next_at: o.now + o.leaseMs,
+    }))
+    .where('id', 'in', ids)
+    .returning(['id', 'provider', 'type', 'attempts', 'received_at', 'body'])
+    .execute()
+  return rows.map(row => ({
+    id: row.id,
+    provider: row.provider,
+    type: row.type,
+    attempt: row.attempts,
+    receivedAt: row.received_at,
+    body: row.body,
+  }))
+}

@@ -1,0 +1,57 @@
+import type { HandlerLog, HandlerStore, Handlers } from '../handlers/context.ts'
+import { type AccessTokens, ConnectionUnavailable } from '../oauth/access-token.ts'
+import type { ApiClient, EventApi } from '../revento/api.ts'
+import type { ReventoEvent } from '../revento/events.ts'
+import type { RunHandler } from './dispatcher.ts'
+
+export interface RunHandlerOptions {
+  readonly handlers: Handlers
+  readonly apiClient: ApiClient
+  readonly accessTokens: AccessTokens
+  readonly store: HandlerStore
+  readonly log: { child(fields: object): HandlerLog }
+}
+
+/** Only own members: a type such as `constructor` has no handler. */
+export const findHandler = (handlers: Handlers, provider: string, type: string) => {
+  const list = Object.hasOwn(handlers, provider) ? handlers[provider as keyof Handlers] : undefined
+  return list && Object.hasOwn(list, type) ? list[type] : undefined
+}
+
+/** The step from stored bytes to the cloner's function: parses them once and gives it its context. */
+export function createRunHandler(o: RunHandlerOptions): RunHandler {
+  return async (delivery, signal) => {
+    const handler = findHandler(o.handlers, delivery.provider, delivery.type)
+    if (!handler || delivery.body === null) return
+    const event = JSON.parse(new TextDecoder().decode(delivery.body)) as ReventoEvent
+    await handler({
+      delivery: {
+        id: delivery.id,
+        provider: delivery.provider,
+        attempt: delivery.attempt,
+        receivedAt: delivery.receivedAt,
+      },
+      event: event as never,
+      api: eventApi(o, event),
+      store: o.store,
+      log: o.log.child({ part: 'handler', delivery: delivery.id, type: delivery.type }),
+      signal,
+    })
+  }
+}
+
+/** An integration-level event belongs to no connection: its handler has nothing to call. */
+function eventApi(o: RunHandlerOptions, { event_id, organization_id }: ReventoEvent): EventApi {
+  if (event_id === null || organization_id === null) return noConnection
+  const key = { eventId: event_id, organizationId: organization_id }
+  return o.apiClient.forEvent(event_id, call => o.accessTokens.use(key, call))
+}
+
+const unavailable = () => Promise.reject(new ConnectionUnavailable('not_connected'))
+const noConnection: EventApi = {
+  event: unavailable,
+  participants: unavailable,
+  async *allParticipants() {
+    yield await unavailable()
+  },
+}

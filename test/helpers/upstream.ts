@@ -1,0 +1,83 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export interface UpstreamRequest {
+  method: string
+  path: string
+  query: URLSearchParams
+  headers: IncomingMessage['headers']
+  form: URLSearchParams
+}
+
+export type Answer = (request: UpstreamRequest, response: ServerResponse) => void
+
+/** A Revento that answers exactly what a test says, over a real socket, and remembers what it was asked. */
+export interface Upstream {
+  authBase: string
+  apiBase: string
+  requests: UpstreamRequest[]
+  tokenRequests(): UpstreamRequest[]
+  apiRequests(): UpstreamRequest[]
+  /** Replaceable in the middle of a test. */
+  onToken: Answer
+  onApi: Answer
+  close(): Promise<void>
+}
+
+export const json =
+  (status: number, body: unknown, headers: Record<string, string> = {}): Answer =>
+  (_request, response) => {
+    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
+  }
+
+let issued = 0
+/** A token answer as documented; `change` overrides members, undefined removes them. */
+export const tokens = (change: Record<string, unknown> = {}) => ({
+  access_token: `rev_install_${++issued}`,
+  refresh_token: `rev_refresh_${issued}`,
+  token_type: 'Bearer',
+  expires_in: 3600,
+  refresh_expires_in: 7_776_000,
+  scope: 'event.read participants.read',
+  event_id: 'evt_test_published',
+  organization_id: 'org_test_formal',
+  ...change,
+})
+
+export const emptyPage = { data: [], next_cursor: null, has_more: false }
+
+export async function startUpstream(): Promise<Upstream> {
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', chunk => chunks.push(chunk))
+    request.on('end', () => {
+      const url = new URL(request.url ?? '/', 'http://upstream')
+      const seen: UpstreamRequest = {
+        method: request.method ?? '',
+        path: url.pathname,
+        query: url.searchParams,
+        headers: request.headers,
+        form: new URLSearchParams(Buffer.concat(chunks).toString()),
+      }
+      upstream.requests.push(seen)
+      const answer = seen.path === '/oauth/token' ? upstream.onToken : upstream.onApi
+      answer(seen, response)
+    })
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const upstream: Upstream = {
+    authBase: `http://127.0.0.1:${port}`,
+    apiBase: `http://127.0.0.1:${port}/api/v1`,
+    requests: [],
+    tokenRequests: () => upstream.requests.filter(r => r.path === '/oauth/token'),
+    apiRequests: () => upstream.requests.filter(r => r.path.startsWith('/api/v1')),
+    onToken: json(200, tokens()),
+    onApi: json(200, emptyPage),
+    close: async () => {
+      server.closeAllConnections()
+      await new Promise(resolve => server.close(resolve))
+    },
+  }
+  return upstream
+}
