@@ -5,6 +5,7 @@ import { type AuthorizeRequest, judgeAuthorize } from './authorize.request.ts'
 import { createConsents } from './consents.ts'
 import type { Context } from './context.ts'
 import { sendPage } from './page.ts'
+import { refuseOtherOrigins } from './same-origin.ts'
 import { one } from './single.ts'
 import { issueCode } from './tokens.ts'
 import { consentPage, refusalPage } from './views.ts'
@@ -14,7 +15,7 @@ export async function authorizeRoutes(app: FastifyInstance, context: Context): P
   const consents = createConsents(context.options.runtime)
   await app.register(formbody, { bodyLimit: 4096 })
   app.get(AUTHORIZE_PATH, ask)
-  app.post(AUTHORIZE_PATH, decide)
+  app.post(AUTHORIZE_PATH, { onRequest: refuseOtherOrigins }, decide)
 
   async function ask(request: FastifyRequest, reply: FastifyReply) {
     const verdict = judgeAuthorize(request.query, context.options)

@@ -11,8 +11,10 @@ export const CHOICES: readonly string[] = [
   'Names of the fields in rows and in webhook data, except those the guide shows.',
   'A missing scope is 403 missing_scope. Other own codes: not_found, not_acceptable, invalid_limit, invalid_cursor.',
   'A limit above 50 is refused with 400. Cursors do not expire; rows are sorted by id.',
-  'Rate windows are fixed and begin with the first request in them; the headers tell of the window with the fewest requests left. The token endpoint has no limit.',
+  'Rate windows are fixed and begin with the first request in them; the headers tell of the window with the fewest requests left. A refreshed access token has fresh budgets, and the token endpoint has none.',
   'A webhook that gets no 2xx within 10 seconds is repeated after 1, 2, 4, 8, 16, 30 and 60 seconds, then given up. Each attempt is signed anew with a fresh timestamp; the delivery id stays.',
-  'Webhooks are sent one by one in order, but a repeated one may arrive after its successors.',
+  'Deliveries do not wait for each other: a repeated one may arrive after its successors.',
+  'After each connection somebody whose application waits is approved and registers; when nobody waits any more, the event goes back to its first state.',
+  'A request id that is not a UUID is replaced, not refused.',
   'Revoking a connection here sends no webhook by itself.',
 ]

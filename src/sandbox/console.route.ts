@@ -1,13 +1,13 @@
 import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { refuseOtherOrigins } from './console.guard.ts'
 import type { Context } from './context.ts'
 import { type Control, controls } from './control.ts'
-import { findEvent } from './events.ts'
+import { findEvent, testEvents } from './events.ts'
 import { sendPage } from './page.ts'
 import { Problem } from './problem.ts'
+import { refuseOtherOrigins } from './same-origin.ts'
 import { one } from './single.ts'
-import { type Draft, draftOf } from './story.ts'
+import { addressed, type Draft, draftOf } from './story.ts'
 import { homePage } from './views.home.ts'
 
 const CONTROLS = Object.keys(controls) as Control[]
@@ -63,14 +63,12 @@ export async function consoleApi(app: FastifyInstance, context: Context): Promis
   function readDraft(body: unknown): Draft {
     const type = optional(body, 'type') ?? ''
     if (!TYPE.test(type)) throw new Problem('invalid_request')
-    const eventId = optional(body, 'event_id') ?? 'evt_test_published'
-    if (!findEvent(eventId)) throw new Problem('not_found')
+    const eventId = optional(body, 'event_id')
+    const event = eventId === undefined ? testEvents()[0] : findEvent(eventId)
+    if (!event) throw new Problem('not_found')
     const data = dataOf(body)
     const at = new Date(context.options.runtime.now()).toISOString()
-    if (!data) return draftOf(context.state, type, eventId, at)
-    // Only the ids are wanted here; nothing may change when the caller says what is sent.
-    const { event_id, organization_id } = draftOf(context.state, 'data.deletion_required', eventId, at)
-    return { type, event_id, organization_id, data }
+    return data ? { ...addressed(type, event), data } : draftOf(context.state, type, event, at)
   }
 }
 

@@ -1,5 +1,6 @@
 import { revento } from '../webhooks/providers/revento.ts'
 import { send } from '../webhooks/sender.ts'
+import { findEvent } from './events.ts'
 import type { SandboxOptions } from './options.ts'
 import type { Installation, State } from './state.ts'
 import { type Draft, story } from './story.ts'
@@ -63,11 +64,12 @@ export function createDeliveries({ options, state, save }: Needs): Deliveries {
   }
 
   function start(draft: Draft): string {
-    const body = { id: `evt_delivery_${runtime.uuid()}`, occurred_at: time(), ...draft }
+    const { type, ...rest } = draft
+    const body = { id: `evt_delivery_${runtime.uuid()}`, type, occurred_at: time(), ...rest }
     const delivery: Delivery = {
       delivery_id: runtime.uuid(),
       envelope_id: body.id,
-      type: draft.type,
+      type,
       event_id: draft.event_id,
       state: 'pending',
       created_at: body.occurred_at,
@@ -81,13 +83,13 @@ export function createDeliveries({ options, state, save }: Needs): Deliveries {
 
   async function deliver(delivery: Delivery, body: string): Promise<void> {
     for (const waitS of [...RETRY_AFTER_S, undefined]) {
-      if (stopping.signal.aborted) return
       const result = await attempt(delivery, body)
       delivery.attempts.push(result)
       if (result.status !== null && result.status >= 200 && result.status < 300) {
         delivery.state = 'delivered'
         return
       }
+      if (stopping.signal.aborted) return
       if (waitS !== undefined) await runtime.sleep(waitS * 1000, stopping.signal)
     }
     delivery.state = 'dead'
@@ -111,7 +113,8 @@ export function createDeliveries({ options, state, save }: Needs): Deliveries {
   }
 
   async function tell(installation: Installation): Promise<void> {
-    for (const { afterMs, draft } of story(state, installation, runtime)) {
+    const event = findEvent(installation.event_id)
+    for (const { afterMs, draft } of event ? story(state, event, runtime) : []) {
       await runtime.sleep(afterMs, stopping.signal)
       if (installation.ended !== null) return
       start(draft())

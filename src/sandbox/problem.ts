@@ -7,7 +7,7 @@ export const PROBLEMS = {
   token_revoked: [401, 'The installation has been revoked.'],
   event_not_authorized: [403, 'The token belongs to another event.'],
   /* * */ missing_scope: [403, 'The token does not carry the scope this endpoint needs.'],
-  /* * */ cross_origin: [403, 'The console takes requests from its own pages and from tools only.'],
+  /* * */ cross_origin: [403, 'Only the pages of this sandbox, and tools, may ask for this.'],
   /* * */ not_found: [404, 'There is nothing here.'],
   /* * */ not_acceptable: [406, 'Only version 1 of the API exists.'],
   /* * */ payload_too_large: [413, 'The body is too large.'],

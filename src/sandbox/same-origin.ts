@@ -4,7 +4,7 @@ import { Problem } from './problem.ts'
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/
 
 /**
- * The console has no login: it trusts whoever is on this machine. A web page the developer visits is not, so what a
+ * The pages have no login: they trust whoever is on this machine. A web page the developer visits is not, so what a
  * browser sends from another origin is refused, and so is a foreign Host (a name rebound to loopback).
  */
 export async function refuseOtherOrigins({ headers }: FastifyRequest): Promise<void> {

@@ -1,15 +1,20 @@
 import type { Runtime } from '../runtime.ts'
-import { findEvent } from './events.ts'
+import type { TestEvent } from './events.ts'
 import { amend, nextPending, type ParticipantRow, participants, REVIEWER } from './participants.ts'
 import { capacitySnapshot } from './program.ts'
-import type { Installation, State } from './state.ts'
+import type { State } from './state.ts'
+
+type Data = Record<string, unknown>
+
+/** Of 40 places: nearly full. */
+const SIGNUPS = 36
 
 /** An envelope without its id and time. */
 export interface Draft {
   type: string
   event_id: string | null
   organization_id: string | null
-  data: Record<string, unknown>
+  data: Data
 }
 
 interface Step {
@@ -18,13 +23,12 @@ interface Step {
 }
 
 /** One person applies, is approved and registers; then an activity fills up. Drafted late, from the data of then. */
-export function story(state: State, { event_id }: Installation, runtime: Runtime): Step[] {
+export function story(state: State, event: TestEvent, runtime: Runtime): Step[] {
   const now = () => new Date(runtime.now()).toISOString()
-  const chosen = nextPending(state, event_id)?.id
-  const step = (afterMs: number, type: string) => ({
-    afterMs,
-    draft: () => draftOf(state, type, event_id, now(), chosen),
-  })
+  const chosen = nextPending(state, event.row.id)?.id
+  const step = (afterMs: number, type: string) => {
+    return { afterMs, draft: () => draftOf(state, type, event, now(), chosen) }
+  }
   return [
     step(300, 'application.submitted'),
     step(1200, 'application.approved'),
@@ -33,24 +37,35 @@ export function story(state: State, { event_id }: Installation, runtime: Runtime
   ]
 }
 
-/**
- * A believable webhook of a type. Those that tell of a change make it first, so that the API agrees with the snapshot.
- * `about`: a participant id; without one, somebody whose application waits.
- */
-export function draftOf(state: State, type: string, eventId: string, at: string, about?: string): Draft {
-  const event = findEvent(eventId)
-  if (!event || type.startsWith('integration.'))
-    return { type, event_id: null, organization_id: null, data: {} }
-  const person = participants(state, eventId).find(({ id }) => id === about) ?? nextPending(state, eventId)
-  const data = type.startsWith('activity.')
-    ? capacitySnapshot(event, 36)
-    : type === 'data.deletion_required'
-      ? { reason: 'connection_ended' }
-      : person && personData(state, type, person, at)
-  return { type, event_id: eventId, organization_id: event.row.organization_id, data: data ?? {} }
+/** Integration-level types carry null ids. */
+export function addressed(type: string, { row }: TestEvent): Omit<Draft, 'data'> {
+  if (type.startsWith('integration.')) return { type, event_id: null, organization_id: null }
+  return { type, event_id: row.id, organization_id: row.organization_id }
 }
 
-function personData(state: State, type: string, person: ParticipantRow, at: string): Record<string, unknown> {
+/**
+ * A believable webhook of a type. Those that tell of a change make it first, so that the API agrees with the snapshot.
+ * `about`: a participant id; without one, somebody whom it could happen to next.
+ */
+export function draftOf(state: State, type: string, event: TestEvent, at: string, about?: string): Draft {
+  return { ...addressed(type, event), data: dataOf(state, type, event, at, about) }
+}
+
+function dataOf(state: State, type: string, event: TestEvent, at: string, about: string | undefined): Data {
+  if (type.startsWith('activity.')) return capacitySnapshot(event, SIGNUPS)
+  if (type === 'data.deletion_required') return { reason: 'connection_ended' }
+  if (!/^(application|participant)\./.test(type)) return {}
+  const rows = participants(state, event.row.id)
+  const person =
+    rows.find(({ id }) => id === about) ??
+    (type.startsWith('participant.') ? rows.find(isUnregistered) : undefined) ??
+    nextPending(state, event.row.id)
+  return person ? personData(state, type, person, at) : {}
+}
+
+const isUnregistered = (row: ParticipantRow) => row.application_status === 'approved' && !row.registered_at
+
+function personData(state: State, type: string, person: ParticipantRow, at: string): Data {
   const review = (action: string) => {
     const change = { last_review_action: action, last_reviewed_at: at, last_reviewer_id: REVIEWER }
     return application(amend(state, person, { application_status: action, ...change }))

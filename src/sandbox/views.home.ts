@@ -46,13 +46,13 @@ function button(control: string, label: string, eventId: string): Html {
 function deliveryTable(deliveries: Delivery[]): Html {
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Webhook deliveries"><table>
 <thead><tr><th scope="col">Time</th><th scope="col">Type</th><th scope="col">State</th>
-<th scope="col">Attempts</th><th scope="col">Delivery id</th></tr></thead>
+<th scope="col">Attempts</th><th scope="col">Last answer</th><th scope="col">Delivery id</th></tr></thead>
 <tbody>${deliveries.map(deliveryRow)}</tbody>
 </table></div>`
 }
 
 function deliveryRow({ created_at, type, state, attempts, delivery_id }: Delivery): Html {
-  const answers = attempts.map(({ status, error }) => status ?? error ?? '').join(', ')
+  const last = attempts.at(-1)
   return html`<tr><td><time datetime="${created_at}">${created_at.slice(11, 19)}</time></td><td>${type}</td>
-<td>${state}</td><td>${attempts.length}${answers && ` (${answers})`}</td><td><code>${delivery_id}</code></td></tr>`
+<td>${state}</td><td>${attempts.length}</td><td>${last?.status ?? last?.error}</td><td><code>${delivery_id}</code></td></tr>`
 }

@@ -1,5 +1,17 @@
 import { describe, expect, test } from 'vitest'
-import { api, call, connect, EVENT, post, receiver, refresh, type Started, start, until } from './harness.ts'
+import {
+  api,
+  call,
+  connect,
+  consentId,
+  EVENT,
+  post,
+  receiver,
+  refresh,
+  type Started,
+  start,
+  until,
+} from './harness.ts'
 
 const OTHER = { event_id: 'evt_test_second' }
 const errorOf = async (sandbox: Started, access: string, event = EVENT) =>
@@ -147,6 +159,16 @@ describe('requests of other origins', () => {
       expect([answer.status, answer.json['error']]).toEqual([403, 'cross_origin'])
     }
     expect(await errorOf(sandbox, access)).toBeUndefined()
+  })
+
+  test('a decision posted by another site is refused', async () => {
+    const sandbox = await start()
+    const init = {
+      method: 'POST' as const,
+      headers: { 'content-type': 'application/x-www-form-urlencoded', 'sec-fetch-site': 'cross-site' },
+      body: `consent=${await consentId(sandbox)}&decision=authorize`,
+    }
+    expect((await call(`${sandbox.url}/oauth/authorize`, init)).status).toBe(403)
   })
 
   test.each(['text/plain', 'application/x-www-form-urlencoded'])(

@@ -27,6 +27,7 @@ export class TestRuntime implements Runtime {
   }
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
       const sleeper = { at: this.#now + ms, wake: resolve }
       this.#sleepers.add(sleeper)
       signal?.addEventListener('abort', () => {

@@ -1,7 +1,8 @@
-import { connect as dial } from 'node:net'
-import { expect, test } from 'vitest'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect as dial } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
 import { SandboxRefused } from '../../src/sandbox/index.ts'
-import { api, call, code, connect, EVENT, exchange, refresh, start, tokensOf } from './harness.ts'
+import { api, call, code, connect, EVENT, exchange, post, refresh, start, tokensOf } from './harness.ts'
 
 test('does not start in production', async () => {
   await expect(start({ production: true })).rejects.toThrow(
@@ -17,17 +18,35 @@ test.each(['0.0.0.0', '::', '10.0.0.1', 'example.org', '127.0.0.1.example.org', 
   },
 )
 
-test('closes within a second though a connection is idle and another half open', async () => {
+test('closes within a second though one connection is idle and another waits in the middle of a body', async () => {
   const sandbox = await start()
   await call(`${sandbox.url}/`)
   const { port, hostname } = new URL(sandbox.url)
   const socket = dial(Number(port), hostname)
-  await new Promise(resolve => socket.once('connect', resolve))
-  socket.on('error', () => {}).write('POST /oauth/token HTTP/1.1\r\nHost: x\r\n')
+  onTestFinished(() => void socket.destroy())
+  socket.on('error', () => {})
+  const head = ['POST /oauth/token HTTP/1.1', 'Host: x', 'Content-Length: 99', 'Expect: 100-continue']
+  socket.write(`${[...head, 'Content-Type: application/x-www-form-urlencoded'].join('\r\n')}\r\n\r\n`)
+  await new Promise(resolve => socket.once('data', resolve))
   const before = performance.now()
   await sandbox.close()
   expect(performance.now() - before).toBeLessThan(1000)
-  socket.destroy()
+})
+
+test('closes within a second though a receiver never answers', async () => {
+  const silent = createServer(() => {})
+  await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    silent.closeAllConnections()
+    silent.close()
+  })
+  const { port } = silent.address() as AddressInfo
+  const sandbox = await start({ webhookUrl: `http://127.0.0.1:${port}/` })
+  await post(sandbox, '/console/api/webhooks', { type: 'activity.updated' })
+  await new Promise(resolve => silent.once('request', resolve))
+  const before = performance.now()
+  await sandbox.close()
+  expect(performance.now() - before).toBeLessThan(1000)
 })
 
 test('no secret, code, token or query reaches the log', async () => {

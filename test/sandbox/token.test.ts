@@ -76,16 +76,19 @@ describe('code exchange', () => {
   })
 
   test('a repeated parameter and a JSON body are invalid_request', async () => {
-    const { url } = await start()
+    const sandbox = await start()
+    const { refresh: refresh_token } = await connect(sandbox)
+    const fields = { grant_type: 'refresh_token', refresh_token, ...CLIENT }
     const asForm = { 'content-type': 'application/x-www-form-urlencoded' }
     const asJson = { 'content-type': 'application/json' }
     for (const [headers, body] of [
-      [asForm, 'grant_type=refresh_token&grant_type=refresh_token'],
-      [asJson, JSON.stringify({ grant_type: 'refresh_token', ...CLIENT })],
+      [asForm, `${new URLSearchParams(fields)}&refresh_token=${refresh_token}`],
+      [asJson, JSON.stringify(fields)],
     ] as const) {
-      const answer = await call(`${url}/oauth/token`, { method: 'POST', headers, body })
+      const answer = await call(`${sandbox.url}/oauth/token`, { method: 'POST', headers, body })
       expect([answer.status, answer.json['error']]).toEqual([400, 'invalid_request'])
     }
+    expect((await token(sandbox, fields)).status).toBe(200)
   })
 })
 
