@@ -159,7 +159,7 @@ ${
   deliveries.length === 0
     ? html`<p class="quiet">None yet. ${reload ? 'This page looks again by itself.' : 'They appear here as they come in.'}</p>`
     : html`<div class="scroll" tabindex="0" role="region" aria-labelledby="deliveries"><table>
-<thead><tr><th scope="col">Received</th><th scope="col">Type</th><th scope="col">State</th>
+<thead><tr><th scope="col">Type</th><th scope="col">State</th><th scope="col">Received</th>
 <th scope="col">Attempts</th><th scope="col">Delivery</th></tr></thead>
 <tbody>${deliveries.map(deliveryRow)}</tbody>
 </table></div>`
@@ -179,9 +179,9 @@ const DELIVERY_STATES: Record<DeliveryView['state'], string> = {
 }
 
 const deliveryRow = (d: DeliveryView) => html`
-<tr data-state="${d.state}"><td>${time(Date.parse(d.received_at))}</td><td>${d.type}</td>
+<tr data-state="${d.state}"><td>${d.type}</td>
 <td>${DELIVERY_STATES[d.state]}${d.duplicate_of && html` of ${d.duplicate_of}`}</td>
-<td>${d.attempts}</td><td>${d.id}</td></tr>`
+<td>${time(Date.parse(d.received_at))}</td><td>${d.attempts}</td><td>${d.id}</td></tr>`
 
 /** Short to read; the exact moment in UTC on hover and for machines. */
 function time(ms: number): Html {

@@ -1,5 +1,5 @@
 /** The names that playwright-core's types take from the DOM library, which nothing else here should see. */
-type Node = {}
-type HTMLElement = {}
-type SVGElement = {}
-type HTMLElementTagNameMap = {}
+type Node = object
+type HTMLElement = object
+type SVGElement = object
+type HTMLElementTagNameMap = Record<string, object>

@@ -1,0 +1,90 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ERRORS } from '../src/errors.ts'
+import { handlers } from '../src/handlers/index.ts'
+import { EVENT_TYPES } from '../src/revento/platform.ts'
+import { VARIABLE_NAMES, WITHOUT_EFFECT_YET } from '../src/variables.ts'
+import { startApp, type TestApp } from './helpers/app.ts'
+
+const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
+const readme = read('README.md')
+const example = read('.env.example')
+const found = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(match => match[1] ?? '')
+
+describe('the README', () => {
+  test('has at most 200 lines', () => {
+    expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(200)
+  })
+
+  test('names only commands that exist', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+    const commands = [...found(readme, /npm run ([a-z-]+)/g), ...found(readme, /npm (start|test)\b/g)]
+    expect(commands).toEqual(expect.arrayContaining(['check', 'start', 'test']))
+    for (const command of commands) expect(Object.keys(scripts)).toContain(command)
+  })
+
+  test('names only variables that exist', () => {
+    const names = found(readme, /\b([A-Z]+(?:_[A-Z]+)+)\b/g)
+    expect(names).toContain('REVENTO_CLIENT_SECRET')
+    for (const name of names) expect(VARIABLE_NAMES).toContain(name)
+  })
+
+  test('names only files that exist', () => {
+    const paths = found(readme, /`((?:src|test)\/[\w./-]*)`/g)
+    expect(paths.length).toBeGreaterThan(10)
+    for (const path of paths)
+      expect([path, existsSync(new URL(`../${path}`, import.meta.url))]).toEqual([path, true])
+  })
+
+  test('names only error codes that exist', () => {
+    const codes = found(readme, /`((?:state|invalid|configuration|reconsent|upstream)_[a-z_]+)`/g)
+    expect(codes).toContain('state_mismatch')
+    for (const code of codes) expect([...Object.keys(ERRORS), 'invalid_grant']).toContain(code)
+  })
+})
+
+describe('the route table', () => {
+  let app: TestApp
+  beforeAll(async () => {
+    app = await startApp()
+  })
+  afterAll(() => app.close())
+
+  test('lists every route and no other', () => {
+    const listed = found(readme, /^\| `((?:GET|POST) \/[^`]*)` \|/gm).sort()
+    const served = app.app
+      .printRoutes({ commonPrefix: false })
+      .split('\n')
+      .flatMap(line => {
+        const [, path = '', methods = ''] = /── \/?(\S*) \(([A-Z, ]+)\)/.exec(line) ?? []
+        return methods.split(', ').map(method => `${method} /${path}`)
+      })
+      .filter(route => /^(GET|POST) /.test(route) && !route.endsWith('.css'))
+      .sort()
+    expect(served.length).toBeGreaterThan(5)
+    expect(listed).toEqual(served)
+  })
+})
+
+describe('.env.example', () => {
+  const names = found(example, /^#?([A-Z][A-Z_]+)=/gm)
+
+  test('holds every variable once, and no other', () => {
+    expect([...names].sort()).toEqual([...VARIABLE_NAMES].sort())
+  })
+
+  test('says of the variables without effect that they have none', () => {
+    const [, without = ''] = example.split('without effect in this version')
+    expect(found(without, /^#([A-Z][A-Z_]+)=/gm).sort()).toEqual([...WITHOUT_EFFECT_YET].sort())
+  })
+
+  test('changes nothing when it is copied as it is', () => {
+    expect(found(example, /^([A-Z_]+)=/gm)).toEqual([])
+  })
+})
+
+describe('handlers', () => {
+  test('there is one for each known event type', () => {
+    expect(Object.keys(handlers.revento).sort()).toEqual([...EVENT_TYPES].sort())
+  })
+})
