@@ -68,9 +68,9 @@ export function createTokenEndpoint(o: TokenEndpointOptions, dispatcher: Dispatc
       return `${as.authorization_endpoint}?${query}`
     },
     exchangeCode(callback, codeVerifier) {
-      const parameters = new URLSearchParams(callback)
-      // The issuer's identifier is not documented, and with one authorization server there is no mix-up to prevent.
-      parameters.delete('iss')
+      // What is not known is ignored (RFC 6749 section 4.1.2); `iss` too: it is not documented, and with one
+      // authorization server there is no mix-up to prevent.
+      const parameters = new URLSearchParams({ code: callback.get('code') ?? '' })
       return judged(async () => {
         const checked = oauth.validateAuthResponse(as, client, parameters, oauth.skipStateCheck)
         const answer = await oauth.authorizationCodeGrantRequest(

@@ -1,0 +1,79 @@
+import { expect, onTestFinished } from 'vitest'
+import type { ConnectionsTable } from '../../src/storage/schema.ts'
+import { startApp, type TestApp, type TestAppOptions } from '../helpers/app.ts'
+import { type Client, createClient, type Reply, stateOf } from '../helpers/client.ts'
+import { type TestRuntime, testRuntime } from '../helpers/runtime.ts'
+import { startUpstream, type Upstream } from '../helpers/upstream.ts'
+
+export const EVENT = 'evt_test_published'
+export const BROWSER = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' }
+/** Planted into every upstream answer that fails: it must come out nowhere. */
+export const UPSTREAM_TEXT = 'upstream-words-that-stay-upstream'
+export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+export interface Pair {
+  app: TestApp
+  upstream: Upstream
+  runtime: TestRuntime
+}
+
+/** The app against an upstream of its own; both end with the test. */
+export async function startPair(o: TestAppOptions = {}): Promise<Pair> {
+  const runtime = testRuntime()
+  const upstream = await startUpstream()
+  const app = await startApp({ authBase: upstream.authBase, apiBase: upstream.apiBase, runtime, ...o })
+  onTestFinished(async () => {
+    await app.close()
+    await upstream.close()
+  })
+  return { app, upstream, runtime }
+}
+
+export interface Begun {
+  client: Client
+  reply: Reply
+  state: string
+}
+
+/** GET /connect: a browser that stands before the consent screen. */
+export async function begin({ app }: Pair, client = createClient(), query = ''): Promise<Begun> {
+  const reply = await client.get(`${app.url}/connect${query}`)
+  expect(reply.status).toBe(302)
+  return { client, reply, state: stateOf(reply) }
+}
+
+/** The browser comes back with the parameters given. */
+export const comeBack = (
+  { app }: Pair,
+  client: Client,
+  parameters: Record<string, string> | string,
+  headers: Record<string, string> = {},
+) => client.get(`${app.url}/callback?${new URLSearchParams(parameters)}`, headers)
+
+/** The whole pass; gives the browser, which has a session now, and the answer of /callback. */
+export async function connect(pair: Pair, client = createClient(), query = '') {
+  const { state } = await begin(pair, client, query)
+  const reply = await comeBack(pair, client, { code: 'good-code', state })
+  expect(reply.status).toBe(200)
+  return { client, reply, state }
+}
+
+export const storedConnections = ({ app }: Pair): Promise<ConnectionsTable[]> =>
+  app.database.query.selectFrom('connections').selectAll().execute()
+
+/** The one shape of every error, with nothing of the upstream in it or in the log. */
+export function expectError(pair: Pair, reply: Reply, status: number, code: string): void {
+  expect({ status: reply.status, body: reply.text }).toMatchObject({
+    status,
+    body: expect.stringContaining(`"error":"${code}"`),
+  })
+  expect(reply.json()).toEqual({
+    error: code,
+    message: expect.any(String),
+    request_id: expect.stringMatching(UUID),
+  })
+  expect(reply.headers['content-type']).toMatch(/^application\/json/)
+  expect(reply.headers['cache-control']).toBe('no-store')
+  expect(reply.text).not.toContain(UPSTREAM_TEXT)
+  expect(JSON.stringify(pair.app.log)).not.toContain(UPSTREAM_TEXT)
+}
