@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest'
+import { createClient } from '../helpers/client.ts'
+import { json, tokens } from '../helpers/upstream.ts'
+import { begin, comeBack, startPair, storedConnections } from './harness.ts'
+
+const attributes = (line: string) =>
+  line
+    .split('; ')
+    .slice(1)
+    .map(a => a.toLowerCase())
+    .toSorted()
+
+test('the flow cookie is for this flow, this host, and no script', async () => {
+  const pair = await startPair({ env: { STATE_TTL_S: '300' } })
+  const { reply } = await begin(pair)
+  const lines = [reply.headers['set-cookie'] ?? []].flat()
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toMatch(/^flow_[A-Za-z0-9_-]{16}=[A-Za-z0-9_-]{43};/)
+  expect(attributes(lines[0] ?? '')).toEqual(['httponly', 'max-age=300', 'path=/', 'samesite=lax'])
+})
+
+test('on https the cookies are Secure and __Host-, whatever the socket is', async () => {
+  const pair = await startPair({ env: { REVENTO_REDIRECT_URI: 'https://app.example/callback' } })
+  const { client, reply, state } = await begin(pair)
+  const flow = String(reply.headers['set-cookie'])
+  expect(flow).toMatch(/^__Host-flow_/)
+  expect(attributes(flow)).toEqual(['httponly', 'max-age=600', 'path=/', 'samesite=lax', 'secure'])
+  const back = await comeBack(pair, client, { code: 'good-code', state })
+  expect(back.status).toBe(200)
+  const lines = [back.headers['set-cookie'] ?? []].flat()
+  expect(lines).toHaveLength(2)
+  for (const line of lines) {
+    expect(line).toMatch(/^__Host-/)
+    expect(attributes(line)).toEqual(expect.arrayContaining(['httponly', 'path=/', 'samesite=lax', 'secure']))
+  }
+})
+
+test('two tabs of one browser both complete, in either order', async () => {
+  const pair = await startPair()
+  const client = createClient()
+  const first = await begin(pair, client, '?event_id=evt_first')
+  const second = await begin(pair, client, '?event_id=evt_second')
+  pair.upstream.onToken = json(200, tokens({ event_id: 'evt_second' }))
+  expect((await comeBack(pair, client, { code: 'c2', state: second.state })).status).toBe(200)
+  pair.upstream.onToken = json(200, tokens({ event_id: 'evt_first' }))
+  expect((await comeBack(pair, client, { code: 'c1', state: first.state })).status).toBe(200)
+  const events = (await storedConnections(pair)).map(row => row.event_id)
+  expect(new Set(events)).toEqual(new Set(['evt_first', 'evt_second']))
+  const verifiers = pair.upstream.tokenRequests().map(r => r.form.get('code_verifier'))
+  expect(new Set(verifiers).size).toBe(2)
+})
+
+test('a completed flow takes its cookie away', async () => {
+  const pair = await startPair()
+  const { client, state } = await begin(pair)
+  expect([...client.cookies.keys()].filter(name => name.startsWith('flow_'))).toHaveLength(1)
+  await comeBack(pair, client, { code: 'good-code', state })
+  expect([...client.cookies.keys()]).toEqual(['revento_session'])
+})
+
+test('a declined flow takes its cookie away too', async () => {
+  const pair = await startPair()
+  const { client, state } = await begin(pair)
+  await comeBack(pair, client, { error: 'access_denied', state })
+  expect([...client.cookies.keys()]).toEqual([])
+})
