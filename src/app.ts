@@ -72,8 +72,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   )
   const inbox = createInbox(database, () => dispatcher.wake())
 
-  const { trustProxy, https } = config
-  const app = createServer({ trustProxy, https, logger, runtime, errorPage })
+  const app = createServer({ https: config.https, logger, runtime, errorPage })
   await app.register(cookie)
   await app.register(health, { database, runtime })
   const ownHost = { origin: config.origin, production: config.production }

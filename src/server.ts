@@ -15,7 +15,6 @@ import { StorageError } from './storage/storage-error.ts'
 export interface ServerOptions {
   readonly logger: FastifyBaseLogger
   readonly runtime: Runtime
-  readonly trustProxy: readonly string[]
   readonly https: boolean
   /** The page for a person, where a browser asked. */
   readonly errorPage: (error: ErrorBody, status: number) => string
@@ -32,7 +31,6 @@ export function createServer(o: ServerOptions): FastifyInstance {
     genReqId: () => o.runtime.uuid(),
     requestIdHeader: false,
     exposeHeadRoutes: false,
-    trustProxy: o.trustProxy.length > 0 ? [...o.trustProxy] : false,
     requestTimeout: ARRIVAL_MS,
     http: { headersTimeout: ARRIVAL_MS, requestTimeout: ARRIVAL_MS, connectionsCheckingInterval: 1_000 },
     keepAliveTimeout: 65_000,

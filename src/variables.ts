@@ -76,8 +76,11 @@ export const VARIABLE_NAMES: readonly string[] = Object.keys(Variables.propertie
 
 /** Read and checked, but nothing uses them yet; the log says so when one is set. */
 export const WITHOUT_EFFECT_YET: readonly string[] = VARIABLE_NAMES.filter(name =>
-  /^(ENTRUPY|AGHANIM|BARKER|STANDARD|WEBHOOK_VERIFY|METRICS_PORT|RETENTION_DAYS)/.test(name),
+  /^(TRUST_PROXY|ENTRUPY|AGHANIM|BARKER|STANDARD|WEBHOOK_VERIFY|METRICS_PORT|RETENTION_DAYS)/.test(name),
 )
+
+export const isInteger = (name: string) =>
+  (Variables.properties as Record<string, { type?: unknown }>)[name]?.type === 'integer'
 
 export function describe(name: string): string | undefined {
   const schema = (Variables.properties as Record<string, TSchema>)[name]

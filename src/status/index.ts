@@ -31,10 +31,8 @@ const DELIVERIES_SHOWN = 20
 
 /** The organizer's page and its JSON. */
 export const status: FastifyPluginAsync<StatusOptions> = async (app, o) => {
-  const style = readFileSync(new URL('./style.css', import.meta.url))
-  app.get('/style.css', (_request, reply) =>
-    reply.type('text/css; charset=utf-8').header('cache-control', 'max-age=300').send(style),
-  )
+  asset(app, 'style.css', 'text/css; charset=utf-8')
+  asset(app, 'favicon.svg', 'image/svg+xml')
   app.route({
     method: 'GET',
     url: '/',
@@ -44,6 +42,14 @@ export const status: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   })
   participantsRoute(app, o)
   deliveriesRoute(app, o)
+}
+
+/** A file of this folder, read once. */
+function asset(app: FastifyInstance, name: string, type: string): void {
+  const content = readFileSync(new URL(`./${name}`, import.meta.url))
+  app.get(`/${name}`, (_request, reply) =>
+    reply.type(type).header('cache-control', 'max-age=300').send(content),
+  )
 }
 
 /** GET /participants?event_id=[&cursor=&limit=]: Revento's page as it is. */

@@ -65,6 +65,7 @@ function layout(title: string, body: Html, reload = false): Html {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title} · Revento starter</title>
 <link rel="stylesheet" href="/style.css">
+<link rel="icon" href="/favicon.svg" type="image/svg+xml">
 ${reload && html`<meta http-equiv="refresh" content="2">`}
 </head>
 <body>
