@@ -1,9 +1,17 @@
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { parse } from 'dotenv'
 import type { Static } from 'typebox'
 import { Value } from 'typebox/value'
-import { describe, nearestName, VARIABLE_NAMES, Variables, WITHOUT_EFFECT_YET } from './variables.ts'
+import {
+  describe,
+  isInteger,
+  nearestName,
+  VARIABLE_NAMES,
+  Variables,
+  WITHOUT_EFFECT_YET,
+} from './variables.ts'
 import type { Secrets } from './webhooks/provider.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
@@ -83,6 +91,7 @@ export function loadConfig(env: Env): Config {
   if (sandbox) checkSandbox(env, problems)
   else checkReal(env, settings, problems, production)
   checkRedirectUri(settings.REVENTO_REDIRECT_URI, problems, production)
+  checkTrustProxy(settings.TRUST_PROXY, problems)
   if (problems.size > 0) throw new ConfigError(problems, warnings)
   return freeze(settings, sandbox, production, warnings)
 }
@@ -94,15 +103,18 @@ function readSettings(env: Env, problems: Problems): Settings {
     if (value === undefined) continue
     const slip = slipIn(name, value)
     if (slip) problems.set(name, `${slip}: ${describe(name)}`)
-    else given[name] = value
+    else given[name] = isInteger(name) && DECIMAL.test(value) ? Number(value) : value
   }
-  const settings = Value.Convert(Variables, Value.Default(Variables, given))
+  const settings = Value.Default(Variables, given)
   for (const error of Value.Errors(Variables, settings)) {
     const name = error.instancePath.slice(1)
     if (!problems.has(name)) problems.set(name, `must be ${describe(name)}`)
   }
   return settings as Settings
 }
+
+/** Nothing else is a number here: `Number` and typebox's conversion also take 0x10, 3e3 and true. */
+const DECIMAL = /^(0|[1-9]\d{0,9})$/
 
 const PLACEHOLDER =
   /^<.*>$|^\.+$|^x{3,}$|your[-_ ]|change[-_ ]?me|replace[-_ ]?me|placeholder|^todo$|^secret$|^example$/i
@@ -117,7 +129,7 @@ function slipIn(name: string, value: string): string | undefined {
 
 function checkSandbox(env: Env, problems: Problems): void {
   for (const name of ['REVENTO_AUTH_BASE', 'REVENTO_API_BASE'])
-    if (env[name] !== undefined)
+    if (env[name] !== undefined && !problems.has(name))
       problems.set(name, `is set without credentials: set ${CREDENTIALS.join(', ')} too, or remove it`)
 }
 
@@ -144,11 +156,22 @@ function checkRedirectUri(uri: string | undefined, problems: Problems, productio
     return
   }
   const url = URL.canParse(uri) ? new URL(uri) : undefined
-  if (!url || url.username || url.password || url.search || url.hash)
+  if (!url || url.username || url.password || /[?#\\]|\/\/@/.test(uri))
     problems.set(name, `must be a plain URL: ${describe(name)}`)
   else if (!url.pathname.endsWith('/callback')) problems.set(name, `must end with /callback, without a slash`)
   else if (production && url.protocol !== 'https:')
     problems.set(name, `must be https in production: ${describe(name)}`)
+}
+
+function checkTrustProxy(list: string | undefined, problems: Problems): void {
+  const name = 'TRUST_PROXY'
+  if (list === undefined || problems.has(name)) return
+  const isRange = (range: string) => {
+    const [address = '', bits, ...rest] = range.split('/')
+    const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
+    return most > 0 && rest.length === 0 && (bits === undefined || (DECIMAL.test(bits) && +bits <= most))
+  }
+  if (!list.split(',').every(isRange)) problems.set(name, `must be ${describe(name)}`)
 }
 
 function nameWarnings(env: Env): string[] {

@@ -1,0 +1,155 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { ConfigError, loadConfig, SANDBOX_CREDENTIALS } from '../src/config.ts'
+import { VARIABLE_NAMES } from '../src/variables.ts'
+
+type Env = Record<string, string>
+
+const KEY = Buffer.alloc(32, 5).toString('base64')
+const CREDENTIALS = {
+  REVENTO_CLIENT_ID: 'client-1',
+  REVENTO_CLIENT_SECRET: 'client-secret-1',
+  REVENTO_WEBHOOK_SECRET: 'webhook-secret-1',
+}
+const PRODUCTION = {
+  ...CREDENTIALS,
+  NODE_ENV: 'production',
+  ENCRYPTION_KEY: KEY,
+  REVENTO_REDIRECT_URI: 'https://app.example.com/callback',
+}
+
+/** The refusal as name -> what is said of it. */
+function problems(env: Env): Record<string, string> {
+  try {
+    loadConfig(env)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const lines = error.message.split('\n').filter(line => /^ {2}[A-Z]/.test(line))
+    return Object.fromEntries(lines.map(line => [line.trim().split(' ', 1)[0], line.trim().slice(1)]))
+  }
+  return {}
+}
+const names = (env: Env) => new Set(Object.keys(problems(env)))
+
+describe('defaults and modes', () => {
+  test('runs on the sandbox with the documented defaults when nothing is set', () => {
+    expect(loadConfig({})).toMatchObject({
+      mode: 'sandbox',
+      production: false,
+      host: '127.0.0.1',
+      port: 3000,
+      redirectUri: 'http://localhost:3000/callback',
+      origin: 'http://localhost:3000',
+      https: false,
+      scopes: 'event.read participants.read',
+      defaultEventId: 'evt_test_published',
+      databasePath: expect.stringMatching(/\/data\/revento\.db$/),
+      keyFile: expect.stringMatching(/\/data\/encryption\.key$/),
+      encryptionKey: undefined,
+      bodyLimit: 262_144,
+      handlerConcurrency: 10,
+      stateTtlMs: 600_000,
+      trustProxy: [],
+      logLevel: 'info',
+      warnings: [],
+    })
+  })
+
+  test('points the sandbox mode at the sandbox port, on loopback', () => {
+    const { authBase, apiBase, clientId } = loadConfig({ SANDBOX_PORT: '4100' })
+    expect(authBase).toBe('http://127.0.0.1:4100')
+    expect(apiBase).toBe('http://127.0.0.1:4100/api/v1')
+    expect(clientId).toBe(SANDBOX_CREDENTIALS.clientId)
+  })
+
+  test('uses the real platform when all three credentials are set', () => {
+    const config = loadConfig(CREDENTIALS)
+    expect(config).toMatchObject({
+      mode: 'real',
+      authBase: 'https://auth.revento.example',
+      apiBase: 'https://api.revento.example/api/v1',
+      clientId: 'client-1',
+      webhookSecrets: { current: 'webhook-secret-1', previous: undefined },
+    })
+  })
+
+  test('derives the redirect URI from PORT, and takes trailing slashes off the bases', () => {
+    const config = loadConfig({ ...CREDENTIALS, PORT: '8080', REVENTO_API_BASE: 'https://api.test/v1//' })
+    expect(config.redirectUri).toBe('http://localhost:8080/callback')
+    expect(config.apiBase).toBe('https://api.test/v1')
+  })
+
+  test('accepts a complete production environment', () => {
+    const config = loadConfig({ ...PRODUCTION, ENCRYPTION_KEY_PREVIOUS: KEY })
+    expect(config).toMatchObject({ mode: 'real', production: true, https: true })
+    expect(config.encryptionKey).toEqual(Buffer.alloc(32, 5))
+    expect(config.origin).toBe('https://app.example.com')
+  })
+
+  test('is frozen, with everything in it', () => {
+    const config = loadConfig({ TRUST_PROXY: '10.0.0.1' })
+    for (const part of [config, config.webhookSecrets, config.trustProxy, config.warnings])
+      expect(Object.isFrozen(part)).toBe(true)
+    expect(() => Object.assign(config, { port: 1 })).toThrow(TypeError)
+  })
+})
+
+describe('refusals', () => {
+  const subsets = [1, 2, 3, 4, 5, 6].map(bits =>
+    Object.fromEntries(Object.entries(CREDENTIALS).filter((_, i) => bits & (1 << i))),
+  )
+  test.each(subsets)('refuses some of the credentials and names the missing ones: %o', set => {
+    const missing = Object.keys(CREDENTIALS).filter(name => !(name in set))
+    expect(names(set)).toEqual(new Set(missing))
+    for (const text of Object.values(problems(set))) expect(text).toContain('or set none of the three')
+  })
+
+  test('production without settings lists every missing one at once, and no way around', () => {
+    const found = problems({ NODE_ENV: 'production' })
+    expect(new Set(Object.keys(found))).toEqual(
+      new Set(['ENCRYPTION_KEY', ...Object.keys(CREDENTIALS), 'REVENTO_REDIRECT_URI']),
+    )
+    expect(found['ENCRYPTION_KEY']).toContain('openssl rand -base64 32')
+    expect(JSON.stringify(found)).not.toContain('none of the three')
+  })
+
+  test('lists problems of every kind together', () => {
+    const env = { ...CREDENTIALS, PORT: '0', LOG_LEVEL: 'loud', ENCRYPTION_KEY: 'short', HOST: ' ' }
+    expect(names(env)).toEqual(new Set(['ENCRYPTION_KEY', 'HOST', 'LOG_LEVEL', 'PORT']))
+  })
+
+  test.each(Object.values(SANDBOX_CREDENTIALS))('refuses a sandbox credential in production: %s', known => {
+    for (const name of Object.keys(CREDENTIALS)) {
+      expect(problems({ ...PRODUCTION, [name]: known })[name]).toContain("sandbox's")
+      expect(names({ ...CREDENTIALS, [name]: known })).toEqual(new Set())
+    }
+  })
+
+  test.each(['REVENTO_AUTH_BASE', 'REVENTO_API_BASE'])('refuses %s without credentials', name => {
+    expect(problems({ [name]: 'https://auth.test' })[name]).toContain('set without credentials')
+  })
+
+  test.each(['REVENTO_AUTH_BASE', 'REVENTO_API_BASE', 'REVENTO_REDIRECT_URI'])(
+    'refuses an http %s in production, and takes it in development',
+    name => {
+      const url = { [name]: 'http://app.example.com/callback' }
+      expect(problems({ ...PRODUCTION, ...url })[name]).toContain('https in production')
+      expect(names({ ...CREDENTIALS, ...url })).toEqual(new Set())
+    },
+  )
+
+  test('never prints a value, whatever is wrong', () => {
+    const value = fc.string({ minLength: 12, maxLength: 40, unit: fc.constantFrom(...'QZJXqzjx7£ ') })
+    fc.assert(
+      fc.property(fc.constantFrom(...VARIABLE_NAMES), value, (name, text) => {
+        for (const env of [{ ...PRODUCTION, [name]: text }, { [name]: text }]) {
+          try {
+            loadConfig(env)
+          } catch (error) {
+            expect(String(error)).not.toContain(text)
+          }
+        }
+      }),
+    )
+  })
+})
