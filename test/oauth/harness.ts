@@ -3,7 +3,7 @@ import type { ConnectionsTable } from '../../src/storage/schema.ts'
 import { startApp, type TestApp, type TestAppOptions } from '../helpers/app.ts'
 import { type Client, createClient, type Reply, stateOf } from '../helpers/client.ts'
 import { type TestRuntime, testRuntime } from '../helpers/runtime.ts'
-import { startUpstream, type Upstream } from '../helpers/upstream.ts'
+import { type Answer, emptyPage, json, startUpstream, type Upstream } from '../helpers/upstream.ts'
 
 export const EVENT = 'evt_test_published'
 export const BROWSER = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' }
@@ -77,3 +77,15 @@ export function expectError(pair: Pair, reply: Reply, status: number, code: stri
   expect(reply.text).not.toContain(UPSTREAM_TEXT)
   expect(JSON.stringify(pair.app.log)).not.toContain(UPSTREAM_TEXT)
 }
+
+/** An API for which every access token but this one has expired. */
+export const knows =
+  (accessToken: string): Answer =>
+  (request, response) => {
+    const live = request.headers.authorization === `Bearer ${accessToken}`
+    const answer = live ? json(200, emptyPage) : json(401, { error: 'token_expired', message: UPSTREAM_TEXT })
+    answer(request, response)
+  }
+
+export const participantsUrl = ({ app }: Pair, eventId = EVENT) =>
+  `${app.url}/participants?event_id=${eventId}`

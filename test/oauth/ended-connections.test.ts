@@ -1,0 +1,172 @@
+import { expect, test } from 'vitest'
+import type { Reply } from '../helpers/client.ts'
+import { type Answer, json, tokens } from '../helpers/upstream.ts'
+import {
+  begin,
+  comeBack,
+  connect,
+  expectError,
+  knows,
+  type Pair,
+  participantsUrl,
+  startPair,
+  storedConnections,
+  UPSTREAM_TEXT,
+  UUID,
+} from './harness.ts'
+
+const failure = (error: string) => ({ error, message: UPSTREAM_TEXT })
+
+async function connected() {
+  const pair = await startPair()
+  const { client } = await connect(pair)
+  pair.upstream.onApi = knows('fresh')
+  pair.upstream.requests.length = 0
+  return { pair, client, ask: () => client.get(participantsUrl(pair)) }
+}
+
+function expectEnded(pair: Pair, reply: Reply, code: string): void {
+  expect(reply.status).toBe(409)
+  expect(reply.headers['cache-control']).toBe('no-store')
+  expect(reply.json()).toEqual({
+    error: code,
+    message: expect.any(String),
+    request_id: expect.stringMatching(UUID),
+    connect_url: `${pair.app.url}/connect?event_id=evt_test_published`,
+  })
+  expect(JSON.stringify(pair.app.log)).not.toContain(UPSTREAM_TEXT)
+}
+
+const state = async (pair: Pair) => {
+  const [row] = await storedConnections(pair)
+  return [row?.state, row?.reason, row?.access_token === null, row?.refresh_token === null]
+}
+
+test.for([400, 401])(
+  '%i invalid_grant: re-consent, the tokens are gone, and nothing is sent ever again',
+  async status => {
+    const { pair, ask } = await connected()
+    pair.upstream.onToken = json(status, failure('invalid_grant'))
+    expectEnded(pair, await ask(), 'reconsent_required')
+    expect(await state(pair)).toEqual(['reconsent', 'invalid_grant', true, true])
+    expect(pair.upstream.requests).toHaveLength(2)
+    pair.runtime.advance(3_600_000)
+    const again = await Promise.all([ask(), ask(), ask()])
+    for (const reply of again) expectEnded(pair, reply, 'reconsent_required')
+    expect(pair.upstream.requests).toHaveLength(2)
+  },
+)
+
+test('20 callers at once hear of the re-consent from one token request', async () => {
+  const { pair, ask } = await connected()
+  pair.upstream.onToken = json(400, failure('invalid_grant'))
+  const replies = await Promise.all(Array.from({ length: 20 }, ask))
+  for (const reply of replies) expectEnded(pair, reply, 'reconsent_required')
+  expect(pair.upstream.tokenRequests()).toHaveLength(1)
+})
+
+test('after re-consent the organizer connects again and everything goes on', async () => {
+  const { pair, client, ask } = await connected()
+  pair.upstream.onToken = json(400, failure('invalid_grant'))
+  const url = (await ask()).json<{ connect_url: string }>().connect_url
+  pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
+  const { searchParams } = new URL(String((await client.get(url)).headers['location']))
+  const back = await comeBack(pair, client, { code: 'c', state: searchParams.get('state') ?? '' })
+  expect(back.status).toBe(200)
+  expect(await state(pair)).toEqual(['connected', null, false, false])
+  expect((await ask()).status).toBe(200)
+})
+
+const passing: [string, Answer, number, string][] = [
+  ['invalid_grant inside a 500', json(500, failure('invalid_grant')), 502, 'upstream_error'],
+  ['invalid_grant inside a 429', json(429, failure('invalid_grant')), 502, 'upstream_error'],
+  ['invalid_grant inside a 200', json(200, failure('invalid_grant')), 502, 'upstream_error'],
+  ['Invalid_Grant', json(400, failure('Invalid_Grant')), 502, 'upstream_error'],
+  ['invalid_grant as a message', json(400, { error: 'x', message: 'invalid_grant' }), 502, 'upstream_error'],
+  ['400 invalid_client', json(400, failure('invalid_client')), 502, 'configuration_error'],
+  [
+    '401 invalid_client with a challenge',
+    json(401, failure('invalid_client'), { 'www-authenticate': 'Basic' }),
+    502,
+    'configuration_error',
+  ],
+  ['503', json(503, failure('unavailable')), 502, 'upstream_error'],
+  ['302', json(302, {}, { location: '/login' }), 502, 'upstream_error'],
+  ['a reset', (_request, response) => void response.destroy(), 502, 'upstream_error'],
+  ['ids with a path', json(200, tokens({ event_id: '../x' })), 502, 'upstream_error'],
+]
+
+test.for(passing)(
+  '%s is not re-consent: %i %s, and the connection goes on',
+  async ([, answer, status, code]) => {
+    const { pair, ask } = await connected()
+    const before = await storedConnections(pair)
+    pair.upstream.onToken = answer
+    expectError(pair, await ask(), status, code)
+    expect(pair.upstream.tokenRequests()).toHaveLength(1)
+    expect(await storedConnections(pair)).toEqual(before)
+    pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
+    expect((await ask()).status).toBe(200)
+  },
+)
+
+test('token_revoked: revoked without any token request, and nothing is sent any more', async () => {
+  const { pair, ask } = await connected()
+  pair.upstream.onApi = json(401, failure('token_revoked'))
+  expectEnded(pair, await ask(), 'revoked')
+  expect(await state(pair)).toEqual(['revoked', 'token_revoked', true, true])
+  expectEnded(pair, await ask(), 'revoked')
+  expect(pair.upstream.requests).toHaveLength(1)
+})
+
+test('token_revoked on the retried call is revoked too', async () => {
+  const { pair, ask } = await connected()
+  pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
+  pair.upstream.onApi = (request, response) => {
+    const error = request.headers.authorization === 'Bearer fresh' ? 'token_revoked' : 'token_expired'
+    json(401, failure(error))(request, response)
+  }
+  expectEnded(pair, await ask(), 'revoked')
+  expect(pair.upstream.tokenRequests()).toHaveLength(1)
+})
+
+test('a late token_revoked for a replaced token does not end the new consent', async () => {
+  const { pair, client, ask } = await connected()
+  let late: () => void = () => undefined
+  pair.upstream.onApi = (request, response) => {
+    late = () => json(401, failure('token_revoked'))(request, response)
+  }
+  const slow = ask()
+  await expect.poll(() => pair.upstream.apiRequests().length).toBe(1)
+  pair.upstream.onApi = knows('fresh')
+  pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
+  const flow = await begin(pair, client)
+  await comeBack(pair, client, { code: 'c', state: flow.state })
+  late()
+  expect((await slow).status).toBe(200)
+  expect(await state(pair)).toEqual(['connected', null, false, false])
+})
+
+test('a refresh that is overtaken by a new consent does not overwrite it', async () => {
+  const { pair, client, ask } = await connected()
+  let late: () => void = () => undefined
+  pair.upstream.onToken = (request, response) => {
+    late = () => json(200, tokens({ access_token: 'stale' }))(request, response)
+  }
+  const slow = ask()
+  await expect.poll(() => pair.upstream.tokenRequests().length).toBe(1)
+  const flow = await begin(pair, client)
+  pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
+  await comeBack(pair, client, { code: 'c', state: flow.state })
+  late()
+  expect((await slow).status).toBe(200)
+  expect(pair.upstream.apiRequests().map(r => r.headers.authorization)).not.toContain('Bearer stale')
+})
+
+test('a first call that finds the token revoked is told in the answer of /callback', async () => {
+  const pair = await startPair()
+  pair.upstream.onApi = json(401, failure('token_revoked'))
+  const { reply } = await connect(pair)
+  expect(reply.json()).toMatchObject({ participants: null, participants_error: 'revoked' })
+  expect((await storedConnections(pair))[0]?.state).toBe('revoked')
+})

@@ -1,0 +1,44 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { CLIENT_SECRET, WEBHOOK_SECRET } from '../helpers/app.ts'
+import { json, tokens } from '../helpers/upstream.ts'
+import { connect, knows, type Pair, participantsUrl, startPair } from './harness.ts'
+
+/** Every file of the app's folder (the database, its -wal and -shm) and every log line, as bytes. */
+function everything({ app }: Pair): Record<string, string> {
+  const files = readdirSync(app.folder).map(name => [name, readFileSync(join(app.folder, name), 'latin1')])
+  return { ...Object.fromEntries(files), log: JSON.stringify(app.log) }
+}
+
+const placesOf = (pair: Pair, text: string) =>
+  Object.entries(everything(pair))
+    .filter(([, content]) => content.includes(text))
+    .map(([name]) => name)
+
+test('no token, code, state, verifier, cookie or secret is readable in the store or in the log', async () => {
+  const pair = await startPair()
+  pair.upstream.onToken = json(200, tokens({ access_token: 'acc_canary_1', refresh_token: 'ref_canary_1' }))
+  const { client, state } = await connect(pair)
+  pair.upstream.onApi = knows('acc_canary_2')
+  pair.upstream.onToken = json(200, tokens({ access_token: 'acc_canary_2', refresh_token: 'ref_canary_2' }))
+  expect((await client.get(participantsUrl(pair))).status).toBe(200)
+  const verifier = pair.upstream.tokenRequests()[0]?.form.get('code_verifier') ?? ''
+  const session = client.cookies.get('revento_session') ?? ''
+  for (const secret of [state, verifier, session]) expect(secret).toHaveLength(43)
+  const secrets = ['acc_canary', 'ref_canary', 'good-code', CLIENT_SECRET, WEBHOOK_SECRET]
+  for (const secret of [...secrets, state, verifier, session]) expect(placesOf(pair, secret)).toEqual([])
+})
+
+test('the scan would find what is written in clear', async () => {
+  const pair = await startPair()
+  await connect(pair)
+  await pair.app.database.query
+    .updateTable('connections')
+    .set({ reason: 'planted_canary', access_token: Buffer.from('planted_blob') })
+    .execute()
+  pair.app.app.log.info('planted_line')
+  expect(placesOf(pair, 'planted_canary')).toContain('test.db-wal')
+  expect(placesOf(pair, 'planted_blob')).toContain('test.db-wal')
+  expect(placesOf(pair, 'planted_line')).toEqual(['log'])
+})
