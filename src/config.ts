@@ -55,6 +55,8 @@ export interface Config {
   readonly stateTtlMs: number
   readonly handlerConcurrency: number
   readonly bodyLimit: number
+  /** Started by `npm start`, whose shell does not pass signals on. */
+  readonly underNpm: boolean
   /** Worth a line in the log: misspelt names, settings that do nothing yet. */
   readonly warnings: readonly string[]
 }
@@ -93,7 +95,7 @@ export function loadConfig(env: Env): Config {
   checkRedirectUri(settings.REVENTO_REDIRECT_URI, problems, production)
   checkTrustProxy(settings.TRUST_PROXY, problems)
   if (problems.size > 0) throw new ConfigError(problems, warnings)
-  return freeze(settings, sandbox, production, warnings)
+  return freeze(settings, { sandbox, production, underNpm: env['npm_lifecycle_event'] === 'start' }, warnings)
 }
 
 function readSettings(env: Env, problems: Problems): Settings {
@@ -185,7 +187,13 @@ function nameWarnings(env: Env): string[] {
   return [...slips, ...idle.map(name => `${name} has no effect in this version`)]
 }
 
-function freeze(s: Settings, sandbox: boolean, production: boolean, warnings: string[]): Config {
+interface Circumstances {
+  sandbox: boolean
+  production: boolean
+  underNpm: boolean
+}
+
+function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, warnings: string[]): Config {
   const redirectUri = s.REVENTO_REDIRECT_URI ?? `http://localhost:${s.PORT}/callback`
   const databasePath = resolve(s.DATABASE_URL.slice('sqlite:'.length))
   const sandboxBase = `http://127.0.0.1:${s.SANDBOX_PORT}`
@@ -220,6 +228,7 @@ function freeze(s: Settings, sandbox: boolean, production: boolean, warnings: st
     stateTtlMs: s.STATE_TTL_S * 1000,
     handlerConcurrency: s.HANDLER_CONCURRENCY,
     bodyLimit: s.WEBHOOK_BODY_LIMIT,
+    underNpm,
     warnings: Object.freeze(warnings),
   })
 }

@@ -66,6 +66,17 @@ async function drain(app: FastifyInstance): Promise<void> {
   clearTimeout(impatient)
 }
 
+/** SIGTERM to `npm start` ends npm and its shell, and would leave this process behind, holding the port. */
+function whenParentEnds(stop: () => void): void {
+  const parent = process.ppid
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(watch)
+    stop()
+  }, 250)
+  watch.unref()
+}
+
 function fail(message: string): never {
   process.stderr.write(`${message}\n`)
   process.exit(1)
@@ -100,12 +111,13 @@ try {
     },
     `Ready: open ${config.origin}`,
   )
-  closeWithGrace({ delay: STOP_WITHIN_MS, logger: false }, async ({ err, signal }) => {
+  const closing = closeWithGrace({ delay: STOP_WITHIN_MS, logger: false }, async ({ err, signal }) => {
     if (err) logger.error({ err }, 'stopping after an error nobody caught')
     else logger.info({ signal }, 'stopping')
     await stop()
     logger.info({}, 'stopped')
   })
+  if (config.underNpm) whenParentEnds(() => closing.close())
 } catch (error) {
   fail(error instanceof ConfigError ? error.message : error instanceof Error ? error.message : String(error))
 }
