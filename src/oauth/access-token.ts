@@ -100,7 +100,7 @@ export function createAccessTokens(
     try {
       return await call(tokens.accessToken)
     } catch (error) {
-      if (error instanceof ApiError && error.code === 'token_revoked') return revoked(key, tokens, call)
+      if (isRefusal(error, 'token_revoked')) return revoked(key, tokens, call)
       throw error
     }
   }
@@ -111,10 +111,14 @@ export function createAccessTokens(
       try {
         return await attempt(key, tokens, call)
       } catch (error) {
-        if (!(error instanceof ApiError) || error.code !== 'token_expired') throw error
+        if (!isRefusal(error, 'token_expired')) throw error
       }
       // Once: a second token_expired is the platform's trouble and goes to the caller.
       return attempt(key, await refreshOnce(key, tokens), call)
     },
   }
 }
+
+/** Only as documented, with 401: a stumbling server must not end a connection for good. */
+const isRefusal = (error: unknown, code: 'token_expired' | 'token_revoked') =>
+  error instanceof ApiError && error.status === 401 && error.code === code

@@ -110,6 +110,8 @@ export function apiFailure(error: unknown, { eventId }: ConnectionKey, origin: s
   }
   if (!(error instanceof ApiError)) return error
   if (error.status === 400) return new AppError('invalid_request', { reason: error.code })
-  const own = error.code === 'upstream_timeout' || error.code === 'configuration_error'
+  // Status 0 is our own verdict: what Revento calls an error cannot pass for one of these.
+  const own =
+    error.status === 0 && (error.code === 'upstream_timeout' || error.code === 'configuration_error')
   return new AppError(own ? (error.code as 'upstream_timeout') : 'upstream_error', { reason: error.code })
 }

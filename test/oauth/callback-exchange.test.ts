@@ -71,7 +71,7 @@ const rows: [string, Answer, number, string][] = [
   ['another event', tokensWith({ event_id: 'evt_other' }), 400, 'event_mismatch'],
 ]
 
-test.for(rows)('%s: %i %s', async ([, answer, status, code]) => {
+test.for(rows)('$0: $2 $3', async ([, answer, status, code]) => {
   const pair = await startPair()
   const { client, state } = await begin(pair)
   pair.upstream.onToken = answer

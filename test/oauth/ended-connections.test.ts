@@ -97,7 +97,7 @@ const passing: [string, Answer, number, string][] = [
 ]
 
 test.for(passing)(
-  '%s is not re-consent: %i %s, and the connection goes on',
+  '$0 is not re-consent: $2 $3, and the connection goes on',
   async ([, answer, status, code]) => {
     const { pair, ask } = await connected()
     const before = await storedConnections(pair)
@@ -118,6 +118,21 @@ test('token_revoked: revoked without any token request, and nothing is sent any 
   expectEnded(pair, await ask(), 'revoked')
   expect(pair.upstream.requests).toHaveLength(1)
 })
+
+test.for<[number, string]>([
+  [500, 'token_revoked'],
+  [403, 'token_revoked'],
+  [500, 'token_expired'],
+])(
+  '%i %s is not what the platform documents: nothing is refreshed and nothing ends',
+  async ([status, error]) => {
+    const { pair, ask } = await connected()
+    pair.upstream.onApi = json(status, failure(error))
+    expectError(pair, await ask(), 502, 'upstream_error')
+    expect(pair.upstream.requests).toHaveLength(1)
+    expect((await storedConnections(pair))[0]?.state).toBe('connected')
+  },
+)
 
 test('token_revoked on the retried call is revoked too', async () => {
   const { pair, ask } = await connected()
