@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest'
+import { createClient } from '../helpers/client.ts'
+import { json, tokens } from '../helpers/upstream.ts'
+import { signedDelivery } from '../helpers/webhook.ts'
+import { connect, expectError, type Pair, participantsUrl, startPair } from '../oauth/harness.ts'
+
+const WEEK_MS = 7 * 24 * 3_600_000
+const session = ({ cookies }: { cookies: Map<string, string> }) => cookies.get('revento_session') ?? ''
+
+const grant = (pair: Pair, eventId: string) => {
+  pair.upstream.onToken = json(200, tokens({ event_id: eventId }))
+  return (client = createClient()) => connect(pair, client, `?event_id=${eventId}`)
+}
+
+test('each connect gives a new session id, and the one before is dead', async () => {
+  const pair = await startPair()
+  const { client } = await grant(pair, 'evt_one')()
+  const before = session(client)
+  await grant(pair, 'evt_two')(client)
+  expect(session(client)).toMatch(/^[A-Za-z0-9_-]{43}$/)
+  expect(session(client)).not.toBe(before)
+  const cookie = `revento_session=${before}`
+  for (const path of ['/participants?event_id=evt_one', '/deliveries'])
+    expectError(pair, await createClient().get(pair.app.url + path, { cookie }), 401, 'unauthenticated')
+})
+
+test('a later connect keeps the connections made before', async () => {
+  const pair = await startPair()
+  const { client } = await grant(pair, 'evt_one')()
+  await grant(pair, 'evt_two')(client)
+  await grant(pair, 'evt_two')(client)
+  for (const event of ['evt_one', 'evt_two'])
+    expect((await client.get(participantsUrl(pair, event))).status).toBe(200)
+  const page = await client.get(`${pair.app.url}/`)
+  expect(page.text).toContain('evt_one')
+  expect(page.text).toContain('evt_two')
+})
+
+test('an id that was planted before the consent is not taken over', async () => {
+  const pair = await startPair()
+  const planted = 'P'.repeat(43)
+  const client = createClient()
+  client.cookies.set('revento_session', planted)
+  await grant(pair, 'evt_one')(client)
+  expect(session(client)).not.toBe(planted)
+  const reply = await createClient().get(participantsUrl(pair, 'evt_one'), {
+    cookie: `revento_session=${planted}`,
+  })
+  expectError(pair, reply, 401, 'unauthenticated')
+})
+
+test('the session cookie is for this host and no script, and lives a week', async () => {
+  const pair = await startPair()
+  const { reply } = await connect(pair)
+  const lines = [reply.headers['set-cookie'] ?? []].flat().filter(line => line.startsWith('revento_session='))
+  expect(lines).toHaveLength(1)
+  const attributes = (lines[0] ?? '').toLowerCase().split('; ').slice(1)
+  expect(new Set(attributes)).toEqual(new Set(['max-age=604800', 'path=/', 'httponly', 'samesite=lax']))
+})
+
+test('a session ends after a week, on the page too', async () => {
+  const pair = await startPair()
+  const { client } = await grant(pair, 'evt_one')()
+  pair.runtime.advance(WEEK_MS - 60_000)
+  expect((await client.get(participantsUrl(pair, 'evt_one'))).status).toBe(200)
+  pair.runtime.advance(60_000)
+  expectError(pair, await client.get(participantsUrl(pair, 'evt_one')), 401, 'unauthenticated')
+  expect((await client.get(`${pair.app.url}/`)).text).not.toContain('evt_one')
+})
+
+test('the store holds no session id in clear', async () => {
+  const pair = await startPair()
+  const { client } = await connect(pair)
+  const rows = await pair.app.database.query.selectFrom('sessions').selectAll().execute()
+  expect(rows).toHaveLength(1)
+  expect(JSON.stringify(rows)).not.toContain(session(client))
+})
+
+test('deliveries: 401 without a session', async () => {
+  const pair = await startPair()
+  expectError(pair, await createClient().get(`${pair.app.url}/deliveries`), 401, 'unauthenticated')
+})
+
+test('deliveries: only those of the session\u2019s events, without their bodies', async () => {
+  const pair = await startPair()
+  const { client: one } = await grant(pair, 'evt_one')()
+  const { client: two } = await grant(pair, 'evt_two')()
+  const ids = { evt_one: crypto.randomUUID(), evt_two: crypto.randomUUID(), evt_three: crypto.randomUUID() }
+  for (const [event_id, id] of Object.entries(ids)) {
+    const { body, headers } = signedDelivery({ id, event: { event_id, data: { secret: 'payload-canary' } } })
+    expect((await one.post(`${pair.app.url}/webhooks/revento`, body, headers)).status).toBe(200)
+  }
+  for (const [client, eventId] of [
+    [one, 'evt_one'],
+    [two, 'evt_two'],
+  ] as const) {
+    const reply = await client.get(`${pair.app.url}/deliveries`)
+    expect(reply.headers['cache-control']).toBe('no-store')
+    const { data } = reply.json<{ data: Record<string, unknown>[] }>()
+    expect(data.map(d => [d['event_id'], d['delivery_id']])).toEqual([[eventId, ids[eventId]]])
+    expect(reply.text).not.toContain('payload-canary')
+    expect(Object.keys(data[0] ?? {})).toEqual(
+      expect.arrayContaining(['id', 'provider', 'type', 'state', 'attempts', 'received_at', 'duplicate_of']),
+    )
+  }
+})
