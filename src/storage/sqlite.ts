@@ -74,7 +74,8 @@ export class SqliteFile {
       try {
         return work()
       } catch (error) {
-        const busy = (error as { errcode?: number }).errcode === BUSY
+        const { errcode } = error as { errcode?: number }
+        const busy = errcode !== undefined && (errcode & 0xff) === BUSY
         if (!busy || this.#runtime.now() > giveUpAt) throw storageError(error)
       }
       await this.#runtime.sleep(5 + (this.#runtime.bytes(1)[0] ?? 0) / 10)
@@ -136,13 +137,16 @@ class NodeSqliteDriver implements Driver {
   init(): Promise<void> {
     return this.#file.configure()
   }
+  /** Must not throw: Kysely holds its mutex by now and would never give it back. */
   async acquireConnection(): Promise<DatabaseConnection> {
-    this.#file.assertSameFile()
     return this.#connection
   }
   /** Immediate: taking the write lock later, after a read, fails at once whatever the timeout. */
   async beginTransaction(): Promise<void> {
-    await this.#file.patiently(() => this.#file.exec('begin immediate'))
+    await this.#file.patiently(() => {
+      this.#file.assertSameFile()
+      this.#file.exec('begin immediate')
+    })
   }
   async commitTransaction(): Promise<void> {
     await this.#file.patiently(() => this.#file.exec('commit'))
@@ -172,6 +176,7 @@ class NodeSqliteConnection implements DatabaseConnection {
     }
   }
   #execute<R>({ sql, parameters }: CompiledQuery): QueryResult<R> {
+    if (!this.#file.inTransaction()) this.#file.assertSameFile()
     const statement = this.#file.prepare(sql)
     const values = parameters as readonly SQLInputValue[]
     if (statement.columns().length > 0) return { rows: statement.all(...values) as R[] }

@@ -20,13 +20,15 @@ const SQLITE_CODES: Record<number, string> = {
   26: 'not_a_database',
 }
 
+const FILE_CODES = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'ENOTDIR', 'EISDIR', 'EEXIST'])
+
 /** Constraint violations and mistakes in a statement stay as they are: they are not the store's trouble. */
 export function storageError(error: unknown): unknown {
   if (error instanceof StorageError || typeof error !== 'object' || error === null) return error
   const { errcode, code } = error as { errcode?: number; code?: string }
   const known = errcode === undefined ? undefined : SQLITE_CODES[errcode & 0xff]
   if (known) return new StorageError(known, { cause: error })
-  if (code === 'EACCES' || code === 'EROFS' || code === 'ENOSPC' || code === 'ENOTDIR')
+  if (code !== undefined && FILE_CODES.has(code))
     return new StorageError(`cannot_open_database_${code}`, { cause: error })
   return error
 }
