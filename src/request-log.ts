@@ -28,4 +28,4 @@ export function logRequests(app: FastifyInstance): void {
   })
 }
 
-const pathOf = (request: FastifyRequest) => (request.url.split('?', 1)[0] ?? '').slice(0, 200)
+export const pathOf = (request: FastifyRequest) => (request.url.split('?', 1)[0] ?? '').slice(0, 200)

@@ -4,11 +4,12 @@ import Fastify, {
   type FastifyError,
   type FastifyInstance,
   type FastifyReply,
+  type FastifyRequest,
   LogController,
 } from 'fastify'
 import { AppError, type ErrorBody, type ErrorCode, errorBody } from './errors.ts'
 import { prefersHtml } from './parameters.ts'
-import { logRequests } from './request-log.ts'
+import { logRequests, pathOf } from './request-log.ts'
 import type { Runtime } from './runtime.ts'
 import { StorageError } from './storage/storage-error.ts'
 
@@ -32,16 +33,20 @@ export function createServer(o: ServerOptions): FastifyInstance {
     requestIdHeader: false,
     exposeHeadRoutes: false,
     requestTimeout: ARRIVAL_MS,
-    http: { headersTimeout: ARRIVAL_MS, requestTimeout: ARRIVAL_MS, connectionsCheckingInterval: 1_000 },
+    http: {
+      headersTimeout: ARRIVAL_MS,
+      requestTimeout: ARRIVAL_MS,
+      connectionsCheckingInterval: 1_000,
+      // Node would answer with an empty 400; the check below answers in our shape.
+      requireHostHeader: false,
+    },
     keepAliveTimeout: 65_000,
     return503OnClosing: false,
     clientErrorHandler: (error, socket) => answerClientError(error, socket, o.runtime),
-    frameworkErrors: (error, request, reply: FastifyReply) => {
-      const code = codeOf(error)
-      void reply.code(statusOf(code)).send(errorBody(code, request.id))
-    },
+    frameworkErrors: (error, request, reply: FastifyReply) => answerUnrouted(error, request, reply, o),
   })
   logRequests(app)
+  checkHost(app)
   handleErrors(app, o)
   finishAnswers(app, o.https)
   return app
@@ -55,11 +60,7 @@ function handleErrors(app: FastifyInstance, o: ServerOptions): void {
     request.outcome = { ...request.outcome, error: code, ...(known?.reason ? { reason: known.reason } : {}) }
     if (status === 500 || status === 503) request.log.error({ err: error }, 'request failed')
     if (status === 503) reply.header('retry-after', '2')
-    const body = errorBody(code, request.id, known?.connectUrl)
-    reply.code(status).header('cache-control', 'no-store')
-    return prefersHtml(request)
-      ? reply.type('text/html; charset=utf-8').send(o.errorPage(body, status))
-      : reply.send(body)
+    return sendError(request, reply, o, errorBody(code, request.id, known?.connectUrl), status)
   })
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? ''
@@ -67,6 +68,43 @@ function handleErrors(app: FastifyInstance, o: ServerOptions): void {
     if (allowed.length === 0) throw new AppError('not_found')
     reply.header('allow', allowed.join(', '))
     throw new AppError('method_not_allowed')
+  })
+}
+
+function sendError(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  o: ServerOptions,
+  body: ErrorBody,
+  status: number,
+): FastifyReply {
+  reply.code(status).header('cache-control', 'no-store')
+  return prefersHtml(request)
+    ? reply.type('text/html; charset=utf-8').send(o.errorPage(body, status))
+    : reply.send(body)
+}
+
+/** A URL that cannot be read reaches no route and no hook: what they add is added here. */
+function answerUnrouted(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  o: ServerOptions,
+): void {
+  const code = codeOf(error)
+  const status = statusOf(code)
+  request.log.warn({ method: request.method, path: pathOf(request), status, error: code }, 'request')
+  reply.header('x-content-type-options', 'nosniff')
+  if (prefersHtml(request)) reply.headers(pageHeaders(o.https))
+  void sendError(request, reply, o, errorBody(code, request.id), status)
+}
+
+/** What Node answers by itself with no body: a request without Host, and an expectation, which may be ignored. */
+function checkHost(app: FastifyInstance): void {
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  app.addHook('onRequest', (request, _reply, done) => {
+    const missing = request.raw.httpVersion === '1.1' && request.headers.host === undefined
+    done(missing ? new AppError('bad_request', { reason: 'no_host' }) : undefined)
   })
 }
 

@@ -11,6 +11,8 @@ export function sendToOwnHost(o: { origin: string; production: boolean }) {
   const active = !o.production && LOOPBACK.test(own)
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
     const { host } = request.headers
+    // A request line may hold a whole URL: it is not put behind ours.
+    if (!request.url.startsWith('/')) return undefined
     if (!active || host === undefined || host === own || !LOOPBACK.test(host)) return undefined
     return reply.redirect(o.origin + request.url, 302)
   }
