@@ -15,6 +15,8 @@ import { StorageError, storageError } from './storage-error.ts'
 
 const BUSY = 5
 const BUSY_WAIT_MS = 8_000
+/** Longer than any pause between two tries: then it is another lock. */
+const BUSY_FORGOTTEN_MS = 500
 const CACHED_STATEMENTS = 200
 
 /** One open database file. `run` is for code that prepares its own statements; Kysely uses the same connection. */
@@ -24,6 +26,7 @@ export class SqliteFile {
   readonly #identity: string
   readonly #runtime: Runtime
   readonly #statements = new Map<string, StatementSync>()
+  readonly #busy = { since: 0, last: Number.NEGATIVE_INFINITY }
 
   constructor(path: string, runtime: Runtime) {
     this.path = path
@@ -67,19 +70,25 @@ export class SqliteFile {
     if (identityOf(this.path) !== this.#identity) throw new StorageError('database_file_replaced')
   }
 
-  /** Repeats while another process holds the lock, without holding up the event loop. */
+  /**
+   * Repeats while another process holds the lock, without holding up the event loop. The wait is counted from when the
+   * lock was first met, so that those who queue behind one that gave up do not wait as long again, one after another.
+   */
   async patiently<T>(work: () => T): Promise<T> {
-    const giveUpAt = this.#runtime.now() + BUSY_WAIT_MS
     for (;;) {
       try {
         return work()
       } catch (error) {
-        const { errcode } = error as { errcode?: number }
-        const busy = errcode !== undefined && (errcode & 0xff) === BUSY
-        if (!busy || this.#runtime.now() > giveUpAt) throw storageError(error)
+        if (!isBusy(error) || this.#busyFor(this.#runtime.now()) > BUSY_WAIT_MS) throw storageError(error)
       }
       await this.#runtime.sleep(5 + (this.#runtime.bytes(1)[0] ?? 0) / 10)
     }
+  }
+
+  #busyFor(now: number): number {
+    if (now - this.#busy.last > BUSY_FORGOTTEN_MS) this.#busy.since = now
+    this.#busy.last = now
+    return now - this.#busy.since
   }
 
   /** All or nothing, in one go: nothing is awaited inside, so no other request's statement can join. */
@@ -198,6 +207,12 @@ function createPrivateFile(path: string): void {
   } catch (error) {
     throw storageError(error)
   }
+}
+
+/** The low byte: extended codes, such as a WAL being recovered after a crash, are waited for too. */
+function isBusy(error: unknown): boolean {
+  const { errcode } = error as { errcode?: number }
+  return errcode !== undefined && (errcode & 0xff) === BUSY
 }
 
 function identityOf(path: string): string {
