@@ -26,33 +26,12 @@ export interface EventData {
 
 export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): EventData {
   return {
-    async saveParticipant(change) {
-      if (await isErased(query, change.eventId)) return
-      const known = {
-        ...(change.name === undefined ? {} : { name: change.name }),
-        ...(change.applicationStatus === undefined ? {} : { application_status: change.applicationStatus }),
-        last_type: change.type,
-        occurred_at: change.occurredAt,
-        updated_at: runtime.now(),
-      }
-      await query
-        .insertInto('participants')
-        .values({
-          event_id: change.eventId,
-          participant_id: change.participantId,
-          name: null,
-          application_status: null,
-          ...known,
-        })
-        // Deliveries come in any order: the time they speak of decides, not the time they came.
-        .onConflict(c =>
-          c
-            .columns(['event_id', 'participant_id'])
-            .doUpdateSet(known)
-            .where('participants.occurred_at', '<=', change.occurredAt),
-        )
-        .execute()
-    },
+    saveParticipant: change =>
+      // One transaction: an erasure between the look and the write would be undone.
+      query.transaction().execute(async trx => {
+        const erased = await erasedEvents(trx, [{ event_id: change.eventId }])
+        if (erased.size === 0) await upsertParticipant(trx, change, runtime.now())
+      }),
     participants: eventId =>
       query
         .selectFrom('participants')
@@ -87,12 +66,40 @@ export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): 
   }
 }
 
-/** Webhooks may still be under way when an event's data has been erased; they must not bring it back. */
-async function isErased(query: Queries, eventId: string): Promise<boolean> {
-  const states = await query
-    .selectFrom('connections')
-    .select('state')
-    .where('event_id', '=', eventId)
+async function upsertParticipant(query: Queries, change: ParticipantChange, now: number): Promise<void> {
+  const known = {
+    ...(change.name === undefined ? {} : { name: change.name }),
+    ...(change.applicationStatus === undefined ? {} : { application_status: change.applicationStatus }),
+    last_type: change.type,
+    occurred_at: change.occurredAt,
+    updated_at: now,
+  }
+  const key = { event_id: change.eventId, participant_id: change.participantId }
+  await query
+    .insertInto('participants')
+    .values({ ...key, name: null, application_status: null, ...known })
+    // Deliveries come in any order: the time they speak of decides, not the time they came.
+    .onConflict(c =>
+      c
+        .columns(['event_id', 'participant_id'])
+        .doUpdateSet(known)
+        .where('participants.occurred_at', '<=', change.occurredAt),
+    )
     .execute()
-  return states.length > 0 && states.every(({ state }) => state === 'deleted')
+}
+
+/** Webhooks may still be under way when an event's data has been erased; they must not bring it back. */
+export async function erasedEvents(
+  query: Queries,
+  rows: readonly { event_id: string | null }[],
+): Promise<Set<string>> {
+  const eventIds = [...new Set(rows.flatMap(row => row.event_id ?? []))]
+  if (eventIds.length === 0) return new Set()
+  const held = await query
+    .selectFrom('connections')
+    .select(['event_id', 'state'])
+    .where('event_id', 'in', eventIds)
+    .execute()
+  const live = new Set(held.filter(row => row.state !== 'deleted').map(row => row.event_id))
+  return new Set(held.map(row => row.event_id).filter(id => !live.has(id)))
 }

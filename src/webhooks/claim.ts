@@ -1,6 +1,7 @@
 import type { Transaction } from 'kysely'
 import type { Queries } from '../storage/database.ts'
-import type { Schema } from '../storage/schema.ts'
+import { erasedEvents } from '../storage/event-data.ts'
+import type { InboxTable, Schema } from '../storage/schema.ts'
 
 /** A delivery whose handler may run now. `attempt` counts from 1. */
 export interface Claimed {
@@ -20,12 +21,14 @@ interface Due {
   readonly envelope_id: string
   readonly type: string
   readonly attempts: number
+  readonly event_id: string | null
 }
 
 export interface ClaimOptions {
   readonly owner: string
   readonly limit: number
   readonly leaseMs: number
+  readonly maxAttempts: number
   readonly now: number
   readonly hasHandler: (provider: string, type: string) => boolean
 }
@@ -33,7 +36,10 @@ export interface ClaimOptions {
 export interface ClaimResult {
   readonly claimed: Claimed[]
   readonly duplicates: { id: number; duplicateOf: number; sameEnvelope: boolean }[]
+  /** No handler, or of an event whose data was erased. */
   readonly ignored: number[]
+  /** Claimed as often as may be, and never settled: their process died each time. */
+  readonly exhausted: number[]
 }
 
 /**
@@ -44,7 +50,7 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
   return query.transaction().execute(async trx => {
     const due = await trx
       .selectFrom('inbox')
-      .select(['id', 'provider', 'delivery_id', 'envelope_id', 'type', 'attempts'])
+      .select(['id', 'provider', 'delivery_id', 'envelope_id', 'type', 'attempts', 'event_id'])
       .where('state', 'in', ['pending', 'running'])
       .where('next_at', '<=', o.now)
       .orderBy('next_at')
@@ -58,12 +64,19 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
     )
     const repeated = new Set(duplicates.map(d => d.id))
     const fresh = due.filter(row => !repeated.has(row.id))
-    const ignored = fresh.filter(row => !o.hasHandler(row.provider, row.type)).map(row => row.id)
-    await settle(trx, duplicates, ignored, o.now)
-    const runnable = fresh.filter(row => o.hasHandler(row.provider, row.type)).map(row => row.id)
-    return { claimed: await lease(trx, runnable, o), duplicates, ignored }
+    const erased = await erasedEvents(trx, fresh)
+    const isErased = (row: Due) => row.event_id !== null && erased.has(row.event_id)
+    const isExhausted = (row: Due) => row.attempts >= o.maxAttempts
+    const runs = (row: Due) => !isErased(row) && o.hasHandler(row.provider, row.type)
+    const ignored = ids(fresh.filter(row => !runs(row)))
+    const exhausted = ids(fresh.filter(row => runs(row) && isExhausted(row)))
+    await settle(trx, duplicates, { ignored, exhausted, erased: ids(fresh.filter(isErased)) }, o.now)
+    const runnable = ids(fresh.filter(row => runs(row) && !isExhausted(row)))
+    return { claimed: await lease(trx, runnable, o), duplicates, ignored, exhausted }
   })
 }
+
+const ids = (rows: Due[]) => rows.map(row => row.id)
 
 type Trx = Transaction<Schema>
 
@@ -105,19 +118,24 @@ async function resolveKeys(trx: Trx, rows: Due[], now: number): Promise<ClaimRes
   return duplicates
 }
 
-async function settle(trx: Trx, duplicates: ClaimResult['duplicates'], ignored: number[], now: number) {
+async function settle(
+  trx: Trx,
+  duplicates: ClaimResult['duplicates'],
+  ended: { ignored: number[]; exhausted: number[]; erased: number[] },
+  now: number,
+): Promise<void> {
   for (const { id, duplicateOf } of duplicates)
     await trx
       .updateTable('inbox')
       .set({ state: 'duplicate', duplicate_of: duplicateOf, finished_at: now, body: null })
       .where('id', '=', id)
       .execute()
-  if (ignored.length > 0)
-    await trx
-      .updateTable('inbox')
-      .set({ state: 'ignored', finished_at: now })
-      .where('id', 'in', ignored)
-      .execute()
+  const set = (ids: number[], values: Partial<Omit<InboxTable, 'id'>>) =>
+    ids.length > 0 ? trx.updateTable('inbox').set(values).where('id', 'in', ids).execute() : undefined
+  await set(ended.ignored, { state: 'ignored', finished_at: now, lease_owner: null })
+  await set(ended.erased, { body: null })
+  const last_error = 'its process ended before its handler did, each time'
+  await set(ended.exhausted, { state: 'dead', finished_at: now, lease_owner: null, last_error })
 }
 
 async function lease(trx: Trx, ids: number[], o: ClaimOptions): Promise<Claimed[]> {

@@ -29,8 +29,14 @@ export interface Dispatcher {
   wake(): void
   /** After a reconnect: the event's parked deliveries are due again. */
   resume(eventId: string): Promise<number>
-  /** Claims nothing more, tells handlers to stop, and waits for them at most `graceMs`. */
+  /** Claims nothing more, tells handlers to stop, and gives back what has not ended after `graceMs`. */
   stop(graceMs: number): Promise<void>
+}
+
+/** A handler is first told to stop; being cut off ends its run whether it listened or not. */
+interface Run {
+  readonly tell: AbortController
+  readonly cut: AbortController
 }
 
 const LEASE_MS = 30_000
@@ -47,7 +53,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   const owner = runtime.uuid()
   const settler = createSettler(query, owner, runtime)
   const stopping = new AbortController()
-  const running = new Map<AbortController, Promise<void>>()
+  const running = new Map<Run, Promise<void>>()
   let wakeUp: () => void = () => {}
   let woken = false
   let looping: Promise<void> = Promise.resolve()
@@ -67,10 +73,11 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   async function fill(): Promise<number> {
     const room = o.concurrency - running.size
     if (room <= 0) return 0
-    const { claimed, duplicates, ignored } = await claim(query, {
+    const { claimed, duplicates, ignored, exhausted } = await claim(query, {
       owner,
       limit: room,
       leaseMs: LEASE_MS,
+      maxAttempts: MAX_ATTEMPTS,
       now: runtime.now(),
       hasHandler: o.hasHandler,
     })
@@ -79,15 +86,20 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       if (d.sameEnvelope) o.log.info(fields, 'duplicate delivery')
       else o.log.warn(fields, 'delivery id was used before with another body: the first one stands')
     }
+    for (const id of exhausted)
+      o.log.error(
+        { part: 'dispatcher', delivery: id, outcome: 'dead' },
+        'delivery given up: no run of it ended',
+      )
     for (const delivery of claimed) {
-      const abort = new AbortController()
-      const run = handle(delivery, abort).finally(() => {
-        running.delete(abort)
+      const run = { tell: new AbortController(), cut: new AbortController() }
+      const ended = handle(delivery, run).finally(() => {
+        running.delete(run)
         wakeUp()
       })
-      running.set(abort, run)
+      running.set(run, ended)
     }
-    return claimed.length + duplicates.length + ignored.length
+    return claimed.length + duplicates.length + ignored.length + exhausted.length
   }
 
   async function pause(): Promise<void> {
@@ -98,9 +110,9 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     wakeUp = () => {}
   }
 
-  async function handle(delivery: Claimed, abort: AbortController): Promise<void> {
+  async function handle(delivery: Claimed, run: Run): Promise<void> {
     const startedAt = runtime.now()
-    const { outcome, err } = await attempt(delivery, abort)
+    const { outcome, err } = await attempt(delivery, run)
     const fields = {
       part: 'dispatcher',
       delivery: delivery.id,
@@ -122,18 +134,15 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     })
   }
 
-  async function attempt(
-    delivery: Claimed,
-    abort: AbortController,
-  ): Promise<{ outcome: Outcome; err?: unknown }> {
+  async function attempt(delivery: Claimed, run: Run): Promise<{ outcome: Outcome; err?: unknown }> {
     if (delivery.body === null) return { outcome: { state: 'ignored' } }
     const ended = new AbortController()
     runtime.sleep(TIME_LIMIT_MS, ended.signal).then(
-      () => abort.abort(new HandlerTimeout()),
+      () => end(run, new HandlerTimeout()),
       () => {},
     )
     try {
-      await Promise.race([o.run(delivery, abort.signal), aborted(abort.signal)])
+      await Promise.race([o.run(delivery, run.tell.signal), aborted(run.cut.signal)])
       return { outcome: { state: 'done' } }
     } catch (err) {
       return { outcome: judge(delivery, err), err }
@@ -172,12 +181,19 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     async stop(graceMs) {
       stopping.abort()
       await looping
-      for (const abort of running.keys()) abort.abort(new HandlerStopped())
+      for (const run of running.keys()) run.tell.abort(new HandlerStopped())
       const settled = new AbortController()
       const all = Promise.allSettled(running.values()).then(() => settled.abort())
       await Promise.race([all, runtime.sleep(graceMs, settled.signal).catch(() => {})])
+      for (const run of running.keys()) end(run, new HandlerStopped())
+      await all
     },
   }
+}
+
+function end({ tell, cut }: Run, reason: Error): void {
+  tell.abort(reason)
+  cut.abort(reason)
 }
 
 const aborted = (signal: AbortSignal) =>

@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest'
+import { manualClock } from '../helpers/clock.ts'
+import { until } from '../helpers/wait.ts'
+import { bench, hanging, stopNow } from './dispatching.ts'
+
+const gates = () => {
+  const open: (() => void)[] = []
+  return { open, wait: () => new Promise<void>(resolve => open.push(resolve)) }
+}
+
+test('never more handlers at once than the bound, and all of them in the end', async () => {
+  const b = await bench()
+  const { open, wait } = gates()
+  let [now, most] = [0, 0]
+  b.dispatcher({
+    concurrency: 3,
+    run: async () => {
+      most = Math.max(most, ++now)
+      await wait()
+      now--
+    },
+  })
+  const ids = await Promise.all(Array.from({ length: 12 }, () => b.append()))
+  for (let i = 0; i < 12; i++) (await until(() => open.shift()))()
+  for (const id of ids) await b.reaches(id, 'done')
+  expect(most).toBe(3)
+})
+
+test('one slow handler does not hold up the others', async () => {
+  const b = await bench()
+  b.dispatcher({ concurrency: 2, run: ({ id }) => (id === 1 ? hanging() : Promise.resolve()) })
+  const ids = await Promise.all(Array.from({ length: 10 }, () => b.append()))
+  for (const id of ids.slice(1)) await b.reaches(id, 'done')
+  expect((await b.row(1)).state).toBe('running')
+})
+
+test('two dispatchers on one database run each delivery once', async () => {
+  const b = await bench()
+  const ran: number[] = []
+  const run = async ({ id }: { id: number }) => {
+    ran.push(id)
+    await new Promise(setImmediate)
+  }
+  b.dispatcher({ run })
+  b.dispatcher({ run })
+  const ids = await Promise.all(Array.from({ length: 60 }, () => b.append()))
+  for (const id of ids) await b.reaches(id, 'done')
+  expect(new Set(ran)).toEqual(new Set(ids))
+  expect(ran).toHaveLength(60)
+})
+
+test('a lease that ran out is run again, and the late run changes nothing any more', async () => {
+  const b = await bench()
+  const { open, wait } = gates()
+  // Its own time stands still: like a process that was suspended and never met its time limit.
+  const late = () => wait().then(() => Promise.reject(new Error('late')))
+  b.dispatcher({ concurrency: 1, run: late }, manualClock())
+  const id = await b.append()
+  await b.reaches(id, 'running')
+  b.dispatcher({ run: delivery => (delivery.id === id ? wait() : Promise.resolve()) })
+  b.clock.advance(29_999)
+  await b.reaches(await b.append(), 'done')
+  expect((await b.row(id)).attempts).toBe(1)
+  b.clock.advance(1001)
+  await until(() => open.length === 2)
+  expect(await b.row(id)).toMatchObject({ state: 'running', attempts: 2 })
+  open[0]?.()
+  await until(() => b.log.some(line => line.fields['attempt'] === 1 && line.level === 'warn'))
+  await b.reaches(await b.append(), 'done')
+  expect(await b.row(id)).toMatchObject({ state: 'running', attempts: 2, last_error: null })
+  open[1]?.()
+  expect(await b.reaches(id, 'done')).toMatchObject({ attempts: 2 })
+})
+
+test('a delivery whose process died eight times is given up instead of taking the ninth along', async () => {
+  const b = await bench()
+  const id = await b.append()
+  const died = { state: 'running', attempts: 8, lease_owner: 'gone', next_at: b.clock.now() + 1 } as const
+  await b.database.query.updateTable('inbox').set(died).where('id', '=', id).execute()
+  const ran: number[] = []
+  b.dispatcher({
+    run: async delivery => {
+      ran.push(delivery.id)
+    },
+  })
+  await b.reaches(await b.append(), 'done')
+  expect((await b.row(id)).state).toBe('running')
+  b.clock.advance(1000)
+  expect(await b.reaches(id, 'dead')).toMatchObject({
+    attempts: 8,
+    last_error: expect.stringContaining('process'),
+  })
+  expect(ran).not.toContain(id)
+  expect(b.log.filter(line => line.level === 'error')).toMatchObject([{ fields: { delivery: id } }])
+})
+
+test('a thousand deliveries leave no sleeper behind but the one between two looks', async () => {
+  const b = await bench()
+  const dispatcher = b.dispatcher({ run: async () => {} })
+  const ids = await Promise.all(Array.from({ length: 1000 }, () => b.append()))
+  for (const id of ids) await b.reaches(id, 'done')
+  await until(() => b.clock.sleepers().length === 1)
+  expect(b.clock.sleepers()).toEqual([1000])
+  await stopNow(dispatcher, b.clock)
+  expect(b.clock.sleepers()).toEqual([])
+})

@@ -1,0 +1,85 @@
+import { onTestFinished } from 'vitest'
+import { createDispatcher, type Dispatcher, type DispatcherOptions } from '../../src/webhooks/dispatcher.ts'
+import { createInbox } from '../../src/webhooks/inbox.ts'
+import { type ManualClock, manualClock } from '../helpers/clock.ts'
+import { type TestDatabase, testDatabase } from '../helpers/database.ts'
+import { until } from '../helpers/wait.ts'
+
+export interface Bench {
+  readonly clock: ManualClock
+  readonly database: TestDatabase
+  readonly log: { level: string; fields: Record<string, unknown>; message: string }[]
+  /** A started dispatcher on this database; `run` gets each claimed delivery. */
+  dispatcher(o: Partial<DispatcherOptions> & Pick<DispatcherOptions, 'run'>, clock?: ManualClock): Dispatcher
+  append(change?: { id?: string; type?: string; eventId?: string | null }): Promise<number>
+  row(id: number): ReturnType<typeof readRow>
+  reaches(id: number, state: string): ReturnType<typeof readRow>
+}
+
+const readRow = (database: TestDatabase, id: number) =>
+  database.query.selectFrom('inbox').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
+
+/** The inbox and its dispatchers alone, on a real database, in a time that the test moves. */
+export async function bench(): Promise<Bench> {
+  const clock = manualClock()
+  const database = await testDatabase()
+  const log: Bench['log'] = []
+  const write = (level: string) => (fields: object, message: string) =>
+    void log.push({ level, fields: { ...fields }, message })
+  const dispatchers: Dispatcher[] = []
+  const inbox = createInbox(database, () => {
+    for (const dispatcher of dispatchers) dispatcher.wake()
+  })
+  let appended = 0
+  return {
+    clock,
+    database,
+    log,
+    dispatcher(o, own = clock) {
+      const dispatcher = createDispatcher(
+        database.query,
+        {
+          concurrency: 10,
+          hasHandler: () => true,
+          isParking: () => false,
+          log: { info: write('info'), warn: write('warn'), error: write('error') },
+          ...o,
+        },
+        own,
+      )
+      dispatchers.push(dispatcher)
+      dispatcher.start()
+      onTestFinished(() => stopNow(dispatcher, own))
+      return dispatcher
+    },
+    append: ({ id = `evt_${++appended}`, type = 'a.type', eventId = 'evt_1' } = {}) =>
+      inbox.append({
+        provider: 'revento',
+        deliveryId: null,
+        envelope: { id, type, eventId, organizationId: 'org_1' },
+        receivedAt: clock.now(),
+        body: Buffer.from('{}'),
+      }),
+    row: id => readRow(database, id),
+    reaches: (id, state) =>
+      until(async () => {
+        const row = await readRow(database, id)
+        return row.state === state && row
+      }),
+  }
+}
+
+/** Stops without waiting for the grace that a hanging handler would get. */
+export async function stopNow(dispatcher: Dispatcher, clock: ManualClock): Promise<void> {
+  let stopped = false
+  const stop = dispatcher.stop(0).then(() => {
+    stopped = true
+  })
+  await until(() => {
+    clock.advance(0)
+    return stopped
+  })
+  await stop
+}
+
+export const hanging = () => new Promise<never>(() => {})

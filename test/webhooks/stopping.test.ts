@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest'
+import { until } from '../helpers/wait.ts'
+import { bench, hanging } from './dispatching.ts'
+
+test('a handler that ends within the grace is done, and does not run again', async () => {
+  const b = await bench()
+  let finish = () => {}
+  const signals: AbortSignal[] = []
+  const dispatcher = b.dispatcher({
+    run: (_, signal) => {
+      signals.push(signal)
+      return new Promise<void>(resolve => {
+        finish = resolve
+      })
+    },
+  })
+  const id = await b.append()
+  await b.reaches(id, 'running')
+  const stopped = dispatcher.stop(3000)
+  await until(() => signals[0]?.aborted)
+  expect((await b.row(id)).state).toBe('running')
+  finish()
+  await stopped
+  expect(await b.row(id)).toMatchObject({ state: 'done', attempts: 1 })
+})
+
+test('a handler that stops by its signal gives its delivery back, uncounted, and it runs again', async () => {
+  const b = await bench()
+  const dispatcher = b.dispatcher({
+    run: (_, signal) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason))
+      }),
+  })
+  const id = await b.append()
+  await b.reaches(id, 'running')
+  await dispatcher.stop(3000)
+  expect(await b.row(id)).toMatchObject({
+    state: 'pending',
+    attempts: 0,
+    last_error: null,
+    lease_owner: null,
+  })
+  const attempts: number[] = []
+  b.dispatcher({
+    run: async ({ attempt }) => {
+      attempts.push(attempt)
+    },
+  })
+  await b.reaches(id, 'done')
+  expect(attempts).toEqual([1])
+})
+
+test('a handler that never ends is given back after the grace', async () => {
+  const b = await bench()
+  const dispatcher = b.dispatcher({ run: hanging })
+  const id = await b.append()
+  await b.reaches(id, 'running')
+  let stopped = false
+  const stop = dispatcher.stop(3000).then(() => {
+    stopped = true
+  })
+  await until(() => b.clock.sleepers().includes(3000))
+  b.clock.advance(2999)
+  await new Promise(setImmediate)
+  expect(stopped).toBe(false)
+  b.clock.advance(1)
+  await stop
+  expect(await b.row(id)).toMatchObject({ state: 'pending', attempts: 0 })
+})
+
+test('nothing is claimed after the stop', async () => {
+  const b = await bench()
+  const ran: number[] = []
+  const dispatcher = b.dispatcher({
+    run: async ({ id }) => {
+      ran.push(id)
+    },
+  })
+  await b.reaches(await b.append(), 'done')
+  await dispatcher.stop(0)
+  const id = await b.append()
+  dispatcher.wake()
+  b.clock.advance(10_000)
+  await b.database.probe()
+  expect((await b.row(id)).state).toBe('pending')
+  expect(ran).toEqual([1])
+})
