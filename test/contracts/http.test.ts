@@ -175,3 +175,11 @@ test('an address in absolute form leads to no other host', async () => {
   expect(parseRaw(answer).status).toBeLessThan(500)
   expect(answer).not.toContain('stranger')
 })
+
+test('a request that drips is given up after 10 s, in its headers and in its body', async () => {
+  const pair = await startPair()
+  const headers = `POST /webhooks/revento HTTP/1.1\r\nHost: localhost\r\n`
+  const body = 'Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{'
+  const answers = await Promise.all([rawExchange(pair, headers), rawExchange(pair, headers + body)])
+  for (const answer of answers) expectShape(408, 'request_timeout', parseRaw(answer))
+})

@@ -1,6 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import { createClient } from '../helpers/client.ts'
-import { begin, comeBack, connect, expectError, type Pair, startPair, storedConnections } from './harness.ts'
+import {
+  BROWSER,
+  begin,
+  comeBack,
+  connect,
+  expectError,
+  expectErrorPage,
+  type Pair,
+  startPair,
+  storedConnections,
+} from './harness.ts'
 
 /** Refused before anything was sent or stored. */
 async function expectNothingHappened(pair: Pair): Promise<void> {
@@ -24,7 +34,9 @@ test.for<[string, string, string]>([
   ['another error with an unknown state', `error=server_error&state=${OTHER}`, 'state_mismatch'],
 ])('refuses %s', async ([, query, code]) => {
   const pair = await startPair()
-  expectError(pair, await createClient().get(`${pair.app.url}/callback?${query}`), 400, code)
+  const url = `${pair.app.url}/callback?${query}`
+  expectError(pair, await createClient().get(url), 400, code)
+  expectErrorPage(await createClient().get(url, BROWSER), 400, code)
   await expectNothingHappened(pair)
 })
 
@@ -34,7 +46,7 @@ test.for<[string, (state: string) => string, string]>([
   ['a repeated name that nobody knows', s => `code=c&state=${s}&x=1&x=1`, 'invalid_request'],
   ['a code repeated in another spelling', s => `code=c&c%6Fde=d&state=${s}`, 'invalid_request'],
   ['a broken percent sign', s => `code=c%&state=${s}`, 'invalid_request'],
-  ['bytes that are not UTF-8', s => `code=%C3%28&state=${s}`, 'invalid_request'],
+  ['bytes that are not UTF-8', s => `code=c&x=%C3%28&state=${s}`, 'invalid_request'],
   ['no code', s => `state=${s}`, 'invalid_request'],
   ['an empty code', s => `code=&state=${s}`, 'invalid_request'],
   ['a code with a line break', s => `code=c%0Ad&state=${s}`, 'invalid_request'],

@@ -45,6 +45,7 @@ test.for<[string, number]>([
   ['*/*', 200],
   ['text/html;q=0.5, application/json', 200],
   ['text/html;q=nonsense', 200],
+  ['text/html;q=9, application/json', 200],
   ['text/html', 303],
   ['TEXT/HTML, */*;q=0.8', 303],
 ])('Accept %s is answered with %i', async ([accept, status]) => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Reply } from '../helpers/client.ts'
 import { type Answer, json, tokens } from '../helpers/upstream.ts'
+import { until } from '../helpers/wait.ts'
 import {
   begin,
   comeBack,
@@ -152,7 +153,7 @@ test('a late token_revoked for a replaced token does not end the new consent', a
     late = () => json(401, failure('token_revoked'))(request, response)
   }
   const slow = ask()
-  await expect.poll(() => pair.upstream.apiRequests().length).toBe(1)
+  await until(() => pair.upstream.apiRequests().length === 1)
   pair.upstream.onApi = knows('fresh')
   pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
   const flow = await begin(pair, client)
@@ -169,7 +170,7 @@ test('a refresh that is overtaken by a new consent does not overwrite it', async
     late = () => json(200, tokens({ access_token: 'stale' }))(request, response)
   }
   const slow = ask()
-  await expect.poll(() => pair.upstream.tokenRequests().length).toBe(1)
+  await until(() => pair.upstream.tokenRequests().length === 1)
   const flow = await begin(pair, client)
   pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
   await comeBack(pair, client, { code: 'c', state: flow.state })

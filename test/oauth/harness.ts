@@ -78,6 +78,17 @@ export function expectError(pair: Pair, reply: Reply, status: number, code: stri
   expect(JSON.stringify(pair.app.log)).not.toContain(UPSTREAM_TEXT)
 }
 
+/** The same for a person: nothing of the upstream nor of the request. */
+export function expectErrorPage(reply: Reply, status: number, code: string): void {
+  expect(reply.status).toBe(status)
+  expect(reply.headers['content-type']).toBe('text/html; charset=utf-8')
+  expect(reply.headers['cache-control']).toBe('no-store')
+  expect(reply.headers['referrer-policy']).toBe('no-referrer')
+  expect(reply.text).toContain(`${status} ${code} · request `)
+  expect(reply.text).not.toContain(UPSTREAM_TEXT)
+  expect(reply.text).not.toContain('good-code')
+}
+
 /** An API for which every access token but this one has expired. */
 export const knows =
   (accessToken: string): Answer =>

@@ -40,6 +40,14 @@ test('sends nobody anywhere when the origin is not a loopback', async () => {
   expect((await createClient().get(`${numeric(pair)}/`)).status).toBe(200)
 })
 
+test.for(['stranger.example', 'localhost.stranger.example', '127.0.0.1.stranger.example', ''])(
+  'a visit under the host "%s" is not sent on: only loopback names are',
+  async host => {
+    const pair = await startPair()
+    expect((await createClient().get(`${pair.app.url}/`, { host })).status).toBe(200)
+  },
+)
+
 test.for([
   { host: 'stranger.example' },
   { host: 'localhost.stranger.example' },

@@ -1,6 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { type Answer, emptyPage, json, tokens } from '../helpers/upstream.ts'
+import { until } from '../helpers/wait.ts'
 import {
   connect,
   expectError,
@@ -107,7 +108,7 @@ test('a caller that hears of the expiry after the refresh does not refresh again
     else knows('fresh')(request, response)
   }
   const slow = client.get(`${participantsUrl(pair)}&cursor=late`)
-  await expect.poll(() => pair.upstream.apiRequests().length).toBe(1)
+  await until(() => pair.upstream.apiRequests().length === 1)
   expect((await ask()).status).toBe(200)
   late()
   expect((await slow).status).toBe(200)

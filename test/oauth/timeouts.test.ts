@@ -27,7 +27,7 @@ async function exchangeEndsInTime(answer: Answer): Promise<void> {
   const reply = await comeBack(pair, client, { code: 'good-code', state })
   expectError(pair, reply, 504, 'upstream_timeout')
   expect(Date.now() - startedAt).toBeGreaterThan(9_000)
-  expect(Date.now() - startedAt).toBeLessThan(13_000)
+  expect(Date.now() - startedAt).toBeLessThan(20_000)
   expect(pair.upstream.tokenRequests()).toHaveLength(1)
   expect(await storedConnections(pair)).toEqual([])
 }
