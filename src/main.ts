@@ -86,6 +86,11 @@ function explain(error: unknown, config: Config): string {
   const { code, port } = error as { code?: string; port?: number }
   if (code === 'EADDRINUSE')
     return `Port ${port} is in use. Stop what listens there, or set ${port === config.sandboxPort ? 'SANDBOX_PORT' : 'PORT'}.`
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return 'HOST is no address of this machine. Set 127.0.0.1, or 0.0.0.0 for all of them.'
+  if (code === 'EACCES' && port !== undefined) return `Port ${port} needs more rights. Set PORT above 1023.`
+  if (error instanceof StorageError && error.code.includes('key_file'))
+    return `The key file ${config.keyFile} cannot be used: ${error.code}. Restore it, or delete it: connections made with it are lost.`
   if (error instanceof StorageError)
     return `The database ${config.databasePath} cannot be used: ${error.code}. Check DATABASE_URL and its folder.`
   return error instanceof Error ? (error.stack ?? error.message) : String(error)

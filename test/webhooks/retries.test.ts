@@ -85,16 +85,16 @@ test('what a handler throws is kept short, and need not be an error', async () =
 test('parks on a parking error, without an end or a lease, until its event is resumed', async () => {
   const b = await bench()
   const parking = new Error('reconsent_required')
-  const connection = { back: false }
+  const connected = new AbortController()
   const dispatcher = b.dispatcher({
     isParking: error => error === parking,
-    run: () => (connection.back ? Promise.resolve() : Promise.reject(parking)),
+    run: () => (connected.signal.aborted ? Promise.resolve() : Promise.reject(parking)),
   })
   const [id, other] = [await b.append(), await b.append({ eventId: 'evt_other' })]
   expect(await b.reaches(id, 'parked')).toMatchObject({ finished_at: null, lease_owner: null, attempts: 1 })
   await b.reaches(other, 'parked')
   b.clock.advance(86_400_000)
-  connection.back = true
+  connected.abort()
   await b.reaches(await b.append(), 'done')
   expect((await b.row(id)).state).toBe('parked')
   expect(await dispatcher.resume('evt_1')).toBe(1)

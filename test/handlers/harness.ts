@@ -1,0 +1,55 @@
+import { createConnections } from '../../src/oauth/connections.ts'
+import { systemRuntime } from '../../src/runtime.ts'
+import { createSealer } from '../../src/storage/sealing.ts'
+import { startApp, type TestApp } from '../helpers/app.ts'
+import { createClient } from '../helpers/client.ts'
+import { until } from '../helpers/wait.ts'
+import { envelope, signedDelivery } from '../helpers/webhook.ts'
+
+export interface HandlerApp extends TestApp {
+  /** Delivers an event over the socket and resolves with its state once it is handled. */
+  deliver(type: string, change?: Record<string, unknown>): Promise<string>
+  connect(eventId: string, organizationId?: string): Promise<unknown>
+  participants(): Promise<Record<string, unknown>[]>
+  connections(): Promise<Record<string, unknown>[]>
+  rows(): ReturnType<typeof readRows>
+}
+
+const readRows = ({ database }: TestApp) =>
+  database.query.selectFrom('inbox').selectAll().orderBy('id').execute()
+
+/** The app with the handlers it ships. */
+export async function startHandlers(): Promise<HandlerApp> {
+  const app = await startApp()
+  const client = createClient()
+  const sealer = createSealer({ current: Buffer.alloc(32, 7) }, systemRuntime)
+  const connections = createConnections(app.database.query, sealer, systemRuntime)
+  const read = (table: 'participants' | 'connections') =>
+    app.database.query.selectFrom(table).selectAll().orderBy('event_id').execute()
+  return {
+    ...app,
+    async deliver(type, change = {}) {
+      const id = crypto.randomUUID()
+      const { body, headers } = signedDelivery({ body: JSON.stringify(envelope({ type, ...change })), id })
+      const answer = await client.post(`${app.url}/webhooks/revento`, body, headers)
+      if (answer.status !== 200) return `refused with ${answer.status}`
+      return until(async () => {
+        const row = (await readRows(app)).find(r => r.delivery_id === id)
+        return row && row.state !== 'pending' && row.state !== 'running' && row.state
+      })
+    },
+    connect: (eventId, organizationId = 'org_test_formal') =>
+      connections.save({
+        accessToken: `rev_install_${eventId}`,
+        refreshToken: `rev_refresh_${eventId}`,
+        eventId,
+        organizationId,
+        scope: 'event.read',
+        expiresIn: 3600,
+        refreshExpiresIn: 7_776_000,
+      }),
+    participants: () => read('participants'),
+    connections: () => read('connections'),
+    rows: () => readRows(app),
+  }
+}

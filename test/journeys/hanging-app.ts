@@ -1,0 +1,28 @@
+import { pino } from 'pino'
+import { createApp } from '../../src/app.ts'
+import { loadConfig } from '../../src/config.ts'
+import { createOutgoing } from '../../src/revento/http.ts'
+import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { openDatabase } from '../../src/storage/database.ts'
+import { createSealer } from '../../src/storage/sealing.ts'
+
+/** A process whose handler never ends the first time, and says so: for the test that kills it there. */
+const config = loadConfig(process.env)
+const database = await openDatabase(config.databasePath, runtime)
+const app = await createApp(config, {
+  database,
+  sealer: createSealer({ current: Buffer.alloc(32, 7) }, runtime),
+  outgoing: createOutgoing(),
+  runtime,
+  logger: pino({ level: 'silent' }),
+  handlers: {
+    revento: {
+      'application.approved': async ({ delivery, event }) => {
+        process.stdout.write(`began ${event.id} attempt ${delivery.attempt}\n`)
+        if (delivery.attempt === 1) await new Promise(() => {})
+      },
+    },
+  },
+})
+await app.listen({ host: config.host, port: config.port })
+process.stdout.write('Ready\n')
