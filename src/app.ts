@@ -6,12 +6,15 @@ import { handlers } from './handlers/index.ts'
 import { health } from './health.ts'
 import { ConnectionUnavailable, createAccessTokens } from './oauth/access-token.ts'
 import { type ConnectionKey, createConnections } from './oauth/connections.ts'
+import { watchEndings } from './oauth/ending-soon.ts'
 import { createFlows } from './oauth/flows.ts'
 import { oauth } from './oauth/index.ts'
+import { createRefresh } from './oauth/refresh.ts'
+import { createRefreshLeases } from './oauth/refresh-lease.ts'
 import { createApiClient } from './revento/api.ts'
 import type { Outgoing } from './revento/http.ts'
 import { createTokenEndpoint } from './revento/token-endpoint.ts'
-import type { Runtime } from './runtime.ts'
+import { atMost, type Runtime } from './runtime.ts'
 import { createServer } from './server.ts'
 import { status } from './status/index.ts'
 import { createSessions } from './status/session.ts'
@@ -37,6 +40,8 @@ export interface AppEdge {
 
 /** Handlers get this long to end when the process stops; what does not is given back when its lease ends. */
 const HANDLER_GRACE_MS = 3_000
+/** A refresh under way gets this long; later, the next process has to recover it. */
+const REFRESH_GRACE_MS = 2_000
 
 /** The one composition: everything is made here, once, and handed to who needs it. */
 export async function createApp(config: Config, edge: AppEdge): Promise<FastifyInstance> {
@@ -45,9 +50,14 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const cookieOptions = { httpOnly: true, sameSite: 'lax', path: '/', secure: config.https } as const
   const cookiePrefix = config.https ? '__Host-' : ''
 
-  const tokenEndpoint = createTokenEndpoint(config, outgoing.token)
+  const tokenEndpoint = createTokenEndpoint(config, outgoing.token, runtime)
   const connections = createConnections(query, edge.sealer, runtime)
-  const accessTokens = createAccessTokens(connections, tokenEndpoint, logger)
+  const leases = createRefreshLeases(query, edge.sealer, runtime)
+  const refresh = createRefresh(
+    { leases, connections, tokenEndpoint, origin: config.origin, log: logger },
+    runtime,
+  )
+  const accessTokens = createAccessTokens({ connections, refresh, log: logger }, runtime)
   const apiClient = createApiClient(
     { apiBase: config.apiBase, dispatcher: outgoing.api, log: logger },
     runtime,
@@ -107,9 +117,15 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     api,
     runtime,
   })
-  app.addHook('onReady', async () => dispatcher.start())
+  const stopped = new AbortController()
+  app.addHook('onReady', async () => {
+    dispatcher.start()
+    void watchEndings({ connections, log: logger, origin: config.origin }, runtime, stopped.signal)
+  })
   app.addHook('onClose', async () => {
+    stopped.abort()
     await dispatcher.stop(HANDLER_GRACE_MS)
+    await atMost(runtime, REFRESH_GRACE_MS, accessTokens.settled())
     await outgoing.close()
     await database.close()
   })

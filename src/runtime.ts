@@ -17,3 +17,14 @@ export const systemRuntime: Runtime = {
   bytes: size => randomBytes(size),
   uuid: () => randomUUID(),
 }
+
+/** Waits for `work` to settle, but at most `ms`; leaves no timer behind. */
+export async function atMost(
+  runtime: Pick<Runtime, 'sleep'>,
+  ms: number,
+  work: Promise<unknown>,
+): Promise<void> {
+  const settled = new AbortController()
+  const done = work.catch(() => {}).then(() => settled.abort())
+  await Promise.race([done, runtime.sleep(ms, settled.signal).catch(() => {})])
+}

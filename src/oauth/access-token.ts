@@ -1,6 +1,7 @@
 import { ApiError } from '../revento/api.ts'
-import type { TokenEndpoint } from '../revento/token-endpoint.ts'
-import type { ConnectionKey, Connections, HeldTokens } from './connections.ts'
+import type { Runtime } from '../runtime.ts'
+import type { ConnectionKey, Connections, HeldToken } from './connections.ts'
+import type { Refresh, RefreshLog } from './refresh.ts'
 
 /**
  * The connection cannot be used until the organizer does something. `reconsent_required`: connect again;
@@ -23,71 +24,41 @@ export interface AccessTokens {
    * runs it once more. Throws ConnectionUnavailable, or the call's own ApiError.
    */
   use<T>(key: ConnectionKey, call: Call<T>): Promise<T>
+  /** When the refreshes under way have ended: a process that stops should not leave one unaccounted for. */
+  settled(): Promise<void>
 }
 
-export interface AccessTokensLog {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
+/** A connection in its last moment: what is sent now might arrive after its end. */
+const END_MARGIN_MS = 1_000
 
 export function createAccessTokens(
-  connections: Connections,
-  tokenEndpoint: TokenEndpoint,
-  log: AccessTokensLog,
+  o: { connections: Connections; refresh: Refresh; log: RefreshLog },
+  runtime: Pick<Runtime, 'now'>,
 ): AccessTokens {
-  /** Callers in this process that need the same refresh wait for one request. */
-  const refreshing = new Map<string, Promise<HeldTokens>>()
+  const { connections, log } = o
+  /** Callers in this process that need the same refresh wait for one; other processes wait for the lease. */
+  const refreshing = new Map<string, Promise<void>>()
 
-  async function held(key: ConnectionKey): Promise<HeldTokens> {
-    const tokens = await connections.open(key)
-    if (tokens) return tokens
+  async function held(key: ConnectionKey): Promise<HeldToken> {
+    const token = await connections.open(key)
+    if (token && token.endsAt - END_MARGIN_MS > runtime.now()) return token
+    if (token) await connections.end(key, 'reconsent', 'consent_expired', token.version)
     const connection = await connections.find(key)
     if (!connection || connection.state === 'deleted') throw new ConnectionUnavailable('not_connected')
     throw new ConnectionUnavailable(connection.state === 'reconsent' ? 'reconsent_required' : 'revoked')
   }
 
-  function refreshOnce(key: ConnectionKey, seen: HeldTokens): Promise<HeldTokens> {
-    const name = `${key.eventId} ${key.organizationId}`
-    const running = refreshing.get(name)
-    if (running !== undefined) return running
-    const started = refresh(key, seen).finally(() => refreshing.delete(name))
-    refreshing.set(name, started)
-    return started
-  }
-
-  async function refresh(key: ConnectionKey, seen: HeldTokens): Promise<HeldTokens> {
-    const before = await held(key)
-    if (before.version !== seen.version) return before
-    const outcome = await tokenEndpoint.refresh(before.refreshToken)
-    const fields = { part: 'oauth', event_id: key.eventId, outcome: outcome.kind }
-    switch (outcome.kind) {
-      case 'tokens': {
-        const { eventId, organizationId } = outcome.tokens
-        if (eventId !== key.eventId || organizationId !== key.organizationId) {
-          log.error({ ...fields, outcome: 'other_event' }, 'refresh answered for another event: refused')
-          throw new ApiError('upstream_error', 0, '')
-        }
-        // Committed before anybody uses it: a crash in between must not leave the only copy in memory.
-        await connections.rotate(key, outcome.tokens, before)
-        log.info(fields, 'access token refreshed')
-        return held(key)
-      }
-      case 'rejected':
-        if (await connections.end(key, 'reconsent', 'invalid_grant', before.version))
-          log.warn(fields, 'refresh token rejected: the organizer has to connect this event again')
-        return held(key)
-      case 'configuration':
-        log.error({ ...fields, detail: outcome.detail }, 'Revento refuses this client: check its credentials')
-        throw new ApiError('configuration_error', 0, '')
-      default:
-        log.warn({ ...fields, detail: outcome.detail }, 'refresh failed for now')
-        throw new ApiError(outcome.timeout ? 'upstream_timeout' : 'upstream_error', 0, '')
-    }
+  async function refreshed(key: ConnectionKey, seen: HeldToken): Promise<HeldToken> {
+    const name = `${key.eventId} ${key.organizationId} ${seen.version}`
+    const running =
+      refreshing.get(name) ?? o.refresh(key, seen.version).finally(() => refreshing.delete(name))
+    refreshing.set(name, running)
+    await running
+    return held(key)
   }
 
   /** Permanent: no refresh is tried. Where another writer was first, that one's token decides. */
-  async function revoked<T>(key: ConnectionKey, seen: HeldTokens, call: Call<T>): Promise<T> {
+  async function revoked<T>(key: ConnectionKey, seen: HeldToken, call: Call<T>): Promise<T> {
     if (await connections.end(key, 'revoked', 'token_revoked', seen.version)) {
       log.warn({ part: 'oauth', event_id: key.eventId }, 'connection revoked by Revento')
       throw new ConnectionUnavailable('revoked')
@@ -96,25 +67,28 @@ export function createAccessTokens(
     return call(newer.accessToken)
   }
 
-  async function attempt<T>(key: ConnectionKey, tokens: HeldTokens, call: Call<T>): Promise<T> {
+  async function attempt<T>(key: ConnectionKey, token: HeldToken, call: Call<T>): Promise<T> {
     try {
-      return await call(tokens.accessToken)
+      return await call(token.accessToken)
     } catch (error) {
-      if (isRefusal(error, 'token_revoked')) return revoked(key, tokens, call)
+      if (isRefusal(error, 'token_revoked')) return revoked(key, token, call)
       throw error
     }
   }
 
   return {
     async use(key, call) {
-      const tokens = await held(key)
+      const token = await held(key)
       try {
-        return await attempt(key, tokens, call)
+        return await attempt(key, token, call)
       } catch (error) {
         if (!isRefusal(error, 'token_expired')) throw error
       }
       // Once: a second token_expired is the platform's trouble and goes to the caller.
-      return attempt(key, await refreshOnce(key, tokens), call)
+      return attempt(key, await refreshed(key, token), call)
+    },
+    settled: async () => {
+      await Promise.allSettled(refreshing.values())
     },
   }
 }

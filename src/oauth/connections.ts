@@ -1,3 +1,4 @@
+import type { Selectable } from 'kysely'
 import { ACCESS_TOKEN_S, CONSENT_S, REFRESH_TOKEN_S } from '../revento/platform.ts'
 import type { TokenSet } from '../revento/token-endpoint.ts'
 import type { Runtime } from '../runtime.ts'
@@ -23,10 +24,11 @@ export interface Connection extends ConnectionKey {
 }
 
 /** For oauth/access-token only. `version` is the fence: a write that names an older one does nothing. */
-export interface HeldTokens {
+export interface HeldToken {
   readonly accessToken: string
-  readonly refreshToken: string
   readonly version: number
+  /** After this moment (ms) the platform takes neither token: only a new consent helps. */
+  readonly endsAt: number
 }
 
 export interface Connections {
@@ -35,10 +37,10 @@ export interface Connections {
   find(key: ConnectionKey): Promise<Connection | undefined>
   /** Of an event, when the organization is not known. */
   findByEvent(eventId: string): Promise<Connection[]>
+  /** The live ones that end before this moment (ms). */
+  endingBefore(at: number): Promise<Connection[]>
   /** Undefined unless the state is `connected`. */
-  open(key: ConnectionKey): Promise<HeldTokens | undefined>
-  /** After a refresh. False: another writer was first, and nothing was written. */
-  rotate(key: ConnectionKey, tokens: TokenSet, held: HeldTokens): Promise<boolean>
+  open(key: ConnectionKey): Promise<HeldToken | undefined>
   /** Ends the connection at this version; its tokens are erased. False: another writer was first. */
   end(key: ConnectionKey, state: 'reconsent' | 'revoked', reason: string, version: number): Promise<boolean>
   /** The platform has suspended the integration: every live connection is marked. */
@@ -46,10 +48,6 @@ export interface Connections {
 }
 
 export function createConnections(query: Queries, sealer: Sealer, runtime: Runtime): Connections {
-  const seal = (key: ConnectionKey, tokens: TokenSet, refreshToken: string) => ({
-    access_token: sealer.seal(tokens.accessToken, place(key, 'access_token')),
-    refresh_token: sealer.seal(refreshToken, place(key, 'refresh_token')),
-  })
   const select = () => query.selectFrom('connections').selectAll()
   const row = (key: ConnectionKey) =>
     select()
@@ -64,11 +62,10 @@ export function createConnections(query: Queries, sealer: Sealer, runtime: Runti
         state: 'connected' as const,
         reason: null,
         scope: tokens.scope ?? '',
-        ...seal(tokens, tokens, tokens.refreshToken ?? ''),
-        ...expiries(tokens, now, now + CONSENT_S * 1000),
+        ...tokenColumns(sealer, tokens, now + CONSENT_S * 1000, now),
+        ...SETTLED,
         consent_expires_at: now + CONSENT_S * 1000,
         connected_at: now,
-        updated_at: now,
       }
       const saved = await query
         .insertInto('connections')
@@ -89,39 +86,24 @@ export function createConnections(query: Queries, sealer: Sealer, runtime: Runti
     async findByEvent(eventId) {
       return (await select().where('event_id', '=', eventId).execute()).map(connectionOf)
     },
+    async endingBefore(at) {
+      const live = select().where('state', '=', 'connected').where('refresh_expires_at', '<', at)
+      return (await live.execute()).map(connectionOf)
+    },
     async open(key) {
       const found = await row(key)
-      if (found?.state !== 'connected' || !found.access_token || !found.refresh_token) return undefined
+      if (found?.state !== 'connected' || !found.access_token) return undefined
       return {
         accessToken: sealer.open(found.access_token, place(key, 'access_token')),
-        refreshToken: sealer.open(found.refresh_token, place(key, 'refresh_token')),
         version: found.version,
+        endsAt: found.refresh_expires_at,
       }
-    },
-    async rotate(key, tokens, held) {
-      const now = runtime.now()
-      const found = await row(key)
-      if (!found) return false
-      const { numUpdatedRows } = await query
-        .updateTable('connections')
-        .set({
-          ...seal(key, tokens, tokens.refreshToken ?? held.refreshToken),
-          ...expiries(tokens, now, found.consent_expires_at),
-          scope: tokens.scope ?? found.scope,
-          version: held.version + 1,
-          updated_at: now,
-        })
-        .where('event_id', '=', key.eventId)
-        .where('organization_id', '=', key.organizationId)
-        .where('version', '=', held.version)
-        .executeTakeFirst()
-      return numUpdatedRows === 1n
     },
     async end(key, state, reason, version) {
       const { numUpdatedRows } = await query
         .updateTable('connections')
         .set({ state, reason, access_token: null, refresh_token: null, updated_at: runtime.now() })
-        .set({ version: version + 1 })
+        .set({ ...SETTLED, version: version + 1 })
         .where('event_id', '=', key.eventId)
         .where('organization_id', '=', key.organizationId)
         .where('version', '=', version)
@@ -139,11 +121,39 @@ export function createConnections(query: Queries, sealer: Sealer, runtime: Runti
   }
 }
 
-const place = ({ eventId, organizationId }: ConnectionKey, column: string): Place => ({
+export const place = ({ eventId, organizationId }: ConnectionKey, column: string): Place => ({
   table: 'connections',
   row: `${eventId} ${organizationId}`,
   column,
 })
+
+/** No refresh is under way, and none has failed: what every new pair of tokens begins with. */
+export const SETTLED = {
+  lease_owner: null,
+  lease_until: 0,
+  refresh_phase: 'idle' as const,
+  refresh_not_before: 0,
+  refresh_failure: null,
+  refresh_failures: 0,
+  refresh_failing_since: 0,
+}
+
+/** The pair, sealed. A refresh may answer without a refresh token: then the one that was spent goes on. */
+export function tokenColumns(
+  sealer: Sealer,
+  tokens: TokenSet,
+  consentEnd: number,
+  now: number,
+  spentRefreshToken = '',
+) {
+  const refreshToken = tokens.refreshToken ?? spentRefreshToken
+  return {
+    access_token: sealer.seal(tokens.accessToken, place(tokens, 'access_token')),
+    refresh_token: sealer.seal(refreshToken, place(tokens, 'refresh_token')),
+    ...expiries(tokens, now, consentEnd),
+    updated_at: now,
+  }
+}
 
 /** Lifetimes are what the platform says, within what it documents; absent ones are the documented ones. */
 function expiries(tokens: TokenSet, now: number, consentEnd: number) {
@@ -155,7 +165,7 @@ function expiries(tokens: TokenSet, now: number, consentEnd: number) {
   }
 }
 
-function connectionOf(row: ConnectionsTable): Connection {
+function connectionOf(row: Selectable<ConnectionsTable>): Connection {
   return {
     eventId: row.event_id,
     organizationId: row.organization_id,

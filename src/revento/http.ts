@@ -86,3 +86,11 @@ function causes(error: unknown): { name?: string; code?: string }[] {
   }
   return chain
 }
+
+/** RFC 9110 section 10.2.3: seconds or a date. Undefined where the header says neither. */
+export function retryAfterMs(header: string | null | undefined, now: number): number | undefined {
+  if (!header) return undefined
+  if (/^\d{1,9}$/.test(header)) return Number(header) * 1000
+  const date = Date.parse(header)
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+}

@@ -1,6 +1,7 @@
 import * as oauth from 'oauth4webapi'
 import type { Dispatcher } from 'undici'
-import { classifyFailure, exchange, type HttpAnswer } from './http.ts'
+import type { Runtime } from '../runtime.ts'
+import { classifyFailure, exchange, type HttpAnswer, retryAfterMs } from './http.ts'
 import { AUTHORIZE_PATH, ID, TOKEN_PATH } from './platform.ts'
 
 /** A token response that was checked. Lifetimes in seconds, undefined where the platform did not say. */
@@ -22,7 +23,7 @@ export type TokenOutcome =
   | { kind: 'tokens'; tokens: TokenSet }
   | { kind: 'rejected' }
   | { kind: 'configuration'; detail: string }
-  | { kind: 'transient'; detail: string; timeout: boolean }
+  | { kind: 'transient'; detail: string; timeout: boolean; retryAfterMs?: number }
   | { kind: 'unknown'; detail: string; timeout: boolean }
 
 export interface TokenEndpoint {
@@ -41,7 +42,11 @@ export interface TokenEndpointOptions {
   readonly scopes: string
 }
 
-export function createTokenEndpoint(o: TokenEndpointOptions, dispatcher: Dispatcher): TokenEndpoint {
+export function createTokenEndpoint(
+  o: TokenEndpointOptions,
+  dispatcher: Dispatcher,
+  runtime: Pick<Runtime, 'now'>,
+): TokenEndpoint {
   const as: oauth.AuthorizationServer = {
     issuer: o.authBase,
     authorization_endpoint: o.authBase + AUTHORIZE_PATH,
@@ -71,7 +76,7 @@ export function createTokenEndpoint(o: TokenEndpointOptions, dispatcher: Dispatc
       // What is not known is ignored (RFC 6749 section 4.1.2); `iss` too: it is not documented, and with one
       // authorization server there is no mix-up to prevent.
       const parameters = new URLSearchParams({ code: callback.get('code') ?? '' })
-      return judged(async () => {
+      return judged(runtime, async () => {
         const checked = oauth.validateAuthResponse(as, client, parameters, oauth.skipStateCheck)
         const answer = await oauth.authorizationCodeGrantRequest(
           as,
@@ -86,7 +91,7 @@ export function createTokenEndpoint(o: TokenEndpointOptions, dispatcher: Dispatc
       })
     },
     refresh: refreshToken =>
-      judged(async () => {
+      judged(runtime, async () => {
         const answer = await oauth.refreshTokenGrantRequest(as, client, auth, refreshToken, options)
         return oauth.processRefreshTokenResponse(as, client, answer)
       }),
@@ -96,35 +101,43 @@ export function createTokenEndpoint(o: TokenEndpointOptions, dispatcher: Dispatc
 /**
  * oauth4webapi's errors carry the token response in `cause`: none leaves this module, only its outcome does.
  */
-async function judged(run: () => Promise<oauth.TokenEndpointResponse>): Promise<TokenOutcome> {
+async function judged(
+  runtime: Pick<Runtime, 'now'>,
+  run: () => Promise<oauth.TokenEndpointResponse>,
+): Promise<TokenOutcome> {
   try {
     const tokens = readTokens(await run())
     return tokens ? { kind: 'tokens', tokens } : { kind: 'unknown', detail: 'unusable_ids', timeout: false }
   } catch (error) {
-    return judgeFailure(error)
+    return judgeFailure(error, runtime.now())
   }
 }
 
-function judgeFailure(error: unknown): TokenOutcome {
-  if (error instanceof oauth.ResponseBodyError) return judgeErrorBody(error)
+function judgeFailure(error: unknown, now: number): TokenOutcome {
+  if (error instanceof oauth.ResponseBodyError) return judgeErrorBody(error, now)
   if (error instanceof oauth.OperationProcessingError || error instanceof oauth.UnsupportedOperationError) {
-    const status = error.cause instanceof Response ? error.cause.status : 0
-    if (status === 429 || status >= 500)
-      return { kind: 'transient', detail: `status_${status}`, timeout: false }
-    return { kind: 'unknown', detail: status ? `status_${status}` : 'unusable_answer', timeout: false }
+    const { cause } = error
+    if (!(cause instanceof Response)) return { kind: 'unknown', detail: 'unusable_answer', timeout: false }
+    if (cause.status >= 300) return transient(cause, now)
+    return { kind: 'unknown', detail: `status_${cause.status}`, timeout: false }
   }
   const failure = classifyFailure(error)
   if (failure === 'refused') return { kind: 'transient', detail: 'connection_refused', timeout: false }
   return { kind: 'unknown', detail: failure, timeout: failure === 'timeout' }
 }
 
-function judgeErrorBody({ error, status }: oauth.ResponseBodyError): TokenOutcome {
-  if (status === 429 || status >= 500)
-    return { kind: 'transient', detail: `status_${status}`, timeout: false }
+function judgeErrorBody({ error, status, response }: oauth.ResponseBodyError, now: number): TokenOutcome {
+  if (status === 429 || status >= 500) return transient(response, now)
   if (error === 'invalid_grant') return { kind: 'rejected' }
   if (error === 'invalid_client' || error === 'unauthorized_client')
     return { kind: 'configuration', detail: error }
-  return { kind: 'transient', detail: `status_${status}`, timeout: false }
+  return transient(response, now)
+}
+
+function transient({ status, headers }: Response, now: number): TokenOutcome {
+  const asked = retryAfterMs(headers.get('retry-after'), now)
+  const outcome = { kind: 'transient' as const, detail: `status_${status}`, timeout: false }
+  return asked === undefined ? outcome : { ...outcome, retryAfterMs: asked }
 }
 
 const VISIBLE = /^[\x21-\x7e]{1,4096}$/
@@ -158,9 +171,12 @@ function tokenFetch(dispatcher: Dispatcher) {
       headers: o.headers,
       body: String(o.body),
     })
-    // Only the content type is passed on: a WWW-Authenticate header would hide the JSON error body.
+    // No other header is passed on: a WWW-Authenticate header would hide the JSON error body.
+    const headers = new Headers({ 'content-type': 'application/json' })
+    const retryAfter = answer.headers['retry-after']
+    if (typeof retryAfter === 'string') headers.set('retry-after', retryAfter)
     const status = BODILESS.has(answer.status) ? 502 : answer.status
-    return new Response(tolerant(answer), { status, headers: { 'content-type': 'application/json' } })
+    return new Response(tolerant(answer), { status, headers })
   }
 }
 

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastif
 import { AppError } from '../errors.ts'
 import { ConnectionUnavailable } from '../oauth/access-token.ts'
 import type { ConnectionKey, Connections } from '../oauth/connections.ts'
+import { connectUrl } from '../oauth/ending-soon.ts'
 import { sendToOwnHost } from '../oauth/own-host.ts'
 import { singleParameters } from '../parameters.ts'
 import { ApiError, type EventApi, type PageRequest } from '../revento/api.ts'
@@ -103,10 +104,9 @@ async function entitled(o: StatusOptions, request: FastifyRequest, eventId: stri
 
 /** What the API's failure means to the caller of this app. */
 export function apiFailure(error: unknown, { eventId }: ConnectionKey, origin: string): unknown {
-  const connectUrl = `${origin}/connect?event_id=${eventId}`
   if (error instanceof ConnectionUnavailable) {
     if (error.code === 'not_connected') return new AppError('not_found', { reason: error.code })
-    return new AppError(error.code, { connectUrl })
+    return new AppError(error.code, { connectUrl: connectUrl(origin, eventId) })
   }
   if (!(error instanceof ApiError)) return error
   if (error.status === 400) return new AppError('invalid_request', { reason: error.code })

@@ -1,6 +1,7 @@
 import { ERRORS, type ErrorBody } from '../errors.ts'
 import { type Html, html } from '../html.ts'
 import type { Connection, ConnectionKey } from '../oauth/connections.ts'
+import { endsSoon } from '../oauth/ending-soon.ts'
 import type { DeliveryView } from '../webhooks/deliveries.ts'
 import type { ParticipantRow } from './page.ts'
 
@@ -100,7 +101,8 @@ function connectionCard(c: Connection, v: ConnectedView): Html {
 <section class="card" data-state="${c.state}">
 <h2>${v.connections.length > 1 && !current ? html`<a href="/?event=${c.eventId}">${c.eventId}</a>` : c.eventId}</h2>
 <p class="state">${STATES[c.state]}</p>
-${c.state !== 'connected' && html`<p><a class="button" href="/connect?event_id=${c.eventId}">Reconnect</a></p>`}
+${endsSoon(c, v.now) && html`<p class="problem">Ends ${time(c.refreshExpiresAt)}, unless it is connected again before.</p>`}
+${(c.state !== 'connected' || endsSoon(c, v.now)) && html`<p><a class="button" href="/connect?event_id=${c.eventId}">Reconnect</a></p>`}
 <dl>
 <div><dt>Organization</dt><dd>${c.organizationId}</dd></div>
 <div><dt>May see</dt><dd>${c.scopes.join(', ') || 'nothing'}</dd></div>

@@ -2,6 +2,7 @@ import { Kysely } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import type { Runtime } from '../runtime.ts'
 import { start } from './migrations/001-start.ts'
+import { refreshLease } from './migrations/002-refresh-lease.ts'
 import type { Schema } from './schema.ts'
 import { NodeSqliteDialect, SqliteFile } from './sqlite.ts'
 import { StorageError } from './storage-error.ts'
@@ -17,7 +18,7 @@ export interface Database {
   close(): Promise<void>
 }
 
-const MIGRATIONS = { '001-start': start }
+const MIGRATIONS = { '001-start': start, '002-refresh-lease': refreshLease }
 
 /** Opens, creates where needed, and brings the schema up to date. `path` is a file. */
 export async function openDatabase(path: string, runtime: Runtime): Promise<Database> {

@@ -41,7 +41,19 @@ export interface ConnectionsTable {
   version: number
   connected_at: number
   updated_at: number
+  /** Who may spend the refresh token, and until when; see oauth/refresh-lease. */
+  lease_owner: Generated<string | null>
+  lease_until: Generated<number>
+  refresh_phase: Generated<RefreshPhase>
+  /** After a failure: not asked again before this moment, and why. */
+  refresh_not_before: Generated<number>
+  refresh_failure: Generated<RefreshFailure | null>
+  refresh_failures: Generated<number>
+  refresh_failing_since: Generated<number>
 }
+
+export type RefreshPhase = 'idle' | 'sent' | 'recovering'
+export type RefreshFailure = 'upstream_error' | 'upstream_timeout' | 'configuration_error'
 
 export interface SessionsTable {
   id_hash: string

@@ -1,4 +1,4 @@
-import type { Runtime } from '../runtime.ts'
+import { atMost, type Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import { type Claimed, claim } from './claim.ts'
 import { createSettler, type Outcome } from './settle.ts'
@@ -182,9 +182,8 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       stopping.abort()
       await looping
       for (const run of running.keys()) run.tell.abort(new HandlerStopped())
-      const settled = new AbortController()
-      const all = Promise.allSettled(running.values()).then(() => settled.abort())
-      await Promise.race([all, runtime.sleep(graceMs, settled.signal).catch(() => {})])
+      const all = Promise.allSettled(running.values())
+      await atMost(runtime, graceMs, all)
       for (const run of running.keys()) end(run, new HandlerStopped())
       await all
     },

@@ -1,3 +1,4 @@
+import type { Selectable } from 'kysely'
 import { expect, onTestFinished } from 'vitest'
 import type { ConnectionsTable } from '../../src/storage/schema.ts'
 import { startApp, type TestApp, type TestAppOptions } from '../helpers/app.ts'
@@ -58,7 +59,7 @@ export async function connect(pair: Pair, client = createClient(), query = '') {
   return { client, reply, state }
 }
 
-export const storedConnections = ({ app }: Pair): Promise<ConnectionsTable[]> =>
+export const storedConnections = ({ app }: Pair): Promise<Selectable<ConnectionsTable>[]> =>
   app.database.query.selectFrom('connections').selectAll().execute()
 
 /** The one shape of every error, with nothing of the upstream in it or in the log. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Agent } from 'undici'
 import { expect, onTestFinished, test } from 'vitest'
 import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
+import { systemRuntime } from '../../src/runtime.ts'
 import { begin, comeBack, startPair } from './harness.ts'
 
 const vector = JSON.parse(readFileSync(new URL('../vectors/signatures.json', import.meta.url), 'utf8'))
@@ -20,6 +21,7 @@ test('the challenge of RFC 7636 appendix B belongs to its verifier', async () =>
       scopes: 'event.read',
     },
     dispatcher,
+    systemRuntime,
   )
   const flow = { state: 'any', codeVerifier: vector.code_verifier, eventId: 'evt_1' }
   const url = new URL(await endpoint.authorizationUrl(flow))

@@ -1,0 +1,37 @@
+import { createInterface } from 'node:readline'
+import { ConnectionUnavailable, createAccessTokens } from '../../src/oauth/access-token.ts'
+import { createConnections } from '../../src/oauth/connections.ts'
+import { createRefresh } from '../../src/oauth/refresh.ts'
+import { createRefreshLeases } from '../../src/oauth/refresh-lease.ts'
+import { ApiError, createApiClient } from '../../src/revento/api.ts'
+import { createOutgoing } from '../../src/revento/http.ts'
+import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
+import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { openDatabase } from '../../src/storage/database.ts'
+import { createSealer } from '../../src/storage/sealing.ts'
+
+/** A process that only calls the API: one call for each line on stdin, its outcome as a line on stdout. */
+const [path = '', authBase = '', apiBase = ''] = process.argv.slice(2)
+const log = { info() {}, warn() {}, error() {} }
+const database = await openDatabase(path, runtime)
+const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
+const connections = createConnections(database.query, sealer, runtime)
+const outgoing = createOutgoing()
+const credentials = { clientId: 'client', clientSecret: 'secret', redirectUri: '', scopes: '' }
+const tokenEndpoint = createTokenEndpoint({ authBase, ...credentials }, outgoing.token, runtime)
+const leases = createRefreshLeases(database.query, sealer, runtime)
+const refresh = createRefresh({ leases, connections, tokenEndpoint, origin: '', log }, runtime)
+const accessTokens = createAccessTokens({ connections, refresh, log }, runtime)
+const client = createApiClient({ apiBase, dispatcher: outgoing.api, log }, runtime)
+const key = { eventId: 'evt_test_published', organizationId: 'org_test_formal' }
+const api = client.forEvent(key.eventId, call => accessTokens.use(key, call))
+
+const say = (line: string) => void process.stdout.write(`${line}\n`)
+createInterface({ input: process.stdin }).on('line', () => {
+  api.participants().then(
+    () => say('ok'),
+    error =>
+      say(error instanceof ApiError || error instanceof ConnectionUnavailable ? error.code : String(error)),
+  )
+})
+say('ready')

@@ -1,0 +1,202 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createConnections } from '../../src/oauth/connections.ts'
+import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { type Database, openDatabase } from '../../src/storage/database.ts'
+import { createSealer } from '../../src/storage/sealing.ts'
+import { type Platform, startPlatform } from '../helpers/platform.ts'
+import { until } from '../helpers/wait.ts'
+
+const WORKER = fileURLToPath(new URL('../helpers/refresh-worker.ts', import.meta.url))
+const key = { eventId: 'evt_test_published', organizationId: 'org_test_formal' }
+const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
+
+let folder: string
+let database: Database
+let platform: Platform
+let workers: Worker[]
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'revento-refresh-'))
+  database = await openDatabase(join(folder, 'test.db'), runtime)
+  platform = await startPlatform({ tokenDelayMs: 40 })
+  workers = []
+})
+afterEach(async () => {
+  for (const worker of workers) worker.child.kill('SIGKILL')
+  await platform.upstream.close()
+  await database.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+interface Worker {
+  child: ChildProcessWithoutNullStreams
+  lines: string[]
+  /** Calls the API once; resolves with the outcome. */
+  call(): Promise<string>
+}
+
+async function startWorker(): Promise<Worker> {
+  const { authBase, apiBase } = platform.upstream
+  const child = spawn(process.execPath, [WORKER, join(folder, 'test.db'), authBase, apiBase])
+  const lines: string[] = []
+  child.stderr.pipe(process.stderr)
+  createInterface({ input: child.stdout }).on('line', line => lines.push(line))
+  await until(() => lines[0] === 'ready')
+  const worker = {
+    child,
+    lines,
+    call: async () => {
+      const before = lines.length
+      child.stdin.write('go\n')
+      return until(() => lines[before], 40_000)
+    },
+  }
+  workers.push(worker)
+  return worker
+}
+
+const connections = () => createConnections(database.query, sealer, runtime)
+
+async function connect(): Promise<void> {
+  const issued = platform.issue()
+  await connections().save({
+    accessToken: issued.access_token,
+    refreshToken: issued.refresh_token,
+    expiresIn: 3600,
+    refreshExpiresIn: undefined,
+    scope: 'event.read participants.read',
+    ...key,
+  })
+}
+const state = async () => {
+  const found = await connections().find(key)
+  return found && [found.state, found.reason]
+}
+const tokenRequests = () => platform.upstream.tokenRequests().length
+
+/** Holds the next token request until it is let go, before or after the platform has processed it. */
+function hold(when: 'before' | 'after') {
+  let arrived = false
+  let letGo: () => void = () => {}
+  const held = new Promise<void>(resolve => {
+    letGo = resolve
+  })
+  const wait = async () => {
+    arrived = true
+    await held
+    return true
+  }
+  platform[when] = wait
+  return {
+    letGo,
+    arrived: async () => {
+      await until(() => arrived)
+      platform[when] = async () => true
+    },
+  }
+}
+
+test('8 processes and 50 expiries make exactly 50 token requests', { timeout: 120_000 }, async () => {
+  await connect()
+  await Promise.all(Array.from({ length: 8 }, startWorker))
+  for (let round = 1; round <= 50; round++) {
+    platform.expire()
+    const outcomes = await Promise.all(workers.map(worker => worker.call()))
+    expect(outcomes).toEqual(Array(8).fill('ok'))
+    expect(tokenRequests()).toBe(round)
+  }
+  expect(platform.revoked()).toBe(false)
+  expect(await state()).toEqual(['connected', null])
+})
+
+test('100 callers in one process make one token request', async () => {
+  await connect()
+  const worker = await startWorker()
+  platform.expire()
+  worker.child.stdin.write('go\n'.repeat(100))
+  await until(() => worker.lines.length === 101, 15_000)
+  expect(new Set(worker.lines.slice(1))).toEqual(new Set(['ok']))
+  expect(tokenRequests()).toBe(1)
+})
+
+test('kill -9 before the platform processed it: one recovery succeeds', { timeout: 60_000 }, async () => {
+  await connect()
+  const victim = await startWorker()
+  platform.expire()
+  const request = hold('before')
+  victim.call().catch(() => {})
+  await request.arrived()
+  victim.child.kill('SIGKILL')
+  expect(await (await startWorker()).call()).toBe('ok')
+  expect(tokenRequests()).toBe(2)
+  expect(await state()).toEqual(['connected', null])
+})
+
+test('kill -9 after it was processed: one recovery, then the organizer is asked', {
+  timeout: 60_000,
+}, async () => {
+  await connect()
+  const victim = await startWorker()
+  platform.expire()
+  const request = hold('after')
+  victim.call().catch(() => {})
+  await request.arrived()
+  victim.child.kill('SIGKILL')
+  const survivor = await startWorker()
+  expect(await survivor.call()).toBe('reconsent_required')
+  expect(await state()).toEqual(['reconsent', 'refresh_interrupted'])
+  expect(tokenRequests()).toBe(2)
+  expect(await survivor.call()).toBe('reconsent_required')
+  expect(tokenRequests()).toBe(2)
+  await connect()
+  expect(await survivor.call()).toBe('ok')
+})
+
+test('kill -9 after the commit: there is nothing to recover', async () => {
+  await connect()
+  const victim = await startWorker()
+  platform.expire()
+  expect(await victim.call()).toBe('ok')
+  victim.child.kill('SIGKILL')
+  expect(await (await startWorker()).call()).toBe('ok')
+  expect(tokenRequests()).toBe(1)
+})
+
+test('a holder stopped for 5 s keeps its lease: the others wait for it', { timeout: 60_000 }, async () => {
+  await connect()
+  const [holder, other] = [await startWorker(), await startWorker()]
+  platform.expire()
+  const request = hold('before')
+  const first = holder.call()
+  await request.arrived()
+  holder.child.kill('SIGSTOP')
+  const second = other.call()
+  request.letGo()
+  setTimeout(() => holder.child.kill('SIGCONT'), 5_000)
+  expect(await Promise.all([first, second])).toEqual(['ok', 'ok'])
+  expect(tokenRequests()).toBe(1)
+})
+
+test('a holder stopped past its lease loses: its late write changes nothing', {
+  timeout: 60_000,
+}, async () => {
+  await connect()
+  const [holder, other] = [await startWorker(), await startWorker()]
+  platform.expire()
+  const request = hold('before')
+  const first = holder.call()
+  await request.arrived()
+  holder.child.kill('SIGSTOP')
+  expect(await other.call()).toBe('ok')
+  const after = await database.query.selectFrom('connections').selectAll().execute()
+  holder.child.kill('SIGCONT')
+  expect(await first).toBe('ok')
+  expect(await database.query.selectFrom('connections').selectAll().execute()).toEqual(after)
+  expect(tokenRequests()).toBe(2)
+})
