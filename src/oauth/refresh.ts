@@ -16,7 +16,7 @@ export interface RefreshLog {
 export type Refresh = (key: ConnectionKey, version: number) => Promise<void>
 
 /** How long a caller waits here for a retry or for somebody else's refresh; longer, and it gets the error. */
-const PATIENCE_MS = 5_000
+const PATIENCE_MS = 3_000
 const GIVE_UP_MS = 30_000
 /** A request is bounded to 10 s: with less than this left, the lease could end before the answer. */
 const LEASE_NEEDED_MS = 12_000
@@ -37,7 +37,7 @@ export function createRefresh(
   runtime: Runtime,
 ): Refresh {
   const { leases, connections, log } = o
-  const jitter = (ms: number) => ms * (1 + (runtime.bytes(1)[0] ?? 0) / 512)
+  const jitter = (ms: number) => ms * (1 + (runtime.bytes(1)[0] ?? 0) / 1024)
 
   return async (key, version) => {
     const startedAt = runtime.now()

@@ -141,7 +141,10 @@ function transient({ status, headers }: Response, now: number): TokenOutcome {
 }
 
 const VISIBLE = /^[\x21-\x7e]{1,4096}$/
-const seconds = (v: unknown) => (typeof v === 'number' && Number.isFinite(v) && v > 0 ? v : undefined)
+const seconds = (v: unknown) => {
+  const n = typeof v === 'string' && /^\d{1,10}$/.test(v) ? Number(v) : v
+  return typeof n === 'number' && Number.isFinite(n) && n > 0 ? n : undefined
+}
 
 /** Ids are checked here, before they can enter a path or a key. */
 function readTokens(answer: oauth.TokenEndpointResponse): TokenSet | undefined {
@@ -180,7 +183,10 @@ function tokenFetch(dispatcher: Dispatcher) {
   }
 }
 
-/** The code exchange's members are partly undocumented: absent ones are read as RFC 6749's defaults. */
+/**
+ * The code exchange's members are partly undocumented: absent ones are read as RFC 6749's defaults, and a lifetime
+ * that is no positive number counts as absent, because a pair of tokens is too dear to refuse for that.
+ */
 function tolerant({ status, text }: HttpAnswer): string {
   if (status !== 200) return text
   let body: unknown
@@ -190,6 +196,9 @@ function tolerant({ status, text }: HttpAnswer): string {
     return text
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return text
-  const given = Object.entries(body).filter(([name, value]) => value !== null && name !== 'id_token')
+  const given = Object.entries(body).filter(
+    ([name, value]) =>
+      value !== null && name !== 'id_token' && (name !== 'expires_in' || seconds(value) !== undefined),
+  )
   return JSON.stringify({ token_type: 'Bearer', ...Object.fromEntries(given) })
 }

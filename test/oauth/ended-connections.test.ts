@@ -78,38 +78,112 @@ test('after re-consent the organizer connects again and everything goes on', asy
   expect((await ask()).status).toBe(200)
 })
 
-const passing: [string, Answer, number, string][] = [
-  ['invalid_grant inside a 500', json(500, failure('invalid_grant')), 502, 'upstream_error'],
-  ['invalid_grant inside a 429', json(429, failure('invalid_grant')), 502, 'upstream_error'],
-  ['invalid_grant inside a 200', json(200, failure('invalid_grant')), 502, 'upstream_error'],
-  ['Invalid_Grant', json(400, failure('Invalid_Grant')), 502, 'upstream_error'],
-  ['invalid_grant as a message', json(400, { error: 'x', message: 'invalid_grant' }), 502, 'upstream_error'],
-  ['400 invalid_client', json(400, failure('invalid_client')), 502, 'configuration_error'],
+const postponed: [string, Answer, string][] = [
+  ['invalid_grant inside a 500', json(500, failure('invalid_grant')), 'upstream_error'],
+  ['invalid_grant inside a 429', json(429, failure('invalid_grant')), 'upstream_error'],
+  ['Invalid_Grant', json(400, failure('Invalid_Grant')), 'upstream_error'],
+  ['invalid_grant as a message', json(400, { error: 'x', message: 'invalid_grant' }), 'upstream_error'],
+  ['400 invalid_client', json(400, failure('invalid_client')), 'configuration_error'],
   [
     '401 invalid_client with a challenge',
     json(401, failure('invalid_client'), { 'www-authenticate': 'Basic' }),
-    502,
     'configuration_error',
   ],
-  ['503', json(503, failure('unavailable')), 502, 'upstream_error'],
-  ['302', json(302, {}, { location: '/login' }), 502, 'upstream_error'],
-  ['a reset', (_request, response) => void response.destroy(), 502, 'upstream_error'],
-  ['ids with a path', json(200, tokens({ event_id: '../x' })), 502, 'upstream_error'],
+  ['503', json(503, failure('unavailable')), 'upstream_error'],
+  ['302', json(302, {}, { location: '/login' }), 'upstream_error'],
 ]
 
-test.for(passing)(
-  '$0 is not re-consent: $2 $3, and the connection goes on',
-  async ([, answer, status, code]) => {
-    const { pair, ask } = await connected()
-    const before = await storedConnections(pair)
-    pair.upstream.onToken = answer
-    expectError(pair, await ask(), status, code)
-    expect(pair.upstream.tokenRequests()).toHaveLength(1)
-    expect(await storedConnections(pair)).toEqual(before)
+test.for(postponed)('$0 is not re-consent: 502 $2, and the connection goes on', async ([, answer, code]) => {
+  const { pair, ask } = await connected()
+  const [before] = await storedConnections(pair)
+  pair.upstream.onToken = answer
+  expectError(pair, await ask(), 502, code)
+  const [after] = await storedConnections(pair)
+  expect([after?.state, after?.version]).toEqual(['connected', before?.version])
+  expect(after?.refresh_token).toEqual(before?.refresh_token)
+  pair.runtime.advance(300_000)
+  pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
+  expect((await ask()).status).toBe(200)
+})
+
+test('a refused client is not asked again for a minute', async () => {
+  const { pair, ask } = await connected()
+  pair.upstream.onToken = json(401, failure('invalid_client'))
+  expectError(pair, await ask(), 502, 'configuration_error')
+  expectError(pair, await ask(), 502, 'configuration_error')
+  expect(pair.upstream.tokenRequests()).toHaveLength(1)
+})
+
+test('a platform that fails gets at most five requests in five minutes', async () => {
+  const { pair, ask } = await connected()
+  pair.upstream.onToken = json(503, failure('unavailable'))
+  for (let minute = 0; minute < 4; minute++) {
+    for (let n = 0; n < 3; n++) {
+      expectError(pair, await ask(), 502, 'upstream_error')
+      pair.runtime.advance(15_000)
+    }
+  }
+  expect(pair.upstream.tokenRequests().length).toBeLessThanOrEqual(5)
+})
+
+test('Retry-After of the token endpoint is obeyed, however long', async () => {
+  const { pair, ask } = await connected()
+  pair.upstream.onToken = json(429, failure('slow_down'), { 'retry-after': '86400' })
+  expectError(pair, await ask(), 502, 'upstream_error')
+  pair.runtime.advance(86_000_000)
+  expectError(pair, await ask(), 502, 'upstream_error')
+  expect(pair.upstream.tokenRequests()).toHaveLength(1)
+  pair.runtime.advance(401_000)
+  expectError(pair, await ask(), 502, 'upstream_error')
+  expect(pair.upstream.tokenRequests()).toHaveLength(2)
+})
+
+const unaccounted: [string, Answer][] = [
+  ['a reset', (_request, response) => void response.destroy()],
+  ['ids with a path', json(200, tokens({ event_id: '../x' }))],
+  ['another event', json(200, tokens({ event_id: 'evt_other' }))],
+  ['invalid_grant inside a 200', json(200, failure('invalid_grant'))],
+]
+
+test.for(unaccounted)('$0 is recovered from once', async ([, answer]) => {
+  const { pair, ask } = await connected()
+  pair.upstream.onToken = (request, response) => {
     pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
-    expect((await ask()).status).toBe(200)
-  },
-)
+    answer(request, response)
+  }
+  expect((await ask()).status).toBe(200)
+  expect(pair.upstream.tokenRequests()).toHaveLength(2)
+  const [first, second] = pair.upstream.tokenRequests()
+  expect(second?.form.get('refresh_token')).toBe(first?.form.get('refresh_token'))
+})
+
+test.for(unaccounted)('$0 twice: the organizer is asked, and nothing more is sent', async ([, answer]) => {
+  const { pair, ask } = await connected()
+  pair.upstream.onToken = answer
+  expectEnded(pair, await ask(), 'reconsent_required')
+  expect(await state(pair)).toEqual(['reconsent', 'refresh_interrupted', true, true])
+  expectEnded(pair, await ask(), 'reconsent_required')
+  expect(pair.upstream.tokenRequests()).toHaveLength(2)
+})
+
+test('a recovery that the platform rejects is told as interrupted', async () => {
+  const { pair, ask } = await connected()
+  pair.upstream.onToken = (_request, response) => {
+    pair.upstream.onToken = json(400, failure('invalid_grant'))
+    response.destroy()
+  }
+  expectEnded(pair, await ask(), 'reconsent_required')
+  expect(await state(pair)).toEqual(['reconsent', 'refresh_interrupted', true, true])
+})
+
+test('nothing is sent after the end of the consent', async () => {
+  const { pair, ask } = await connected()
+  const ended = { refresh_expires_at: pair.runtime.now() }
+  await pair.app.database.query.updateTable('connections').set(ended).execute()
+  expectEnded(pair, await ask(), 'reconsent_required')
+  expect(await state(pair)).toEqual(['reconsent', 'consent_expired', true, true])
+  expect(pair.upstream.requests).toHaveLength(0)
+})
 
 test('token_revoked: revoked without any token request, and nothing is sent any more', async () => {
   const { pair, ask } = await connected()

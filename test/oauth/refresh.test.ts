@@ -124,17 +124,6 @@ test('a second token_expired is an error, not a loop', async () => {
   expect((await storedConnections(pair))[0]?.state).toBe('connected')
 })
 
-test.for<[string, Record<string, unknown>]>([
-  ['event', { event_id: 'evt_other' }],
-  ['organization', { organization_id: 'org_other' }],
-])('a refresh that answers for another %s is refused and stores nothing', async ([, change]) => {
-  const { pair, ask } = await expired(change)
-  const before = await storedConnections(pair)
-  expectError(pair, await ask(), 502, 'upstream_error')
-  expect(await storedConnections(pair)).toEqual(before)
-  expect(bearers(pair)).toEqual(['Bearer old'])
-})
-
 test.for(['invalid_token', 'unauthorized', 'event_not_authorized'])(
   '401 %s is no refresh case',
   async error => {

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import { createOutgoing } from '../../src/revento/http.ts'
 import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
+import { systemRuntime } from '../../src/runtime.ts'
 import { type Answer, json, startUpstream, tokens } from '../helpers/upstream.ts'
 
 async function start(authBase?: string) {
@@ -20,6 +21,7 @@ async function start(authBase?: string) {
       scopes: 'event.read',
     },
     outgoing.token,
+    systemRuntime,
   )
   return { upstream, refresh: () => endpoint.refresh('refresh token +/=&') }
 }
@@ -53,11 +55,6 @@ test('a checked answer is read member by member', async () => {
   const { upstream, refresh } = await start()
   upstream.onToken = json(
     200,
-    tokens({ access_token: 'a', refresh_token: 'r', surplus: 'x', expires_in: -1 }),
-  )
-  expect(await refresh()).toEqual({ kind: 'unknown', detail: expect.any(String), timeout: false })
-  upstream.onToken = json(
-    200,
     tokens({ access_token: 'a', refresh_token: 'r', surplus: 'x', expires_in: 60 }),
   )
   expect(await refresh()).toEqual({
@@ -74,16 +71,25 @@ test('a checked answer is read member by member', async () => {
   })
 })
 
+test.for([-1, 0, 1e99, '3600', 'soon', [], true, null])(
+  'a lifetime of %s costs nobody the tokens',
+  async odd => {
+    const { upstream, refresh } = await start()
+    upstream.onToken = json(200, tokens({ expires_in: odd, refresh_expires_in: odd }))
+    expect((await refresh()).kind).toBe('tokens')
+  },
+)
+
 test.for<[string, Answer, object]>([
   ['400 invalid_grant', json(400, { error: 'invalid_grant' }), { kind: 'rejected' }],
   ['500 invalid_grant', json(500, { error: 'invalid_grant' }), { kind: 'transient' }],
   ['429 invalid_grant', json(429, { error: 'invalid_grant' }), { kind: 'transient' }],
-  ['302 invalid_grant', json(302, { error: 'invalid_grant' }), { kind: 'unknown' }],
+  ['302 invalid_grant', json(302, { error: 'invalid_grant' }), { kind: 'transient' }],
   ['200 invalid_grant', json(200, { error: 'invalid_grant' }), { kind: 'unknown' }],
   ['401 invalid_client', json(401, { error: 'invalid_client' }), { kind: 'configuration' }],
   ['400 invalid_request', json(400, { error: 'invalid_request' }), { kind: 'transient' }],
   ['503 HTML', (_request, response) => void response.writeHead(503).end('<p>'), { kind: 'transient' }],
-  ['404 HTML', (_request, response) => void response.writeHead(404).end('<p>'), { kind: 'unknown' }],
+  ['404 HTML', (_request, response) => void response.writeHead(404).end('<p>'), { kind: 'transient' }],
   ['a reset', (_request, response) => void response.destroy(), { kind: 'unknown', timeout: false }],
 ])('%s is told apart', async ([, answer, outcome]) => {
   const { upstream, refresh } = await start()
