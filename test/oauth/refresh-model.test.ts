@@ -1,0 +1,53 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { systemRuntime } from '../../src/runtime.ts'
+import { type Database, openDatabase } from '../../src/storage/database.ts'
+import { type Command, FAULTS, runModel } from './refresh-model.ts'
+
+const RUNS = Number(process.env['MODEL_RUNS'] ?? 150)
+let folder: string
+let database: Database
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'refresh-model-'))
+  database = await openDatabase(join(folder, 'test.db'), systemRuntime)
+})
+afterAll(async () => {
+  await database.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const use = fc.record({ do: fc.constant('use' as const), process: fc.nat(2) })
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 6, arbitrary: use },
+  { weight: 3, arbitrary: fc.constant({ do: 'expire' as const }) },
+  { weight: 1, arbitrary: fc.constantFrom({ do: 'revoke' as const }, { do: 'consent' as const }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(20_000) }) },
+)
+
+/**
+ * Whatever faults, kills and pauses meet: no spent refresh token is presented again but for one recovery; an access
+ * token is used only after its pair was committed; nothing is asked of the token endpoint after a connection ended,
+ * nor of the API after token_revoked; and a new consent heals everything.
+ */
+test('every interleaving of callers, faults and consents keeps the rules', { timeout: 120_000 }, async () => {
+  let n = 0
+  const seen = { consumed: 0, repeats: 0 }
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(command, { minLength: 1, maxLength: 14 }),
+      fc.array(fc.constantFrom(...FAULTS), { maxLength: 6 }),
+      async (commands, faults) => {
+        const { consumed, repeats } = await runModel(database.query, `evt_${++n}`, commands, [...faults])
+        seen.consumed += consumed
+        seen.repeats += repeats
+      },
+    ),
+    { numRuns: RUNS },
+  )
+  // The runs did reach what they are about: refreshes, and recoveries of lost answers.
+  expect(seen.consumed).toBeGreaterThan(RUNS)
+  expect(seen.repeats).toBeGreaterThan(0)
+})

@@ -1,0 +1,222 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { type AccessTokens, createAccessTokens } from '../../src/oauth/access-token.ts'
+import { createConnections } from '../../src/oauth/connections.ts'
+import { createRefresh } from '../../src/oauth/refresh.ts'
+import { createRefreshLeases } from '../../src/oauth/refresh-lease.ts'
+import { ApiError } from '../../src/revento/api.ts'
+import type { TokenEndpoint, TokenOutcome } from '../../src/revento/token-endpoint.ts'
+import { type Runtime, systemRuntime } from '../../src/runtime.ts'
+import type { Queries } from '../../src/storage/database.ts'
+import { createSealer } from '../../src/storage/sealing.ts'
+
+export const FAULTS = [
+  'none',
+  'refused',
+  'unavailable',
+  'lost before',
+  'lost after',
+  'killed before',
+  'killed after',
+  'slow',
+  'paused past the lease',
+] as const
+export type Fault = (typeof FAULTS)[number]
+export type Command =
+  | { do: 'use'; process: number }
+  | { do: 'expire' | 'revoke' | 'consent' }
+  | { do: 'wait'; ms: number }
+
+/** Time that stands still until nothing else is left to do. */
+function virtualTime() {
+  let now = Date.parse('2026-05-09T12:00:00Z')
+  const sleepers: { until: number; wake: () => void }[] = []
+  const runtime: Runtime = {
+    ...systemRuntime,
+    now: () => now,
+    sleep: ms => new Promise(wake => void sleepers.push({ until: now + ms, wake })),
+  }
+  const settle = async () => {
+    for (let i = 0; i < 4; i++) await turn()
+  }
+  return {
+    runtime,
+    settle,
+    /** Lets `ms` pass, waking sleepers in their order. */
+    async pass(ms: number) {
+      const end = now + ms
+      await settle()
+      for (;;) {
+        const next = sleepers.sort((a, b) => a.until - b.until)[0]
+        if (!next || next.until > end) break
+        sleepers.shift()
+        now = Math.max(now, next.until)
+        next.wake()
+        await settle()
+      }
+      now = end
+    },
+  }
+}
+
+interface PlatformState {
+  refresh: string
+  alive: boolean
+  revoked: boolean
+  /** An API call was answered token_revoked. */
+  told: boolean
+  valid: Set<string>
+}
+
+/** What one run saw. A platform that rotates, and revokes the family of a refresh token that comes twice. */
+export async function runModel(query: Queries, eventId: string, commands: Command[], faults: Fault[]) {
+  const time = virtualTime()
+  const key = { eventId, organizationId: 'org_1' }
+  const sealer = createSealer({ current: Buffer.alloc(32, 7) }, systemRuntime)
+  const connections = createConnections(query, sealer, time.runtime)
+  const platform: PlatformState = { refresh: '', alive: true, revoked: false, told: false, valid: new Set() }
+  const repeats = new Map<string, number>()
+  const consumed = new Set<string>()
+  const committed = new Set<string>()
+  /** Which consent a token came from. */
+  const familyOf = new Map<string, number>()
+  let serial = 0
+  let family = 0
+  let unaccounted = 0
+  let rejected = 0
+
+  const pair = () => {
+    platform.refresh = `${eventId}_refresh_${++serial}`
+    const accessToken = `${eventId}_access_${serial}`
+    platform.valid.add(accessToken)
+    familyOf.set(accessToken, family)
+    return { accessToken, refreshToken: platform.refresh, ...lifetimes, ...key }
+  }
+
+  /** The platform's side of a refresh. */
+  function process(token: string): TokenOutcome {
+    if (consumed.has(token)) repeats.set(token, (repeats.get(token) ?? 0) + 1)
+    if (token !== platform.refresh) platform.alive = false
+    if (!platform.alive) return { kind: 'rejected' }
+    consumed.add(token)
+    return { kind: 'tokens', tokens: pair() }
+  }
+
+  function endpoint(die: () => Promise<never>): TokenEndpoint {
+    const lost = { kind: 'unknown', detail: 'broken', timeout: false } as const
+    return {
+      authorizationUrl: async () => '',
+      exchangeCode: async () => lost,
+      async refresh(token) {
+        expect((await connections.find(key))?.state, 'a token request after the connection ended').toBe(
+          'connected',
+        )
+        expect(rejected, 'a token request after invalid_grant').not.toBe(family)
+        const fault = faults.shift() ?? 'none'
+        if (/lost|killed|paused/.test(fault)) unaccounted++
+        if (fault === 'refused' || fault === 'unavailable')
+          return { kind: 'transient', detail: fault, timeout: false }
+        if (fault === 'lost before') return lost
+        if (fault === 'killed before') return die()
+        if (fault === 'slow') await time.runtime.sleep(9_000)
+        const asked = family
+        const outcome = process(token)
+        if (fault === 'killed after') return die()
+        if (fault === 'lost after') return lost
+        if (fault === 'paused past the lease') await time.runtime.sleep(20_000)
+        if (outcome.kind === 'rejected') rejected = asked
+        return outcome
+      },
+    }
+  }
+
+  function start(): { tokens: AccessTokens; alive: boolean } {
+    const log = { info() {}, warn() {}, error() {} }
+    const die = () => {
+      self.alive = false
+      return new Promise<never>(() => {})
+    }
+    const bare = createRefreshLeases(query, sealer, time.runtime)
+    const leases = {
+      ...bare,
+      complete: async (...[lease, tokens]: Parameters<typeof bare.complete>) => {
+        const stored = await bare.complete(lease, tokens)
+        if (stored) {
+          expect(familyOf.get(tokens.accessToken), 'a late refresh overwrote a new consent').toBe(family)
+          committed.add(tokens.accessToken)
+        }
+        return stored
+      },
+    }
+    const options = { leases, connections, tokenEndpoint: endpoint(die), origin: '', log }
+    const refresh = createRefresh(options, time.runtime)
+    const self = { alive: true, tokens: createAccessTokens({ connections, refresh, log }, time.runtime) }
+    return self
+  }
+  const processes = [start(), start(), start()]
+
+  async function api(token: string): Promise<'ok'> {
+    expect(committed.has(token), 'an access token was used before it was committed').toBe(true)
+    if (platform.revoked) platform.told = true
+    if (platform.revoked) throw new ApiError('token_revoked', 401, '')
+    if (!platform.valid.has(token)) throw new ApiError('token_expired', 401, '')
+    return 'ok'
+  }
+
+  async function use(n: number): Promise<string> {
+    const process = processes[n]
+    if (!process) return 'no process'
+    if (!process.alive) processes[n] = start()
+    const [told, consented] = [platform.told, family]
+    return (processes[n] ?? process).tokens.use(key, token => {
+      if (told && consented === family) expect.fail('an API call after token_revoked')
+      return api(token)
+    })
+  }
+
+  async function consent(): Promise<void> {
+    platform.alive = true
+    platform.revoked = false
+    platform.told = false
+    family++
+    const tokens = pair()
+    await connections.save(tokens)
+    committed.add(tokens.accessToken)
+  }
+
+  const broken: unknown[] = []
+  const watch = (call: Promise<unknown>) =>
+    call.catch(error => {
+      if (!(error instanceof Error) || error.name === 'AssertionError') broken.push(error)
+    })
+
+  await consent()
+  for (const command of commands) {
+    if (command.do === 'use') void watch(use(command.process))
+    if (command.do === 'expire') platform.valid.clear()
+    if (command.do === 'revoke') platform.revoked = true
+    if (command.do === 'consent') await consent()
+    await time.pass(command.do === 'wait' ? command.ms : 0)
+  }
+  for (let round = 0; round < 3; round++) {
+    for (const n of processes.keys()) void watch(use(n))
+    await time.pass(20_000)
+  }
+  await time.pass(400_000)
+  if (broken.length > 0) throw broken[0]
+  expect(repeats.size, 'a repeat without a request unaccounted for').toBeLessThanOrEqual(unaccounted)
+  for (const count of repeats.values())
+    expect(count, 'a spent refresh token was presented again').toBeLessThanOrEqual(1)
+
+  // Whatever happened: a consent, and the connection works.
+  faults.length = 0
+  await consent()
+  platform.valid.clear()
+  const last = use(0)
+  void watch(last)
+  await time.pass(60_000)
+  expect(await last).toBe('ok')
+  return { consumed: consumed.size, repeats: repeats.size }
+}
+
+const lifetimes = { expiresIn: undefined, refreshExpiresIn: undefined, scope: undefined }
