@@ -23,7 +23,7 @@ const use = fc.record({ do: fc.constant('use' as const), process: fc.nat(2) })
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: use },
   { weight: 3, arbitrary: fc.constant({ do: 'expire' as const }) },
-  { weight: 1, arbitrary: fc.constantFrom({ do: 'revoke' as const }, { do: 'consent' as const }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('revoke', 'reject', 'consent') }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(20_000) }) },
 )
 

@@ -24,7 +24,7 @@ export const FAULTS = [
 export type Fault = (typeof FAULTS)[number]
 export type Command =
   | { do: 'use'; process: number }
-  | { do: 'expire' | 'revoke' | 'consent' }
+  | { do: 'expire' | 'revoke' | 'reject' | 'consent' }
   | { do: 'wait'; ms: number }
 
 /** Time that stands still until nothing else is left to do. */
@@ -89,13 +89,15 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
     platform.refresh = `${eventId}_refresh_${++serial}`
     const accessToken = `${eventId}_access_${serial}`
     platform.valid.add(accessToken)
-    familyOf.set(accessToken, family)
+    familyOf.set(accessToken, family).set(platform.refresh, family)
     return { accessToken, refreshToken: platform.refresh, ...lifetimes, ...key }
   }
 
   /** The platform's side of a refresh. */
   function process(token: string): TokenOutcome {
     if (consumed.has(token)) repeats.set(token, (repeats.get(token) ?? 0) + 1)
+    // A token of an earlier consent is merely dead; a spent one of this consent revokes the family.
+    if (familyOf.get(token) !== family) return { kind: 'rejected' }
     if (token !== platform.refresh) platform.alive = false
     if (!platform.alive) return { kind: 'rejected' }
     consumed.add(token)
@@ -112,6 +114,7 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
           'connected',
         )
         expect(rejected, 'a token request after invalid_grant').not.toBe(family)
+        const asked = family
         const fault = faults.shift() ?? 'none'
         if (/lost|killed|paused/.test(fault)) unaccounted++
         if (fault === 'refused' || fault === 'unavailable')
@@ -119,7 +122,6 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
         if (fault === 'lost before') return lost
         if (fault === 'killed before') return die()
         if (fault === 'slow') await time.runtime.sleep(9_000)
-        const asked = family
         const outcome = process(token)
         if (fault === 'killed after') return die()
         if (fault === 'lost after') return lost
@@ -195,6 +197,7 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
     if (command.do === 'use') void watch(use(command.process))
     if (command.do === 'expire') platform.valid.clear()
     if (command.do === 'revoke') platform.revoked = true
+    if (command.do === 'reject') platform.alive = false
     if (command.do === 'consent') await consent()
     await time.pass(command.do === 'wait' ? command.ms : 0)
   }
