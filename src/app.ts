@@ -118,7 +118,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     runtime,
   })
   const stopped = new AbortController()
-  app.addHook('onReady', async () => {
+  // Once it listens: a start that fails on a used port must not have claimed anything.
+  app.addHook('onListen', async () => {
     dispatcher.start()
     void watchEndings({ connections, log: logger, origin: config.origin }, runtime, stopped.signal)
   })

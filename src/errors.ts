@@ -14,7 +14,6 @@ export const ERRORS = {
   invalid_delivery_id: [400, 'The delivery id is not valid.'],
   invalid_json: [400, 'The body is not valid JSON.'],
   invalid_payload: [400, 'The body is not an event envelope.'],
-  invalid_cursor: [400, 'The page asked for does not exist.'],
   unauthenticated: [401, 'Connect an event in this browser first.'],
   not_found: [404, 'There is nothing here.'],
   method_not_allowed: [405, 'This address does not answer that method.'],

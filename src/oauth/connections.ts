@@ -67,17 +67,22 @@ export function createConnections(query: Queries, sealer: Sealer, runtime: Runti
         consent_expires_at: now + CONSENT_S * 1000,
         connected_at: now,
       }
-      const saved = await query
-        .insertInto('connections')
-        .values({ event_id: tokens.eventId, organization_id: tokens.organizationId, version: 1, ...values })
-        .onConflict(c =>
-          c
-            .columns(['event_id', 'organization_id'])
-            .doUpdateSet(eb => ({ ...values, version: eb('connections.version', '+', 1) })),
-        )
-        .returningAll()
-        .executeTakeFirstOrThrow()
-      return connectionOf(saved)
+      const key = { event_id: tokens.eventId, organization_id: tokens.organizationId }
+      return query.transaction().execute(async trx => {
+        // A new consent after an erasure: the event may be stored again.
+        await trx.deleteFrom('erased_events').where('event_id', '=', tokens.eventId).execute()
+        const saved = await trx
+          .insertInto('connections')
+          .values({ ...key, version: 1, ...values })
+          .onConflict(c =>
+            c
+              .columns(['event_id', 'organization_id'])
+              .doUpdateSet(eb => ({ ...values, version: eb('connections.version', '+', 1) })),
+          )
+          .returningAll()
+          .executeTakeFirstOrThrow()
+        return connectionOf(saved)
+      })
     },
     async find(key) {
       const found = await row(key)
@@ -113,7 +118,13 @@ export function createConnections(query: Queries, sealer: Sealer, runtime: Runti
     async suspendAll() {
       const { numUpdatedRows } = await query
         .updateTable('connections')
-        .set({ state: 'suspended', reason: 'integration_suspended', updated_at: runtime.now() })
+        .set(eb => ({
+          state: 'suspended',
+          reason: 'integration_suspended',
+          ...SETTLED,
+          version: eb('version', '+', 1),
+          updated_at: runtime.now(),
+        }))
         .where('state', '=', 'connected')
         .executeTakeFirst()
       return Number(numUpdatedRows)

@@ -38,6 +38,8 @@ export const EVENT_TYPES = [
   'data.deletion_required',
   'integration.suspended',
 ] as const
+/** The end of a connection: what is stored for its event has to go. */
+export const DELETION_REQUIRED = 'data.deletion_required'
 export type EventType = (typeof EVENT_TYPES)[number]
 
 /** A page of a list. Rows are open objects: the guide shows no complete row. */

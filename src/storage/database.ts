@@ -3,6 +3,7 @@ import { Migrator } from 'kysely/migration'
 import type { Runtime } from '../runtime.ts'
 import { start } from './migrations/001-start.ts'
 import { refreshLease } from './migrations/002-refresh-lease.ts'
+import { erasedEvents } from './migrations/004-erased-events.ts'
 import type { Schema } from './schema.ts'
 import { NodeSqliteDialect, SqliteFile } from './sqlite.ts'
 import { StorageError } from './storage-error.ts'
@@ -18,7 +19,11 @@ export interface Database {
   close(): Promise<void>
 }
 
-const MIGRATIONS = { '001-start': start, '002-refresh-lease': refreshLease }
+const MIGRATIONS = {
+  '001-start': start,
+  '002-refresh-lease': refreshLease,
+  '004-erased-events': erasedEvents,
+}
 
 /** Opens, creates where needed, and brings the schema up to date. `path` is a file. */
 export async function openDatabase(path: string, runtime: Runtime): Promise<Database> {

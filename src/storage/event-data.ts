@@ -1,3 +1,4 @@
+import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from './database.ts'
 import type { ParticipantsTable } from './schema.ts'
@@ -18,8 +19,8 @@ export interface EventData {
   saveParticipant(change: ParticipantChange): Promise<void>
   participants(eventId: string): Promise<ParticipantsTable[]>
   /**
-   * Removes everything personal that is stored for an event: payloads in the inbox, participants, tokens, sessions'
-   * hold on it. What stays of a delivery is its type, times and state.
+   * Removes everything personal that is stored for an event: payloads in the inbox, participants, tokens.
+   * What stays of a delivery is its type, times and state.
    */
   erase(eventId: string): Promise<void>
 }
@@ -40,30 +41,41 @@ export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): 
         .orderBy('updated_at', 'desc')
         .limit(200)
         .execute(),
-    async erase(eventId) {
-      await query.transaction().execute(async trx => {
+    erase: eventId =>
+      query.transaction().execute(async trx => {
+        const erased_at = runtime.now()
+        await trx
+          .insertInto('erased_events')
+          .values({ event_id: eventId, erased_at })
+          .onConflict(c => c.column('event_id').doUpdateSet({ erased_at }))
+          .execute()
+        // Its own delivery is still running, and may have to run again; it loses its body when it is done.
         await trx
           .updateTable('inbox')
           .set({ body: null, last_error: null })
           .where('event_id', '=', eventId)
+          .where('type', '<>', DELETION_REQUIRED)
           .execute()
         await trx.deleteFrom('participants').where('event_id', '=', eventId).execute()
         await trx.deleteFrom('flows').where('event_id', '=', eventId).execute()
-        await trx
-          .updateTable('connections')
-          .set(eb => ({
-            state: 'deleted',
-            reason: 'data_deletion_required',
-            access_token: null,
-            refresh_token: null,
-            version: eb('version', '+', 1),
-            updated_at: runtime.now(),
-          }))
-          .where('event_id', '=', eventId)
-          .execute()
-      })
-    },
+        await endConnections(trx, eventId, erased_at)
+      }),
   }
+}
+
+async function endConnections(query: Queries, eventId: string, now: number): Promise<void> {
+  await query
+    .updateTable('connections')
+    .set(eb => ({
+      state: 'deleted',
+      reason: 'data_deletion_required',
+      access_token: null,
+      refresh_token: null,
+      version: eb('version', '+', 1),
+      updated_at: now,
+    }))
+    .where('event_id', '=', eventId)
+    .execute()
 }
 
 async function upsertParticipant(query: Queries, change: ParticipantChange, now: number): Promise<void> {
@@ -95,11 +107,10 @@ export async function erasedEvents(
 ): Promise<Set<string>> {
   const eventIds = [...new Set(rows.flatMap(row => row.event_id ?? []))]
   if (eventIds.length === 0) return new Set()
-  const held = await query
-    .selectFrom('connections')
-    .select(['event_id', 'state'])
+  const erased = await query
+    .selectFrom('erased_events')
+    .select('event_id')
     .where('event_id', 'in', eventIds)
     .execute()
-  const live = new Set(held.filter(row => row.state !== 'deleted').map(row => row.event_id))
-  return new Set(held.map(row => row.event_id).filter(id => !live.has(id)))
+  return new Set(erased.map(row => row.event_id))
 }

@@ -9,6 +9,7 @@ export interface Schema {
   inbox: InboxTable
   delivery_keys: DeliveryKeysTable
   participants: ParticipantsTable
+  erased_events: ErasedEventsTable
   health: HealthTable
 }
 
@@ -104,6 +105,11 @@ export interface ParticipantsTable {
   last_type: string
   occurred_at: string
   updated_at: number
+}
+
+export interface ErasedEventsTable {
+  event_id: string
+  erased_at: number
 }
 
 export interface HealthTable {

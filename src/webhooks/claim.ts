@@ -1,4 +1,5 @@
 import type { Transaction } from 'kysely'
+import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Queries } from '../storage/database.ts'
 import { erasedEvents } from '../storage/event-data.ts'
 import type { InboxTable, Schema } from '../storage/schema.ts'
@@ -63,20 +64,19 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
       o.now,
     )
     const repeated = new Set(duplicates.map(d => d.id))
-    const fresh = due.filter(row => !repeated.has(row.id))
-    const erased = await erasedEvents(trx, fresh)
-    const isErased = (row: Due) => row.event_id !== null && erased.has(row.event_id)
-    const isExhausted = (row: Due) => row.attempts >= o.maxAttempts
-    const runs = (row: Due) => !isErased(row) && o.hasHandler(row.provider, row.type)
-    const ignored = ids(fresh.filter(row => !runs(row)))
-    const exhausted = ids(fresh.filter(row => runs(row) && isExhausted(row)))
-    await settle(trx, duplicates, { ignored, exhausted, erased: ids(fresh.filter(isErased)) }, o.now)
-    const runnable = ids(fresh.filter(row => runs(row) && !isExhausted(row)))
-    return { claimed: await lease(trx, runnable, o), duplicates, ignored, exhausted }
+    const erased = await erasedEvents(trx, due)
+    const fates = Object.groupBy(due, row => {
+      if (repeated.has(row.id)) return 'duplicate'
+      if (row.event_id !== null && erased.has(row.event_id) && row.type !== DELETION_REQUIRED) return 'erased'
+      if (!o.hasHandler(row.provider, row.type)) return 'ignored'
+      return row.attempts >= o.maxAttempts ? 'exhausted' : 'runnable'
+    })
+    const ids = (fate: keyof typeof fates) => (fates[fate] ?? []).map(row => row.id)
+    const ended = { ignored: [...ids('ignored'), ...ids('erased')], exhausted: ids('exhausted') }
+    await settle(trx, duplicates, { ...ended, erased: ids('erased') }, o.now)
+    return { claimed: await lease(trx, ids('runnable'), o), duplicates, ...ended }
   })
 }
-
-const ids = (rows: Due[]) => rows.map(row => row.id)
 
 type Trx = Transaction<Schema>
 

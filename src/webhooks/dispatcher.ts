@@ -95,11 +95,16 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       const run = { tell: new AbortController(), cut: new AbortController() }
       const ended = handle(delivery, run).finally(() => {
         running.delete(run)
-        wakeUp()
+        wake()
       })
       running.set(run, ended)
     }
     return claimed.length + duplicates.length + ignored.length + exhausted.length
+  }
+
+  function wake(): void {
+    woken = true
+    wakeUp()
   }
 
   async function pause(): Promise<void> {
@@ -126,12 +131,14 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     if (outcome.state === 'dead') o.log.error(fields, 'delivery given up')
     else if ('error' in outcome) o.log.warn(fields, 'delivery not handled yet')
     else o.log.info(fields, 'delivery handled')
-    await settler.settle({ id: delivery.id, attempt: delivery.attempt, outcome }).catch(error => {
-      o.log.error(
-        { ...fields, err: error },
-        'cannot store the outcome; the delivery runs again after its lease',
-      )
-    })
+    await settler
+      .settle({ id: delivery.id, type: delivery.type, attempt: delivery.attempt, outcome })
+      .catch(error => {
+        o.log.error(
+          { ...fields, err: error },
+          'cannot store the outcome; the delivery runs again after its lease',
+        )
+      })
   }
 
   async function attempt(delivery: Claimed, run: Run): Promise<{ outcome: Outcome; err?: unknown }> {
@@ -164,10 +171,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     start() {
       looping = loop()
     },
-    wake() {
-      woken = true
-      wakeUp()
-    },
+    wake,
     async resume(eventId) {
       const { numUpdatedRows } = await query
         .updateTable('inbox')
@@ -175,7 +179,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
         .where('state', '=', 'parked')
         .where('event_id', '=', eventId)
         .executeTakeFirst()
-      if (numUpdatedRows > 0n) this.wake()
+      if (numUpdatedRows > 0n) wake()
       return Number(numUpdatedRows)
     },
     async stop(graceMs) {

@@ -1,3 +1,4 @@
+import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { DeliveryState } from '../storage/schema.ts'
@@ -11,6 +12,7 @@ export type Outcome =
 
 interface Ended {
   readonly id: number
+  readonly type: string
   readonly attempt: number
   readonly outcome: Outcome
 }
@@ -42,10 +44,11 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
   }
 
   /** Fenced by owner and attempt: a run that outlived its lease changes nothing. */
-  async function write(trx: Queries, { id, attempt, outcome }: Ended): Promise<void> {
+  async function write(trx: Queries, { id, type, attempt, outcome }: Ended): Promise<void> {
     await trx
       .updateTable('inbox')
       .set({ ...columns(outcome, attempt, runtime.now()), lease_owner: null })
+      .$if(outcome.state === 'done' && type === DELETION_REQUIRED, q => q.set({ body: null }))
       .where('id', '=', id)
       .where('state', '=', 'running')
       .where('lease_owner', '=', owner)
