@@ -46,7 +46,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const cookiePrefix = config.https ? '__Host-' : ''
 
   const tokenEndpoint = createTokenEndpoint(config, outgoing.token)
-  const connections = createConnections(query, edge.sealer, runtime)
+  const connections = createConnections(query, edge.sealer, runtime, logger)
   const accessTokens = createAccessTokens(connections, tokenEndpoint, logger)
   const apiClient = createApiClient(
     { apiBase: config.apiBase, dispatcher: outgoing.api, log: logger },

@@ -3,7 +3,9 @@ import type { TokenSet } from '../revento/token-endpoint.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { ConnectionState, ConnectionsTable } from '../storage/schema.ts'
-import type { Place, Sealer } from '../storage/sealing.ts'
+import { createSealedTokens, type OpenTokens, type SealedTokensLog } from '../storage/sealed-tokens.ts'
+import type { Sealer } from '../storage/sealing.ts'
+import { StorageError } from '../storage/storage-error.ts'
 
 /** A connection is one (event, organization). */
 export interface ConnectionKey {
@@ -35,7 +37,10 @@ export interface Connections {
   find(key: ConnectionKey): Promise<Connection | undefined>
   /** Of an event, when the organization is not known. */
   findByEvent(eventId: string): Promise<Connection[]>
-  /** Undefined unless the state is `connected`. */
+  /**
+   * Undefined unless the state is `connected`. Damaged tokens end the connection (`reconsent`, sealed_value_damaged);
+   * tokens under the previous key are sealed again. Throws UnsealError when their key was not given to this process.
+   */
   open(key: ConnectionKey): Promise<HeldTokens | undefined>
   /** After a refresh. False: another writer was first, and nothing was written. */
   rotate(key: ConnectionKey, tokens: TokenSet, held: HeldTokens): Promise<boolean>
@@ -45,17 +50,31 @@ export interface Connections {
   suspendAll(): Promise<number>
 }
 
-export function createConnections(query: Queries, sealer: Sealer, runtime: Runtime): Connections {
-  const seal = (key: ConnectionKey, tokens: TokenSet, refreshToken: string) => ({
-    access_token: sealer.seal(tokens.accessToken, place(key, 'access_token')),
-    refresh_token: sealer.seal(refreshToken, place(key, 'refresh_token')),
-  })
+export function createConnections(
+  query: Queries,
+  sealer: Sealer,
+  runtime: Runtime,
+  log: SealedTokensLog,
+): Connections {
+  const sealed = createSealedTokens(query, sealer, runtime, log)
+  const seal = (key: ConnectionKey, { accessToken }: TokenSet, refreshToken: string) =>
+    sealed.seal({ event_id: key.eventId, organization_id: key.organizationId }, { accessToken, refreshToken })
   const select = () => query.selectFrom('connections').selectAll()
   const row = (key: ConnectionKey) =>
     select()
       .where('event_id', '=', key.eventId)
       .where('organization_id', '=', key.organizationId)
       .executeTakeFirst()
+
+  /** A disk that is full must not keep anybody from a token that can be read. */
+  async function rewrite(found: ConnectionsTable, tokens: OpenTokens): Promise<void> {
+    try {
+      await sealed.rewrite(found, tokens)
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      log.warn({ part: 'oauth', event_id: found.event_id, err: error }, 'tokens stay under the previous key')
+    }
+  }
 
   return {
     async save(tokens) {
@@ -90,12 +109,13 @@ export function createConnections(query: Queries, sealer: Sealer, runtime: Runti
       return (await select().where('event_id', '=', eventId).execute()).map(connectionOf)
     },
     async open(key) {
-      const found = await row(key)
-      if (found?.state !== 'connected' || !found.access_token || !found.refresh_token) return undefined
-      return {
-        accessToken: sealer.open(found.access_token, place(key, 'access_token')),
-        refreshToken: sealer.open(found.refresh_token, place(key, 'refresh_token')),
-        version: found.version,
+      for (;;) {
+        const found = await row(key)
+        if (found?.state !== 'connected') return undefined
+        const tokens = await sealed.open(found)
+        if (tokens === 'changed') continue
+        if (tokens) await rewrite(found, tokens)
+        return tokens && { ...tokens, version: found.version }
       }
     },
     async rotate(key, tokens, held) {
@@ -138,12 +158,6 @@ export function createConnections(query: Queries, sealer: Sealer, runtime: Runti
     },
   }
 }
-
-const place = ({ eventId, organizationId }: ConnectionKey, column: string): Place => ({
-  table: 'connections',
-  row: `${eventId} ${organizationId}`,
-  column,
-})
 
 /** Lifetimes are what the platform says, within what it documents; absent ones are the documented ones. */
 function expiries(tokens: TokenSet, now: number, consentEnd: number) {

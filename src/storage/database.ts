@@ -1,7 +1,9 @@
+import { statSync } from 'node:fs'
 import { Kysely } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import type { Runtime } from '../runtime.ts'
 import { start } from './migrations/001-start.ts'
+import { sealingKeys } from './migrations/003-sealing-keys.ts'
 import type { Schema } from './schema.ts'
 import { NodeSqliteDialect, SqliteFile } from './sqlite.ts'
 import { StorageError } from './storage-error.ts'
@@ -17,7 +19,7 @@ export interface Database {
   close(): Promise<void>
 }
 
-const MIGRATIONS = { '001-start': start }
+const MIGRATIONS = { '001-start': start, '003-sealing-keys': sealingKeys }
 
 /** Opens, creates where needed, and brings the schema up to date. `path` is a file. */
 export async function openDatabase(path: string, runtime: Runtime): Promise<Database> {
@@ -42,6 +44,14 @@ export async function openDatabase(path: string, runtime: Runtime): Promise<Data
     },
     close: () => query.destroy(),
   }
+}
+
+/** To look before anything is written: `undefined` when there is no database yet. Destroy it after use. */
+export function readDatabase(path: string, runtime: Runtime): Queries | undefined {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  if (!stat?.isFile() || stat.size === 0) return undefined
+  const file = new SqliteFile(path, runtime, { readOnly: true })
+  return new Kysely<Schema>({ dialect: new NodeSqliteDialect(file) })
 }
 
 async function migrate(query: Queries): Promise<void> {

@@ -10,6 +10,7 @@ export interface Schema {
   delivery_keys: DeliveryKeysTable
   participants: ParticipantsTable
   health: HealthTable
+  sealing_keys: SealingKeysTable
 }
 
 export interface FlowsTable {
@@ -97,4 +98,14 @@ export interface ParticipantsTable {
 export interface HealthTable {
   id: number
   checked_at: number
+}
+
+/** Every key that ever sealed something here; rows stay, so that a missing key is told from a damaged value. */
+export interface SealingKeysTable {
+  /** In hex, as it stands in each sealed value. */
+  key_id: string
+  /** The highest is the key in use; 0: known as a previous key only. */
+  generation: number
+  /** Sealed; null while generation is 0. */
+  check_value: Uint8Array | null
 }
