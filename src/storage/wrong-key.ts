@@ -37,9 +37,9 @@ function isProven({ proofs }: KnownKey, sealer: Sealer): boolean {
 }
 
 function explain({ id, values }: KnownKey, { keys }: Sealer): string {
-  const count = values === 1 ? '1 value is' : `${values} values are`
+  const under = values === 1 ? '1 value is sealed with' : `${values} values are sealed with`
   return [
-    `ENCRYPTION_KEY is not the key of this database: ${count} sealed with key ${id},`,
+    `ENCRYPTION_KEY is not the key of this database: ${values === 0 ? 'it uses' : under} key ${id},`,
     `and what is given is ${keys.join(' and ')}.`,
     'Set ENCRYPTION_KEY to the key used before; to change it, give the key used before as ENCRYPTION_KEY_PREVIOUS.',
   ].join(' ')
