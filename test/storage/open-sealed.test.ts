@@ -110,6 +110,12 @@ describe('a database from before the table of keys', () => {
     }
   })
 
+  test('that is opened with both keys at once still needs the old one afterwards', async () => {
+    const { open } = await older(2)
+    expect(await open(2, 1)).toBe('opened')
+    expect(await open(2)).toMatch(WRONG)
+  })
+
   test('refuses another key', async () => {
     const { path, folder, open } = await older(2)
     const before = readFileSync(path)

@@ -104,8 +104,23 @@ test('a suspended connection keeps its tokens and its state, under the current k
   })
 })
 
+test('a row of which only the refresh token is under the old key is met too', async () => {
+  const query = await stored(1)
+  const { access_token } = createSealedTokens(query, rotated, runtime, logLines().log).seal(
+    { event_id: 'evt_1', organization_id: 'org_1' },
+    { accessToken: 'access_1', refreshToken: '' },
+  )
+  await query.updateTable('connections').set({ access_token }).execute()
+  expect((await run(query)).left).toEqual({})
+  expect(await counts(query)).toEqual({ [newKey]: 2 })
+})
+
 describe('the fence', () => {
   test.each([
+    [
+      'a newer version of the same bytes',
+      (query: Queries) => query.updateTable('connections').set({ version: 2 }).execute(),
+    ],
     ['a newer version', (query: Queries) => connectionsOf(query, rotated).save(tokenSet(1, 'new', 'newer'))],
     [
       'other bytes at the same version',
@@ -140,6 +155,18 @@ describe('what cannot be opened', () => {
     const { left, lines } = await run(query)
     expect([left, lines]).toEqual([{}, [expect.objectContaining({ level: 'error', event_id: 'evt_1' })]])
     expect((await rows(query)).map(row => row.state)).toEqual(['reconsent', 'connected'])
+  })
+
+  test('a damaged connection that is suspended stays so, without its tokens', async () => {
+    const query = await stored(1)
+    await connectionsOf(query, old).suspendAll()
+    await query
+      .updateTable('connections')
+      .set(eb => ({ access_token: eb.ref('refresh_token') }))
+      .execute()
+    expect((await run(query)).left).toEqual({})
+    const ended = { state: 'suspended', reason: 'integration_suspended', access_token: null, version: 2 }
+    expect((await rows(query))[0]).toMatchObject(ended)
   })
 
   test('a key of this database that was not given: left, counted, untouched', async () => {
