@@ -51,7 +51,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const cookiePrefix = config.https ? '__Host-' : ''
 
   const tokenEndpoint = createTokenEndpoint(config, outgoing.token, runtime)
-  const connections = createConnections(query, edge.sealer, runtime)
+  const connections = createConnections(query, edge.sealer, runtime, logger)
   const leases = createRefreshLeases(query, edge.sealer, runtime)
   const refresh = createRefresh(
     { leases, connections, tokenEndpoint, origin: config.origin, log: logger },

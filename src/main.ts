@@ -6,10 +6,9 @@ import { type Config, ConfigError, loadConfig, readEnvironment } from './config.
 import { createLogger } from './logger.ts'
 import { createOutgoing } from './revento/http.ts'
 import { systemRuntime as runtime } from './runtime.ts'
-import { openDatabase } from './storage/database.ts'
-import { developmentKey } from './storage/encryption-key.ts'
-import { createSealer } from './storage/sealing.ts'
+import { openSealed } from './storage/open-sealed.ts'
 import { StorageError } from './storage/storage-error.ts'
+import { SealingKeyError } from './storage/wrong-key.ts'
 
 const HELP = `Usage: npm start -- [--host ADDRESS] [--port PORT]
 
@@ -30,9 +29,7 @@ function flags(): Record<string, string> | undefined {
 
 async function start(config: Config, logger: FastifyBaseLogger): Promise<() => Promise<void>> {
   const outgoing = createOutgoing()
-  const current = config.encryptionKey ?? developmentKey(config.keyFile, runtime)
-  const sealer = createSealer({ current, previous: config.encryptionKeyPrevious }, runtime)
-  const database = await openDatabase(config.databasePath, runtime)
+  const { database, sealer } = await openSealed(config, runtime)
   const app = await createApp(config, { database, sealer, outgoing, runtime, logger })
   const sandbox = config.mode === 'sandbox' ? await startSandbox(config, logger) : undefined
   await app.listen({ host: config.host, port: config.port })
@@ -91,6 +88,7 @@ function explain(error: unknown, config: Config): string {
   if (code === 'EACCES' && port !== undefined) return `Port ${port} needs more rights. Set PORT above 1023.`
   if (error instanceof StorageError && error.code.includes('key_file'))
     return `The key file ${config.keyFile} cannot be used: ${error.code}. Restore it, or delete it: connections made with it are lost.`
+  if (error instanceof SealingKeyError) return error.message
   if (error instanceof StorageError)
     return `The database ${config.databasePath} cannot be used: ${error.code}. Check DATABASE_URL and its folder.`
   return error instanceof Error ? (error.stack ?? error.message) : String(error)

@@ -1,10 +1,12 @@
-import type { Selectable } from 'kysely'
 import { ACCESS_TOKEN_S, CONSENT_S, REFRESH_TOKEN_S } from '../revento/platform.ts'
 import type { TokenSet } from '../revento/token-endpoint.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
-import type { ConnectionState, ConnectionsTable } from '../storage/schema.ts'
-import type { Place, Sealer } from '../storage/sealing.ts'
+import type { ConnectionRow, ConnectionState } from '../storage/schema.ts'
+import { tokenPlace } from '../storage/sealed-places.ts'
+import { createSealedTokens, type OpenTokens, type SealedTokensLog } from '../storage/sealed-tokens.ts'
+import type { Sealer } from '../storage/sealing.ts'
+import { StorageError } from '../storage/storage-error.ts'
 
 /** A connection is one (event, organization). */
 export interface ConnectionKey {
@@ -39,7 +41,10 @@ export interface Connections {
   findByEvent(eventId: string): Promise<Connection[]>
   /** The live ones that end before this moment (ms). */
   endingBefore(at: number): Promise<Connection[]>
-  /** Undefined unless the state is `connected`. */
+  /**
+   * Undefined unless the state is `connected`. Damaged tokens end the connection (`reconsent`, sealed_value_damaged);
+   * tokens under the previous key are sealed again. Throws UnsealError when their key was not given to this process.
+   */
   open(key: ConnectionKey): Promise<HeldToken | undefined>
   /** Ends the connection at this version; its tokens are erased. False: another writer was first. */
   end(key: ConnectionKey, state: 'reconsent' | 'revoked', reason: string, version: number): Promise<boolean>
@@ -47,13 +52,29 @@ export interface Connections {
   suspendAll(): Promise<number>
 }
 
-export function createConnections(query: Queries, sealer: Sealer, runtime: Runtime): Connections {
+export function createConnections(
+  query: Queries,
+  sealer: Sealer,
+  runtime: Runtime,
+  log: SealedTokensLog,
+): Connections {
+  const sealed = createSealedTokens(query, sealer, runtime, log)
   const select = () => query.selectFrom('connections').selectAll()
   const row = (key: ConnectionKey) =>
     select()
       .where('event_id', '=', key.eventId)
       .where('organization_id', '=', key.organizationId)
       .executeTakeFirst()
+
+  /** A disk that is full must not keep anybody from a token that can be read. */
+  async function rewrite(found: ConnectionRow, tokens: OpenTokens): Promise<void> {
+    try {
+      await sealed.rewrite(found, tokens)
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      log.warn({ part: 'oauth', event_id: found.event_id, err: error }, 'tokens stay under the previous key')
+    }
+  }
 
   return {
     async save(tokens) {
@@ -96,12 +117,15 @@ export function createConnections(query: Queries, sealer: Sealer, runtime: Runti
       return (await live.execute()).map(connectionOf)
     },
     async open(key) {
-      const found = await row(key)
-      if (found?.state !== 'connected' || !found.access_token) return undefined
-      return {
-        accessToken: sealer.open(found.access_token, place(key, 'access_token')),
-        version: found.version,
-        endsAt: found.refresh_expires_at,
+      for (;;) {
+        const found = await row(key)
+        if (found?.state !== 'connected') return undefined
+        const tokens = await sealed.open(found)
+        if (tokens === 'changed') continue
+        if (!tokens) return undefined
+        await rewrite(found, tokens)
+        const { version, refresh_expires_at: endsAt } = found
+        return { accessToken: tokens.accessToken, version, endsAt }
       }
     },
     async end(key, state, reason, version) {
@@ -132,12 +156,6 @@ export function createConnections(query: Queries, sealer: Sealer, runtime: Runti
   }
 }
 
-export const place = ({ eventId, organizationId }: ConnectionKey, column: string): Place => ({
-  table: 'connections',
-  row: `${eventId} ${organizationId}`,
-  column,
-})
-
 /** No refresh is under way, and none has failed: what every new pair of tokens begins with. */
 export const SETTLED = {
   lease_owner: null,
@@ -157,10 +175,11 @@ export function tokenColumns(
   now: number,
   spentRefreshToken = '',
 ) {
+  const row = { event_id: tokens.eventId, organization_id: tokens.organizationId }
   const refreshToken = tokens.refreshToken ?? spentRefreshToken
   return {
-    access_token: sealer.seal(tokens.accessToken, place(tokens, 'access_token')),
-    refresh_token: sealer.seal(refreshToken, place(tokens, 'refresh_token')),
+    access_token: sealer.seal(tokens.accessToken, tokenPlace(row, 'access_token')),
+    refresh_token: sealer.seal(refreshToken, tokenPlace(row, 'refresh_token')),
     ...expiries(tokens, now, consentEnd),
     updated_at: now,
   }
@@ -176,7 +195,7 @@ function expiries(tokens: TokenSet, now: number, consentEnd: number) {
   }
 }
 
-function connectionOf(row: Selectable<ConnectionsTable>): Connection {
+function connectionOf(row: ConnectionRow): Connection {
   return {
     eventId: row.event_id,
     organizationId: row.organization_id,

@@ -1,7 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
-import type { Place, Sealer } from '../storage/sealing.ts'
+import { verifierPlace } from '../storage/sealed-places.ts'
+import type { Sealer } from '../storage/sealing.ts'
 
 /** One pass from /connect to /callback. `state`, `cookie` and `codeVerifier` are 256 random bits, base64url. */
 export interface StartedFlow {
@@ -91,6 +92,5 @@ export function createFlows(
   }
 }
 
-const verifierPlace = (row: string): Place => ({ table: 'flows', row, column: 'verifier' })
 const hash = (text: string) => createHash('sha256').update(text).digest('base64url')
 const sameText = (a: string, b: string) => timingSafeEqual(Buffer.from(a), Buffer.from(b))

@@ -1,10 +1,10 @@
-import type { Selectable } from 'kysely'
 import type { TokenSet } from '../revento/token-endpoint.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
-import type { ConnectionsTable, RefreshFailure } from '../storage/schema.ts'
+import type { ConnectionRow, RefreshFailure } from '../storage/schema.ts'
+import { tokenPlace } from '../storage/sealed-places.ts'
 import type { Sealer } from '../storage/sealing.ts'
-import { type ConnectionKey, place, SETTLED, tokenColumns } from './connections.ts'
+import { type ConnectionKey, SETTLED, tokenColumns } from './connections.ts'
 
 /**
  * The right to spend a connection's refresh token, held by one caller of one process at a time: a row in the
@@ -125,7 +125,7 @@ export function createRefreshLeases(query: Queries, sealer: Sealer, runtime: Run
   }
 }
 
-function whyNot(row: Selectable<ConnectionsTable>, now: number): Taken | undefined {
+function whyNot(row: ConnectionRow, now: number): Taken | undefined {
   if (row.lease_until > now) return { kind: 'held', until: row.lease_until }
   if (row.refresh_phase === 'recovering') return { kind: 'hopeless', reason: 'refresh_interrupted' }
   if (now >= row.refresh_expires_at) return { kind: 'hopeless', reason: 'consent_expired' }
@@ -138,12 +138,12 @@ function whyNot(row: Selectable<ConnectionsTable>, now: number): Taken | undefin
   return undefined
 }
 
-function leaseOf(row: Selectable<ConnectionsTable>, sealer: Sealer, runtime: Runtime): Lease {
+function leaseOf(row: ConnectionRow, sealer: Sealer, runtime: Runtime): Lease {
   const key = { eventId: row.event_id, organizationId: row.organization_id }
   return {
     key,
     owner: runtime.uuid(),
-    refreshToken: row.refresh_token ? sealer.open(row.refresh_token, place(key, 'refresh_token')) : '',
+    refreshToken: row.refresh_token ? sealer.open(row.refresh_token, tokenPlace(row, 'refresh_token')) : '',
     version: row.version,
     recovery: row.refresh_phase === 'sent',
     until: runtime.now() + LEASE_MS,

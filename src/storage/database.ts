@@ -1,8 +1,10 @@
+import { statSync } from 'node:fs'
 import { Kysely } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import type { Runtime } from '../runtime.ts'
 import { start } from './migrations/001-start.ts'
 import { refreshLease } from './migrations/002-refresh-lease.ts'
+import { sealingKeys } from './migrations/003-sealing-keys.ts'
 import { erasedEvents } from './migrations/004-erased-events.ts'
 import type { Schema } from './schema.ts'
 import { NodeSqliteDialect, SqliteFile } from './sqlite.ts'
@@ -22,6 +24,7 @@ export interface Database {
 const MIGRATIONS = {
   '001-start': start,
   '002-refresh-lease': refreshLease,
+  '003-sealing-keys': sealingKeys,
   '004-erased-events': erasedEvents,
 }
 
@@ -48,6 +51,14 @@ export async function openDatabase(path: string, runtime: Runtime): Promise<Data
     },
     close: () => query.destroy(),
   }
+}
+
+/** To look before anything is written: `undefined` when there is no database yet. Destroy it after use. */
+export function readDatabase(path: string, runtime: Runtime): Queries | undefined {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  if (!stat?.isFile() || stat.size === 0) return undefined
+  const file = new SqliteFile(path, runtime, { readOnly: true })
+  return new Kysely<Schema>({ dialect: new NodeSqliteDialect(file) })
 }
 
 async function migrate(query: Queries): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Generated } from 'kysely'
+import type { Generated, Selectable } from 'kysely'
 
 /** Times are milliseconds since 1970; blobs marked sealed are AES-256-GCM (see sealing.ts). */
 export interface Schema {
@@ -11,6 +11,7 @@ export interface Schema {
   participants: ParticipantsTable
   erased_events: ErasedEventsTable
   health: HealthTable
+  sealing_keys: SealingKeysTable
 }
 
 export interface FlowsTable {
@@ -53,6 +54,7 @@ export interface ConnectionsTable {
   refresh_failing_since: Generated<number>
 }
 
+export type ConnectionRow = Selectable<ConnectionsTable>
 export type RefreshPhase = 'idle' | 'sent' | 'recovering'
 export type RefreshFailure = 'upstream_error' | 'upstream_timeout' | 'configuration_error'
 
@@ -115,4 +117,14 @@ export interface ErasedEventsTable {
 export interface HealthTable {
   id: number
   checked_at: number
+}
+
+/** Every key that ever sealed something here; rows stay, so that a missing key is told from a damaged value. */
+export interface SealingKeysTable {
+  /** In hex, as it stands in each sealed value. */
+  key_id: string
+  /** The highest is the key in use; 0: known as a previous key only. */
+  generation: number
+  /** Sealed; null while generation is 0. */
+  check_value: Uint8Array | null
 }

@@ -18,6 +18,8 @@ export interface Place {
 }
 
 export interface Sealer {
+  /** The ids of the keys it holds, the current one first. */
+  readonly keys: readonly [string, ...string[]]
   seal(text: string, place: Place): Buffer
   /** Throws UnsealError for a damaged, moved or foreign value. */
   open(sealed: Uint8Array, place: Place): string
@@ -38,9 +40,10 @@ export function createSealer(
   runtime: Pick<Runtime, 'bytes'>,
 ): Sealer {
   const current = { id: keyId(keys.current), key: keys.current }
-  const known = [current]
-  if (keys.previous) known.push({ id: keyId(keys.previous), key: keys.previous })
+  const previous = keys.previous && { id: keyId(keys.previous), key: keys.previous }
+  const known = previous ? [current, previous] : [current]
   return {
+    keys: [current.id.toString('hex'), ...(previous ? [previous.id.toString('hex')] : [])],
     seal(text, place) {
       const head = Buffer.concat([Buffer.of(FORMAT), current.id])
       const nonce = runtime.bytes(12)
@@ -69,6 +72,9 @@ function decipher(key: Buffer, bytes: Buffer, aad: Buffer): string {
     throw new UnsealError('damaged')
   }
 }
+
+/** The id, in hex, of the key that a sealed value says it is under. */
+export const keyIdOf = (sealed: Uint8Array) => Buffer.from(sealed.subarray(1, KEY_ID_END)).toString('hex')
 
 /** Names a key without telling anything of it. */
 const keyId = (key: Buffer) => createHash('sha256').update('key id').update(key).digest().subarray(0, 4)

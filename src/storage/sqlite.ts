@@ -24,21 +24,24 @@ export class SqliteFile {
   readonly path: string
   readonly #db: DatabaseSync
   readonly #identity: string
+  readonly #readOnly: boolean
   readonly #runtime: Runtime
   readonly #statements = new Map<string, StatementSync>()
   readonly #busy = { since: 0, last: Number.NEGATIVE_INFINITY }
 
-  constructor(path: string, runtime: Runtime) {
+  constructor(path: string, runtime: Runtime, { readOnly = false } = {}) {
     this.path = path
     this.#runtime = runtime
-    createPrivateFile(path)
+    this.#readOnly = readOnly
+    if (!readOnly) createPrivateFile(path)
     // 10 ms: SQLite waits by blocking the event loop, so the long wait is ours, asynchronous (see `patiently`).
-    this.#db = new DatabaseSync(path, { timeout: 10, enableForeignKeyConstraints: true })
+    this.#db = new DatabaseSync(path, { readOnly, timeout: 10, enableForeignKeyConstraints: true })
     this.#identity = identityOf(path)
   }
 
   /** WAL with an fsync per commit: a commit that returned survives a power cut, not only a crash of ours. */
   async configure(): Promise<void> {
+    if (this.#readOnly) return
     await this.patiently(() => this.#db.exec('pragma journal_mode=wal'))
     this.#db.exec('pragma synchronous=full')
   }

@@ -23,7 +23,7 @@ export async function startHandlers(): Promise<HandlerApp> {
   const app = await startApp()
   const client = createClient()
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, systemRuntime)
-  const connections = createConnections(app.database.query, sealer, systemRuntime)
+  const connections = createConnections(app.database.query, sealer, systemRuntime, { error() {}, warn() {} })
   const read = (table: 'participants' | 'connections') =>
     app.database.query.selectFrom(table).selectAll().orderBy('event_id').execute()
   return {

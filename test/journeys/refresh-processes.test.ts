@@ -61,7 +61,7 @@ async function startWorker(): Promise<Worker> {
   return worker
 }
 
-const connections = () => createConnections(database.query, sealer, runtime)
+const connections = () => createConnections(database.query, sealer, runtime, { error() {}, warn() {} })
 
 async function connect(): Promise<void> {
   const issued = platform.issue()

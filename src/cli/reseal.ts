@@ -1,0 +1,91 @@
+import { existsSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
+import { systemRuntime as runtime } from '../runtime.ts'
+import { openDatabase } from '../storage/database.ts'
+import { checkKeys, type SealingSettings } from '../storage/open-sealed.ts'
+import { reseal } from '../storage/reseal.ts'
+import { StorageError } from '../storage/storage-error.ts'
+import { SealingKeyError } from '../storage/wrong-key.ts'
+
+const HELP = `Usage: npm run reseal
+
+The last step but one of changing the encryption key. Seals every token and verifier that is under
+ENCRYPTION_KEY_PREVIOUS again with ENCRYPTION_KEY, in small batches beside the running app, and says how many are left.
+It may be stopped and repeated. Settings come from .env and the environment, as for npm start.
+
+  1. Set ENCRYPTION_KEY to the new key and ENCRYPTION_KEY_PREVIOUS to the old one; restart the app.
+  2. npm run reseal
+  3. When 0 values are left, remove ENCRYPTION_KEY_PREVIOUS and restart the app.
+
+Exit code: 0 when nothing is left, else 1.
+`
+
+/** What a person has to do first. */
+class NotYet extends Error {}
+
+async function main(): Promise<number> {
+  const flags = parseArgs({ options: { help: { type: 'boolean', short: 'h' } } }).values
+  if (flags.help) {
+    console.log(HELP)
+    return 0
+  }
+  return resealDatabase(loadConfig(readEnvironment({})))
+}
+
+async function resealDatabase(config: SealingSettings): Promise<number> {
+  if (!existsSync(config.databasePath))
+    throw new NotYet(`There is no ${config.databasePath}: check DATABASE_URL.`)
+  const { sealer, known } = await checkKeys(config, runtime)
+  const [current, previous] = sealer.keys
+  if (known.length === 0) throw new NotYet(`${config.databasePath} has no key yet: check DATABASE_URL.`)
+  // An app that runs with the old key only could read nothing of what this writes.
+  if (known[0]?.id !== current)
+    throw new NotYet('The app has not started with this ENCRYPTION_KEY yet: restart it, then run this again.')
+  const toDo = known.reduce((sum, key) => sum + (key.id === current ? 0 : key.values), 0)
+  console.log(`${values(toDo)} under another key than ENCRYPTION_KEY`)
+  const database = await openDatabase(config.databasePath, runtime)
+  const progress = (left: number) => console.log(`  ${left} left`)
+  try {
+    return report(await reseal({ query: database.query, sealer, runtime, log, progress }), previous)
+  } finally {
+    await database.close()
+  }
+}
+
+/** Only what is in the fields that have no secrets: never an error's cause. */
+const log = {
+  error: (fields: object, message: string) => console.error(`  ${JSON.stringify(fields)} ${message}`),
+  warn: (fields: object, message: string) => console.error(`  ${JSON.stringify(fields)} ${message}`),
+}
+
+function report(left: ReadonlyMap<string, number>, previous: string | undefined): number {
+  for (const [key, count] of left) {
+    const why =
+      key === previous
+        ? 'the previous key: an app that still has the old ENCRYPTION_KEY sealed them meanwhile. Restart it with the ' +
+          'new one and run this again.'
+        : `key ${key}, which was not given: give it as ENCRYPTION_KEY_PREVIOUS and run this again.`
+    console.log(`${values(count)} left under ${why}`)
+  }
+  if (left.size > 0) return 1
+  const removable = previous === undefined ? 'is not set' : 'can be removed'
+  console.log(`0 values left under the previous key: ENCRYPTION_KEY_PREVIOUS ${removable}`)
+  return 0
+}
+
+const values = (count: number) => (count === 1 ? '1 value' : `${count} values`)
+
+function explain(error: unknown): string {
+  if (error instanceof StorageError)
+    return `Stopped, the database says ${error.code}. What was done stays: run this again.`
+  if (!(error instanceof Error)) return String(error)
+  const isFlag = (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') ?? false
+  const forPeople = isFlag || [ConfigError, SealingKeyError, NotYet].some(type => error instanceof type)
+  return forPeople ? error.message : (error.stack ?? error.message)
+}
+
+process.exitCode = await main().catch((error: unknown) => {
+  console.error(explain(error))
+  return 1
+})

@@ -1,0 +1,47 @@
+import { existsSync } from 'node:fs'
+import type { Config } from '../config.ts'
+import type { Runtime } from '../runtime.ts'
+import { type Database, openDatabase, readDatabase } from './database.ts'
+import { developmentKey } from './encryption-key.ts'
+import { createSealer, type Sealer } from './sealing.ts'
+import { type KnownKey, readKeys, recordKeys } from './sealing-keys.ts'
+import { refuseWrongKeys, SealingKeyError } from './wrong-key.ts'
+
+export type SealingSettings = Pick<
+  Config,
+  'databasePath' | 'encryptionKey' | 'encryptionKeyPrevious' | 'keyFile'
+>
+
+/** The database and its sealer. With a wrong key: SealingKeyError, and no byte is written before it. */
+export async function openSealed(
+  o: SealingSettings,
+  runtime: Runtime,
+): Promise<{ database: Database; sealer: Sealer }> {
+  const { sealer } = await checkKeys(o, runtime)
+  const database = await openDatabase(o.databasePath, runtime)
+  try {
+    await recordKeys(database.query, sealer, runtime)
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+  return { database, sealer }
+}
+
+/** Reads the database, if there is one, and refuses keys that are not its own. `known` has the key in use first. */
+export async function checkKeys(
+  o: SealingSettings,
+  runtime: Runtime,
+): Promise<{ sealer: Sealer; known: readonly KnownKey[] }> {
+  const query = readDatabase(o.databasePath, runtime)
+  const known = query ? await readKeys(query, runtime).finally(() => query.destroy()) : []
+  // A new key file would only hide that the old one is gone.
+  if (!o.encryptionKey && known.length > 0 && !existsSync(o.keyFile))
+    throw new SealingKeyError(
+      `ENCRYPTION_KEY is not set and the key file ${o.keyFile} is gone, but this database has a key. Put one back.`,
+    )
+  const current = o.encryptionKey ?? developmentKey(o.keyFile, runtime)
+  const sealer = createSealer({ current, previous: o.encryptionKeyPrevious }, runtime)
+  refuseWrongKeys(known, sealer)
+  return { sealer, known }
+}

@@ -1,0 +1,116 @@
+import { type Expression, type SqlBool, sql } from 'kysely'
+import type { Runtime } from '../runtime.ts'
+import type { Queries } from './database.ts'
+import type { ConnectionsTable, FlowsTable } from './schema.ts'
+import { verifierPlace } from './sealed-places.ts'
+import { createSealedTokens, type SealedTokensLog } from './sealed-tokens.ts'
+import { type Sealer, UnsealError } from './sealing.ts'
+import { countByKey } from './sealing-keys.ts'
+
+export interface Resealing {
+  readonly query: Queries
+  readonly sealer: Sealer
+  readonly runtime: Runtime
+  readonly log: SealedTokensLog
+  /** After each batch: how many values are left. */
+  progress(left: number): void
+}
+
+/** A batch holds the write lock for some milliseconds; the pause lets instances that run beside it have their turn. */
+const BATCH = 50
+const PAUSE_MS = 20
+
+/**
+ * Seals everything again that stands under another key than the current one; damaged connections end as they would on
+ * use. Gives how many values are left, by the id of their key.
+ */
+export async function reseal(o: Resealing): Promise<Map<string, number>> {
+  for (const batch of [connectionsBatch(o), flowsBatch(o)])
+    while ((await o.query.transaction().execute(batch)) === BATCH) {
+      o.progress(sum(await countLeft(o)))
+      await o.runtime.sleep(PAUSE_MS)
+    }
+  return countLeft(o)
+}
+
+/** By key, without the current one. */
+async function countLeft({
+  query,
+  sealer,
+  runtime,
+}: Omit<Resealing, 'progress'>): Promise<Map<string, number>> {
+  const left = await countByKey(query, runtime)
+  left.delete(sealer.keys[0])
+  return left
+}
+
+const sum = (counts: Map<string, number>) => [...counts.values()].reduce((a, b) => a + b, 0)
+
+/** Each batch goes on after the last row of the one before, so that what cannot be opened is met once. */
+function connectionsBatch({ sealer, runtime, log }: Resealing) {
+  let after: Pick<ConnectionsTable, 'event_id' | 'organization_id'> = { event_id: '', organization_id: '' }
+  return async (trx: Queries): Promise<number> => {
+    const tokens = createSealedTokens(trx, sealer, runtime, log)
+    const rows = await trx
+      .selectFrom('connections')
+      .selectAll()
+      .where(e => e.or([isUnderOther('access_token', sealer), isUnderOther('refresh_token', sealer)]))
+      .where(sql<SqlBool>`(event_id, organization_id) > (${after.event_id}, ${after.organization_id})`)
+      .orderBy('event_id')
+      .orderBy('organization_id')
+      .limit(BATCH)
+      .execute()
+    for (const row of rows) {
+      const opened = await tokens.open(row).catch(keyNotGiven)
+      if (opened && opened !== 'changed') await tokens.rewrite(row, opened)
+    }
+    after = rows.at(-1) ?? after
+    return rows.length
+  }
+}
+
+function flowsBatch({ sealer, runtime }: Resealing) {
+  let after = ''
+  return async (trx: Queries): Promise<number> => {
+    const rows = await trx
+      .selectFrom('flows')
+      .selectAll()
+      .where(isUnderOther('verifier', sealer))
+      .where('state_hash', '>', after)
+      .orderBy('state_hash')
+      .limit(BATCH)
+      .execute()
+    for (const row of rows)
+      await trx
+        .updateTable('flows')
+        .set({ verifier: resealedVerifier(row, sealer, runtime.now()) })
+        .where('state_hash', '=', row.state_hash)
+        .where('verifier', '=', row.verifier)
+        .execute()
+    after = rows.at(-1)?.state_hash ?? after
+    return rows.length
+  }
+}
+
+/** Such a value stays and is counted as left. */
+function keyNotGiven(error: unknown): undefined {
+  if (!(error instanceof UnsealError)) throw error
+}
+
+/** Null for what is of no use any more: an expired flow's verifier, or a damaged one. */
+function resealedVerifier(row: FlowsTable, sealer: Sealer, now: number): Uint8Array | null {
+  if (!row.verifier || row.expires_at <= now) return null
+  try {
+    return sealer.seal(
+      sealer.open(row.verifier, verifierPlace(row.state_hash)),
+      verifierPlace(row.state_hash),
+    )
+  } catch (error) {
+    if (!(error instanceof UnsealError)) throw error
+    return error.code === 'damaged' ? null : row.verifier
+  }
+}
+
+/** The head of a sealed value is its format and its key's id. Null is under no key. */
+const isUnderOther = (column: string, { keys: [current] }: Sealer): Expression<SqlBool> =>
+  sql<SqlBool>`substr(${sql.ref(column)}, 2, 4) <> ${Buffer.from(current, 'hex')}`

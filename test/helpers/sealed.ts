@@ -1,0 +1,118 @@
+import type { Kysely } from 'kysely'
+import { type ConnectionKey, createConnections } from '../../src/oauth/connections.ts'
+import { createRefreshLeases } from '../../src/oauth/refresh-lease.ts'
+import type { TokenSet } from '../../src/revento/token-endpoint.ts'
+import { systemRuntime as runtime } from '../../src/runtime.ts'
+import type { Database, Queries } from '../../src/storage/database.ts'
+import { openSealed, type SealingSettings } from '../../src/storage/open-sealed.ts'
+import { verifierPlace } from '../../src/storage/sealed-places.ts'
+import { createSealedTokens } from '../../src/storage/sealed-tokens.ts'
+import { createSealer, type Sealer } from '../../src/storage/sealing.ts'
+
+/** A key that is easy to tell from another: 32 times the same byte. */
+export const key = (fill: number) => Buffer.alloc(32, fill)
+export const base64 = (fill: number) => key(fill).toString('base64')
+export const sealerOf = (current: number, previous?: number) =>
+  createSealer(
+    { current: key(current), previous: previous === undefined ? undefined : key(previous) },
+    runtime,
+  )
+
+export const settings = (databasePath: string, current: number, previous?: number): SealingSettings => ({
+  databasePath,
+  keyFile: `${databasePath}.key`,
+  encryptionKey: key(current),
+  encryptionKeyPrevious: previous === undefined ? undefined : key(previous),
+})
+
+export interface LogLine {
+  level: 'error' | 'warn'
+  message: string
+  event_id?: string
+  detail?: string
+}
+
+export function logLines() {
+  const lines: LogLine[] = []
+  const at = (level: LogLine['level']) => (fields: object, message: string) =>
+    void lines.push({ level, message, ...fields })
+  return { lines, log: { error: at('error'), warn: at('warn') } }
+}
+
+export const idOf = (n: number) => ({ eventId: `evt_${n}`, organizationId: 'org_1' })
+
+export const tokenSet = (n: number, access = `access_${n}`, refresh = `refresh_${n}`) => ({
+  ...idOf(n),
+  accessToken: access,
+  refreshToken: refresh,
+  expiresIn: 3600,
+  refreshExpiresIn: 7_776_000,
+  scope: 'event.read',
+})
+
+/** The program's connections, and what tests want beside: the refresh token, and a refresh without a platform. */
+export function connectionsOf(query: Queries, sealer: Sealer, log = logLines().log) {
+  const connections = createConnections(query, sealer, runtime, log)
+  const leases = createRefreshLeases(query, sealer, runtime)
+  return {
+    ...connections,
+    async open(id: ConnectionKey) {
+      const held = await connections.open(id)
+      if (!held) return undefined
+      const row = await query
+        .selectFrom('connections')
+        .selectAll()
+        .where('event_id', '=', id.eventId)
+        .executeTakeFirstOrThrow()
+      const tokens = await createSealedTokens(query, sealer, runtime, log).open(row)
+      if (!tokens || tokens === 'changed') return undefined
+      return { ...tokens, version: held.version }
+    },
+    /** A refresh that is under way: what it answers is stored when it is called. */
+    async refreshing(id: ConnectionKey, version: number) {
+      const taken = await leases.take(id, version)
+      if (taken.kind !== 'taken') throw new Error(taken.kind)
+      return (tokens: TokenSet) => leases.complete(taken.lease, tokens)
+    },
+  }
+}
+
+/** Connections evt_1 … evt_n, each with both tokens, sealed with `sealer`. */
+export async function saveConnections(
+  query: Queries,
+  sealer: Sealer,
+  count: number,
+  from = 1,
+): Promise<void> {
+  const connections = connectionsOf(query, sealer)
+  for (let n = from; n < from + count; n++) await connections.save(tokenSet(n))
+}
+
+/** A flow that began with `sealer`; `name` stands for the hash of its state. */
+export const saveFlow = (query: Queries, sealer: Sealer, name: string, expiresAt = runtime.now() + 600_000) =>
+  query
+    .insertInto('flows')
+    .values({
+      state_hash: name,
+      cookie_hash: 'c',
+      verifier: sealer.seal(`verifier of ${name}`, verifierPlace(name)),
+      event_id: 'evt_1',
+      created_at: runtime.now(),
+      expires_at: expiresAt,
+      used_at: null,
+    })
+    .execute()
+
+/** A database file as the app leaves it after a start with key `current`, with this many connections. */
+export async function sealedFile(path: string, current: number, count: number): Promise<void> {
+  const { database, sealer } = await openSealed(settings(path, current), runtime)
+  await saveConnections(database.query, sealer, count)
+  await database.close()
+}
+
+/** Takes a database back to before the table of keys. */
+export async function forgetKeys({ query }: Pick<Database, 'query'>): Promise<void> {
+  for (const table of ['sealing_keys', 'erased_events']) await query.schema.dropTable(table).execute()
+  const migrations = query as unknown as Kysely<{ kysely_migration: { name: string } }>
+  await migrations.deleteFrom('kysely_migration').where('name', '>=', '003').execute()
+}
