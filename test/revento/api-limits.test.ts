@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createLimiters } from '../../src/revento/limiters.ts'
-import { emptyPage, json } from '../helpers/upstream.ts'
+import { type Answer, emptyPage, json } from '../helpers/upstream.ts'
 import { CONNECTION, manualClock, mostWithin, play, quiet, startApi, times, watch } from './api-harness.ts'
 
 const MINUTE = 60_000
@@ -21,11 +21,12 @@ test('the 31st request waits until the first has left the minute, not a millisec
   await quiet(upstream)
   expect(upstream.requests).toHaveLength(30)
   clock.advance(MINUTE - 1)
+  const late = api.participants()
   await quiet(upstream)
   expect(upstream.requests).toHaveLength(30)
   clock.advance(1)
-  await Promise.all(calls)
-  expect(upstream.requests).toHaveLength(31)
+  await Promise.all([...calls, late])
+  expect(upstream.requests).toHaveLength(32)
 })
 
 test('no burst over the edge of a minute: 15 early and 15 late leave room for 15', async () => {
@@ -111,6 +112,29 @@ describe('what the platform tells', () => {
     const calls = times(3, () => api.participants())
     await play(clock, upstream, calls)
     expect(watched.mostInFlight).toBe(1)
+  })
+
+  test('nothing left of one window stays so when a later answer speaks of another', async () => {
+    const { upstream, clock, api } = await startApi(manualClock())
+    const held: ((answer: Answer) => void)[] = []
+    upstream.onApi = (request, response) => void held.push(answer => answer(request, response))
+    const calls = times(2, () => api.participants())
+    await quiet(upstream)
+    for (const [remaining, ms] of [
+      [0, 20_000],
+      [9, 40_000],
+    ] as const) {
+      held.shift()?.(json(200, emptyPage, left(remaining, clock.now() + ms)))
+      await quiet(upstream)
+    }
+    await Promise.all(calls)
+    upstream.onApi = json(200, emptyPage)
+    const call = api.participants()
+    clock.advance(19_999)
+    await quiet(upstream)
+    expect(upstream.requests).toHaveLength(2)
+    clock.advance(1)
+    await call
   })
 
   test('a reset later than any window is a slip and holds for an hour at most', async () => {
