@@ -125,8 +125,8 @@ describe('a caller that goes away', () => {
     await next
   })
 
-  test('before it began sends nothing', async () => {
-    const { upstream, as } = await startApi(manualClock())
+  test('before it began sends nothing, and does not stand in line', async () => {
+    const { upstream, as } = await usedUp()
     await expect(as({ signal: AbortSignal.abort(new Error('left')) }).event()).rejects.toThrow('left')
     expect(upstream.requests).toEqual([])
   })
