@@ -43,6 +43,9 @@ const HANDLER_GRACE_MS = 3_000
 /** A refresh under way gets this long; later, the next process has to recover it. */
 const REFRESH_GRACE_MS = 2_000
 
+/** Somebody waits for a page: rather say that Revento's limit is used up than let them wait for it. */
+const PAGE_PATIENCE_MS = 2_000
+
 /** The one composition: everything is made here, once, and handed to who needs it. */
 export async function createApp(config: Config, edge: AppEdge): Promise<FastifyInstance> {
   const { database, runtime, logger, outgoing } = edge
@@ -62,7 +65,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     { apiBase: config.apiBase, dispatcher: outgoing.api, log: logger },
     runtime,
   )
-  const api = (key: ConnectionKey) => apiClient.forEvent(key.eventId, call => accessTokens.use(key, call))
+  const api = (key: ConnectionKey) =>
+    apiClient.forEvent(key, call => accessTokens.use(key, call), { patienceMs: PAGE_PATIENCE_MS })
   const flows = createFlows(query, edge.sealer, runtime, { ttlMs: config.stateTtlMs, cookiePrefix })
   const sessions = createSessions(query, runtime, { cookiePrefix, cookie: cookieOptions })
   const eventData = createEventData(query, runtime)

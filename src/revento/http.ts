@@ -77,6 +77,10 @@ export function classifyFailure(error: unknown): ExchangeFailure {
   return 'broken'
 }
 
+/** The answer went over the limit and was cut off: asking again brings the same. */
+export const isTooLarge = (error: unknown): boolean =>
+  causes(error).some(({ code }) => code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
+
 function causes(error: unknown): { name?: string; code?: string }[] {
   const chain: { name?: string; code?: string; cause?: unknown; errors?: unknown[] }[] = []
   for (let e = error; typeof e === 'object' && e !== null && chain.length < 8; ) {

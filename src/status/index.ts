@@ -62,6 +62,8 @@ function participantsRoute(app: FastifyInstance, o: StatusOptions): void {
     try {
       return await o.api(key).participants(page)
     } catch (error) {
+      if (error instanceof ApiError && error.retryAfterMs !== undefined)
+        reply.header('retry-after', Math.max(1, Math.ceil(error.retryAfterMs / 1000)))
       throw apiFailure(error, key, o.origin)
     }
   })

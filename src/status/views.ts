@@ -122,6 +122,8 @@ const PROBLEMS: Record<string, string> = {
   not_connected: 'This event is not connected.',
   configuration_error: 'Revento does not accept this app’s credentials. Its operator has to correct them.',
   upstream_timeout: 'Revento did not answer in time.',
+  rate_limit_exceeded: 'Revento’s limit for this connection is used up for now. Look again in a minute.',
+  concurrent_limit_exceeded: 'Revento is busy with other calls of this connection. Look again in a moment.',
 }
 
 function participantsSection(v: ConnectedView): Html {

@@ -41,7 +41,7 @@ interface Run {
 
 const LEASE_MS = 30_000
 /** Below the lease, so a run that is cut off here still settles its own delivery. */
-const TIME_LIMIT_MS = 20_000
+export const TIME_LIMIT_MS = 20_000
 const POLL_MS = 1_000
 const MAX_ATTEMPTS = 8
 

@@ -2,7 +2,7 @@ import type { HandlerLog, HandlerStore, Handlers } from '../handlers/context.ts'
 import { type AccessTokens, ConnectionUnavailable } from '../oauth/access-token.ts'
 import type { ApiClient, EventApi } from '../revento/api.ts'
 import type { ReventoEvent } from '../revento/events.ts'
-import type { RunHandler } from './dispatcher.ts'
+import { type RunHandler, TIME_LIMIT_MS } from './dispatcher.ts'
 
 export interface RunHandlerOptions {
   readonly handlers: Handlers
@@ -32,7 +32,7 @@ export function createRunHandler(o: RunHandlerOptions): RunHandler {
         receivedAt: delivery.receivedAt,
       },
       event: event as never,
-      api: eventApi(o, event),
+      api: eventApi(o, event, signal),
       store: o.store,
       log: o.log.child({ part: 'handler', delivery: delivery.id, type: delivery.type }),
       signal,
@@ -41,10 +41,16 @@ export function createRunHandler(o: RunHandlerOptions): RunHandler {
 }
 
 /** An integration-level event belongs to no connection: its handler has nothing to call. */
-function eventApi(o: RunHandlerOptions, { event_id, organization_id }: ReventoEvent): EventApi {
+function eventApi(
+  o: RunHandlerOptions,
+  { event_id, organization_id }: ReventoEvent,
+  signal: AbortSignal,
+): EventApi {
   if (event_id === null || organization_id === null) return noConnection
   const key = { eventId: event_id, organizationId: organization_id }
-  return o.apiClient.forEvent(event_id, call => o.accessTokens.use(key, call))
+  // It waits for its turn until its time is up; a longer wait fails now, and the delivery comes back later.
+  const patience = { signal, patienceMs: TIME_LIMIT_MS }
+  return o.apiClient.forEvent(key, call => o.accessTokens.use(key, call), patience)
 }
 
 const unavailable = () => Promise.reject(new ConnectionUnavailable('not_connected'))
@@ -54,4 +60,9 @@ const noConnection: EventApi = {
   async *allParticipants() {
     yield await unavailable()
   },
+  program: unavailable,
+  activities: unavailable,
+  threads: unavailable,
+  locations: unavailable,
+  registrationWaves: unavailable,
 }

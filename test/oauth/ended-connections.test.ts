@@ -204,7 +204,8 @@ test.for<[number, string]>([
     const { pair, ask } = await connected()
     pair.upstream.onApi = json(status, failure(error))
     expectError(pair, await ask(), 502, 'upstream_error')
-    expect(pair.upstream.requests).toHaveLength(1)
+    expect(pair.upstream.requests).toHaveLength(status === 500 ? 3 : 1)
+    expect(pair.upstream.tokenRequests()).toEqual([])
     expect((await storedConnections(pair))[0]?.state).toBe('connected')
   },
 )

@@ -90,8 +90,8 @@ test('20 callers at once: one token request, and all get their answer', async ()
     const answer = () => knows('fresh')(request, response)
     if (request.headers.authorization === 'Bearer fresh') return answer()
     held.push(answer)
-    // Nobody hears of the expiry before everybody has asked with the old token.
-    if (held.length === 20) for (const go of held) go()
+    // Nobody hears of the expiry before all who may be in flight have asked with the old token.
+    if (held.length === 5) for (const go of held) go()
   }
   pair.upstream.onApi = waiting
   const replies = await Promise.all(Array.from({ length: 20 }, ask))

@@ -4,6 +4,7 @@ import { ApiError, createApiClient, judge } from '../../src/revento/api.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
 import { testRuntime } from '../helpers/runtime.ts'
 import { emptyPage, json, startUpstream } from '../helpers/upstream.ts'
+import { CONNECTION } from './api-harness.ts'
 
 async function start() {
   const upstream = await startUpstream()
@@ -17,7 +18,12 @@ async function start() {
     { apiBase: upstream.apiBase, dispatcher: outgoing.api, log: { info: fields => void log.push(fields) } },
     testRuntime(),
   )
-  return { upstream, client, log, api: client.forEvent('evt_1', call => call('token-1')) }
+  return {
+    upstream,
+    client,
+    log,
+    api: client.forEvent(CONNECTION, call => call('token-1'), { patienceMs: 2_000 }),
+  }
 }
 
 async function all<T>(rows: AsyncIterable<T>): Promise<T[]> {
@@ -77,7 +83,9 @@ test('an id that could leave its path never becomes a request', async () => {
   fc.assert(
     fc.property(id, eventId => {
       if (/^[A-Za-z0-9_-]{1,128}$/.test(eventId)) return
-      expect(() => client.forEvent(eventId, call => call('t'))).toThrow(ApiError)
+      expect(() =>
+        client.forEvent({ eventId, organizationId: 'o' }, call => call('t'), { patienceMs: 0 }),
+      ).toThrow(ApiError)
     }),
   )
   expect(upstream.requests).toEqual([])
@@ -96,7 +104,7 @@ test('a redirect is not followed, a compressed answer is not opened', async () =
 test('an answer beyond 1 MiB is given up', async () => {
   const { upstream, api } = await start()
   upstream.onApi = json(200, { ...emptyPage, filling: 'x'.repeat(1024 * 1024) })
-  await expect(api.participants()).rejects.toMatchObject({ code: 'upstream_error', status: 0 })
+  await expect(api.participants()).rejects.toMatchObject({ code: 'answer_too_large', status: 0 })
 })
 
 test('the log line of a call has its path, status and request id; no token, no query, no row', async () => {

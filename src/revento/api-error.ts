@@ -1,0 +1,47 @@
+/** Codes of the platform that its guide shows, with what to do; it has more, so fall back on the status. */
+export type PlatformErrorCode =
+  /** 401: not this platform's token. Nothing to refresh: look at the environment. */
+  | 'invalid_token'
+  /** 401: refreshed, and asked once more, by oauth/access-token. */
+  | 'token_expired'
+  /** 401: for good. */
+  | 'token_revoked'
+  /** 403: the token belongs to another event. */
+  | 'event_not_authorized'
+  /** 403: the endpoint is for a signed-in participant. */
+  | 'user_token_required'
+  /** 429: a minute or hour budget is used up; see `retryAfterMs`. Also ours, with status 0, instead of a 429. */
+  | 'rate_limit_exceeded'
+  /** 429: more than five in flight, so another process uses this connection too. */
+  | 'concurrent_limit_exceeded'
+
+/** Our own, with status 0 where there was no answer at all. */
+export type OwnErrorCode =
+  | 'upstream_error'
+  | 'upstream_timeout'
+  | 'answer_too_large'
+  | 'configuration_error'
+  | 'invalid_event_id'
+
+export type ApiErrorCode = PlatformErrorCode | OwnErrorCode | (string & {})
+
+/**
+ * A call that brought nothing usable: an answer of the platform that is no success, or none at all (status 0).
+ * Branch on `code`, which is the platform's own `error` where it gave one; its message text is never looked at.
+ */
+export class ApiError extends Error {
+  readonly code: ApiErrorCode
+  readonly status: number
+  /** Of the last attempt; to be quoted to Revento's support. Empty when nothing was sent. */
+  readonly requestId: string
+  /** Asking again before this has passed is of no use. */
+  readonly retryAfterMs: number | undefined
+  constructor(code: ApiErrorCode, status: number, requestId: string, retryAfterMs?: number) {
+    super(`Revento answered ${code}`)
+    this.name = 'ApiError'
+    this.code = code
+    this.status = status
+    this.requestId = requestId
+    this.retryAfterMs = retryAfterMs
+  }
+}

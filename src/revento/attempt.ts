@@ -1,0 +1,99 @@
+import type { Dispatcher } from 'undici'
+import type { Runtime } from '../runtime.ts'
+import { ApiError } from './api-error.ts'
+import { classifyFailure, exchange, type HttpAnswer, isTooLarge } from './http.ts'
+import { ACCEPT, REQUEST_ID_HEADER } from './platform.ts'
+import { readTold, type Told } from './told.ts'
+
+export interface AttemptOptions {
+  readonly apiBase: string
+  readonly dispatcher: Dispatcher
+  readonly log: ApiLog
+}
+
+export interface ApiLog {
+  info(fields: object, message: string): void
+}
+
+export interface ApiRequest {
+  readonly path: string
+  readonly query: Readonly<Record<string, string>>
+  readonly accessToken: string
+  readonly signal: AbortSignal | undefined
+  /** Takes what the answer told about the budget. */
+  hear(told: Told): void
+}
+
+/** Sends one GET; gives its body, or throws the one ApiError. */
+export type Attempt = (request: ApiRequest) => Promise<unknown>
+
+interface Outcome {
+  status: number
+  code: string | undefined
+  retry_after_ms?: number | undefined
+  revento_echoed_id?: string
+}
+
+export function createAttempt(o: AttemptOptions, runtime: Runtime): Attempt {
+  return async request => {
+    // A fresh id for each attempt, in the log of both sides.
+    const requestId = runtime.uuid()
+    const startedAt = runtime.now()
+    const log = (outcome: Outcome) => {
+      const ms = runtime.now() - startedAt
+      const fields = { part: 'api', path: request.path, revento_request_id: requestId, ms, ...outcome }
+      o.log.info(fields, 'Revento API call')
+    }
+    const answer = await send(o, request, requestId).catch(error => {
+      const code = request.signal?.aborted ? 'aborted' : failureCode(error)
+      log({ status: 0, code })
+      request.signal?.throwIfAborted()
+      throw new ApiError(code, 0, requestId)
+    })
+    const result = judge(answer)
+    const code = 'code' in result ? result.code : undefined
+    const told = readTold(answer, code, runtime.now())
+    request.hear(told)
+    log({ status: answer.status, code, retry_after_ms: told.retryAfterMs, ...echoed(answer, requestId) })
+    if ('code' in result) throw new ApiError(result.code, answer.status, requestId, told.retryAfterMs)
+    return result.body
+  }
+}
+
+function send(o: AttemptOptions, request: ApiRequest, requestId: string): Promise<HttpAnswer> {
+  const search = new URLSearchParams(request.query).toString()
+  return exchange(o.dispatcher, `${o.apiBase}${request.path}${search && `?${search}`}`, {
+    method: 'GET',
+    headers: {
+      authorization: `Bearer ${request.accessToken}`,
+      accept: ACCEPT,
+      [REQUEST_ID_HEADER]: requestId,
+    },
+    ...(request.signal ? { signal: request.signal } : {}),
+  })
+}
+
+function failureCode(error: unknown): 'answer_too_large' | 'upstream_timeout' | 'upstream_error' {
+  if (isTooLarge(error)) return 'answer_too_large'
+  return classifyFailure(error) === 'timeout' ? 'upstream_timeout' : 'upstream_error'
+}
+
+/** Pure: what an answer means. The message text is never looked at. */
+export function judge({ status, text }: HttpAnswer): { body: unknown } | { code: string } {
+  let body: unknown
+  try {
+    body = JSON.parse(text)
+  } catch {
+    return { code: 'upstream_error' }
+  }
+  if (status === 200) return { body }
+  const code = typeof body === 'object' && body !== null && 'error' in body ? body.error : undefined
+  return { code: typeof code === 'string' && /^[a-z_]{1,64}$/.test(code) ? code : 'upstream_error' }
+}
+
+/** Revento says our id back. Another one is the id under which its side logged the call. */
+function echoed({ headers }: HttpAnswer, requestId: string): { revento_echoed_id?: string } {
+  const id = headers[REQUEST_ID_HEADER]
+  const other = typeof id === 'string' && id !== requestId && /^[\x21-\x7e]{1,128}$/.test(id)
+  return other ? { revento_echoed_id: id } : {}
+}

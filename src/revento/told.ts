@@ -1,0 +1,39 @@
+import type { HttpAnswer } from './http.ts'
+
+/** What an answer says about when the next request may come. */
+export interface Told {
+  /** Nothing may be sent for so long. */
+  readonly retryAfterMs?: number
+  /** So many requests are left until `resetAt` (ms since 1970). */
+  readonly budget?: { readonly remaining: number; readonly resetAt: number }
+}
+
+/** A limit was hit and nothing says for how long. */
+const UNTOLD_MS = 1_000
+
+/** Pure. Retry-After goes before X-RateLimit-Reset: the guide contradicts itself on what Reset means. */
+export function readTold({ status, headers }: HttpAnswer, code: string | undefined, now: number): Told {
+  const header = (name: string) => {
+    const value = headers[name]
+    return typeof value === 'string' ? value : ''
+  }
+  const remaining = wholeNumber(header('x-ratelimit-remaining'))
+  const resetS = wholeNumber(header('x-ratelimit-reset'))
+  const resetAt = resetS === undefined ? undefined : resetS * 1000
+  const mayHold = status === 429 || status === 503
+  const retryAfterMs = mayHold ? readRetryAfter(header('retry-after'), now) : undefined
+  if (retryAfterMs !== undefined) return { retryAfterMs }
+  const limited = status === 429 && code !== 'concurrent_limit_exceeded'
+  if (limited) return { retryAfterMs: resetAt !== undefined && resetAt > now ? resetAt - now : UNTOLD_MS }
+  return remaining === undefined || resetAt === undefined ? {} : { budget: { remaining, resetAt } }
+}
+
+/** RFC 9110 section 10.2.3: seconds, or a date. Not shortened. */
+function readRetryAfter(text: string, now: number): number | undefined {
+  const seconds = wholeNumber(text)
+  if (seconds !== undefined) return seconds * 1000
+  const at = /^[A-Z][a-z]{2}, /.test(text) ? Date.parse(text) : Number.NaN
+  return Number.isNaN(at) ? undefined : Math.max(0, at - now)
+}
+
+const wholeNumber = (text: string) => (/^\d{1,15}$/.test(text) ? Number(text) : undefined)
