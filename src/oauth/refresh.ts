@@ -55,7 +55,7 @@ export function createRefresh(
           const left = startedAt + (taken.kind === 'held' ? GIVE_UP_MS : PATIENCE_MS) - runtime.now()
           const wait = taken.kind === 'held' ? jitter(40) : taken.until - runtime.now()
           if (wait > left)
-            throw new ApiError(taken.kind === 'held' ? 'upstream_timeout' : taken.failure, 0, '')
+            throw new ApiError(taken.kind === 'held' ? 'upstream_timeout' : taken.failure, 0, '', wait)
           await runtime.sleep(wait)
         }
       }

@@ -91,10 +91,10 @@ function causes(error: unknown): { name?: string; code?: string }[] {
   return chain
 }
 
-/** RFC 9110 section 10.2.3: seconds or a date. Undefined where the header says neither. */
-export function retryAfterMs(header: string | null | undefined, now: number): number | undefined {
-  if (!header) return undefined
-  if (/^\d{1,9}$/.test(header)) return Number(header) * 1000
-  const date = Date.parse(header)
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+/** RFC 9110 section 10.2.3: seconds, or a date; in ms from now, not shortened. Undefined where it says neither. */
+export function retryAfter(header: string | null, now: number): number | undefined {
+  if (header === null) return undefined
+  if (/^\d{1,15}$/.test(header)) return Number(header) * 1000
+  const at = /^[A-Z][a-z]{2}, /.test(header) ? Date.parse(header) : Number.NaN
+  return Number.isNaN(at) ? undefined : Math.max(0, at - now)
 }

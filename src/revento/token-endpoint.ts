@@ -1,7 +1,7 @@
 import * as oauth from 'oauth4webapi'
 import type { Dispatcher } from 'undici'
 import type { Runtime } from '../runtime.ts'
-import { classifyFailure, exchange, type HttpAnswer, retryAfterMs } from './http.ts'
+import { classifyFailure, exchange, type HttpAnswer, retryAfter } from './http.ts'
 import { AUTHORIZE_PATH, ID, TOKEN_PATH } from './platform.ts'
 
 /** A token response that was checked. Lifetimes in seconds, undefined where the platform did not say. */
@@ -135,7 +135,7 @@ function judgeErrorBody({ error, status, response }: oauth.ResponseBodyError, no
 }
 
 function transient({ status, headers }: Response, now: number): TokenOutcome {
-  const asked = retryAfterMs(headers.get('retry-after'), now)
+  const asked = retryAfter(headers.get('retry-after'), now)
   const outcome = { kind: 'transient' as const, detail: `status_${status}`, timeout: false }
   return asked === undefined ? outcome : { ...outcome, retryAfterMs: asked }
 }

@@ -1,4 +1,4 @@
-import type { HttpAnswer } from './http.ts'
+import { type HttpAnswer, retryAfter } from './http.ts'
 
 /** What an answer says about when the next request may come. */
 export interface Told {
@@ -21,19 +21,11 @@ export function readTold({ status, headers }: HttpAnswer, code: string | undefin
   const resetS = wholeNumber(header('x-ratelimit-reset'))
   const resetAt = resetS === undefined ? undefined : resetS * 1000
   const mayHold = status === 429 || status === 503
-  const retryAfterMs = mayHold ? readRetryAfter(header('retry-after'), now) : undefined
+  const retryAfterMs = mayHold ? retryAfter(header('retry-after'), now) : undefined
   if (retryAfterMs !== undefined) return { retryAfterMs }
   const limited = status === 429 && code !== 'concurrent_limit_exceeded'
   if (limited) return { retryAfterMs: resetAt !== undefined && resetAt > now ? resetAt - now : UNTOLD_MS }
   return remaining === undefined || resetAt === undefined ? {} : { budget: { remaining, resetAt } }
-}
-
-/** RFC 9110 section 10.2.3: seconds, or a date. Not shortened. */
-function readRetryAfter(text: string, now: number): number | undefined {
-  const seconds = wholeNumber(text)
-  if (seconds !== undefined) return seconds * 1000
-  const at = /^[A-Z][a-z]{2}, /.test(text) ? Date.parse(text) : Number.NaN
-  return Number.isNaN(at) ? undefined : Math.max(0, at - now)
 }
 
 const wholeNumber = (text: string) => (/^\d{1,15}$/.test(text) ? Number(text) : undefined)

@@ -7,7 +7,7 @@ import { type RunHandler, TIME_LIMIT_MS } from './dispatcher.ts'
 export interface RunHandlerOptions {
   readonly handlers: Handlers
   readonly apiClient: ApiClient
-  readonly accessTokens: AccessTokens
+  readonly accessTokens: Pick<AccessTokens, 'use'>
   readonly store: HandlerStore
   readonly log: { child(fields: object): HandlerLog }
 }
