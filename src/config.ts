@@ -1,31 +1,22 @@
 import { readFileSync } from 'node:fs'
-import { isIP } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { parse } from 'dotenv'
-import type { Static } from 'typebox'
 import { Value } from 'typebox/value'
 import {
-  describe,
-  isInteger,
-  nearestName,
-  VARIABLE_NAMES,
-  Variables,
-  WITHOUT_EFFECT_YET,
-} from './variables.ts'
+  CREDENTIALS,
+  checkReal,
+  checkRedirectUri,
+  checkSandbox,
+  checkTrustProxy,
+  DECIMAL,
+  type Env,
+  nameWarnings,
+  type Problems,
+  SANDBOX_CREDENTIALS,
+  slipIn,
+} from './config-checks.ts'
+import { describe, isInteger, type Settings, VARIABLE_NAMES, Variables } from './variables.ts'
 import type { Secrets } from './webhooks/provider.ts'
-
-type Env = Readonly<Record<string, string | undefined>>
-type Settings = Static<typeof Variables>
-type Problems = Map<string, string>
-
-const CREDENTIALS = ['REVENTO_CLIENT_ID', 'REVENTO_CLIENT_SECRET', 'REVENTO_WEBHOOK_SECRET'] as const
-
-/** Known to everybody who reads this file: good for the sandbox on loopback only, refused in production. */
-export const SANDBOX_CREDENTIALS = {
-  clientId: 'sandbox-client',
-  clientSecret: 'sandbox-client-secret-for-development-only',
-  webhookSecret: 'sandbox-webhook-secret-for-development-only',
-} as const
 
 export interface Config {
   /** `sandbox`: the built-in pretend Revento is started and used over HTTP. */
@@ -113,78 +104,6 @@ function readSettings(env: Env, problems: Problems): Settings {
     if (!problems.has(name)) problems.set(name, `must be ${describe(name)}`)
   }
   return settings as Settings
-}
-
-/** Nothing else is a number here: `Number` and typebox's conversion also take 0x10, 3e3 and true. */
-const DECIMAL = /^(0|[1-9]\d{0,9})$/
-
-const PLACEHOLDER =
-  /^<.*>$|^\.+$|^x{3,}$|your[-_ ]|change[-_ ]?me|replace[-_ ]?me|placeholder|^todo$|^secret$|^example$/i
-
-function slipIn(name: string, value: string): string | undefined {
-  if (value.trim() === '') return 'is blank; give a value or remove the line'
-  if (value !== value.trim()) return 'has spaces around it'
-  if (/^(["']).*\1$/.test(value)) return 'is in quotes; remove them'
-  if (/_(ID|SECRET|TOKEN)(_PREVIOUS)?$/.test(name) && PLACEHOLDER.test(value)) return 'is a placeholder'
-  return undefined
-}
-
-function checkSandbox(env: Env, problems: Problems): void {
-  for (const name of ['REVENTO_AUTH_BASE', 'REVENTO_API_BASE'])
-    if (env[name] !== undefined && !problems.has(name))
-      problems.set(name, `is set without credentials: set ${CREDENTIALS.join(', ')} too, or remove it`)
-}
-
-function checkReal(env: Env, settings: Settings, problems: Problems, production: boolean): void {
-  for (const name of CREDENTIALS)
-    if (env[name] === undefined)
-      problems.set(name, `is missing: ${describe(name)}${production ? '' : '; or set none of the three'}`)
-  if (!production) return
-  if (env['ENCRYPTION_KEY'] === undefined)
-    problems.set('ENCRYPTION_KEY', `is missing: ${describe('ENCRYPTION_KEY')}`)
-  for (const name of ['REVENTO_AUTH_BASE', 'REVENTO_API_BASE'] as const)
-    if (settings[name] !== undefined && !settings[name].startsWith('https://'))
-      problems.set(name, `must be https in production: ${describe(name)}`)
-  const known: readonly unknown[] = Object.values(SANDBOX_CREDENTIALS)
-  for (const name of CREDENTIALS)
-    if (known.includes(settings[name])) problems.set(name, `is the sandbox's: ${describe(name)}`)
-}
-
-function checkRedirectUri(uri: string | undefined, problems: Problems, production: boolean): void {
-  const name = 'REVENTO_REDIRECT_URI'
-  if (problems.has(name)) return
-  if (uri === undefined) {
-    if (production) problems.set(name, `is missing: ${describe(name)}`)
-    return
-  }
-  const url = URL.canParse(uri) ? new URL(uri) : undefined
-  if (!url || url.username || url.password || /[?#\\]|\/\/@/.test(uri))
-    problems.set(name, `must be a plain URL: ${describe(name)}`)
-  else if (!url.pathname.endsWith('/callback')) problems.set(name, `must end with /callback, without a slash`)
-  else if (production && url.protocol !== 'https:')
-    problems.set(name, `must be https in production: ${describe(name)}`)
-}
-
-function checkTrustProxy(list: string | undefined, problems: Problems): void {
-  const name = 'TRUST_PROXY'
-  if (list === undefined || problems.has(name)) return
-  const isRange = (range: string) => {
-    const [address = '', bits, ...rest] = range.split('/')
-    const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
-    return most > 0 && rest.length === 0 && (bits === undefined || (DECIMAL.test(bits) && +bits <= most))
-  }
-  if (!list.split(',').every(isRange)) problems.set(name, `must be ${describe(name)}`)
-}
-
-function nameWarnings(env: Env): string[] {
-  const unknown = Object.keys(env).filter(name => name.includes('_') && !VARIABLE_NAMES.includes(name))
-  const slips = unknown.flatMap(name => {
-    const nearest = nearestName(name)
-    if (nearest && env[nearest] === undefined) return [`${name} is not a setting; did you mean ${nearest}?`]
-    return name.startsWith('REVENTO_') ? [`${name} is not a setting`] : []
-  })
-  const idle = WITHOUT_EFFECT_YET.filter(name => env[name] !== undefined)
-  return [...slips, ...idle.map(name => `${name} has no effect in this version`)]
 }
 
 interface Circumstances {

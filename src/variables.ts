@@ -1,4 +1,4 @@
-import { type TSchema, Type } from 'typebox'
+import { type Static, type TSchema, Type } from 'typebox'
 
 /**
  * Every variable: its form, default and, in the description, what to type. Values are never printed, so nothing
@@ -71,6 +71,8 @@ export const Variables = Type.Object({
   WEBHOOK_VERIFY_TOKEN: secret('the verify token'),
   WEBHOOK_VERIFY_TOKEN_PREVIOUS: previous,
 })
+
+export type Settings = Static<typeof Variables>
 
 export const VARIABLE_NAMES: readonly string[] = Object.keys(Variables.properties)
 

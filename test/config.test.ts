@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ConfigError, loadConfig, SANDBOX_CREDENTIALS } from '../src/config.ts'
+import { ConfigError, loadConfig } from '../src/config.ts'
+import { SANDBOX_CREDENTIALS } from '../src/config-checks.ts'
 import { VARIABLE_NAMES } from '../src/variables.ts'
 
 type Env = Record<string, string>

@@ -1,10 +1,11 @@
-import type { TokenSet } from '../revento/token-endpoint.ts'
+import type { TokenSet } from '../revento/token-outcome.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { ConnectionRow, RefreshFailure } from '../storage/schema.ts'
 import { tokenPlace } from '../storage/sealed-places.ts'
 import type { Sealer } from '../storage/sealing.ts'
-import { type ConnectionKey, SETTLED, tokenColumns } from './connections.ts'
+import type { ConnectionKey } from './connections.ts'
+import { SETTLED, tokenColumns } from './token-columns.ts'
 
 /**
  * The right to spend a connection's refresh token, held by one caller of one process at a time: a row in the

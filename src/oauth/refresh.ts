@@ -1,5 +1,6 @@
 import { ApiError } from '../revento/api.ts'
-import type { TokenEndpoint, TokenOutcome } from '../revento/token-endpoint.ts'
+import type { TokenEndpoint } from '../revento/token-endpoint.ts'
+import type { TokenOutcome } from '../revento/token-outcome.ts'
 import type { Runtime } from '../runtime.ts'
 import type { RefreshFailure } from '../storage/schema.ts'
 import type { ConnectionKey, Connections } from './connections.ts'

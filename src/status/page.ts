@@ -7,8 +7,9 @@ import { ApiError } from '../revento/api.ts'
 import type { Page } from '../revento/platform.ts'
 import type { ParticipantsTable } from '../storage/schema.ts'
 import type { StatusOptions } from './index.ts'
+import { welcomePage } from './layout.ts'
 import type { Session } from './session.ts'
-import { connectedPage, welcomePage } from './views.ts'
+import { connectedPage } from './views.ts'
 
 const ROWS = 10
 const DELIVERIES_SHOWN = 20

@@ -7,7 +7,8 @@ import { refreshLease } from './migrations/002-refresh-lease.ts'
 import { sealingKeys } from './migrations/003-sealing-keys.ts'
 import { erasedEvents } from './migrations/004-erased-events.ts'
 import type { Schema } from './schema.ts'
-import { NodeSqliteDialect, SqliteFile } from './sqlite.ts'
+import { SqliteFile } from './sqlite.ts'
+import { NodeSqliteDialect } from './sqlite-dialect.ts'
 import { StorageError } from './storage-error.ts'
 
 export type Queries = Kysely<Schema>

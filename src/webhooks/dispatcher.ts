@@ -1,19 +1,19 @@
 import { atMost, type Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import {
+  type AttemptOptions,
+  createAttempt,
+  cutOff,
+  HandlerStopped,
+  MAX_ATTEMPTS,
+  type Run,
+} from './attempt.ts'
 import { type Claimed, claim } from './claim.ts'
-import { createSettler, type Outcome } from './settle.ts'
+import { createSettler } from './settle.ts'
 
-/** Runs the handler of one claimed delivery; rejects when it failed. */
-export type RunHandler = (delivery: Claimed, signal: AbortSignal) => Promise<void>
-
-/** A handler that throws this waits for the organizer to connect again, and is not counted as failed. */
-export type IsParking = (error: unknown) => boolean
-
-export interface DispatcherOptions {
+export interface DispatcherOptions extends AttemptOptions {
   readonly concurrency: number
   readonly hasHandler: (provider: string, type: string) => boolean
-  readonly run: RunHandler
-  readonly isParking: IsParking
   readonly log: DispatcherLog
 }
 
@@ -33,26 +33,14 @@ export interface Dispatcher {
   stop(graceMs: number): Promise<void>
 }
 
-/** A handler is first told to stop; being cut off ends its run whether it listened or not. */
-interface Run {
-  readonly tell: AbortController
-  readonly cut: AbortController
-}
-
 const LEASE_MS = 30_000
-/** Below the lease, so a run that is cut off here still settles its own delivery. */
-export const TIME_LIMIT_MS = 20_000
 const POLL_MS = 1_000
-const MAX_ATTEMPTS = 8
-
-/** 2 s, 8 s, 32 s … 2.3 h, each ± 25 %: the eighth failure comes about three hours after the first. */
-export const retryDelayMs = (attempt: number, random: number) =>
-  Math.round(2_000 * 4 ** (attempt - 1) * (0.75 + random / 2))
 
 export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: Runtime): Dispatcher {
   const owner = runtime.uuid()
   const settler = createSettler(query, owner, runtime)
   const stopping = new AbortController()
+  const attempt = createAttempt(o, stopping.signal, runtime)
   const running = new Map<Run, Promise<void>>()
   let wakeUp: () => void = () => {}
   let woken = false
@@ -141,32 +129,6 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       })
   }
 
-  async function attempt(delivery: Claimed, run: Run): Promise<{ outcome: Outcome; err?: unknown }> {
-    if (delivery.body === null) return { outcome: { state: 'ignored' } }
-    const ended = new AbortController()
-    runtime.sleep(TIME_LIMIT_MS, ended.signal).then(
-      () => end(run, new HandlerTimeout()),
-      () => {},
-    )
-    try {
-      await Promise.race([o.run(delivery, run.tell.signal), aborted(run.cut.signal)])
-      return { outcome: { state: 'done' } }
-    } catch (err) {
-      return { outcome: judge(delivery, err), err }
-    } finally {
-      ended.abort()
-    }
-  }
-
-  function judge({ attempt }: Claimed, error: unknown): Outcome {
-    if (stopping.signal.aborted) return { state: 'released' }
-    const text = errorText(error)
-    if (o.isParking(error)) return { state: 'parked', error: text }
-    if (attempt >= MAX_ATTEMPTS) return { state: 'dead', error: text }
-    const random = (runtime.bytes(1)[0] ?? 0) / 256
-    return { state: 'retry', error: text, delayMs: retryDelayMs(attempt, random) }
-  }
-
   return {
     start() {
       looping = loop()
@@ -188,32 +150,8 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       for (const run of running.keys()) run.tell.abort(new HandlerStopped())
       const all = Promise.allSettled(running.values())
       await atMost(runtime, graceMs, all)
-      for (const run of running.keys()) end(run, new HandlerStopped())
+      for (const run of running.keys()) cutOff(run, new HandlerStopped())
       await all
     },
   }
-}
-
-function end({ tell, cut }: Run, reason: Error): void {
-  tell.abort(reason)
-  cut.abort(reason)
-}
-
-const aborted = (signal: AbortSignal) =>
-  new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
-
-/** The handler used up its time; it is asked again like after any failure. */
-class HandlerTimeout extends Error {
-  override readonly name = 'HandlerTimeout'
-}
-/** The process stops; the delivery is given back and runs again elsewhere or later. */
-class HandlerStopped extends Error {
-  override readonly name = 'HandlerStopped'
-}
-
-/** Short enough for a list; the log has the stack. */
-function errorText(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}`.slice(0, 200) : 'error'
 }

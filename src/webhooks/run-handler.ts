@@ -2,7 +2,7 @@ import type { HandlerLog, HandlerStore, Handlers } from '../handlers/context.ts'
 import { type AccessTokens, ConnectionUnavailable } from '../oauth/access-token.ts'
 import type { ApiClient, EventApi } from '../revento/api.ts'
 import type { ReventoEvent } from '../revento/events.ts'
-import { type RunHandler, TIME_LIMIT_MS } from './dispatcher.ts'
+import { type RunHandler, TIME_LIMIT_MS } from './attempt.ts'
 
 export interface RunHandlerOptions {
   readonly handlers: Handlers

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import { type ConnectionKey, createConnections } from '../../src/oauth/connections.ts'
 import { createRefreshLeases } from '../../src/oauth/refresh-lease.ts'
-import type { TokenSet } from '../../src/revento/token-endpoint.ts'
+import type { TokenSet } from '../../src/revento/token-outcome.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import type { Database, Queries } from '../../src/storage/database.ts'
 import { openSealed, type SealingSettings } from '../../src/storage/open-sealed.ts'

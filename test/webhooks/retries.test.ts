@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { retryDelayMs } from '../../src/webhooks/dispatcher.ts'
+import { retryDelayMs } from '../../src/webhooks/attempt.ts'
 import { until } from '../helpers/wait.ts'
 import { bench, hanging } from './dispatching.ts'
 

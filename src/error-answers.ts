@@ -1,0 +1,97 @@
+import type { Socket } from 'node:net'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { AppError, type ErrorBody, type ErrorCode, errorBody } from './errors.ts'
+import { pageHeaders } from './page-headers.ts'
+import { prefersHtml } from './parameters.ts'
+import { pathOf } from './request-log.ts'
+import type { Runtime } from './runtime.ts'
+import { StorageError } from './storage/storage-error.ts'
+
+export interface ErrorAnswers {
+  readonly https: boolean
+  /** The page for a person, where a browser asked. */
+  readonly errorPage: (error: ErrorBody, status: number) => string
+}
+
+/** Every failure becomes a code of the table; the reason goes to the log. */
+export function handleErrors(app: FastifyInstance, o: ErrorAnswers): void {
+  app.setErrorHandler((error, request, reply) => {
+    const code = codeOf(error)
+    const status = statusOf(code)
+    const known = error instanceof AppError ? error : undefined
+    request.outcome = { ...request.outcome, error: code, ...(known?.reason ? { reason: known.reason } : {}) }
+    if (status === 500 || status === 503) request.log.error({ err: error }, 'request failed')
+    if (status === 503) reply.header('retry-after', '2')
+    return sendError(request, reply, o, errorBody(code, request.id, known?.connectUrl), status)
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? ''
+    const allowed = ['GET', 'POST'].filter(method => app.hasRoute({ method, url: path }))
+    if (allowed.length === 0) throw new AppError('not_found')
+    reply.header('allow', allowed.join(', '))
+    throw new AppError('method_not_allowed')
+  })
+}
+
+function sendError(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  o: ErrorAnswers,
+  body: ErrorBody,
+  status: number,
+): FastifyReply {
+  reply.code(status).header('cache-control', 'no-store')
+  return prefersHtml(request)
+    ? reply.type('text/html; charset=utf-8').send(o.errorPage(body, status))
+    : reply.send(body)
+}
+
+/** A URL that cannot be read reaches no route and no hook: what they add is added here. */
+export function answerUnrouted(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  o: ErrorAnswers,
+): void {
+  const code = codeOf(error)
+  const status = statusOf(code)
+  request.log.warn({ method: request.method, path: pathOf(request), status, error: code }, 'request')
+  reply.header('x-content-type-options', 'nosniff')
+  if (prefersHtml(request)) reply.headers(pageHeaders(o.https))
+  void sendError(request, reply, o, errorBody(code, request.id), status)
+}
+
+/** Errors of our own, of the store, of Fastify; whatever else is a 500 that tells nothing. */
+function codeOf(error: unknown): ErrorCode {
+  if (error instanceof AppError) return error.code
+  if (error instanceof StorageError) return 'storage_unavailable'
+  const { statusCode } = error as Partial<FastifyError>
+  if (statusCode === 413) return 'payload_too_large'
+  if (statusCode === 415) return 'unsupported_media_type'
+  return statusCode !== undefined && statusCode >= 400 && statusCode < 500 ? 'bad_request' : 'internal_error'
+}
+
+const statusOf = (code: ErrorCode) => new AppError(code).status
+
+const CLIENT_ERRORS: Record<string, ErrorCode> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+}
+
+/** What the HTTP parser refused never becomes a request: answered here, by hand, in the same shape. */
+export function answerClientError(error: Error & { code?: string }, socket: Socket, runtime: Runtime): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const code = CLIENT_ERRORS[error.code ?? ''] ?? 'bad_request'
+  const body = JSON.stringify(errorBody(code, runtime.uuid()))
+  socket.end(
+    [
+      `HTTP/1.1 ${statusOf(code)} ${code}`,
+      'Content-Type: application/json; charset=utf-8',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      'Cache-Control: no-store',
+      'Connection: close',
+      '',
+      body,
+    ].join('\r\n'),
+  )
+}

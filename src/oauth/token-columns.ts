@@ -1,0 +1,43 @@
+import { ACCESS_TOKEN_S, REFRESH_TOKEN_S } from '../revento/platform.ts'
+import type { TokenSet } from '../revento/token-outcome.ts'
+import { tokenPlace } from '../storage/sealed-places.ts'
+import type { Sealer } from '../storage/sealing.ts'
+
+/** No refresh is under way, and none has failed: what every new pair of tokens begins with. */
+export const SETTLED = {
+  lease_owner: null,
+  lease_until: 0,
+  refresh_phase: 'idle' as const,
+  refresh_not_before: 0,
+  refresh_failure: null,
+  refresh_failures: 0,
+  refresh_failing_since: 0,
+}
+
+/** The pair, sealed. A refresh may answer without a refresh token: then the one that was spent goes on. */
+export function tokenColumns(
+  sealer: Sealer,
+  tokens: TokenSet,
+  consentEnd: number,
+  now: number,
+  spentRefreshToken = '',
+) {
+  const row = { event_id: tokens.eventId, organization_id: tokens.organizationId }
+  const refreshToken = tokens.refreshToken ?? spentRefreshToken
+  return {
+    access_token: sealer.seal(tokens.accessToken, tokenPlace(row, 'access_token')),
+    refresh_token: sealer.seal(refreshToken, tokenPlace(row, 'refresh_token')),
+    ...expiries(tokens, now, consentEnd),
+    updated_at: now,
+  }
+}
+
+/** Lifetimes are what the platform says, within what it documents; absent ones are the documented ones. */
+function expiries(tokens: TokenSet, now: number, consentEnd: number) {
+  const access = Math.min(tokens.expiresIn ?? ACCESS_TOKEN_S, ACCESS_TOKEN_S)
+  const refresh = Math.min(tokens.refreshExpiresIn ?? REFRESH_TOKEN_S, REFRESH_TOKEN_S)
+  return {
+    access_expires_at: now + Math.floor(access * 1000),
+    refresh_expires_at: Math.min(now + Math.floor(refresh * 1000), consentEnd),
+  }
+}
