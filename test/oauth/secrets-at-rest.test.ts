@@ -11,9 +11,21 @@ function everything({ app }: Pair): Record<string, string> {
   return { ...Object.fromEntries(files), log: JSON.stringify(app.log) }
 }
 
+/** Raw, hex in both cases, and base64 in each of its three alignments, without the characters that neighbours change. */
+function spellings(text: string): string[] {
+  const hex = Buffer.from(text).toString('hex')
+  const base64 = [0, 1, 2].flatMap(offset => {
+    const padded = Buffer.from('x'.repeat(offset) + text)
+    return [padded.toString('base64'), padded.toString('base64url')].map(encoded =>
+      encoded.replace(/=+$/, '').slice(offset === 0 ? 0 : offset + 1, -2),
+    )
+  })
+  return [text, hex, hex.toUpperCase(), ...base64]
+}
+
 const placesOf = (pair: Pair, text: string) =>
   Object.entries(everything(pair))
-    .filter(([, content]) => content.includes(text))
+    .filter(([, content]) => spellings(text).some(spelling => content.includes(spelling)))
     .map(([name]) => name)
 
 test('no token, code, state, verifier, cookie or secret is readable in the store or in the log', async () => {
@@ -38,7 +50,11 @@ test('the scan would find what is written in clear', async () => {
     .set({ reason: 'planted_canary', access_token: Buffer.from('planted_blob') })
     .execute()
   pair.app.app.log.info('planted_line')
+  for (const [n, encoding] of (['hex', 'base64', 'base64url'] as const).entries())
+    for (const before of ['', 'a', 'ab'])
+      pair.app.app.log.info(Buffer.from(`${before}planted_in_code_${n}`).toString(encoding))
   expect(placesOf(pair, 'planted_canary')).toContain('test.db-wal')
   expect(placesOf(pair, 'planted_blob')).toContain('test.db-wal')
   expect(placesOf(pair, 'planted_line')).toEqual(['log'])
+  for (const n of [0, 1, 2]) expect(placesOf(pair, `planted_in_code_${n}`)).toEqual(['log'])
 })
