@@ -42,6 +42,13 @@ const STATES: Record<Connection['state'], string> = {
   deleted: 'Ended: what was stored of this event has been deleted',
 }
 
+const REASONS: Record<string, string> = {
+  invalid_grant: 'Revento no longer accepts the permission that was given.',
+  refresh_interrupted: 'Revento’s answer was lost while the permission was being renewed.',
+  consent_expired: 'The permission has reached its end.',
+  sealed_value_damaged: 'The stored permission is damaged.',
+}
+
 function connectionCard(c: Connection, v: ConnectedView): Html {
   const missing = v.requestedScopes.filter(scope => !c.scopes.includes(scope))
   const current = c.eventId === v.selected.eventId
@@ -52,6 +59,7 @@ function connectionCard(c: Connection, v: ConnectedView): Html {
 ${endsSoon(c, v.now) && html`<p class="problem">Ends ${time(c.refreshExpiresAt)}, unless it is connected again before.</p>`}
 ${(c.state !== 'connected' || endsSoon(c, v.now)) && html`<p><a class="button" href="/connect?event_id=${c.eventId}">Reconnect</a></p>`}
 <dl>
+${c.state === 'reconsent' && html`<div><dt>Why</dt><dd>${REASONS[c.reason ?? ''] ?? c.reason}</dd></div>`}
 <div><dt>Organization</dt><dd>${c.organizationId}</dd></div>
 <div><dt>May see</dt><dd>${c.scopes.join(', ') || 'nothing'}</dd></div>
 ${missing.length > 0 && html`<div><dt>Not granted</dt><dd>${missing.join(', ')}</dd></div>`}

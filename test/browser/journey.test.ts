@@ -95,6 +95,7 @@ describe.skipIf(!browser)('in a browser', () => {
     await sandbox('expire-access-tokens')
     await page.goto(program.url)
     await page.getByText('Waiting for you: Revento asks to connect this event again').waitFor()
+    await page.getByText('Revento no longer accepts the permission that was given.').waitFor()
     await page.getByRole('link', { name: 'Reconnect' }).click()
     await page.getByRole('button', { name: 'Authorize' }).click()
     await page.getByText('Connected', { exact: true }).waitFor()
