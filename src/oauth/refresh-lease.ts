@@ -127,7 +127,9 @@ export function createRefreshLeases(query: Queries, sealer: Sealer, runtime: Run
 }
 
 function whyNot(row: ConnectionRow, now: number): Taken | undefined {
-  if (row.lease_until > now) return { kind: 'held', until: row.lease_until }
+  // A lease that ends later than one taken now was taken under another clock: it does not count.
+  if (row.lease_until > now && row.lease_until <= now + LEASE_MS)
+    return { kind: 'held', until: row.lease_until }
   if (row.refresh_phase === 'recovering') return { kind: 'hopeless', reason: 'refresh_interrupted' }
   if (now >= row.refresh_expires_at) return { kind: 'hopeless', reason: 'consent_expired' }
   if (row.refresh_not_before > now)
