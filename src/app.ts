@@ -54,7 +54,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const cookiePrefix = config.https ? '__Host-' : ''
 
   const tokenEndpoint = createTokenEndpoint(config, outgoing.token, runtime)
-  const connections = createConnections(query, edge.sealer, runtime, logger)
+  const connections = createConnections(query, edge.sealer, runtime, { log: logger, platform: config.mode })
   const leases = createRefreshLeases(query, edge.sealer, runtime)
   const refresh = createRefresh(
     { leases, connections, tokenEndpoint, origin: config.origin, log: logger },
@@ -65,8 +65,10 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     { apiBase: config.apiBase, dispatcher: outgoing.api, log: logger },
     runtime,
   )
-  const api = (key: ConnectionKey) =>
-    apiClient.forEvent(key, call => accessTokens.use(key, call), { patienceMs: PAGE_PATIENCE_MS })
+  const api = (key: ConnectionKey, requestId: string) => {
+    const patience = { patienceMs: PAGE_PATIENCE_MS, about: { request_id: requestId } }
+    return apiClient.forEvent(key, call => accessTokens.use(key, call), patience)
+  }
   const flows = createFlows(query, edge.sealer, runtime, { ttlMs: config.stateTtlMs, cookiePrefix })
   const sessions = createSessions(query, runtime, { cookiePrefix, cookie: cookieOptions })
   const eventData = createEventData(query, runtime)

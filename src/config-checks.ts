@@ -56,12 +56,27 @@ export function checkRedirectUri(uri: string | undefined, problems: Problems, pr
     if (production) problems.set(name, `is missing: ${describe(name)}`)
     return
   }
-  const url = URL.canParse(uri) ? new URL(uri) : undefined
-  if (!url || url.username || url.password || /[?#\\]|\/\/@/.test(uri))
-    problems.set(name, `must be a plain URL: ${describe(name)}`)
-  else if (!url.pathname.endsWith('/callback')) problems.set(name, `must end with /callback, without a slash`)
-  else if (production && url.protocol !== 'https:')
+  if (!isPlainUrl(uri)) problems.set(name, `must be a plain URL: ${describe(name)}`)
+  else if (!uri.endsWith('/callback')) problems.set(name, `must end with /callback, without a slash`)
+  else if (production && !uri.startsWith('https:'))
     problems.set(name, `must be https in production: ${describe(name)}`)
+}
+
+export function checkBases(settings: Settings, problems: Problems): void {
+  for (const name of ['REVENTO_AUTH_BASE', 'REVENTO_API_BASE'] as const)
+    if (!problems.has(name) && settings[name] !== undefined && !isPlainUrl(settings[name]))
+      problems.set(name, `must be a plain URL: ${describe(name)}`)
+}
+
+/** Nothing but scheme, host, port and path: a password in it would reach the log. */
+function isPlainUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  return url !== undefined && !url.username && !url.password && !/[?#\\]|\/\/@/.test(text)
+}
+
+export function checkPorts(settings: Settings, sandbox: boolean, problems: Problems): void {
+  if (sandbox && settings.PORT === settings.SANDBOX_PORT)
+    problems.set('SANDBOX_PORT', 'must be another port than PORT')
 }
 
 export function checkTrustProxy(list: string | undefined, problems: Problems): void {
@@ -85,3 +100,9 @@ export function nameWarnings(env: Env): string[] {
   const idle = WITHOUT_EFFECT_YET.filter(name => env[name] !== undefined)
   return [...slips, ...idle.map(name => `${name} has no effect in this version`)]
 }
+
+/** The guide's own host names end in .example, which never resolves. */
+export const hostWarnings = (env: Env): string[] =>
+  ['REVENTO_AUTH_BASE', 'REVENTO_API_BASE']
+    .filter(name => env[name] === undefined || /\.example(:\d+)?(\/|$)/.test(env[name]))
+    .map(name => `${name} is a placeholder that answers nowhere: set the host that Revento gave you`)

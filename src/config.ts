@@ -4,12 +4,15 @@ import { parse } from 'dotenv'
 import { Value } from 'typebox/value'
 import {
   CREDENTIALS,
+  checkBases,
+  checkPorts,
   checkReal,
   checkRedirectUri,
   checkSandbox,
   checkTrustProxy,
   DECIMAL,
   type Env,
+  hostWarnings,
   nameWarnings,
   type Problems,
   SANDBOX_CREDENTIALS,
@@ -84,8 +87,11 @@ export function loadConfig(env: Env): Config {
   if (sandbox) checkSandbox(env, problems)
   else checkReal(env, settings, problems, production)
   checkRedirectUri(settings.REVENTO_REDIRECT_URI, problems, production)
+  checkBases(settings, problems)
+  checkPorts(settings, sandbox, problems)
   checkTrustProxy(settings.TRUST_PROXY, problems)
   if (problems.size > 0) throw new ConfigError(problems, warnings)
+  if (!sandbox) warnings.push(...hostWarnings(env))
   return freeze(settings, { sandbox, production, underNpm: env['npm_lifecycle_event'] === 'start' }, warnings)
 }
 

@@ -5,6 +5,7 @@ import { pageHeaders } from './page-headers.ts'
 import { prefersHtml } from './parameters.ts'
 import { pathOf } from './request-log.ts'
 import type { Runtime } from './runtime.ts'
+import { UnsealError } from './storage/sealing.ts'
 import { StorageError } from './storage/storage-error.ts'
 
 export interface ErrorAnswers {
@@ -24,10 +25,14 @@ export function handleErrors(app: FastifyInstance, o: ErrorAnswers): void {
     if (status === 503) reply.header('retry-after', '2')
     return sendError(request, reply, o, errorBody(code, request.id, known?.connectUrl), status)
   })
+  // Looked up as text: `hasRoute` would read a caller's path as a pattern.
+  const methods = new Map<string, string[]>()
+  app.addHook('onRoute', ({ url, method }) => {
+    methods.set(url, [...(methods.get(url) ?? []), method].flat())
+  })
   app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?', 1)[0] ?? ''
-    const allowed = ['GET', 'POST'].filter(method => app.hasRoute({ method, url: path }))
-    if (allowed.length === 0) throw new AppError('not_found')
+    const allowed = methods.get(request.url.split('?', 1)[0] ?? '')
+    if (!allowed) throw new AppError('not_found')
     reply.header('allow', allowed.join(', '))
     throw new AppError('method_not_allowed')
   })
@@ -64,7 +69,7 @@ export function answerUnrouted(
 /** Errors of our own, of the store, of Fastify; whatever else is a 500 that tells nothing. */
 function codeOf(error: unknown): ErrorCode {
   if (error instanceof AppError) return error.code
-  if (error instanceof StorageError) return 'storage_unavailable'
+  if (error instanceof StorageError || error instanceof UnsealError) return 'storage_unavailable'
   const { statusCode } = error as Partial<FastifyError>
   if (statusCode === 413) return 'payload_too_large'
   if (statusCode === 415) return 'unsupported_media_type'

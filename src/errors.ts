@@ -24,7 +24,10 @@ export const ERRORS = {
   unsupported_media_type: [415, 'The content type is not supported.'],
   headers_too_large: [431, 'The headers are too large.'],
   internal_error: [500, 'Something went wrong here.'],
-  configuration_error: [502, 'Revento does not accept this app. Its operator has to correct the settings.'],
+  configuration_error: [
+    502,
+    'Revento does not accept this request. Check the event id, or have the operator check the settings.',
+  ],
   upstream_error: [502, 'Revento did not give a usable answer. Try again in a moment.'],
   storage_unavailable: [503, 'The app cannot store anything right now. Try again in a moment.'],
   shutting_down: [503, 'The app is restarting. Try again in a moment.'],

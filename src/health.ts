@@ -6,7 +6,7 @@ import { StorageError } from './storage/storage-error.ts'
 
 export interface HealthOptions {
   readonly database: Database
-  readonly runtime: Pick<Runtime, 'now'>
+  readonly runtime: Pick<Runtime, 'monotonic'>
 }
 
 /** A probe writes; asked more often than this, /ready repeats its last answer. */
@@ -21,7 +21,8 @@ export const health: FastifyPluginAsync<HealthOptions> = async (app, { database,
   let probed = { at: Number.NEGATIVE_INFINITY, trouble: Promise.resolve<string | undefined>(undefined) }
   const trouble = () => {
     if (draining) return Promise.resolve('draining')
-    if (runtime.now() - probed.at >= PROBE_EVERY_MS) probed = { at: runtime.now(), trouble: probe(database) }
+    const now = runtime.monotonic()
+    if (now - probed.at >= PROBE_EVERY_MS) probed = { at: now, trouble: probe(database) }
     return probed.trouble
   }
   app.get('/health', { exposeHeadRoute: true }, async () => ({ status: 'ok' }))

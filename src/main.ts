@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createApp } from './app.ts'
-import { type Config, ConfigError, loadConfig, readEnvironment } from './config.ts'
+import { type Config, loadConfig, readEnvironment } from './config.ts'
 import { createLogger } from './logger.ts'
 import { createOutgoing } from './revento/http.ts'
 import { systemRuntime as runtime } from './runtime.ts'
@@ -21,7 +21,11 @@ const DRAIN_MS = 5_000
 const STOP_WITHIN_MS = 9_500
 
 function flags(): Record<string, string> | undefined {
-  const options = { host: { type: 'string' }, port: { type: 'string' }, help: { type: 'boolean' } } as const
+  const options = {
+    host: { type: 'string' },
+    port: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  } as const
   const { values } = parseArgs({ options })
   if (values.help) return undefined
   return { ...(values.host && { HOST: values.host }), ...(values.port && { PORT: values.port }) }
@@ -86,6 +90,8 @@ function explain(error: unknown, config: Config): string {
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
     return 'HOST is no address of this machine. Set 127.0.0.1, or 0.0.0.0 for all of them.'
   if (code === 'EACCES' && port !== undefined) return `Port ${port} needs more rights. Set PORT above 1023.`
+  if (error instanceof StorageError && error.code === 'cannot_create_key_file')
+    return `The folder of ${config.databasePath} is not writable for this user. Give it to the user, or set DATABASE_URL.`
   if (error instanceof StorageError && error.code.includes('key_file'))
     return `The key file ${config.keyFile} cannot be used: ${error.code}. Restore it, or delete it: connections made with it are lost.`
   if (error instanceof SealingKeyError) return error.message
@@ -122,5 +128,7 @@ try {
   })
   if (config.underNpm) whenParentEnds(() => closing.close())
 } catch (error) {
-  fail(error instanceof ConfigError ? error.message : error instanceof Error ? error.message : String(error))
+  const text = error instanceof Error ? error.message : String(error)
+  const usage = String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS')
+  fail(usage ? `${text}\nTry: npm start -- --help` : text)
 }

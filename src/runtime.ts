@@ -3,8 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 /** Time and randomness as an argument: code in src/ never reads them from a global, so tests can own both. */
 export interface Runtime {
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970; may be set back. */
   now(): number
+  /** Milliseconds since some moment; for how long something takes. */
+  monotonic(): number
   /** Settles after `ms`; rejects with an AbortError when the signal fires first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
   bytes(size: number): Buffer
@@ -13,6 +15,7 @@ export interface Runtime {
 
 export const systemRuntime: Runtime = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   sleep: (ms, signal) => delay(ms, undefined, signal ? { signal } : {}),
   bytes: size => randomBytes(size),
   uuid: () => randomUUID(),

@@ -24,14 +24,14 @@ export const Variables = Type.Object({
   REVENTO_CLIENT_SECRET: secret('the client secret from Revento'),
   REVENTO_WEBHOOK_SECRET: secret('the webhook signing secret from Revento'),
   REVENTO_WEBHOOK_SECRET_PREVIOUS: previous,
-  REVENTO_REDIRECT_URI: optional(URL_FORM, 'as registered, e.g. https://app.example.com/callback'),
+  REVENTO_REDIRECT_URI: optional(URL_FORM, 'a URL as registered, e.g. https://app.example.com/callback'),
   REVENTO_SCOPES: withDefault(
     'event.read participants.read',
     '^[a-z_.]+( [a-z_.]+)*$',
     'scopes with one space between, e.g. event.read participants.read',
   ),
-  REVENTO_AUTH_BASE: optional(URL_FORM, 'e.g. https://auth.revento.example'),
-  REVENTO_API_BASE: optional(URL_FORM, 'e.g. https://api.revento.example/api/v1'),
+  REVENTO_AUTH_BASE: optional(URL_FORM, 'a URL, e.g. https://auth.revento.example'),
+  REVENTO_API_BASE: optional(URL_FORM, 'a URL, e.g. https://api.revento.example/api/v1'),
   SANDBOX_EVENT_ID: withDefault(
     'evt_test_published',
     '^[A-Za-z0-9_-]{1,128}$',

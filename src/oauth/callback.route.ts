@@ -25,7 +25,7 @@ async function callback(
   const parameters = singleParameters(request)
   if (!parameters) throw new AppError('invalid_request', { reason: 'unreadable_query' })
   const { state, error } = checkParameters(parameters)
-  const flow = await consumeFlow(o, request, reply, state, error)
+  const flow = await consumeFlow(o, request, state, error)
   if (error !== null) throw new AppError(authorizationError(error))
 
   const outcome = await o.tokenEndpoint.exchangeCode(parameters, flow.codeVerifier)
@@ -36,7 +36,7 @@ async function callback(
   await o.resume(key.eventId)
   await o.sessions.grant(request, reply, key)
 
-  const first = await firstCall(o, key)
+  const first = await firstCall(o, key, request.id)
   if (prefersHtml(request)) return reply.redirect('/', 303)
   return reply.send({ message: 'Connected!', event_id: key.eventId, ...first })
 }
@@ -53,17 +53,9 @@ function checkParameters(parameters: URLSearchParams): { state: string; error: s
   return { state, error }
 }
 
-async function consumeFlow(
-  o: OAuthOptions,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  state: string,
-  error: string | null,
-) {
-  const cookieName = o.flows.cookieName(state)
-  const flow = await o.flows.consume(state, request.cookies[cookieName])
+async function consumeFlow(o: OAuthOptions, request: FastifyRequest, state: string, error: string | null) {
+  const flow = await o.flows.consume(state, request.cookies[o.flows.cookieName(state)])
   if (!flow.ok) throw new AppError(error === DECLINED ? DECLINED : flow.reason, { reason: flow.reason })
-  reply.clearCookie(cookieName, o.cookie)
   return flow
 }
 
@@ -95,9 +87,10 @@ function usableTokens(outcome: TokenOutcome, eventId: string): TokenSet {
 async function firstCall(
   o: OAuthOptions,
   key: ConnectionKey,
+  requestId: string,
 ): Promise<{ participants: Page | null; participants_error?: string }> {
   try {
-    return { participants: await o.api(key).participants({ limit: FIRST_PAGE }) }
+    return { participants: await o.api(key, requestId).participants({ limit: FIRST_PAGE }) }
   } catch (error) {
     if (!(error instanceof ApiError || error instanceof ConnectionUnavailable)) throw error
     return { participants: null, participants_error: error.code }

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
 import { singleParameters } from '../parameters.ts'
 import { ID } from '../revento/platform.ts'
+import { REMEMBER_MS } from './flows.ts'
 import type { OAuthOptions } from './index.ts'
 import { sendToOwnHost } from './own-host.ts'
 
@@ -24,7 +25,10 @@ async function connect(o: OAuthOptions, request: FastifyRequest, reply: FastifyR
   const url = await o.tokenEndpoint.authorizationUrl({ ...flow, eventId })
   request.outcome = { event_id: eventId }
   return reply
-    .setCookie(flow.cookieName, flow.cookie, { ...o.cookie, maxAge: Math.floor(o.stateTtlMs / 1000) })
+    .setCookie(flow.cookieName, flow.cookie, {
+      ...o.cookie,
+      maxAge: Math.floor((o.stateTtlMs + REMEMBER_MS) / 1000),
+    })
     .header('cache-control', 'no-store')
     .redirect(url, 302)
 }

@@ -56,10 +56,11 @@ export function createConnections(
   query: Queries,
   sealer: Sealer,
   runtime: Runtime,
-  log: SealedTokensLog,
+  o: { log: SealedTokensLog; platform: 'sandbox' | 'real' },
 ): Connections {
+  const { log, platform } = o
   const sealed = createSealedTokens(query, sealer, runtime, log)
-  const select = () => query.selectFrom('connections').selectAll()
+  const select = () => query.selectFrom('connections').selectAll().where('platform', '=', platform)
   const row = (key: ConnectionKey) =>
     select()
       .where('event_id', '=', key.eventId)
@@ -82,6 +83,7 @@ export function createConnections(
       const values = {
         state: 'connected' as const,
         reason: null,
+        platform,
         scope: tokens.scope ?? '',
         ...tokenColumns(sealer, tokens, now + CONSENT_S * 1000, now),
         ...SETTLED,

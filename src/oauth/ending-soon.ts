@@ -16,7 +16,10 @@ export async function watchEndings(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    const ending = await o.connections.endingBefore(runtime.now() + WARN_BEFORE_MS).catch(() => [])
+    const ending = await o.connections.endingBefore(runtime.now() + WARN_BEFORE_MS).catch(err => {
+      o.log.error({ part: 'oauth', err }, 'cannot look for connections that end soon')
+      return []
+    })
     for (const { eventId, organizationId, refreshExpiresAt } of ending)
       o.log.warn(
         {

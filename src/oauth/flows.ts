@@ -3,6 +3,7 @@ import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import { verifierPlace } from '../storage/sealed-places.ts'
 import type { Sealer } from '../storage/sealing.ts'
+import { StorageError } from '../storage/storage-error.ts'
 
 /** One pass from /connect to /callback. `state`, `cookie` and `codeVerifier` are 256 random bits, base64url. */
 export interface StartedFlow {
@@ -26,8 +27,11 @@ export interface Flows {
 }
 
 const STATE = /^[A-Za-z0-9_-]{43}$/
-/** A used or expired flow is kept this long, to tell the person which of the two it was. */
-const REMEMBER_MS = 3_600_000
+/** A used or expired flow and its cookie are kept this long, to tell the person which of the two it was. */
+export const REMEMBER_MS = 3_600_000
+
+/** Anybody can start one: while this many are under way, /connect answers 503. */
+const MAX_FLOWS = 10_000
 
 export function createFlows(
   query: Queries,
@@ -43,22 +47,28 @@ export function createFlows(
       const now = runtime.now()
       const flow = { state: random(), codeVerifier: random(), cookie: random() }
       const stateHash = hash(flow.state)
-      await query
-        .deleteFrom('flows')
-        .where('expires_at', '<', now - REMEMBER_MS)
-        .execute()
-      await query
-        .insertInto('flows')
-        .values({
-          state_hash: stateHash,
-          cookie_hash: hash(flow.cookie),
-          verifier: sealer.seal(flow.codeVerifier, verifierPlace(stateHash)),
-          event_id: eventId,
-          created_at: now,
-          expires_at: now + o.ttlMs,
-          used_at: null,
-        })
-        .execute()
+      const row = {
+        state_hash: stateHash,
+        cookie_hash: hash(flow.cookie),
+        verifier: sealer.seal(flow.codeVerifier, verifierPlace(stateHash)),
+        event_id: eventId,
+        created_at: now,
+        expires_at: now + o.ttlMs,
+        used_at: null,
+      }
+      await query.transaction().execute(async trx => {
+        await trx
+          .deleteFrom('flows')
+          .where('expires_at', '<', now - REMEMBER_MS)
+          .execute()
+        const { live } = await trx
+          .selectFrom('flows')
+          .select(eb => eb.fn.countAll<number>().as('live'))
+          .where('expires_at', '>', now)
+          .executeTakeFirstOrThrow()
+        if (live >= MAX_FLOWS) throw new StorageError('too_many_flows')
+        await trx.insertInto('flows').values(row).execute()
+      })
       return { ...flow, cookieName: cookieName(flow.state) }
     },
     async consume(state, cookie) {
@@ -71,6 +81,8 @@ export function createFlows(
         .executeTakeFirst()
       if (!row || !sameText(row.cookie_hash, hash(cookie))) return { ok: false, reason: 'state_mismatch' }
       const now = runtime.now()
+      // Before it is used up: under a key that this process was not given, another one can still finish it.
+      const codeVerifier = row.verifier && sealer.open(row.verifier, verifierPlace(stateHash))
       // The one statement that decides: of two callbacks that come together, one gets the row.
       const taken = await query
         .updateTable('flows')
@@ -80,10 +92,7 @@ export function createFlows(
         .where('expires_at', '>', now)
         .returning('event_id')
         .executeTakeFirst()
-      if (taken && row.verifier) {
-        const codeVerifier = sealer.open(row.verifier, verifierPlace(stateHash))
-        return { ok: true, eventId: taken.event_id, codeVerifier }
-      }
+      if (taken && codeVerifier) return { ok: true, eventId: taken.event_id, codeVerifier }
       return {
         ok: false,
         reason: row.used_at === null && row.expires_at <= now ? 'state_expired' : 'state_used',

@@ -18,7 +18,7 @@ export interface OAuthOptions {
   readonly tokenEndpoint: TokenEndpoint
   readonly connections: Connections
   readonly sessions: Sessions
-  readonly api: (key: ConnectionKey) => EventApi
+  readonly api: (key: ConnectionKey, requestId: string) => EventApi
   /** Parked deliveries of the event may go on. */
   readonly resume: (eventId: string) => Promise<unknown>
 }

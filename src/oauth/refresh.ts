@@ -3,6 +3,7 @@ import type { TokenEndpoint } from '../revento/token-endpoint.ts'
 import type { TokenOutcome } from '../revento/token-outcome.ts'
 import type { Runtime } from '../runtime.ts'
 import type { RefreshFailure } from '../storage/schema.ts'
+import { StorageError } from '../storage/storage-error.ts'
 import type { ConnectionKey, Connections } from './connections.ts'
 import { connectUrl } from './ending-soon.ts'
 import type { Lease, RefreshLeases } from './refresh-lease.ts'
@@ -24,6 +25,7 @@ const LEASE_NEEDED_MS = 12_000
 /** Nothing came back: the platform may still be at work. */
 const RECOVER_AFTER_MS = 2_000
 const MISCONFIGURED_MS = 60_000
+const STORE_WITHIN_MS = 300_000
 const MAX_FAILURES = 5
 const FAILURES_WINDOW_MS = 300_000
 
@@ -98,10 +100,26 @@ export function createRefresh(
       log.error({ ...fields, outcome: 'other_event' }, 'refresh answered for another event: refused')
       return unknown(lease, 'upstream_error')
     }
-    const stored = await leases.complete(lease, tokens)
+    const stored = await untilStored(() => leases.complete(lease, tokens), fields)
     if (stored) log.info(fields, 'access token refreshed')
     else log.warn(fields, 'refresh came too late: another one stands')
     return true
+  }
+
+  /**
+   * The only copy of the new pair is here: a store that fails is asked again, past the end of the lease too, since the
+   * fence keeps a late write from harm.
+   */
+  async function untilStored(write: () => Promise<boolean>, fields: object): Promise<boolean> {
+    for (const giveUpAt = runtime.monotonic() + STORE_WITHIN_MS; ; ) {
+      try {
+        return await write()
+      } catch (error) {
+        log.error({ ...fields, err: error }, 'cannot store the refreshed tokens; trying again')
+        if (!(error instanceof StorageError) || runtime.monotonic() > giveUpAt) throw error
+      }
+      await runtime.sleep(jitter(250))
+    }
   }
 
   async function unknown(lease: Lease, failure: RefreshFailure): Promise<boolean> {
@@ -123,7 +141,8 @@ export function createRefresh(
       failures >= MAX_FAILURES ? failingSince + FAILURES_WINDOW_MS - now : jitter(250 * 2 ** failures)
     await leases.release(lease, {
       failure,
-      notBefore: now + Math.ceil(Math.max(pause, askedMs)),
+      // Beyond the end of the consent there is nothing to wait for.
+      notBefore: Math.min(now + Math.ceil(Math.max(pause, askedMs)), lease.consentExpiresAt),
       failures,
       failingSince,
     })

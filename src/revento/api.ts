@@ -31,6 +31,8 @@ export type WithAccessToken = <T>(call: (accessToken: string) => Promise<T>) => 
 export interface Patience {
   readonly patienceMs: number
   readonly signal?: AbortSignal
+  /** Whose calls they are, for the log: `delivery` or `request_id`. */
+  readonly about?: object
 }
 
 export interface ApiClient {
@@ -42,13 +44,13 @@ export function createApiClient(o: AttemptOptions, runtime: Runtime): ApiClient 
   const limiters = createLimiters(runtime)
 
   return {
-    forEvent(connection, withAccessToken, { patienceMs, signal }) {
-      if (!ID.test(connection.eventId)) throw new ApiError('invalid_event_id', 0, '')
+    forEvent(connection, withAccessToken, { patienceMs, signal, about }) {
       /**
        * The place comes before the token: who waited in line gets the token as it is then, so one expiry costs five
        * requests and not one for each who waited. The retries come after it: whatever happens, one refresh.
        */
       async function get(tail: string, query: Record<string, string>): Promise<unknown> {
+        if (!ID.test(connection.eventId)) throw new ApiError('invalid_event_id', 0, '')
         const path = `/events/${connection.eventId}${tail}`
         const wait = { deadline: runtime.now() + patienceMs, signal }
         const retrying = createRetrying(wait, runtime)
@@ -56,7 +58,7 @@ export function createApiClient(o: AttemptOptions, runtime: Runtime): ApiClient 
           .of(connection)
           .run(wait, place =>
             withAccessToken(accessToken =>
-              retrying(() => place.send(hear => attempt({ path, query, accessToken, signal, hear }))),
+              retrying(() => place.send(hear => attempt({ path, query, accessToken, signal, about, hear }))),
             ),
           )
       }

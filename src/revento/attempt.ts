@@ -1,7 +1,7 @@
 import type { Dispatcher } from 'undici'
 import type { Runtime } from '../runtime.ts'
 import { ApiError } from './api-error.ts'
-import { classifyFailure, exchange, type HttpAnswer, isTooLarge } from './http.ts'
+import { classifyFailure, exchange, type HttpAnswer, isTooLarge, reasonOf } from './http.ts'
 import { ACCEPT, REQUEST_ID_HEADER } from './platform.ts'
 import { readTold, type Told } from './told.ts'
 
@@ -13,6 +13,7 @@ export interface AttemptOptions {
 
 export interface ApiLog {
   info(fields: object, message: string): void
+  warn(fields: object, message: string): void
 }
 
 export interface ApiRequest {
@@ -20,6 +21,8 @@ export interface ApiRequest {
   readonly query: Readonly<Record<string, string>>
   readonly accessToken: string
   readonly signal: AbortSignal | undefined
+  /** Whose call it is, for the log: a delivery's or a request's id. */
+  readonly about: object | undefined
   /** Takes what the answer told about the budget. */
   hear(told: Told): void
 }
@@ -31,6 +34,8 @@ interface Outcome {
   status: number
   code: string | undefined
   retry_after_ms?: number | undefined
+  /** Why there is no answer, as the network put it. */
+  reason?: string
   revento_echoed_id?: string
 }
 
@@ -41,12 +46,14 @@ export function createAttempt(o: AttemptOptions, runtime: Runtime): Attempt {
     const startedAt = runtime.now()
     const log = (outcome: Outcome) => {
       const ms = runtime.now() - startedAt
-      const fields = { part: 'api', path: request.path, revento_request_id: requestId, ms, ...outcome }
-      o.log.info(fields, 'Revento API call')
+      const { path, about } = request
+      const fields = { part: 'api', ...about, path, revento_request_id: requestId, ms, ...outcome }
+      if (outcome.status === 0) o.log.warn(fields, 'Revento API call without an answer')
+      else o.log.info(fields, 'Revento API call')
     }
     const answer = await send(o, request, requestId).catch(error => {
       const code = request.signal?.aborted ? 'aborted' : failureCode(error)
-      log({ status: 0, code })
+      log({ status: 0, code, reason: reasonOf(error) })
       request.signal?.throwIfAborted()
       throw new ApiError(code, 0, requestId)
     })

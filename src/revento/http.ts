@@ -81,6 +81,12 @@ export function classifyFailure(error: unknown): ExchangeFailure {
 export const isTooLarge = (error: unknown): boolean =>
   causes(error).some(({ code }) => code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
 
+/** The network's own code for it, such as ENOTFOUND. */
+export function reasonOf(error: unknown): string {
+  const codes = causes(error).map(({ code, name }) => (typeof code === 'string' ? code : name))
+  return codes.find(code => code !== undefined && code !== 'Error') ?? 'unknown'
+}
+
 function causes(error: unknown): { name?: string; code?: string }[] {
   const chain: { name?: string; code?: string; cause?: unknown; errors?: unknown[] }[] = []
   for (let e = error; typeof e === 'object' && e !== null && chain.length < 8; ) {

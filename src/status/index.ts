@@ -24,7 +24,7 @@ export interface StatusOptions {
   readonly connections: Connections
   readonly deliveries: Deliveries
   readonly eventData: EventData
-  readonly api: (key: ConnectionKey) => EventApi
+  readonly api: (key: ConnectionKey, requestId: string) => EventApi
   readonly runtime: Pick<Runtime, 'now'>
 }
 
@@ -60,7 +60,7 @@ function participantsRoute(app: FastifyInstance, o: StatusOptions): void {
     const key = await entitled(o, request, eventId)
     reply.header('cache-control', 'no-store')
     try {
-      return await o.api(key).participants(page)
+      return await o.api(key, request.id).participants(page)
     } catch (error) {
       if (error instanceof ApiError && error.retryAfterMs !== undefined)
         reply.header('retry-after', Math.max(1, Math.ceil(error.retryAfterMs / 1000)))

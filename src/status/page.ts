@@ -31,7 +31,7 @@ export async function statusPage(o: StatusOptions, request: FastifyRequest): Pro
   const query = singleParameters(request) ?? new URLSearchParams()
   const key = selected(session, query.get('event'))
   const cursor = query.get('cursor') ?? undefined
-  const { page, problem } = await participants(o, key, cursor)
+  const { page, problem } = await participants(o, key, request.id, cursor)
   const local = await o.eventData.participants(key.eventId)
   // Read after the call: it may have refreshed a token or found out that the connection has ended.
   const connections = await known(o, session)
@@ -64,10 +64,11 @@ async function known(o: StatusOptions, session: Session): Promise<Connection[]> 
 async function participants(
   o: StatusOptions,
   key: ConnectionKey,
+  requestId: string,
   cursor: string | undefined,
 ): Promise<{ page?: Page; problem?: string }> {
   try {
-    return { page: await o.api(key).participants({ cursor, limit: ROWS }) }
+    return { page: await o.api(key, requestId).participants({ cursor, limit: ROWS }) }
   } catch (error) {
     if (error instanceof ConnectionUnavailable || error instanceof ApiError) return { problem: error.code }
     throw error

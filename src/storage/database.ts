@@ -6,6 +6,8 @@ import { start } from './migrations/001-start.ts'
 import { refreshLease } from './migrations/002-refresh-lease.ts'
 import { sealingKeys } from './migrations/003-sealing-keys.ts'
 import { erasedEvents } from './migrations/004-erased-events.ts'
+import { platform } from './migrations/005-platform.ts'
+import { sessionSuccessor } from './migrations/006-session-successor.ts'
 import type { Schema } from './schema.ts'
 import { SqliteFile } from './sqlite.ts'
 import { NodeSqliteDialect } from './sqlite-dialect.ts'
@@ -27,6 +29,8 @@ const MIGRATIONS = {
   '002-refresh-lease': refreshLease,
   '003-sealing-keys': sealingKeys,
   '004-erased-events': erasedEvents,
+  '005-platform': platform,
+  '006-session-successor': sessionSuccessor,
 }
 
 /** Opens, creates where needed, and brings the schema up to date. `path` is a file. */

@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Runtime } from '../runtime.ts'
 import { StorageError } from './storage-error.ts'
@@ -10,6 +10,7 @@ const FORM = /^[A-Za-z0-9+/]{43}=\n?$/
  * all, so two processes that start together agree on one.
  */
 export function developmentKey(file: string, runtime: Pick<Runtime, 'bytes' | 'uuid'>): Buffer {
+  if (existsSync(file)) return readKey(file)
   const draft = `${file}.${runtime.uuid()}`
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
@@ -21,6 +22,10 @@ export function developmentKey(file: string, runtime: Pick<Runtime, 'bytes' | 'u
   } finally {
     rmSync(draft, { force: true })
   }
+  return readKey(file)
+}
+
+function readKey(file: string): Buffer {
   const text = readFileSync(file, 'utf8')
   if (!FORM.test(text)) throw new StorageError('key_file_damaged')
   return Buffer.from(text, 'base64')

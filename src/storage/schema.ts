@@ -43,6 +43,8 @@ export interface ConnectionsTable {
   version: number
   connected_at: number
   updated_at: number
+  /** Who issued the tokens: a connection of the other one counts as none. */
+  platform: Generated<'sandbox' | 'real'>
   /** Who may spend the refresh token, and until when; see oauth/refresh-lease. */
   lease_owner: Generated<string | null>
   lease_until: Generated<number>
@@ -62,6 +64,8 @@ export interface SessionsTable {
   id_hash: string
   created_at: number
   expires_at: number
+  /** The session that took this one's place; for a minute only. */
+  successor: Generated<string | null>
 }
 
 export interface SessionConnectionsTable {

@@ -53,10 +53,10 @@ class NodeSqliteDriver implements Driver {
     await this.#file.patiently(() => {
       this.#file.assertSameFile()
       this.#file.exec('begin immediate')
-    })
+    }, true)
   }
   async commitTransaction(): Promise<void> {
-    await this.#file.patiently(() => this.#file.exec('commit'))
+    await this.#file.patiently(() => this.#file.exec('commit'), true)
   }
   /** SQLite has rolled back by itself after some errors (a full disk, say); a second rollback would fail. */
   async rollbackTransaction(): Promise<void> {
@@ -75,7 +75,7 @@ class NodeSqliteConnection implements DatabaseConnection {
   }
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     const run = () => this.#execute<R>(query)
-    if (!this.#file.inTransaction()) return this.#file.patiently(run)
+    if (!this.#file.inTransaction()) return this.#file.patiently(run, !/^select/i.test(query.sql))
     try {
       return run()
     } catch (error) {

@@ -33,7 +33,7 @@ export class SqliteFile {
   /** WAL with an fsync per commit: a commit that returned survives a power cut, not only a crash of ours. */
   async configure(): Promise<void> {
     if (this.#readOnly) return
-    await this.patiently(() => this.#db.exec('pragma journal_mode=wal'))
+    await this.patiently(() => this.#db.exec('pragma journal_mode=wal'), true)
     this.#db.exec('pragma synchronous=full')
   }
 
@@ -66,14 +66,18 @@ export class SqliteFile {
 
   /**
    * Repeats while another process holds the lock, without holding up the event loop. The wait is counted from when the
-   * lock was first met, so that those who queue behind one that gave up do not wait as long again, one after another.
+   * lock was first met, so that those who queue behind one that gave up do not wait as long again, one after another;
+   * whoever gets the lock (`takesLock`) ends that wait for all.
    */
-  async patiently<T>(work: () => T): Promise<T> {
+  async patiently<T>(work: () => T, takesLock: boolean): Promise<T> {
     for (;;) {
       try {
-        return work()
+        const result = work()
+        if (takesLock) this.#busy.last = Number.NEGATIVE_INFINITY
+        return result
       } catch (error) {
-        if (!isBusy(error) || this.#busyFor(this.#runtime.now()) > BUSY_WAIT_MS) throw storageError(error)
+        if (!isBusy(error) || this.#busyFor(this.#runtime.monotonic()) > BUSY_WAIT_MS)
+          throw storageError(error)
       }
       await this.#runtime.sleep(5 + (this.#runtime.bytes(1)[0] ?? 0) / 10)
     }
@@ -98,7 +102,7 @@ export class SqliteFile {
         if (this.#db.isTransaction) this.#db.exec('rollback')
         throw error
       }
-    })
+    }, true)
   }
 
   close(): void {

@@ -53,7 +53,8 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
       .selectFrom('inbox')
       .select(['id', 'provider', 'delivery_id', 'envelope_id', 'type', 'attempts', 'event_id'])
       .where('state', 'in', ['pending', 'running'])
-      .where('next_at', '<=', o.now)
+      // A new one is due at once, also where the clock was set back after it came.
+      .where(eb => eb.or([eb('next_at', '<=', o.now), eb('attempts', '=', 0)]))
       .orderBy('next_at')
       .orderBy('id')
       .limit(o.limit)
@@ -133,7 +134,7 @@ async function settle(
   const set = (ids: number[], values: Partial<Omit<InboxTable, 'id'>>) =>
     ids.length > 0 ? trx.updateTable('inbox').set(values).where('id', 'in', ids).execute() : undefined
   await set(ended.ignored, { state: 'ignored', finished_at: now, lease_owner: null })
-  await set(ended.erased, { body: null })
+  await set(ended.erased, { body: null, last_error: null })
   const last_error = 'its process ended before its handler did, each time'
   await set(ended.exhausted, { state: 'dead', finished_at: now, lease_owner: null, last_error })
 }

@@ -151,7 +151,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       const all = Promise.allSettled(running.values())
       await atMost(runtime, graceMs, all)
       for (const run of running.keys()) cutOff(run, new HandlerStopped())
-      await all
+      await atMost(runtime, graceMs, all)
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { Database } from '../storage/database.ts'
 import type { SqliteFile } from '../storage/sqlite.ts'
+import { StorageError } from '../storage/storage-error.ts'
 import type { Envelope } from './provider.ts'
 
 /** A verified delivery on its way in. `receivedAt` in milliseconds since 1970; `body` exactly as signed. */
@@ -23,7 +24,11 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
-const MAX_GROUP = 500
+/** A group is written in one go: bounded, or the event loop would stand still for it. */
+const GROUP_BYTES = 4 * 1024 * 1024
+const GROUP_ROWS = 500
+/** What may wait for its commit while the database is locked; more is refused, and the sender comes again. */
+const WAITING_BYTES = 32 * 1024 * 1024
 
 const INSERT = `insert into inbox
   (provider, delivery_id, envelope_id, type, event_id, organization_id, state, attempts, next_at, received_at, body)
@@ -37,12 +42,14 @@ const INSERT = `insert into inbox
  */
 export function createInbox(database: Database, onCommitted: () => void): Inbox {
   let waiting: Waiting[] = []
+  let waitingBytes = 0
   let committing = false
 
   async function commitGroups(): Promise<void> {
     while (waiting.length > 0) {
-      const group = waiting.slice(0, MAX_GROUP)
-      waiting = waiting.slice(MAX_GROUP)
+      const group = nextGroup(waiting)
+      waiting = waiting.slice(group.length)
+      waitingBytes -= bytesOf(group)
       try {
         const ids = await database.exclusively(file => group.map(({ delivery }) => insert(file, delivery)))
         for (const [i, { resolve }] of group.entries()) resolve(ids[i] ?? 0)
@@ -57,12 +64,27 @@ export function createInbox(database: Database, onCommitted: () => void): Inbox 
   return {
     append: delivery =>
       new Promise((resolve, reject) => {
+        if (waitingBytes + delivery.body.length > WAITING_BYTES)
+          return reject(new StorageError('backlog_full'))
         waiting.push({ delivery, resolve, reject })
+        waitingBytes += delivery.body.length
         if (committing) return
         committing = true
         setImmediate(() => void commitGroups())
       }),
   }
+}
+
+const bytesOf = (group: readonly Waiting[]) =>
+  group.reduce((sum, { delivery }) => sum + delivery.body.length, 0)
+
+function nextGroup(waiting: readonly Waiting[]): Waiting[] {
+  let bytes = 0
+  const end = waiting.findIndex(({ delivery }, i) => {
+    bytes += delivery.body.length
+    return i >= GROUP_ROWS || (i > 0 && bytes > GROUP_BYTES)
+  })
+  return end === -1 ? [...waiting] : waiting.slice(0, end)
 }
 
 function insert(file: SqliteFile, d: Incoming): number {

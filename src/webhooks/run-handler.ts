@@ -1,6 +1,6 @@
 import type { HandlerLog, HandlerStore, Handlers } from '../handlers/context.ts'
 import { type AccessTokens, ConnectionUnavailable } from '../oauth/access-token.ts'
-import type { ApiClient, EventApi } from '../revento/api.ts'
+import type { ApiClient, EventApi, Patience } from '../revento/api.ts'
 import type { ReventoEvent } from '../revento/events.ts'
 import { type RunHandler, TIME_LIMIT_MS } from './attempt.ts'
 
@@ -32,7 +32,7 @@ export function createRunHandler(o: RunHandlerOptions): RunHandler {
         receivedAt: delivery.receivedAt,
       },
       event: event as never,
-      api: eventApi(o, event, signal),
+      api: eventApi(o, event, { signal, patienceMs: TIME_LIMIT_MS, about: { delivery: delivery.id } }),
       store: o.store,
       log: o.log.child({ part: 'handler', delivery: delivery.id, type: delivery.type }),
       signal,
@@ -40,16 +40,17 @@ export function createRunHandler(o: RunHandlerOptions): RunHandler {
   }
 }
 
-/** An integration-level event belongs to no connection: its handler has nothing to call. */
+/**
+ * A call waits for its turn until the handler's time is up; a longer wait fails now, and the delivery comes back
+ * later. An integration-level event belongs to no connection: its handler has nothing to call.
+ */
 function eventApi(
   o: RunHandlerOptions,
   { event_id, organization_id }: ReventoEvent,
-  signal: AbortSignal,
+  patience: Patience,
 ): EventApi {
   if (event_id === null || organization_id === null) return noConnection
   const key = { eventId: event_id, organizationId: organization_id }
-  // It waits for its turn until its time is up; a longer wait fails now, and the delivery comes back later.
-  const patience = { signal, patienceMs: TIME_LIMIT_MS }
   return o.apiClient.forEvent(key, call => o.accessTokens.use(key, call), patience)
 }
 

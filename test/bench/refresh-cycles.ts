@@ -19,7 +19,10 @@ const folder = mkdtempSync(join(tmpdir(), 'refresh-cycles-'))
 const platform = await startPlatform()
 const database = await openDatabase(join(folder, 'test.db'), runtime)
 const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
-const connections = createConnections(database.query, sealer, runtime, { error() {}, warn() {} })
+const connections = createConnections(database.query, sealer, runtime, {
+  log: { error() {}, warn() {} },
+  platform: 'real',
+})
 const outgoing = createOutgoing()
 const log = { info() {}, warn() {}, error() {} }
 const settings = { clientId: 'c', clientSecret: 's', redirectUri: '', scopes: '' }

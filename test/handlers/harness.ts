@@ -23,7 +23,10 @@ export async function startHandlers(): Promise<HandlerApp> {
   const app = await startApp()
   const client = createClient()
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, systemRuntime)
-  const connections = createConnections(app.database.query, sealer, systemRuntime, { error() {}, warn() {} })
+  const connections = createConnections(app.database.query, sealer, systemRuntime, {
+    log: { error() {}, warn() {} },
+    platform: 'real',
+  })
   const read = (table: 'participants' | 'connections') =>
     app.database.query.selectFrom(table).selectAll().orderBy('event_id').execute()
   return {

@@ -14,6 +14,7 @@ export function manualClock(start = Date.parse('2026-05-09T12:00:00Z')): ManualC
   return {
     ...systemRuntime,
     now: () => now,
+    monotonic: () => now,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason)

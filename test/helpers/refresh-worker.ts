@@ -15,7 +15,10 @@ const [path = '', authBase = '', apiBase = ''] = process.argv.slice(2)
 const log = { info() {}, warn() {}, error() {} }
 const database = await openDatabase(path, runtime)
 const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
-const connections = createConnections(database.query, sealer, runtime, { error() {}, warn() {} })
+const connections = createConnections(database.query, sealer, runtime, {
+  log: { error() {}, warn() {} },
+  platform: 'real',
+})
 const outgoing = createOutgoing()
 const credentials = { clientId: 'client', clientSecret: 'secret', redirectUri: '', scopes: '' }
 const tokenEndpoint = createTokenEndpoint({ authBase, ...credentials }, outgoing.token, runtime)

@@ -52,7 +52,7 @@ export const tokenSet = (n: number, access = `access_${n}`, refresh = `refresh_$
 
 /** The program's connections, and what tests want beside: the refresh token, and a refresh without a platform. */
 export function connectionsOf(query: Queries, sealer: Sealer, log = logLines().log) {
-  const connections = createConnections(query, sealer, runtime, log)
+  const connections = createConnections(query, sealer, runtime, { log, platform: 'real' })
   const leases = createRefreshLeases(query, sealer, runtime)
   return {
     ...connections,
@@ -113,6 +113,8 @@ export async function sealedFile(path: string, current: number, count: number): 
 /** Takes a database back to before the table of keys. */
 export async function forgetKeys({ query }: Pick<Database, 'query'>): Promise<void> {
   for (const table of ['sealing_keys', 'erased_events']) await query.schema.dropTable(table).execute()
+  await query.schema.alterTable('connections').dropColumn('platform').execute()
+  await query.schema.alterTable('sessions').dropColumn('successor').execute()
   const migrations = query as unknown as Kysely<{ kysely_migration: { name: string } }>
   await migrations.deleteFrom('kysely_migration').where('name', '>=', '003').execute()
 }

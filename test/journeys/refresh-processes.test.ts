@@ -61,7 +61,8 @@ async function startWorker(): Promise<Worker> {
   return worker
 }
 
-const connections = () => createConnections(database.query, sealer, runtime, { error() {}, warn() {} })
+const connections = () =>
+  createConnections(database.query, sealer, runtime, { log: { error() {}, warn() {} }, platform: 'real' })
 
 async function connect(): Promise<void> {
   const issued = platform.issue()

@@ -110,3 +110,24 @@ test('neither the state nor the verifier can be read in the store', async () => 
   expect(text).not.toContain(verifier)
   expect((await flows(pair))[0]?.verifier).toBeNull()
 })
+
+test('beyond ten thousand flows under way /connect is 503, and comes back by itself', async () => {
+  const pair = await startPair()
+  const row = { cookie_hash: 'c', event_id: 'evt_1', created_at: 0, expires_at: pair.runtime.now() + 600_000 }
+  const rows = Array.from({ length: 10_000 }, (_, n) => ({
+    ...row,
+    state_hash: `s${n}`,
+    verifier: null,
+    used_at: null,
+  }))
+  for (let n = 0; n < rows.length; n += 1000)
+    await pair.app.database.query
+      .insertInto('flows')
+      .values(rows.slice(n, n + 1000))
+      .execute()
+  const client = createClient()
+  const refused = await client.get(`${pair.app.url}/connect`)
+  expect([refused.status, refused.headers['retry-after']]).toEqual([503, '2'])
+  pair.runtime.advance(601_000)
+  expect((await client.get(`${pair.app.url}/connect`)).status).toBe(302)
+})

@@ -74,7 +74,10 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
   const time = virtualTime()
   const key = { eventId, organizationId: 'org_1' }
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, systemRuntime)
-  const connections = createConnections(query, sealer, time.runtime, { error() {}, warn() {} })
+  const connections = createConnections(query, sealer, time.runtime, {
+    log: { error() {}, warn() {} },
+    platform: 'real',
+  })
   const platform: PlatformState = { refresh: '', alive: true, revoked: false, told: false, valid: new Set() }
   const repeats = new Map<string, number>()
   const consumed = new Set<string>()

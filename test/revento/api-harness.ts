@@ -30,7 +30,10 @@ export async function startApi<R extends Runtime>(runtime: R) {
     {
       apiBase: upstream.apiBase,
       dispatcher: outgoing.api,
-      log: { info: fields => void log.push(fields as LogLine) },
+      log: {
+        info: fields => void log.push(fields as LogLine),
+        warn: fields => void log.push(fields as LogLine),
+      },
     },
     runtime,
   )

@@ -55,7 +55,8 @@ test.for(['..', '.', 'a/b', 'a?b', 'a#b', '%2e%2e', 'a\\b', ''])(
   'the event id "%s", which could leave its path, never becomes a request',
   async eventId => {
     const { upstream, as } = await startApi(manualClock())
-    expect(() => as({ connection: { eventId, organizationId: 'org_1' } })).toThrow('invalid_event_id')
+    const api = as({ connection: { eventId, organizationId: 'org_1' } })
+    await expect(api.event()).rejects.toMatchObject({ code: 'invalid_event_id' })
     expect(upstream.requests).toEqual([])
   },
 )

@@ -20,6 +20,7 @@ export class TestRuntime implements Runtime {
   #now = Date.parse('2026-12-01T10:00:00Z')
   #sleepers = new Set<{ at: number; wake: () => void }>()
   now = () => this.#now
+  monotonic = () => this.#now
   bytes = (size: number) => randomBytes(size)
   uuid = () => randomUUID()
   get sleeping() {

@@ -91,7 +91,7 @@ test('parks on a parking error, without an end or a lease, until its event is re
     run: () => (connected.signal.aborted ? Promise.resolve() : Promise.reject(parking)),
   })
   const [id, other] = [await b.append(), await b.append({ eventId: 'evt_other' })]
-  expect(await b.reaches(id, 'parked')).toMatchObject({ finished_at: null, lease_owner: null, attempts: 1 })
+  expect(await b.reaches(id, 'parked')).toMatchObject({ finished_at: null, lease_owner: null, attempts: 0 })
   await b.reaches(other, 'parked')
   b.clock.advance(86_400_000)
   connected.abort()
@@ -101,6 +101,56 @@ test('parks on a parking error, without an end or a lease, until its event is re
   expect(await b.reaches(id, 'done')).toMatchObject({ last_error: null })
   expect((await b.row(other)).state).toBe('parked')
   expect(await dispatcher.resume('evt_1')).toBe(0)
+})
+
+test('parks as often as it takes: waiting for the organizer is not failing', async () => {
+  const b = await bench()
+  const parking = new Error('reconsent_required')
+  let left = 12
+  const dispatcher = b.dispatcher({
+    isParking: error => error === parking,
+    run: () => (left-- > 0 ? Promise.reject(parking) : Promise.resolve()),
+  })
+  const id = await b.append()
+  for (let n = 0; n < 12; n++) {
+    await b.reaches(id, 'parked')
+    await dispatcher.resume('evt_1')
+  }
+  expect(await b.reaches(id, 'done')).toMatchObject({ attempts: 1 })
+})
+
+test('is not parked when the organizer connected before its handler gave up', async () => {
+  const b = await bench()
+  const parking = new Error('reconsent_required')
+  let runs = 0
+  b.dispatcher({
+    isParking: error => error === parking,
+    run: async () => {
+      if (++runs > 1) return
+      const zero = { access_expires_at: 0, refresh_expires_at: 0, consent_expires_at: 0, connected_at: 0 }
+      const row = { event_id: 'evt_1', organization_id: 'org_1', state: 'connected' as const, scope: '' }
+      await b.database.query
+        .insertInto('connections')
+        .values({
+          ...row,
+          ...zero,
+          reason: null,
+          access_token: null,
+          refresh_token: null,
+          version: 1,
+          updated_at: 0,
+        })
+        .execute()
+      throw parking
+    },
+  })
+  const id = await b.append()
+  await b.reaches(id, 'pending')
+  await until(() => {
+    b.clock.advance(100)
+    return runs > 1
+  })
+  await b.reaches(id, 'done')
 })
 
 test('a type without a handler is ignored, once and for all', async () => {

@@ -1,0 +1,45 @@
+import { DatabaseSync } from 'node:sqlite'
+import { expect, test } from 'vitest'
+import { json, tokens } from '../helpers/upstream.ts'
+import { until } from '../helpers/wait.ts'
+import { connect, knows, participantsUrl, startPair, storedConnections } from './harness.ts'
+
+async function expired() {
+  const pair = await startPair()
+  const { client } = await connect(pair)
+  pair.upstream.onApi = knows('fresh')
+  pair.upstream.requests.length = 0
+  return { pair, ask: () => client.get(participantsUrl(pair)) }
+}
+
+test('tokens that cannot be stored at once are kept until they can, and never asked for twice', async () => {
+  const { pair, ask } = await expired()
+  const other = new DatabaseSync(pair.app.config.databasePath)
+  pair.upstream.onToken = (request, response) => {
+    other.exec('begin immediate')
+    json(200, tokens({ access_token: 'fresh' }))(request, response)
+  }
+  const asked = ask()
+  // Longer than the eight seconds after which a write gives up.
+  await until(
+    () => pair.app.log.some(line => /cannot store the refreshed tokens/.test(String(line['msg']))),
+    15_000,
+  )
+  other.exec('rollback')
+  other.close()
+  expect((await asked).status).toBe(200)
+  expect(pair.upstream.tokenRequests()).toHaveLength(1)
+  expect((await storedConnections(pair))[0]).toMatchObject({ state: 'connected', refresh_phase: 'idle' })
+})
+
+test.for(['99999999999999', '999999999999999'])(
+  'a Retry-After of %s s harms nothing but the wait',
+  async header => {
+    const { pair, ask } = await expired()
+    pair.upstream.onToken = json(503, {}, { 'retry-after': header })
+    expect((await ask()).status).toBe(502)
+    expect((await ask()).status).toBe(502)
+    const [row] = await storedConnections(pair)
+    expect(row?.refresh_not_before).toBe(row?.consent_expires_at)
+  },
+)

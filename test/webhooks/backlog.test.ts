@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest'
+import { systemRuntime } from '../../src/runtime.ts'
+import { StorageError } from '../../src/storage/storage-error.ts'
+import { createInbox, type Incoming } from '../../src/webhooks/inbox.ts'
+import { createSettler } from '../../src/webhooks/settle.ts'
+import { testDatabase } from '../helpers/database.ts'
+import { bench } from './dispatching.ts'
+
+const delivery = (n: number, bytes: number): Incoming => ({
+  provider: 'revento',
+  deliveryId: null,
+  envelope: { id: `e${n}`, type: 't', eventId: null, organizationId: null },
+  receivedAt: 0,
+  body: Buffer.alloc(bytes),
+})
+
+test('refuses what would wait beyond 32 MiB, keeps what it took, and comes back by itself', async () => {
+  const database = await testDatabase()
+  const inbox = createInbox(database, () => {})
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: 200 }, (_, n) => inbox.append(delivery(n, 250_000))),
+  )
+  const refused = outcomes.filter(o => o.status === 'rejected')
+  expect(refused.length).toBe(200 - Math.floor((32 * 1024 * 1024) / 250_000))
+  for (const { reason } of refused)
+    expect(reason).toMatchObject({ name: 'StorageError', code: 'backlog_full' })
+  const rows = await database.query.selectFrom('inbox').select('id').execute()
+  expect(rows).toHaveLength(200 - refused.length)
+  expect(await inbox.append(delivery(200, 250_000))).toBeGreaterThan(rows.length)
+})
+
+test('an outcome that cannot be stored at once is stored later, and the handler does not run again', async () => {
+  const b = await bench()
+  let runs = 0
+  b.dispatcher({
+    run: async () => {
+      runs++
+    },
+  })
+  const failing = { left: 3 }
+  const transaction = b.database.query.transaction.bind(b.database.query)
+  const query = new Proxy(b.database.query, {
+    get: (target, name) => {
+      if (name === 'transaction' && failing.left-- > 0) throw new StorageError('database_locked')
+      return name === 'transaction' ? transaction : Reflect.get(target, name)
+    },
+  })
+  const id = await b.append()
+  await b.reaches(id, 'done')
+  expect(runs).toBe(1)
+  // The same through a settler whose store fails three times.
+  await b.database.query.updateTable('inbox').set({ state: 'running', lease_owner: 'me' }).execute()
+  const settler = createSettler(query, 'me', systemRuntime)
+  await settler.settle({ id, type: 't', attempt: 1, outcome: { state: 'done' } })
+  expect(await b.row(id)).toMatchObject({ state: 'done', lease_owner: null })
+  expect(failing.left).toBeLessThan(0)
+})
