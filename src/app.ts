@@ -6,7 +6,7 @@ import { handlers } from './handlers/index.ts'
 import { health } from './health.ts'
 import { ConnectionUnavailable, createAccessTokens } from './oauth/access-token.ts'
 import { type ConnectionKey, createConnections } from './oauth/connections.ts'
-import { watchEndings } from './oauth/ending-soon.ts'
+import { connectUrl, watchEndings } from './oauth/ending-soon.ts'
 import { createFlows } from './oauth/flows.ts'
 import { oauth } from './oauth/index.ts'
 import { createRefresh } from './oauth/refresh.ts'
@@ -81,6 +81,9 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
       concurrency: config.handlerConcurrency,
       hasHandler: (provider, type) => findHandler(known, provider, type) !== undefined,
       run: createRunHandler({ handlers: known, apiClient, accessTokens, store, log: logger }),
+      parkedAt: ({ eventId }) => ({
+        connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
+      }),
       isParking: error => error instanceof ConnectionUnavailable && error.code === 'reconsent_required',
       log: logger,
     },

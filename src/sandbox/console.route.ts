@@ -25,16 +25,27 @@ function run({ state, options, save }: Context, control: Control, eventId: strin
 /** The home page and its plain forms. */
 export async function consolePages(app: FastifyInstance, context: Context): Promise<void> {
   await app.register(formbody, { bodyLimit: 4096 })
-  app.get('/', async (_request, reply) => {
+  app.get('/', async (request, reply) => {
     const { state, deliveries } = context
     const appUrl = new URL(context.options.redirectUri).origin
-    return sendPage(reply, homePage(Object.values(state.installations), deliveries.list(), appUrl))
+    return sendPage(
+      reply,
+      homePage(Object.values(state.installations), deliveries.list(), appUrl, doneText(request)),
+    )
   })
   for (const control of CONTROLS)
     app.post(`/console/${control}`, { onRequest: refuseOtherOrigins }, async (request, reply) => {
-      run(context, control, one(request.body, 'event_id'))
-      return reply.code(303).header('location', '/').send()
+      const changed = run(context, control, one(request.body, 'event_id'))
+      return reply.code(303).header('location', `/?done=${control}&changed=${changed}`).send()
     })
+}
+
+/** What the button that led here did; the page looks the same otherwise. */
+function doneText({ query }: FastifyRequest): string | undefined {
+  const [done, changed] = [one(query, 'done'), one(query, 'changed')]
+  if (!CONTROLS.some(control => control === done) || changed === undefined || !/^\d{1,4}$/.test(changed))
+    return undefined
+  return `Done: ${done?.replaceAll('-', ' ')} (${changed} changed). Reload your app's page to see what it makes of it.`
 }
 
 /** The same as JSON, for tests and tools. */

@@ -6,9 +6,15 @@ import type { Installation } from './state.ts'
 
 const SHOWN = 50
 
-export function homePage(installations: Installation[], deliveries: Delivery[], appUrl: string): Html {
+export function homePage(
+  installations: Installation[],
+  deliveries: Delivery[],
+  appUrl: string,
+  done: string | undefined,
+): Html {
   return html`
 <h1>Sandbox: a pretend Revento</h1>
+${done && html`<p role="status"><strong>${done}</strong></p>`}
 <p>It plays Revento for the app beside it: consent page, tokens, API and webhooks. Start the connection in <a href="${appUrl}">your app</a>.</p>
 <h2>Test events</h2>
 <ul>${testEvents().map(({ row }) => html`<li>${row.title} <code>${row.id}</code></li>`)}</ul>

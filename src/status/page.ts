@@ -29,7 +29,7 @@ export async function statusPage(o: StatusOptions, request: FastifyRequest): Pro
   const session = await o.sessions.read(request)
   if (!session) return welcomePage(o)
   const query = singleParameters(request) ?? new URLSearchParams()
-  const key = selected(session, query.get('event'))
+  const key = selected(await known(o, session), session, query.get('event'))
   const cursor = query.get('cursor') ?? undefined
   const { page, problem } = await participants(o, key, request.id, cursor)
   const local = await o.eventData.participants(key.eventId)
@@ -50,10 +50,11 @@ export async function statusPage(o: StatusOptions, request: FastifyRequest): Pro
   })
 }
 
-function selected(session: Session, eventId: string | null): ConnectionKey {
-  const [first] = session.connections
-  const key = session.connections.find(held => held.eventId === eventId) ?? first
-  return key ?? { eventId: '', organizationId: '' }
+/** The event that was asked for, else the one that was connected last. */
+function selected(connections: Connection[], session: Session, eventId: string | null): ConnectionKey {
+  const [latest] = connections.toSorted((a, b) => b.connectedAt - a.connectedAt)
+  const [first = { eventId: '', organizationId: '' }] = session.connections
+  return session.connections.find(held => held.eventId === eventId) ?? latest ?? first
 }
 
 async function known(o: StatusOptions, session: Session): Promise<Connection[]> {

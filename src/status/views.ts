@@ -28,7 +28,7 @@ export function connectedPage(v: ConnectedView): Html {
 <h1>Connected events</h1>
 ${v.connections.map(c => connectionCard(c, v))}
 ${participantsSection(v)}
-${deliveriesSection(v.deliveries, v.reload)}
+${deliveriesSection(v)}
 ${sandboxNote(v.sandbox)}`,
     v.reload,
   )
@@ -78,6 +78,7 @@ const PROBLEMS: Record<string, string> = {
   not_connected: 'This event is not connected.',
   configuration_error: 'Revento does not accept this app’s credentials. Its operator has to correct them.',
   upstream_timeout: 'Revento did not answer in time.',
+  upstream_error: 'Revento could not be reached, or gave no usable answer.',
   rate_limit_exceeded: 'Revento’s limit for this connection is used up for now. Look again in a minute.',
   concurrent_limit_exceeded: 'Revento is busy with other calls of this connection. Look again in a moment.',
 }
@@ -112,7 +113,8 @@ const participantRow = (p: ParticipantRow) => html`
 <tr><td><bdi>${p.name}</bdi></td><td>${words(p.status)}</td>
 <td>${p.change && html`${p.change.type} ${time(p.change.at)}`}</td></tr>`
 
-function deliveriesSection(deliveries: readonly DeliveryView[], reload: boolean): Html {
+function deliveriesSection({ deliveries, reload, connections }: ConnectedView): Html {
+  const several = connections.length > 1
   return html`
 <section aria-labelledby="deliveries">
 <h2 id="deliveries">Webhook deliveries</h2>
@@ -120,9 +122,9 @@ ${
   deliveries.length === 0
     ? html`<p class="quiet">None yet. ${reload ? 'This page looks again by itself.' : 'They appear here as they come in.'}</p>`
     : html`<div class="scroll" tabindex="0" role="region" aria-labelledby="deliveries"><table>
-<thead><tr><th scope="col">Type</th><th scope="col">State</th><th scope="col">Received</th>
-<th scope="col">Attempts</th><th scope="col">Delivery</th></tr></thead>
-<tbody>${deliveries.map(deliveryRow)}</tbody>
+<thead><tr><th scope="col">Type</th><th scope="col">State</th>${several && html`<th scope="col">Event</th>`}
+<th scope="col">Received</th><th scope="col">Attempts</th><th scope="col">Delivery</th></tr></thead>
+<tbody>${deliveries.map(d => deliveryRow(d, several))}</tbody>
 </table></div>`
 }
 <p><a href="/">Look again</a></p>
@@ -139,9 +141,20 @@ const DELIVERY_STATES: Record<DeliveryView['state'], string> = {
   dead: 'given up',
 }
 
-const deliveryRow = (d: DeliveryView) => html`
-<tr data-state="${d.state}"><td>${d.type}</td>
-<td>${DELIVERY_STATES[d.state]}${d.duplicate_of && html` of ${d.duplicate_of}`}</td>
+const deliveryRow = (d: DeliveryView, several: boolean) => html`
+<tr data-state="${d.state}"><td>${breakable(d.type)}</td>
+<td>${deliveryState(d)}</td>${several && html`<td>${d.event_id}</td>`}
 <td>${time(Date.parse(d.received_at))}</td><td>${d.attempts}</td><td>${d.id}</td></tr>`
+
+/** One that failed and waits for its next run is not one that waits for its first. */
+function deliveryState(d: DeliveryView): Html {
+  const failed = d.state === 'pending' && d.last_error !== null
+  if (failed) return html`failed, runs again<br><span class="quiet">${d.last_error}</span>`
+  const error = d.state === 'dead' && html`<br><span class="quiet">${d.last_error}</span>`
+  return html`${DELIVERY_STATES[d.state]}${d.duplicate_of && html` of ${d.duplicate_of}`}${error}`
+}
+
+/** Lets a narrow column break a type after its dots and underscores. */
+const breakable = (type: string) => html`${type.split(/(?<=[._])/).map(part => html`${part}<wbr>`)}`
 
 const words = (code: string) => code.replaceAll('_', ' ')

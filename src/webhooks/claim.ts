@@ -9,6 +9,7 @@ export interface Claimed {
   readonly id: number
   readonly provider: string
   readonly type: string
+  readonly eventId: string | null
   readonly attempt: number
   readonly receivedAt: number
   /** Null when the event's data was erased meanwhile. */
@@ -150,12 +151,13 @@ async function lease(trx: Trx, ids: number[], o: ClaimOptions): Promise<Claimed[
       next_at: o.now + o.leaseMs,
     }))
     .where('id', 'in', ids)
-    .returning(['id', 'provider', 'type', 'attempts', 'received_at', 'body'])
+    .returning(['id', 'provider', 'type', 'event_id', 'attempts', 'received_at', 'body'])
     .execute()
   return rows.map(row => ({
     id: row.id,
     provider: row.provider,
     type: row.type,
+    eventId: row.event_id,
     attempt: row.attempts,
     receivedAt: row.received_at,
     body: row.body,

@@ -14,6 +14,8 @@ import { createSettler } from './settle.ts'
 export interface DispatcherOptions extends AttemptOptions {
   readonly concurrency: number
   readonly hasHandler: (provider: string, type: string) => boolean
+  /** For the log: where the organizer of a parked delivery's event connects again. */
+  readonly parkedAt: (delivery: Claimed) => { connect_url: string | undefined }
   readonly log: DispatcherLog
 }
 
@@ -114,9 +116,12 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       attempt: delivery.attempt,
       outcome: outcome.state,
       ms: runtime.now() - startedAt,
-      ...('error' in outcome ? { err } : {}),
+      ...(outcome.state === 'retry' ? { err, retry_in_ms: outcome.delayMs } : {}),
+      ...(outcome.state === 'dead' ? { err } : {}),
+      ...(outcome.state === 'parked' ? o.parkedAt(delivery) : {}),
     }
     if (outcome.state === 'dead') o.log.error(fields, 'delivery given up')
+    else if (outcome.state === 'parked') o.log.warn(fields, 'delivery parked: send the link to the organizer')
     else if ('error' in outcome) o.log.warn(fields, 'delivery not handled yet')
     else o.log.info(fields, 'delivery handled')
     await settler

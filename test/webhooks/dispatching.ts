@@ -42,6 +42,7 @@ export async function bench(): Promise<Bench> {
           concurrency: 10,
           hasHandler: () => true,
           isParking: () => false,
+          parkedAt: () => ({ connect_url: undefined }),
           log: { info: write('info'), warn: write('warn'), error: write('error') },
           ...o,
         },
