@@ -61,7 +61,7 @@ ${(c.state !== 'connected' || endsSoon(c, v.now)) && html`<p><a class="button" h
 <dl>
 ${c.state === 'reconsent' && html`<div><dt>Why</dt><dd>${REASONS[c.reason ?? ''] ?? c.reason}</dd></div>`}
 <div><dt>Organization</dt><dd>${c.organizationId}</dd></div>
-<div><dt>May see</dt><dd>${c.scopes.join(', ') || 'nothing'}</dd></div>
+<div><dt>${c.state === 'connected' ? 'May see' : 'Was allowed to see'}</dt><dd>${c.scopes.join(', ') || 'nothing'}</dd></div>
 ${missing.length > 0 && html`<div><dt>Not granted</dt><dd>${missing.join(', ')}</dd></div>`}
 ${c.state === 'connected' && expiries(c)}
 </dl>
