@@ -37,8 +37,6 @@ export interface Connections {
   /** After a consent: replaces whatever was held for this event and organization. */
   save(tokens: TokenSet): Promise<Connection>
   find(key: ConnectionKey): Promise<Connection | undefined>
-  /** Of an event, when the organization is not known. */
-  findByEvent(eventId: string): Promise<Connection[]>
   /** The live ones that end before this moment (ms). */
   endingBefore(at: number): Promise<Connection[]>
   /**
@@ -110,9 +108,6 @@ export function createConnections(
     async find(key) {
       const found = await row(key)
       return found && connectionOf(found)
-    },
-    async findByEvent(eventId) {
-      return (await select().where('event_id', '=', eventId).execute()).map(connectionOf)
     },
     async endingBefore(at) {
       const live = select().where('state', '=', 'connected').where('refresh_expires_at', '<', at)
