@@ -106,3 +106,9 @@ export const hostWarnings = (env: Env): string[] =>
   ['REVENTO_AUTH_BASE', 'REVENTO_API_BASE']
     .filter(name => env[name] === undefined || /\.example(:\d+)?(\/|$)/.test(env[name]))
     .map(name => `${name} is a placeholder that answers nowhere: set the host that Revento gave you`)
+
+/** The sandbox's secrets stand in this file. */
+export const exposureWarnings = ({ HOST }: Settings): string[] =>
+  /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(HOST)
+    ? []
+    : ["HOST lets others reach an app that takes webhooks with the sandbox's published secret"]

@@ -12,6 +12,7 @@ import {
   checkTrustProxy,
   DECIMAL,
   type Env,
+  exposureWarnings,
   hostWarnings,
   nameWarnings,
   type Problems,
@@ -91,7 +92,7 @@ export function loadConfig(env: Env): Config {
   checkPorts(settings, sandbox, problems)
   checkTrustProxy(settings.TRUST_PROXY, problems)
   if (problems.size > 0) throw new ConfigError(problems, warnings)
-  if (!sandbox) warnings.push(...hostWarnings(env))
+  warnings.push(...(sandbox ? exposureWarnings(settings) : hostWarnings(env)))
   return freeze(settings, { sandbox, production, underNpm: env['npm_lifecycle_event'] === 'start' }, warnings)
 }
 

@@ -154,3 +154,35 @@ describe('refusals', () => {
     )
   })
 })
+
+test('warns where others could reach an app with the published secrets, and of hosts that answer nowhere', () => {
+  expect(loadConfig({}).warnings).toEqual([])
+  expect(loadConfig({ HOST: '0.0.0.0' }).warnings).toEqual([expect.stringContaining('published secret')])
+  const real = {
+    REVENTO_CLIENT_ID: 'id-1',
+    REVENTO_CLIENT_SECRET: 'abcdefgh-1',
+    REVENTO_WEBHOOK_SECRET: 'abcdefgh-2',
+  }
+  expect(loadConfig(real).warnings).toHaveLength(2)
+  const hosts = { REVENTO_AUTH_BASE: 'https://auth.r.io', REVENTO_API_BASE: 'https://api.r.io/v1' }
+  expect(loadConfig({ ...real, ...hosts }).warnings).toEqual([])
+})
+
+test.for(['https://a:b@h', 'https://h/?x=y', 'https://h/#z'])(
+  'refuses the base %s without printing it',
+  base => {
+    const real = {
+      REVENTO_CLIENT_ID: 'id-1',
+      REVENTO_CLIENT_SECRET: 'abcdefgh-1',
+      REVENTO_WEBHOOK_SECRET: 'abcdefgh-2',
+    }
+    const load = () => loadConfig({ ...real, REVENTO_AUTH_BASE: base, REVENTO_API_BASE: base })
+    expect(load).toThrow('REVENTO_AUTH_BASE')
+    expect(load).toThrow('REVENTO_API_BASE')
+    expect(load).not.toThrow(base)
+  },
+)
+
+test('refuses one port for the app and its sandbox', () => {
+  expect(() => loadConfig({ PORT: '4000', SANDBOX_PORT: '4000' })).toThrow('SANDBOX_PORT')
+})
