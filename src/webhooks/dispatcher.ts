@@ -76,6 +76,8 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       if (d.sameEnvelope) o.log.info(fields, 'duplicate delivery')
       else o.log.warn(fields, 'delivery id was used before with another body: the first one stands')
     }
+    for (const id of ignored)
+      o.log.info({ part: 'dispatcher', delivery: id, outcome: 'ignored' }, 'delivery stored, nothing to run')
     for (const id of exhausted)
       o.log.error(
         { part: 'dispatcher', delivery: id, outcome: 'dead' },

@@ -161,6 +161,9 @@ test('a type without a handler is ignored, once and for all', async () => {
   })
   const id = await b.append({ type: 'unknown.type' })
   expect(await b.reaches(id, 'ignored')).toMatchObject({ attempts: 0, finished_at: b.clock.now() })
+  expect(b.log.map(line => line.fields)).toContainEqual(
+    expect.objectContaining({ delivery: id, outcome: 'ignored' }),
+  )
   await b.reaches(await b.append(), 'done')
 })
 
