@@ -1,3 +1,4 @@
+import type { Log } from '../log.ts'
 import type { EventApi } from '../revento/api.ts'
 import type { ReventoEvent } from '../revento/events.ts'
 import type { EventType } from '../revento/platform.ts'
@@ -13,7 +14,7 @@ export interface HandlerContext<T extends string = EventType> {
   readonly api: EventApi
   /** What this app stores of an event. */
   readonly store: HandlerStore
-  readonly log: HandlerLog
+  readonly log: Log
   /** Fires at the time limit and when the process stops. */
   readonly signal: AbortSignal
 }
@@ -21,12 +22,6 @@ export interface HandlerContext<T extends string = EventType> {
 export interface HandlerStore extends EventData {
   /** Marks every connection suspended; says how many. */
   suspendConnections(): Promise<number>
-}
-
-export interface HandlerLog {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
 }
 
 /** Throw to have the delivery run again later. */

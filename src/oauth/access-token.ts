@@ -1,7 +1,8 @@
+import type { Log } from '../log.ts'
 import { ApiError } from '../revento/api.ts'
 import type { Runtime } from '../runtime.ts'
 import type { ConnectionKey, Connections, HeldToken } from './connections.ts'
-import type { Refresh, RefreshLog } from './refresh.ts'
+import type { Refresh } from './refresh.ts'
 
 /**
  * The connection cannot be used until the organizer does something. `reconsent_required`: connect again;
@@ -32,7 +33,7 @@ export interface AccessTokens {
 const END_MARGIN_MS = 1_000
 
 export function createAccessTokens(
-  o: { connections: Connections; refresh: Refresh; log: RefreshLog },
+  o: { connections: Connections; refresh: Refresh; log: Log },
   runtime: Pick<Runtime, 'now'>,
 ): AccessTokens {
   const { connections, log } = o

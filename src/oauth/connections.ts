@@ -1,9 +1,10 @@
+import type { Log } from '../log.ts'
 import { CONSENT_S } from '../revento/platform.ts'
 import type { TokenSet } from '../revento/token-outcome.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { ConnectionRow, ConnectionState } from '../storage/schema.ts'
-import { createSealedTokens, type OpenTokens, type SealedTokensLog } from '../storage/sealed-tokens.ts'
+import { createSealedTokens, type OpenTokens } from '../storage/sealed-tokens.ts'
 import type { Sealer } from '../storage/sealing.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import { SETTLED, tokenColumns } from './token-columns.ts'
@@ -54,7 +55,7 @@ export function createConnections(
   query: Queries,
   sealer: Sealer,
   runtime: Runtime,
-  o: { log: SealedTokensLog; platform: 'sandbox' | 'real' },
+  o: { log: Pick<Log, 'warn' | 'error'>; platform: 'sandbox' | 'real' },
 ): Connections {
   const { log, platform } = o
   const sealed = createSealedTokens(query, sealer, runtime, log)

@@ -1,6 +1,6 @@
+import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Connection, Connections } from './connections.ts'
-import type { RefreshLog } from './refresh.ts'
 
 const DAY_MS = 24 * 3_600_000
 const WARN_BEFORE_MS = 7 * DAY_MS
@@ -11,7 +11,7 @@ export const endsSoon = ({ state, refreshExpiresAt }: Connection, now: number): 
 
 /** At start and once a day: a line for each connection that ends within a week, with the link for its organizer. */
 export async function watchEndings(
-  o: { connections: Connections; log: RefreshLog; origin: string },
+  o: { connections: Connections; log: Log; origin: string },
   runtime: Runtime,
   signal: AbortSignal,
 ): Promise<void> {

@@ -1,3 +1,4 @@
+import type { Log } from '../log.ts'
 import { ApiError } from '../revento/api.ts'
 import type { TokenEndpoint } from '../revento/token-endpoint.ts'
 import type { TokenOutcome } from '../revento/token-outcome.ts'
@@ -7,12 +8,6 @@ import { StorageError } from '../storage/storage-error.ts'
 import type { ConnectionKey, Connections } from './connections.ts'
 import { connectUrl } from './ending-soon.ts'
 import type { Lease, RefreshLeases } from './refresh-lease.ts'
-
-export interface RefreshLog {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
 
 /** Resolves when the connection is newer than `version` or has ended; throws an ApiError when it is to wait. */
 export type Refresh = (key: ConnectionKey, version: number) => Promise<void>
@@ -35,7 +30,7 @@ export function createRefresh(
     connections: Connections
     tokenEndpoint: TokenEndpoint
     origin: string
-    log: RefreshLog
+    log: Log
   },
   runtime: Runtime,
 ): Refresh {

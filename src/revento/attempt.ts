@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici'
+import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
 import { ApiError } from './api-error.ts'
 import { classifyFailure, exchange, type HttpAnswer, isTooLarge, reasonOf } from './http.ts'
@@ -8,12 +9,7 @@ import { readTold, type Told } from './told.ts'
 export interface AttemptOptions {
   readonly apiBase: string
   readonly dispatcher: Dispatcher
-  readonly log: ApiLog
-}
-
-export interface ApiLog {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
+  readonly log: Pick<Log, 'info' | 'warn'>
 }
 
 export interface ApiRequest {

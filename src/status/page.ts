@@ -29,7 +29,7 @@ export async function statusPage(o: StatusOptions, request: FastifyRequest): Pro
   const session = await o.sessions.read(request)
   if (!session) return welcomePage(o)
   const query = singleParameters(request) ?? new URLSearchParams()
-  const key = selected(await known(o, session), session, query.get('event'))
+  const key = await selected(o, session, query.get('event'))
   const cursor = query.get('cursor') ?? undefined
   const { page, problem } = await participants(o, key, request.id, cursor)
   const local = await o.eventData.participants(key.eventId)
@@ -51,10 +51,12 @@ export async function statusPage(o: StatusOptions, request: FastifyRequest): Pro
 }
 
 /** The event that was asked for, else the one that was connected last. */
-function selected(connections: Connection[], session: Session, eventId: string | null): ConnectionKey {
-  const [latest] = connections.toSorted((a, b) => b.connectedAt - a.connectedAt)
-  const [first = { eventId: '', organizationId: '' }] = session.connections
-  return session.connections.find(held => held.eventId === eventId) ?? latest ?? first
+async function selected(o: StatusOptions, session: Session, eventId: string | null): Promise<ConnectionKey> {
+  const [first = { eventId: '', organizationId: '' }, ...others] = session.connections
+  const asked = session.connections.find(held => held.eventId === eventId)
+  if (asked || others.length === 0) return asked ?? first
+  const [latest] = (await known(o, session)).toSorted((a, b) => b.connectedAt - a.connectedAt)
+  return latest ?? first
 }
 
 async function known(o: StatusOptions, session: Session): Promise<Connection[]> {

@@ -1,9 +1,10 @@
 import { type Expression, type SqlBool, sql } from 'kysely'
+import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from './database.ts'
 import type { ConnectionsTable, FlowsTable } from './schema.ts'
 import { verifierPlace } from './sealed-places.ts'
-import { createSealedTokens, type SealedTokensLog } from './sealed-tokens.ts'
+import { createSealedTokens } from './sealed-tokens.ts'
 import { type Sealer, UnsealError } from './sealing.ts'
 import { countByKey } from './sealing-keys.ts'
 
@@ -11,7 +12,7 @@ export interface Resealing {
   readonly query: Queries
   readonly sealer: Sealer
   readonly runtime: Runtime
-  readonly log: SealedTokensLog
+  readonly log: Pick<Log, 'warn' | 'error'>
   /** After each batch: how many values are left. */
   progress(left: number): void
 }

@@ -1,3 +1,4 @@
+import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from './database.ts'
 import type { ConnectionRow, ConnectionsTable } from './schema.ts'
@@ -22,18 +23,13 @@ export interface OpenTokens {
   readonly refreshToken: string
 }
 
-export interface SealedTokensLog {
-  error(fields: object, message: string): void
-  warn(fields: object, message: string): void
-}
-
 type SealedColumns = Record<'access_token' | 'refresh_token', Buffer>
 
 export function createSealedTokens(
   query: Queries,
   sealer: Sealer,
   runtime: Pick<Runtime, 'now'>,
-  log: SealedTokensLog,
+  log: Pick<Log, 'warn' | 'error'>,
 ): SealedTokens {
   const seal: SealedTokens['seal'] = (row, tokens) => ({
     access_token: sealer.seal(tokens.accessToken, tokenPlace(row, 'access_token')),

@@ -1,3 +1,4 @@
+import type { Log } from '../log.ts'
 import { atMost, type Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import {
@@ -16,13 +17,7 @@ export interface DispatcherOptions extends AttemptOptions {
   readonly hasHandler: (provider: string, type: string) => boolean
   /** For the log: where the organizer of a parked delivery's event connects again. */
   readonly parkedAt: (delivery: Claimed) => { connect_url: string | undefined }
-  readonly log: DispatcherLog
-}
-
-export interface DispatcherLog {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
+  readonly log: Log
 }
 
 export interface Dispatcher {

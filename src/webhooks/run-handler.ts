@@ -1,4 +1,5 @@
-import type { HandlerLog, HandlerStore, Handlers } from '../handlers/context.ts'
+import type { HandlerStore, Handlers } from '../handlers/context.ts'
+import type { Log } from '../log.ts'
 import { type AccessTokens, ConnectionUnavailable } from '../oauth/access-token.ts'
 import type { ApiClient, EventApi, Patience } from '../revento/api.ts'
 import type { ReventoEvent } from '../revento/events.ts'
@@ -9,7 +10,7 @@ export interface RunHandlerOptions {
   readonly apiClient: ApiClient
   readonly accessTokens: Pick<AccessTokens, 'use'>
   readonly store: HandlerStore
-  readonly log: { child(fields: object): HandlerLog }
+  readonly log: { child(fields: object): Log }
 }
 
 /** Only own members: a type such as `constructor` has no handler. */

@@ -103,6 +103,17 @@ function hold(when: 'before' | 'after') {
   }
 }
 
+/** A process dies with its request at the platform. */
+async function killedWhileHeld(when: 'before' | 'after'): Promise<void> {
+  await connect()
+  const victim = await startWorker()
+  platform.expire()
+  const request = hold(when)
+  victim.call().catch(() => {})
+  await request.arrived()
+  victim.child.kill('SIGKILL')
+}
+
 test('8 processes and 50 expiries make exactly 50 token requests', { timeout: 120_000 }, async () => {
   await connect()
   await Promise.all(Array.from({ length: 8 }, startWorker))
@@ -127,13 +138,7 @@ test('100 callers in one process make one token request', async () => {
 })
 
 test('kill -9 before the platform processed it: one recovery succeeds', { timeout: 60_000 }, async () => {
-  await connect()
-  const victim = await startWorker()
-  platform.expire()
-  const request = hold('before')
-  victim.call().catch(() => {})
-  await request.arrived()
-  victim.child.kill('SIGKILL')
+  await killedWhileHeld('before')
   expect(await (await startWorker()).call()).toBe('ok')
   expect(tokenRequests()).toBe(2)
   expect(await state()).toEqual(['connected', null])
@@ -142,13 +147,7 @@ test('kill -9 before the platform processed it: one recovery succeeds', { timeou
 test('kill -9 after it was processed: one recovery, then the organizer is asked', {
   timeout: 60_000,
 }, async () => {
-  await connect()
-  const victim = await startWorker()
-  platform.expire()
-  const request = hold('after')
-  victim.call().catch(() => {})
-  await request.arrived()
-  victim.child.kill('SIGKILL')
+  await killedWhileHeld('after')
   const survivor = await startWorker()
   expect(await survivor.call()).toBe('reconsent_required')
   expect(await state()).toEqual(['reconsent', 'refresh_interrupted'])
