@@ -89,7 +89,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     },
     runtime,
   )
-  const inbox = createInbox(database, () => dispatcher.wake())
+  const inbox = createInbox(database, () => dispatcher.arrived())
 
   const app = createServer({ https: config.https, logger, runtime, errorPage })
   await app.register(cookie)

@@ -8,6 +8,7 @@ export interface Schema {
   session_connections: SessionConnectionsTable
   inbox: InboxTable
   delivery_keys: DeliveryKeysTable
+  attempts: AttemptsTable
   participants: ParticipantsTable
   erased_events: ErasedEventsTable
   health: HealthTable
@@ -86,7 +87,9 @@ export interface InboxTable {
   organization_id: string | null
   state: DeliveryState
   attempts: number
-  /** When it may be claimed: a retry's time, or the end of the running claim's lease. */
+  /** Claims whose lease ran out: their process ended before their handler did. */
+  crashes: Generated<number>
+  /** When it may be claimed: 0 for a new one, a retry's time, or the end of the running claim's lease. */
   next_at: number
   lease_owner: string | null
   received_at: number
@@ -97,10 +100,23 @@ export interface InboxTable {
   body: Uint8Array | null
 }
 
+/** Which delivery came first under a key (see webhooks/dedupe); goes together with its delivery. */
 export interface DeliveryKeysTable {
   key: string
   inbox_id: number
-  seen_at: number
+}
+
+export type AttemptOutcome = 'done' | 'ignored' | 'parked' | 'dead' | 'retry' | 'released' | 'interrupted'
+
+/** One run of a handler. `ended_at` is null where its process ended first; `calls` is JSON, see webhooks/run.ts. */
+export interface AttemptsTable {
+  inbox_id: number
+  started_at: number
+  ended_at: number | null
+  attempt: number
+  outcome: AttemptOutcome
+  error: string | null
+  calls: string | null
 }
 
 export interface ParticipantsTable {

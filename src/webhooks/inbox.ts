@@ -32,7 +32,7 @@ const WAITING_BYTES = 32 * 1024 * 1024
 
 const INSERT = `insert into inbox
   (provider, delivery_id, envelope_id, type, event_id, organization_id, state, attempts, next_at, received_at, body)
-  values (?, ?, ?, ?, ?, ?, 'pending', 0, ?, ?, ?)`
+  values (?, ?, ?, ?, ?, ?, 'pending', 0, 0, ?, ?)`
 
 /**
  * Group commit: deliveries that arrive while a commit runs go into the next one, so many share one fsync and each is
@@ -91,6 +91,6 @@ function insert(file: SqliteFile, d: Incoming): number {
   const { id, type, eventId, organizationId } = d.envelope
   const { lastInsertRowid } = file
     .prepare(INSERT)
-    .run(d.provider, d.deliveryId, id, type, eventId, organizationId, d.receivedAt, d.receivedAt, d.body)
+    .run(d.provider, d.deliveryId, id, type, eventId, organizationId, d.receivedAt, d.body)
   return Number(lastInsertRowid)
 }

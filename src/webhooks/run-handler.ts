@@ -21,21 +21,23 @@ export const findHandler = (handlers: Handlers, provider: string, type: string) 
 
 /** The step from stored bytes to the cloner's function: parses them once and gives it its context. */
 export function createRunHandler(o: RunHandlerOptions): RunHandler {
-  return async (delivery, signal) => {
+  return async (delivery, signal, note) => {
     const handler = findHandler(o.handlers, delivery.provider, delivery.type)
     if (!handler || delivery.body === null) return
     const event = JSON.parse(new TextDecoder().decode(delivery.body)) as ReventoEvent
+    const { id, provider, type, attempt, receivedAt } = delivery
+    const patience = { signal, patienceMs: TIME_LIMIT_MS, about: { delivery: id }, note }
+    let log: Log | undefined
     await handler({
-      delivery: {
-        id: delivery.id,
-        provider: delivery.provider,
-        attempt: delivery.attempt,
-        receivedAt: delivery.receivedAt,
-      },
+      delivery: { id, provider, attempt, receivedAt },
       event: event as never,
-      api: eventApi(o, event, { signal, patienceMs: TIME_LIMIT_MS, about: { delivery: delivery.id } }),
+      api: eventApi(o, event, patience),
       store: o.store,
-      log: o.log.child({ part: 'handler', delivery: delivery.id, type: delivery.type }),
+      // Made when it is asked for: most handlers write no line of their own.
+      get log() {
+        log ??= o.log.child({ part: 'handler', delivery: id, type })
+        return log
+      },
       signal,
     })
   }
@@ -52,7 +54,7 @@ function eventApi(
 ): EventApi {
   if (event_id === null || organization_id === null) return noConnection
   const key = { eventId: event_id, organizationId: organization_id }
-  return o.apiClient.forEvent(key, call => o.accessTokens.use(key, call), patience)
+  return o.apiClient.forEvent(key, call => o.accessTokens.use(key, call, patience.note), patience)
 }
 
 const unavailable = () => Promise.reject(new ConnectionUnavailable('not_connected'))

@@ -51,7 +51,7 @@ test('an outcome that cannot be stored at once is stored later, and the handler 
   // The same through a settler whose store fails three times.
   await b.database.query.updateTable('inbox').set({ state: 'running', lease_owner: 'me' }).execute()
   const settler = createSettler(query, 'me', systemRuntime)
-  await settler.settle({ id, type: 't', attempt: 1, outcome: { state: 'done' } })
+  await settler.settle({ delivery: { id, type: 't', attempt: 1 }, outcome: { state: 'done' } })
   expect(await b.row(id)).toMatchObject({ state: 'done', lease_owner: null })
   expect(failing.left).toBeLessThan(0)
 })

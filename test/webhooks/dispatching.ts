@@ -28,7 +28,7 @@ export async function bench(): Promise<Bench> {
     void log.push({ level, fields: { ...fields }, message })
   const dispatchers: Dispatcher[] = []
   const inbox = createInbox(database, () => {
-    for (const dispatcher of dispatchers) dispatcher.wake()
+    for (const dispatcher of dispatchers) dispatcher.arrived()
   })
   let appended = 0
   return {
