@@ -1,4 +1,3 @@
-import cookie from '@fastify/cookie'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import type { Handlers } from './handlers/context.ts'
@@ -92,7 +91,6 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const inbox = createInbox(database, () => dispatcher.arrived())
 
   const app = createServer({ https: config.https, logger, runtime, errorPage })
-  await app.register(cookie)
   await app.register(health, { database, runtime })
   const ownHost = { origin: config.origin, production: config.production }
   await app.register(oauth, {
