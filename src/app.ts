@@ -21,10 +21,12 @@ import { createSessions } from './status/session.ts'
 import type { Database } from './storage/database.ts'
 import { createEventData } from './storage/event-data.ts'
 import type { Sealer } from './storage/sealing.ts'
+import { createBacklog } from './webhooks/backlog.ts'
 import { createDeliveries } from './webhooks/deliveries.ts'
 import { createDispatcher } from './webhooks/dispatcher.ts'
 import { createInbox } from './webhooks/inbox.ts'
 import { webhooks } from './webhooks/index.ts'
+import { watchRetention } from './webhooks/retention.ts'
 import { createRunHandler, findHandler } from './webhooks/run-handler.ts'
 
 export interface AppEdge {
@@ -88,7 +90,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     },
     runtime,
   )
-  const inbox = createInbox(database, () => dispatcher.arrived())
+  const backlog = createBacklog(query, runtime)
+  const inbox = createInbox(database, backlog, () => dispatcher.arrived())
 
   const app = createServer({ https: config.https, logger, runtime, errorPage })
   await app.register(health, { database, runtime })
@@ -128,7 +131,9 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   // Once it listens: a start that fails on a used port must not have claimed anything.
   app.addHook('onListen', async () => {
     dispatcher.start()
+    void backlog.watch(stopped.signal)
     void watchEndings({ connections, log: logger, origin: config.origin }, runtime, stopped.signal)
+    void watchRetention({ query, days: config.retentionDays, log: logger }, runtime, stopped.signal)
   })
   app.addHook('onClose', async () => {
     stopped.abort()

@@ -50,6 +50,7 @@ export interface Config {
   readonly stateTtlMs: number
   readonly handlerConcurrency: number
   readonly bodyLimit: number
+  readonly retentionDays: number
   /** Started by `npm start`, whose shell does not pass signals on. */
   readonly underNpm: boolean
   /** Worth a line in the log: misspelt names, settings that do nothing yet. */
@@ -154,6 +155,7 @@ function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, w
     stateTtlMs: s.STATE_TTL_S * 1000,
     handlerConcurrency: s.HANDLER_CONCURRENCY,
     bodyLimit: s.WEBHOOK_BODY_LIMIT,
+    retentionDays: s.RETENTION_DAYS,
     underNpm,
     warnings: Object.freeze(warnings),
   })

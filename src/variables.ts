@@ -78,7 +78,7 @@ export const VARIABLE_NAMES: readonly string[] = Object.keys(Variables.propertie
 
 /** Read and checked, but nothing uses them yet; the log says so when one is set. */
 export const WITHOUT_EFFECT_YET: readonly string[] = VARIABLE_NAMES.filter(name =>
-  /^(TRUST_PROXY|ENTRUPY|AGHANIM|BARKER|STANDARD|WEBHOOK_VERIFY|METRICS_PORT|RETENTION_DAYS)/.test(name),
+  /^(TRUST_PROXY|ENTRUPY|AGHANIM|BARKER|STANDARD|WEBHOOK_VERIFY|METRICS_PORT)/.test(name),
 )
 
 export const isInteger = (name: string) =>

@@ -56,6 +56,11 @@ export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): 
           .where('event_id', '=', eventId)
           .where('type', '<>', DELETION_REQUIRED)
           .execute()
+        await trx
+          .updateTable('attempts')
+          .set({ error: null, calls: null })
+          .where('inbox_id', 'in', eb => eb.selectFrom('inbox').select('id').where('event_id', '=', eventId))
+          .execute()
         await trx.deleteFrom('participants').where('event_id', '=', eventId).execute()
         await trx.deleteFrom('flows').where('event_id', '=', eventId).execute()
         await endConnections(trx, eventId, erased_at)

@@ -1,6 +1,7 @@
 import type { Database } from '../storage/database.ts'
 import type { SqliteFile } from '../storage/sqlite.ts'
 import { StorageError } from '../storage/storage-error.ts'
+import type { Backlog } from './backlog.ts'
 import type { Envelope } from './provider.ts'
 
 /** A verified delivery on its way in. `receivedAt` in milliseconds since 1970; `body` exactly as signed. */
@@ -40,7 +41,11 @@ const INSERT = `insert into inbox
  * resolved in batches before any handler runs (claim.ts), because a unique index on random keys costs as much as the
  * row itself, and the query builder more.
  */
-export function createInbox(database: Database, onCommitted: () => void): Inbox {
+export function createInbox(
+  database: Database,
+  backlog: Pick<Backlog, 'added' | 'isFull'>,
+  onCommitted: () => void,
+): Inbox {
   let waiting: Waiting[] = []
   let waitingBytes = 0
   let committing = false
@@ -53,6 +58,7 @@ export function createInbox(database: Database, onCommitted: () => void): Inbox 
       try {
         const ids = await database.exclusively(file => group.map(({ delivery }) => insert(file, delivery)))
         for (const [i, { resolve }] of group.entries()) resolve(ids[i] ?? 0)
+        backlog.added(group.length)
         onCommitted()
       } catch (error) {
         for (const { reject } of group) reject(error)
@@ -64,7 +70,7 @@ export function createInbox(database: Database, onCommitted: () => void): Inbox 
   return {
     append: delivery =>
       new Promise((resolve, reject) => {
-        if (waitingBytes + delivery.body.length > WAITING_BYTES)
+        if (backlog.isFull() || waitingBytes + delivery.body.length > WAITING_BYTES)
           return reject(new StorageError('backlog_full'))
         waiting.push({ delivery, resolve, reject })
         waitingBytes += delivery.body.length
