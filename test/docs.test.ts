@@ -23,9 +23,11 @@ describe('the README', () => {
 
   test('names only commands that exist', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
-    const commands = [...found(readme, /npm run ([a-z-]+)/g), ...found(readme, /npm (start|test)\b/g)]
+    const commands = [...found(readme, /npm run (?:-s )?([a-z][a-z-]*)/g), ...found(readme, /npm (start|test)\b/g)]
     expect(commands).toEqual(expect.arrayContaining(['check', 'start', 'test']))
     for (const command of commands) expect(Object.keys(scripts)).toContain(command)
+    const own = Object.keys(scripts).filter(name => name !== 'postinstall')
+    expect([...new Set(commands)].sort()).toEqual(own.sort())
   })
 
   test('names only variables that exist', () => {
