@@ -24,9 +24,12 @@ import { createEventData } from './storage/event-data.ts'
 import type { Sealer } from './storage/sealing.ts'
 import { createDeliveries } from './webhooks/deliveries.ts'
 import { createDispatcher } from './webhooks/dispatcher.ts'
+import { createHandshakeCallers } from './webhooks/handshake-callers.ts'
 import { createInbox } from './webhooks/inbox.ts'
 import { webhooks } from './webhooks/index.ts'
-import { createRunHandler, findHandler } from './webhooks/run-handler.ts'
+import { createInline } from './webhooks/inline.ts'
+import { createInlineAnswers } from './webhooks/inline-answers.ts'
+import { createRunHandler, findInlineHandler, findQueuedHandler } from './webhooks/run-handler.ts'
 
 export interface AppEdge {
   readonly database: Database
@@ -79,7 +82,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     query,
     {
       concurrency: config.handlerConcurrency,
-      hasHandler: (provider, type) => findHandler(known, provider, type) !== undefined,
+      hasHandler: (provider, type) => findQueuedHandler(known, provider, type) !== undefined,
       run: createRunHandler({ handlers: known, apiClient, accessTokens, store, log: logger }),
       parkedAt: ({ eventId }) => ({
         connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
@@ -90,6 +93,19 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     runtime,
   )
   const inbox = createInbox(database, () => dispatcher.wake())
+  const inline = createInline(
+    {
+      answers: createInlineAnswers(query, runtime),
+      find: findInlineHandler({ handlers: known, log: logger }),
+      log: logger,
+    },
+    runtime,
+  )
+  const handshake = config.verifyToken && {
+    token: config.verifyToken,
+    callers: createHandshakeCallers(query, runtime),
+    trustedProxies: config.trustProxy,
+  }
 
   const app = createServer({ https: config.https, logger, runtime, errorPage })
   await app.register(cookie)
@@ -109,9 +125,12 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   })
   await app.register(webhooks, {
     prefix: '/webhooks',
-    secrets: config.webhookSecrets,
+    secrets: config.providerSecrets,
+    handshake,
     inbox,
+    inline,
     bodyLimit: config.bodyLimit,
+    explain: !config.production,
     runtime,
   })
   await app.register(status, {

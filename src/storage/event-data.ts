@@ -56,6 +56,7 @@ export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): 
           .where('event_id', '=', eventId)
           .where('type', '<>', DELETION_REQUIRED)
           .execute()
+        await trx.deleteFrom('inline_answers').where('event_id', '=', eventId).execute()
         await trx.deleteFrom('participants').where('event_id', '=', eventId).execute()
         await trx.deleteFrom('flows').where('event_id', '=', eventId).execute()
         await endConnections(trx, eventId, erased_at)
