@@ -93,7 +93,7 @@ function readDeliveryId({ deliveryIdHeader, signed }: Provider, request: Fastify
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Only after the signature: nothing unsigned is ever parsed. */
+/** Only after the signature: nothing unsigned is ever read (but by the autopsy, for a developer's log). */
 function readEnvelope(
   provider: Provider,
   { headers }: FastifyRequest,

@@ -65,3 +65,15 @@ export function signedHeaders({
   if (provider.typeHeader) headers[provider.typeHeader] = type
   return headers
 }
+
+/** The handshake: shows the verify token, so that this address may post; resolves with the answer's status. */
+export async function showToken(
+  o: { url: string; token: string; timeoutMs: number },
+  dispatcher: Dispatcher,
+): Promise<number> {
+  const url = new URL(o.url)
+  url.searchParams.set('verify_token', o.token)
+  const answer = await request(url, { dispatcher, signal: AbortSignal.timeout(o.timeoutMs) })
+  await answer.body.dump()
+  return answer.statusCode
+}
