@@ -76,10 +76,9 @@ export function createInline({ answers, find, log }: InlineOptions, runtime: Run
     delivery: Incoming,
     provider: Provider,
   ): Promise<StoredAnswer & { delivery: number }> {
-    const outcome = await withinTime(run).then(
-      result => ({ answer: toAnswer(result, provider) }),
-      (error: unknown) => ({ error }),
-    )
+    const outcome = await withinTime(run)
+      .then(result => ({ answer: toAnswer(result, provider) }))
+      .catch((error: unknown) => ({ error }))
     if ('error' in outcome) {
       const id = await answers.letGo(key, owner, delivery, errorText(outcome.error))
       log.error({ part: 'inline', delivery: id, err: outcome.error }, 'no answer: the sender may ask again')
