@@ -46,6 +46,7 @@ function otherSecrets({ provider, own }: SignedCase, secrets: Readonly<Record<st
   const padded = [`${current}\n`, `${current}\r\n`, `${current} `, ` ${current}`, `"${current}"`]
   const others = Object.entries(secrets).filter(([name]) => name !== provider.name)
   return [
+    { says: 'signed with an empty secret', key: '' },
     ...padded.map(key => ({
       says: 'signed with the secret and a blank, a line break or quotes around it',
       key,
@@ -56,7 +57,6 @@ function otherSecrets({ provider, own }: SignedCase, secrets: Readonly<Record<st
           { says: 'signed with the secret decoded from base64', key: Buffer.from(current, 'base64') },
           { says: 'signed with the secret decoded from hex', key: Buffer.from(current, 'hex') },
         ]),
-    { says: 'signed with an empty secret', key: '' },
     { says: 'signed with the secret of the sandbox', key: keyOf(provider, provider.secret.sandbox) },
     ...others.flatMap(([name, other]) =>
       [other.current, other.previous].flatMap((key, i) =>
