@@ -5,6 +5,7 @@ import { handlers } from '../src/handlers/index.ts'
 import { EVENT_TYPES } from '../src/revento/platform.ts'
 import { VARIABLE_NAMES, WITHOUT_EFFECT_YET } from '../src/variables.ts'
 import { startApp, type TestApp } from './helpers/app.ts'
+import { SENDERS_ENV } from './helpers/senders.ts'
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
 const readme = read('README.md')
@@ -51,7 +52,7 @@ describe('the README', () => {
 describe('the route table', () => {
   let app: TestApp
   beforeAll(async () => {
-    app = await startApp()
+    app = await startApp({ env: SENDERS_ENV })
   })
   afterAll(() => app.close())
 
