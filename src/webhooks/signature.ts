@@ -37,7 +37,9 @@ export function sign(
 
 /** What is signed before the body. */
 function before({ signed }: Provider, timestamp: string, id: string): string {
-  return signed.parts.map(part => (part === 'id' ? id : timestamp) + signed.separator).join('')
+  let text = ''
+  for (const part of signed.parts) text += (part === 'id' ? id : timestamp) + signed.separator
+  return text
 }
 
 /** SHA-256, in hex, of the signed bytes: the key of a delivery that has no id. */
@@ -73,10 +75,7 @@ export function verify(
   const age = timestampRefusal(provider, timestamp, now)
   if (age) return { ok: false, reason: age }
 
-  const isSignedWith = (secret: string) => {
-    const expected = sign(provider, secret, timestamp, body, id)
-    return signatures.some(signature => matches(signature, expected))
-  }
+  const isSignedWith = (secret: string) => isOneOf(signatures, sign(provider, secret, timestamp, body, id))
   if (isSignedWith(secrets.current)) return { ok: true, secret: 'current' }
   if (secrets.previous && isSignedWith(secrets.previous)) return { ok: true, secret: 'previous' }
   return { ok: false, reason: 'signature_mismatch' }
@@ -105,28 +104,29 @@ function timestampRefusal({ timestamp }: Provider, text: string, now: number): R
 }
 
 const ENCODED = {
-  'sha256 hex': /^[0-9a-f]{64}$/,
-  // 32 bytes leave two bits of the last character over, 16 bytes four: they are zero in the canonical form.
-  'sha256 base64': /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/,
-  'md5 hex': /^[0-9a-f]{32}$/,
-  'md5 base64': /^[A-Za-z0-9+/]{21}[AQgw]==$/,
+  sha256: { hex: /^[0-9a-f]{64}$/, base64: /^[A-Za-z0-9+/]{43}=$/ },
+  md5: { hex: /^[0-9a-f]{32}$/, base64: /^[A-Za-z0-9+/]{22}==$/ },
 } as const
 
-/** In a list, what another version of the scheme signed is passed over, and the rest has the form or is refused. */
+function hasForm({ algorithm, encoding, prefix }: Provider['signature'], text: string): boolean {
+  return text.startsWith(prefix) && ENCODED[algorithm][encoding].test(text.slice(prefix.length))
+}
+
+/** In a list, what another version of the scheme signed is passed over; everything else has the form. */
 function readSignatures({ signature }: Provider, text: string): string[] | undefined {
-  const form = ENCODED[`${signature.algorithm} ${signature.encoding}`]
-  const isOurs = (s: string) => s.startsWith(signature.prefix)
-  const hasForm = (s: string) => isOurs(s) && form.test(s.slice(signature.prefix.length))
-  if (!signature.list) return hasForm(text) ? [text] : undefined
+  if (!signature.list) return hasForm(signature, text) ? [text] : undefined
   const given = text.split(' ')
-  const ours = given.filter(isOurs)
-  const readable = ours.every(hasForm) && given.every(s => isOurs(s) || OTHER_VERSION.test(s))
+  const ours = given.filter(one => one.startsWith(signature.prefix))
+  const others = given.filter(one => !one.startsWith(signature.prefix))
+  const readable = ours.every(one => hasForm(signature, one)) && others.every(one => OTHER_VERSION.test(one))
   return readable && ours.length > 0 ? ours : undefined
 }
 const OTHER_VERSION = /^v[0-9a-z]{1,8},[A-Za-z0-9+/=_-]{1,512}$/
 
-/** Constant time; both texts have the same form here, so the length tells nothing. */
-function matches(received: string, expected: string): boolean {
-  const [a, b] = [Buffer.from(received, 'latin1'), Buffer.from(expected, 'latin1')]
-  return a.length === b.length && timingSafeEqual(a, b)
+/** Constant time; the texts have the same form here, so the length tells nothing. */
+function isOneOf(received: readonly string[], expected: string): boolean {
+  const own = Buffer.from(expected, 'latin1')
+  return received.some(
+    text => text.length === own.length && timingSafeEqual(Buffer.from(text, 'latin1'), own),
+  )
 }

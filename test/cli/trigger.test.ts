@@ -151,7 +151,7 @@ test('an answer that is not 2xx is exit code 1, and its controls do not reach th
 
 test.each([
   ['no provider', [], 'Give a provider'],
-  ['an unknown provider', ['github'], 'give one of revento, entrupy, aghanim, barker, standard, handshake'],
+  ['an unknown provider', ['nobody'], 'give one of revento, entrupy, aghanim, barker, standard'],
   ['too many words', ['barker', 'message', 'hello'], 'a body goes after --data'],
   ['an unknown option', ['barker', '--foo'], '--help'],
   ['a URL without a scheme', ['barker', '--url', 'localhost:3000'], '--url must be a URL'],

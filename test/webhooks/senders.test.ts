@@ -105,6 +105,19 @@ describe.each(others.map(provider => [provider.name, provider] as const))('%s', 
   })
 })
 
+test.each([
+  ['barker', 'timestamp_stale', 'timestamp_in_future'],
+  ['standard', 'timestamp_stale', 'timestamp_in_future'],
+  // Its document does not say what the time means: not judged.
+  ['aghanim', undefined, undefined],
+])('%s: 302 s too old and too new', async (name, ...reasons) => {
+  const provider = others.find(other => other.name === name) ?? barker
+  for (const at of [-302_000, 302_000]) await post(provider, { at: Date.now() + at })
+  const lines = app.log.filter(line => line['msg'] === 'request')
+  expect(lines.map(line => line['reason'])).toEqual(reasons)
+  expect(await rows()).toHaveLength(reasons[0] ? 0 : 2)
+})
+
 describe('entrupy', () => {
   test('answers as its document does', async () => {
     const good = await post(entrupy)
