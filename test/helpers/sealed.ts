@@ -112,7 +112,8 @@ export async function sealedFile(path: string, current: number, count: number): 
 
 /** Takes a database back to before the table of keys. */
 export async function forgetKeys({ query }: Pick<Database, 'query'>): Promise<void> {
-  for (const table of ['sealing_keys', 'erased_events']) await query.schema.dropTable(table).execute()
+  for (const table of ['sealing_keys', 'erased_events', 'inline_answers', 'handshake_callers'])
+    await query.schema.dropTable(table).execute()
   await query.schema.alterTable('connections').dropColumn('platform').execute()
   await query.schema.alterTable('sessions').dropColumn('successor').execute()
   const migrations = query as unknown as Kysely<{ kysely_migration: { name: string } }>

