@@ -55,7 +55,7 @@ export function checkReal(env: Env, settings: Settings, problems: Problems, prod
 
 /** Beside the real platform, a secret that everybody knows would let everybody in. */
 export function checkSenders(settings: Settings, problems: Problems): void {
-  const known = new Map([['WEBHOOK_VERIFY_TOKEN', SANDBOX_VERIFY_TOKEN]])
+  const known = new Map<string, string>([['WEBHOOK_VERIFY_TOKEN', SANDBOX_VERIFY_TOKEN]])
   for (const { name, secret } of providers)
     if (name !== revento.name) known.set(secret.variable, secret.sandbox)
   for (const [variable, value] of known)
@@ -67,8 +67,8 @@ export function checkSenders(settings: Settings, problems: Problems): void {
 /** By provider; those without a secret are left out. In the sandbox everyone has the one that everybody knows. */
 export function senderSecrets(settings: Settings, sandbox: boolean): Record<string, Secrets> {
   const given = providers.flatMap(({ name, secret: { variable, sandbox: known } }) => {
-    const current = settings[variable as 'REVENTO_WEBHOOK_SECRET'] ?? (sandbox ? known : undefined)
-    const previous = settings[`${variable}_PREVIOUS` as 'REVENTO_WEBHOOK_SECRET_PREVIOUS']
+    const current = settings[variable] ?? (sandbox ? known : undefined)
+    const previous = settings[`${variable}_PREVIOUS`]
     return current === undefined ? [] : [[name, Object.freeze({ current, previous })] as const]
   })
   return Object.fromEntries(given)

@@ -62,7 +62,7 @@ export interface TimestampForm {
 
 export interface SecretForm {
   /** The variable that turns the provider on; `<name>_PREVIOUS` holds the one before, while the sender rotates. */
-  readonly variable: string
+  readonly variable: `${string}_WEBHOOK_SECRET`
   readonly form: string
   /** What to type. */
   readonly says: string
