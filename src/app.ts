@@ -24,10 +24,13 @@ import type { Sealer } from './storage/sealing.ts'
 import { createBacklog } from './webhooks/backlog.ts'
 import { createDeliveries } from './webhooks/deliveries.ts'
 import { createDispatcher } from './webhooks/dispatcher.ts'
+import { createHandshakeCallers } from './webhooks/handshake-callers.ts'
 import { createInbox } from './webhooks/inbox.ts'
 import { webhooks } from './webhooks/index.ts'
+import { createInline } from './webhooks/inline.ts'
+import { createInlineAnswers } from './webhooks/inline-answers.ts'
 import { watchRetention } from './webhooks/retention.ts'
-import { createRunHandler, findHandler } from './webhooks/run-handler.ts'
+import { createRunHandler, findInlineHandler, findQueuedHandler } from './webhooks/run-handler.ts'
 
 export interface AppEdge {
   readonly database: Database
@@ -80,7 +83,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     query,
     {
       concurrency: config.handlerConcurrency,
-      hasHandler: (provider, type) => findHandler(known, provider, type) !== undefined,
+      hasHandler: (provider, type) => findQueuedHandler(known, provider, type) !== undefined,
       run: createRunHandler({ handlers: known, apiClient, accessTokens, store, log: logger }),
       parkedAt: ({ eventId }) => ({
         connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
@@ -92,6 +95,19 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   )
   const backlog = createBacklog(query, runtime)
   const inbox = createInbox(database, backlog, () => dispatcher.arrived())
+  const inline = createInline(
+    {
+      answers: createInlineAnswers(query, runtime),
+      find: findInlineHandler({ handlers: known, log: logger }),
+      log: logger,
+    },
+    runtime,
+  )
+  const handshake = config.verifyToken && {
+    token: config.verifyToken,
+    callers: createHandshakeCallers(query, runtime),
+    trustedProxies: config.trustProxy,
+  }
 
   const app = createServer({ https: config.https, logger, runtime, errorPage })
   await app.register(health, { database, runtime })
@@ -110,9 +126,12 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   })
   await app.register(webhooks, {
     prefix: '/webhooks',
-    secrets: config.webhookSecrets,
+    secrets: config.providerSecrets,
+    handshake,
     inbox,
+    inline,
     bodyLimit: config.bodyLimit,
+    explain: !config.production,
     runtime,
   })
   await app.register(status, {

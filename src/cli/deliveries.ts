@@ -5,10 +5,11 @@ import { openDatabase, type Queries, readDatabase } from '../storage/database.ts
 import type { DeliveryState } from '../storage/schema.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import { createDeliveries, type Deliveries, type DeliveryStory } from '../webhooks/deliveries.ts'
+import { providers } from '../webhooks/providers/index.ts'
 import { storyText, table } from './deliveries-text.ts'
 
 const STATES = ['pending', 'running', 'done', 'ignored', 'duplicate', 'parked', 'dead']
-const PROVIDERS = ['revento', 'entrupy', 'aghanim', 'barker', 'standard', 'handshake']
+const PROVIDERS = [...providers.map(({ name }) => name), 'handshake']
 
 const HELP = `Usage: npm run -s deliveries -- list [--state STATE] [--provider NAME] [--limit N] [--json]
        npm run -s deliveries -- show ID [--json]

@@ -62,6 +62,7 @@ export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): 
           .set({ error: null, calls: null })
           .where('inbox_id', 'in', deliveries)
           .execute()
+        await trx.deleteFrom('inline_answers').where('event_id', '=', eventId).execute()
         await trx.deleteFrom('participants').where('event_id', '=', eventId).execute()
         await trx.deleteFrom('flows').where('event_id', '=', eventId).execute()
         await endConnections(trx, eventId, erased_at)

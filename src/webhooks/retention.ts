@@ -3,6 +3,7 @@ import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import { ids } from '../storage/records.ts'
 import { forget } from './dedupe.ts'
+import { deleteAnswersBefore } from './inline-answers.ts'
 
 export interface RetentionOptions {
   readonly query: Queries
@@ -43,6 +44,7 @@ async function clean({ query, days, log }: RetentionOptions, runtime: Runtime, s
     after = batch.last
     await runtime.sleep(PAUSE_MS, signal).catch(() => {})
   }
+  await deleteAnswersBefore(query, before)
   if (total.removed + total.given_up > 0)
     log.info({ part: 'retention', ...total }, 'removed old deliveries; gave up those parked as long')
 }

@@ -74,6 +74,7 @@ test('parked as long, a delivery is given up, shown for as long again, and then 
   b.clock.advance(31 * DAY)
   b.watch()
   expect(await b.reaches(id, 'dead')).toMatchObject({ finished_at: b.clock.now() })
+  await until(() => b.clock.sleepers().includes(3_600_000))
   b.clock.advance(31 * DAY)
   await until(async () => (await b.rows()).length === 1)
   // The newest number is never given again.
