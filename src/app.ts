@@ -94,7 +94,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     runtime,
   )
   const backlog = createBacklog(query, runtime)
-  const inbox = createInbox(database, backlog, () => dispatcher.arrived())
+  const inbox = createInbox(database, backlog, () => dispatcher.arrived(), runtime)
   const inline = createInline(
     {
       answers: createInlineAnswers(query, runtime),
@@ -110,7 +110,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   }
 
   const app = createServer({ https: config.https, logger, runtime, errorPage })
-  await app.register(health, { database, runtime })
+  await app.register(health, { database, inbox, runtime })
   const ownHost = { origin: config.origin, production: config.production }
   await app.register(oauth, {
     ...ownHost,

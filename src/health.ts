@@ -3,9 +3,11 @@ import { errorBody } from './errors.ts'
 import type { Runtime } from './runtime.ts'
 import type { Database } from './storage/database.ts'
 import { StorageError } from './storage/storage-error.ts'
+import type { Inbox } from './webhooks/inbox.ts'
 
 export interface HealthOptions {
   readonly database: Database
+  readonly inbox: Pick<Inbox, 'trouble'>
   readonly runtime: Pick<Runtime, 'monotonic'>
 }
 
@@ -13,7 +15,7 @@ export interface HealthOptions {
 const PROBE_EVERY_MS = 500
 
 /** GET /health: the process answers. GET /ready: it can also store what comes in. */
-export const health: FastifyPluginAsync<HealthOptions> = async (app, { database, runtime }) => {
+export const health: FastifyPluginAsync<HealthOptions> = async (app, { database, inbox, runtime }) => {
   let draining = false
   app.addHook('preClose', async () => {
     draining = true
@@ -27,7 +29,7 @@ export const health: FastifyPluginAsync<HealthOptions> = async (app, { database,
   }
   app.get('/health', { exposeHeadRoute: true }, async () => ({ status: 'ok' }))
   app.get('/ready', { exposeHeadRoute: true }, async (request, reply) => {
-    const reason = await trouble()
+    const reason = (await trouble()) ?? inbox.trouble()
     if (reason === undefined) return { status: 'ok' }
     const code = reason === 'draining' ? 'shutting_down' : 'storage_unavailable'
     request.outcome = { reason }

@@ -31,7 +31,7 @@ describe('the README', () => {
     expect(commands).toEqual(expect.arrayContaining(['check', 'start', 'test']))
     for (const command of commands) expect(Object.keys(scripts)).toContain(command)
     const own = Object.keys(scripts).filter(name => name !== 'postinstall')
-    expect([...new Set(commands)].sort()).toEqual(own.sort())
+    expect(new Set(commands)).toEqual(new Set(own))
   })
 
   test('names only variables that exist', () => {

@@ -1,3 +1,4 @@
+import type { Runtime } from '../runtime.ts'
 import type { Database } from '../storage/database.ts'
 import type { SqliteFile } from '../storage/sqlite.ts'
 import { StorageError } from '../storage/storage-error.ts'
@@ -17,6 +18,8 @@ export interface Incoming {
 export interface Inbox {
   /** Resolves with the delivery's own id once it is committed; rejects with a StorageError, and nothing is kept. */
   append(delivery: Incoming): Promise<number>
+  /** Why the last one could not be stored, until one is or ten seconds have passed: for /ready. */
+  trouble(): string | undefined
 }
 
 interface Waiting {
@@ -30,6 +33,9 @@ const GROUP_BYTES = 4 * 1024 * 1024
 const GROUP_ROWS = 500
 /** What may wait for its commit while the database is locked; more is refused, and the sender comes again. */
 const WAITING_BYTES = 32 * 1024 * 1024
+
+/** Small writes may still go through where a delivery does not: on a disk that is nearly full. */
+const TROUBLE_MS = 10_000
 
 const INSERT = `insert into inbox
   (provider, delivery_id, envelope_id, type, event_id, organization_id, state, attempts, next_at, received_at, body)
@@ -45,10 +51,12 @@ export function createInbox(
   database: Database,
   backlog: Pick<Backlog, 'added' | 'isFull'>,
   onCommitted: () => void,
+  runtime: Pick<Runtime, 'monotonic'>,
 ): Inbox {
   let waiting: Waiting[] = []
   let waitingBytes = 0
   let committing = false
+  let failed: { code: string; at: number } | undefined
 
   async function commitGroups(): Promise<void> {
     while (waiting.length > 0) {
@@ -58,9 +66,12 @@ export function createInbox(
       try {
         const ids = await database.exclusively(file => group.map(({ delivery }) => insert(file, delivery)))
         for (const [i, { resolve }] of group.entries()) resolve(ids[i] ?? 0)
+        failed = undefined
         backlog.added(group.length)
         onCommitted()
       } catch (error) {
+        const code = error instanceof StorageError ? error.code : 'storage_failed'
+        failed = { code, at: runtime.monotonic() }
         for (const { reject } of group) reject(error)
       }
     }
@@ -68,6 +79,7 @@ export function createInbox(
   }
 
   return {
+    trouble: () => (failed && runtime.monotonic() - failed.at < TROUBLE_MS ? failed.code : undefined),
     append: delivery =>
       new Promise((resolve, reject) => {
         if (backlog.isFull() || waitingBytes + delivery.body.length > WAITING_BYTES)

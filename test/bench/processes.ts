@@ -10,7 +10,9 @@ export const SECRET = 'webhook-secret-for-the-bench'
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 export interface Server {
+  /** Where webhooks go. */
   readonly url: string
+  readonly pid: number
   readonly startMs: number
   /** The most it held while it was watched, in MB. */
   peakMb(): number
@@ -52,6 +54,7 @@ async function start(
   const watch = watchMemory(child)
   return {
     url: `${url}/webhooks/revento`,
+    pid: child.pid ?? 0,
     startMs,
     peakMb: () => watch.peak,
     async stop(signal = 'SIGTERM') {

@@ -19,7 +19,7 @@ const delivery = (n: number, bytes: number): Incoming => ({
 
 test('refuses what would wait beyond 32 MiB, keeps what it took, and comes back by itself', async () => {
   const database = await testDatabase()
-  const inbox = createInbox(database, NO_BACKLOG, () => {})
+  const inbox = createInbox(database, NO_BACKLOG, () => {}, systemRuntime)
   const outcomes = await Promise.allSettled(
     Array.from({ length: 200 }, (_, n) => inbox.append(delivery(n, 250_000))),
   )
@@ -65,7 +65,7 @@ test('a full backlog refuses, and takes again once handlers have caught up', asy
   const stop = new AbortController()
   onTestFinished(() => stop.abort())
   const backlog = createBacklog(database.query, clock, 5)
-  const inbox = createInbox(database, backlog, () => {})
+  const inbox = createInbox(database, backlog, () => {}, clock)
   for (let n = 0; n < 5; n++) await inbox.append(delivery(n, 10))
   await expect(inbox.append(delivery(5, 10))).rejects.toMatchObject({ code: 'backlog_full' })
   // Another process has the same rows, and knows after its first look.

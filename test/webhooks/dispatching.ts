@@ -30,9 +30,14 @@ export async function bench(): Promise<Bench> {
   const write = (level: string) => (fields: object, message: string) =>
     void log.push({ level, fields: { ...fields }, message })
   const dispatchers: Dispatcher[] = []
-  const inbox = createInbox(database, NO_BACKLOG, () => {
-    for (const dispatcher of dispatchers) dispatcher.arrived()
-  })
+  const inbox = createInbox(
+    database,
+    NO_BACKLOG,
+    () => {
+      for (const dispatcher of dispatchers) dispatcher.arrived()
+    },
+    clock,
+  )
   let appended = 0
   return {
     clock,
