@@ -1,0 +1,22 @@
+import { readFileSync } from 'node:fs'
+import type { Page } from 'playwright-core'
+
+/** As text: its types want the DOM library. */
+const axe = readFileSync(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
+
+interface Found {
+  violations: { id: string; help: string; nodes: { target: string[]; failureSummary: string }[] }[]
+}
+
+/**
+ * What axe-core finds wrong on the page as it stands: a line for each element, empty when there is nothing. Everything
+ * it has runs, its advice ("best practices") included. A context without JavaScript cannot be examined.
+ */
+export async function accessibilityProblems(page: Page): Promise<string[]> {
+  // As a protocol call: the page's own policy would refuse a script tag.
+  await page.evaluate(axe)
+  const { violations } = await page.evaluate<Found>('axe.run(document, { resultTypes: ["violations"] })')
+  return violations.flatMap(({ id, help, nodes }) =>
+    nodes.map(({ target, failureSummary }) => `${id} (${help}) at ${target.join(' ')}: ${failureSummary}`),
+  )
+}
