@@ -1,27 +1,13 @@
+import { type Action, type Done, MOST_AT_ONCE } from './action.ts'
 import type { Context } from './context.ts'
 import { active, CONTROLS, type Control, controls, TOLD_BY } from './control.ts'
-import { findEvent, testEvents } from './events.ts'
+import { findEvent } from './events.ts'
 import type { Wanted } from './faults.ts'
-import { type Fields, flag, object, text, whole } from './fields.ts'
-import { freshIds, type Message, sampleBody } from './message.ts'
-import type { Notice } from './notice.ts'
+import { type Fields, flag, text, whole } from './fields.ts'
+import type { Message } from './message.ts'
 import { Problem } from './problem.ts'
-import { addressed, draftOf, envelope } from './story.ts'
-
-/** What an action did: as JSON, and for the page, where one is to look now and what it says there. */
-export interface Done {
-  readonly json: object
-  readonly page: string
-  readonly notice: Notice
-}
-
-/** Everything the console can do. Each is a form's target below /console and a JSON route below /console/api. */
-export interface Action {
-  readonly path: string
-  /** 202: it goes on after the answer. */
-  readonly status: 200 | 202
-  run(context: Context, fields: Fields, id: string): Done
-}
+import { resend, senderOf, sendWebhook } from './send.action.ts'
+import { draftOf, envelope } from './story.ts'
 
 export const ACTIONS: readonly Action[] = [
   ...CONTROLS.map(name => action(`/${name}`, (context, fields) => control(context, name, fields))),
@@ -57,7 +43,7 @@ function tellings(context: Context, type: string, eventIds: string[]): Message[]
   const told = type.startsWith('integration.') ? events.slice(0, 1) : events
   const { state, options } = context
   const at = new Date(options.runtime.now()).toISOString()
-  const sender = senderOf(context, undefined)
+  const sender = senderOf(options, undefined)
   return told.map(event => {
     return { sender, ...envelope(draftOf(state, type, event, at), options.runtime) }
   })
@@ -91,7 +77,6 @@ function startFault({ faults }: Context, fields: Fields): Done {
 
 const MOST_TIMES = 1000
 const DAY_S = 86_400
-const MOST_AT_ONCE = 200
 
 /** `count` or `seconds`; a form says `amount` and `unit`. */
 function readFault(fields: Fields): Wanted {
@@ -108,54 +93,4 @@ function readFault(fields: Fields): Wanted {
 function clearFaults({ faults }: Context, fields: Fields): Done {
   const cleared = faults.clear(text(fields, 'name'))
   return { json: { cleared }, page: '/faults', notice: { done: 'faults-cleared', count: cleared } }
-}
-
-function sendWebhook(context: Context, fields: Fields): Done {
-  const message = readMessage(context, fields)
-  const count = whole(fields, 'count', MOST_AT_ONCE) ?? 1
-  const { runtime } = context.options
-  const bodies = Array.from({ length: count }, (_, n) => (n ? freshIds(message.body, runtime) : message.body))
-  const delivery_ids = bodies.map(body => context.deliveries.start({ ...message, body }))
-  context.save()
-  const [delivery_id = ''] = delivery_ids
-  const notice = { done: 'webhook-sent', count, what: delivery_id } as const
-  return { json: { delivery_id, delivery_ids }, page: '/webhooks', notice }
-}
-
-const TYPE = /^[a-z0-9_.]{1,100}$/
-
-/** `body` goes out as it is; with `data` it is wrapped as the sender does; without either it is made up. */
-function readMessage(context: Context, fields: Fields): Message {
-  const { state, options } = context
-  const type = text(fields, 'type') ?? ''
-  if (!TYPE.test(type)) throw new Problem('invalid_request')
-  const sender = senderOf(context, text(fields, 'provider'))
-  const eventId = text(fields, 'event_id')
-  const event = eventId === undefined ? testEvents()[0] : findEvent(eventId)
-  if (!event) throw new Problem('not_found')
-  const [body, data] = [text(fields, 'body'), object(fields, 'data')]
-  const isRevento = sender === options.senders[0]
-  const address = addressed(type, event)
-  if (body !== undefined) return { sender, type, event_id: isRevento ? address.event_id : null, body }
-  if (!isRevento)
-    return { sender, type, event_id: null, body: sampleBody(sender, type, data, options.runtime) }
-  const at = new Date(options.runtime.now()).toISOString()
-  const draft = data ? { ...address, data } : draftOf(state, type, event, at)
-  return { sender, ...envelope(draft, options.runtime) }
-}
-
-export function senderOf({ options }: Context, name: string | undefined) {
-  const [first] = options.senders
-  const sender = name === undefined ? first : options.senders.find(({ provider }) => provider.name === name)
-  if (!sender) throw new Problem('not_found')
-  return sender
-}
-
-function resend({ deliveries }: Context, _fields: Fields, id: string): Done {
-  deliveries.resend(id)
-  return {
-    json: { delivery_id: id },
-    page: `/deliveries/${id}`,
-    notice: { done: 'webhook-resent', count: 1 },
-  }
 }

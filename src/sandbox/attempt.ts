@@ -1,8 +1,8 @@
 import type { Dispatcher } from 'undici'
-import { send } from '../webhooks/sender.ts'
+import { type Answer, send } from '../webhooks/sender.ts'
 import { autopsy } from './autopsy.ts'
 import type { Attempt, Delivery, Wire } from './delivery.ts'
-import type { Fault } from './fault-table.ts'
+import type { Fault } from './fault.ts'
 import type { SandboxOptions, Sender } from './options.ts'
 
 const ATTEMPT_MS = 10_000
@@ -24,13 +24,16 @@ export async function attempt(
   const [at, startedAt] = [runtime.now(), runtime.monotonic()]
   const request: Wire = { url, headers: {}, body: delivery.body }
   const sent = {
-    ...{ url, provider, secret: otherSecret ? OTHER_SECRET : sender.secret, body: delivery.body },
-    ...{ type: delivery.type, deliveryId: delivery.delivery_id, at: at + shiftMs, timeoutMs: ATTEMPT_MS },
+    url,
+    provider,
+    secret: otherSecret ? OTHER_SECRET : sender.secret,
+    body: delivery.body,
+    type: delivery.type,
+    deliveryId: delivery.delivery_id,
+    at: at + shiftMs,
+    timeoutMs: ATTEMPT_MS,
   }
-  const outcome = await send(sent, tap(options.dispatcher, request, rewrite)).then(
-    ({ status, body }) => ({ status, error: null, answer: body.slice(0, ANSWER_KEPT) }),
-    (err: unknown) => ({ status: null, error: nameOf(err), answer: null }),
-  )
+  const outcome = await send(sent, tap(options.dispatcher, request, rewrite)).then(taken, silent)
   const told = { ...outcome, fault: fault ?? null, request, provider, at }
   return {
     at: new Date(at).toISOString(),
@@ -42,6 +45,8 @@ export async function attempt(
   }
 }
 
+const taken = ({ status, body }: Answer) => ({ status, error: null, answer: body.slice(0, ANSWER_KEPT) })
+const silent = (err: unknown) => ({ status: null, error: nameOf(err), answer: null })
 const unchanged = (body: string) => body
 
 /** Stands between the signed request and the wire: alters the body there, and notes what really goes out. */

@@ -1,6 +1,6 @@
 import type { Provider } from '../webhooks/provider.ts'
 import type { Wire } from './delivery.ts'
-import type { Fault } from './fault-table.ts'
+import type { Fault } from './fault.ts'
 
 /** A delivery as it went out. `at` in milliseconds: when, by this machine's clock. */
 export interface Sent {

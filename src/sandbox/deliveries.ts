@@ -4,6 +4,7 @@ import { findEvent } from './events.ts'
 import type { Due, Faults } from './faults.ts'
 import { freshIds, idIn, type Message } from './message.ts'
 import type { SandboxOptions, Sender } from './options.ts'
+import { createOvertaking } from './overtaking.ts'
 import { Problem } from './problem.ts'
 import type { Installation, State } from './state.ts'
 import { envelope, story } from './story.ts'
@@ -21,7 +22,6 @@ export interface Deliveries extends Pick<DeliveryLog, 'find' | 'list'> {
 
 /** Seconds between attempts; after the last the delivery is dead. */
 export const RETRY_AFTER_S = [1, 2, 4, 8, 16, 30, 60] as const
-const OVERTAKEN_WITHIN_MS = 20_000
 
 interface Needs {
   options: SandboxOptions
@@ -35,8 +35,7 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
   const stopping = new AbortController()
   const running = new Set<Promise<void>>()
   const kept = createDeliveryLog()
-  /** Those that wait to be overtaken. */
-  const held = new Map<Delivery, () => void>()
+  const overtaking = createOvertaking(runtime, stopping.signal)
 
   /** Nobody awaits a delivery, so nothing may be thrown past here. */
   function inBackground(work: Promise<void>) {
@@ -51,9 +50,15 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
   function start(message: Message, isSpared = false): string {
     const { sender, type, event_id, body } = message
     const delivery: Delivery = {
-      ...{ delivery_id: runtime.uuid(), envelope_id: idIn(body), provider: sender.provider.name },
-      ...{ type, event_id, state: 'pending', created_at: new Date(runtime.now()).toISOString() },
-      ...{ body, attempts: [] },
+      delivery_id: runtime.uuid(),
+      envelope_id: idIn(body),
+      provider: sender.provider.name,
+      type,
+      event_id,
+      state: 'pending',
+      created_at: new Date(runtime.now()).toISOString(),
+      body,
+      attempts: [],
     }
     kept.add(delivery)
     inBackground(deliver(delivery, sender, isSpared))
@@ -86,23 +91,14 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
   /** Signed anew each time: an old timestamp would be refused as a replay. */
   async function isTaken(delivery: Delivery, sender: Sender, due: Due | undefined): Promise<boolean> {
     const { hold, burst, repeat } = due?.fault.effect ?? {}
-    if (hold) await overtaken(delivery)
+    if (hold) await overtaking.wait(delivery.delivery_id)
     const { type, event_id, body } = delivery
     for (let others = burst ? (due?.size ?? 1) - 1 : 0; others > 0; others--)
       start({ sender, type, event_id, body: freshIds(body, runtime) }, true)
     for (let times = repeat ? 2 : 1; times > 0; times--)
       delivery.attempts.push(await attempt(delivery, sender, due?.fault, options))
-    for (const [other, release] of held) if (other !== delivery) release()
+    overtaking.passed(delivery.delivery_id)
     return delivery.attempts.slice(repeat ? -2 : -1).some(isSuccess)
-  }
-
-  async function overtaken(delivery: Delivery): Promise<void> {
-    const done = new AbortController()
-    held.set(delivery, () => done.abort())
-    const signal = AbortSignal.any([done.signal, stopping.signal])
-    await runtime.sleep(OVERTAKEN_WITHIN_MS, signal).catch(() => {})
-    held.delete(delivery)
-    stopping.signal.throwIfAborted()
   }
 
   async function tell(installation: Installation): Promise<void> {

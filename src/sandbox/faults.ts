@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Runtime } from '../runtime.ts'
-import { type Door, FAULTS, type Fault, findFault } from './fault-table.ts'
+import type { Door, Fault } from './fault.ts'
+import { FAULTS, findFault } from './fault-table.ts'
 
 /** How long a fault lasts: so many times, or until a moment (milliseconds); the other is null. */
 export interface Term {

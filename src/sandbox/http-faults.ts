@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Context } from './context.ts'
-import type { Effect } from './fault-table.ts'
+import type { Effect } from './fault.ts'
 
 export type Refusal = NonNullable<Effect['answer']>
 

@@ -24,14 +24,15 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
     body: (event, data, id) => ({ event, data: data ?? { id } }),
   },
   aghanim: {
-    types: [
-      ...['player.verify', 'item.add', 'item.remove', 'order.paid', 'order.canceled', 'order.refunded'],
-      ...['coupon.redeemed', 'ingame.push', 'ingame.popup'],
-    ],
+    types: ['player.verify', 'item.add', 'item.remove', 'order.paid', 'order.canceled', 'order.refunded'],
     body: (event_type, data, id, now) => ({
-      ...{ event_id: `whevt_${id}`, event_type, event_data: data ?? { player_id: 'player-1' } },
-      ...{ event_time: Math.floor(now / 1000), idempotency_key: null, sandbox: true, trigger: null },
-      ...{ request_id: null, transaction_id: null, game_id: 'game-1', context: null },
+      event_id: `whevt_${id}`,
+      event_type,
+      event_data: data ?? { player_id: 'player-1' },
+      event_time: Math.floor(now / 1000),
+      idempotency_key: null,
+      sandbox: true,
+      context: null,
     }),
   },
   barker: { types: ['bark'], body: (type, data, id) => ({ type, id, ...data }) },

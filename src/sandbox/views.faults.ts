@@ -1,5 +1,5 @@
 import { type Html, html } from '../html.ts'
-import type { Door } from './fault-table.ts'
+import type { Door } from './fault.ts'
 import type { Faults } from './faults.ts'
 import { BURST_SIZE } from './faults.ts'
 import { button } from './views.parts.ts'
@@ -12,7 +12,7 @@ const DOORS: readonly [Door, string, string][] = [
   [
     'webhook',
     'Webhooks',
-    'Strikes attempts to deliver. A refused one is repeated, in order, after a second.',
+    'Strikes attempts to deliver. A refused one is repeated, in order, after a second. A sender that signs no timestamp cannot be late or early.',
   ],
 ]
 
