@@ -11,7 +11,16 @@ import type { Installation } from './state.ts'
 
 const BODY_LIMIT = 512 * 1024
 
-/** The console as JSON, for tests and tools. */
+/**
+ * The console as JSON, for tests and tools: POST takes an object, GET answers.
+ * - POST /expire-access-tokens, /expire-refresh-tokens, /revoke-refresh-tokens, /revoke, /archive, /suspend
+ *   `{event_id?, tell?}`: `{changed}`; GET /installations
+ * - POST /clock `{advance_s}`, /clock/reset; GET /clock: `{now, offset_s}`
+ * - POST /faults `{name, count | seconds, size?}`, /faults/clear `{name?}`; GET /faults: each with `active`, `struck`
+ * - POST /webhooks `{type, provider?, event_id?, data? | body?, count?}`: 202 `{delivery_id, delivery_ids}`; GET /senders
+ * - POST /deliveries/:id/resend; GET /deliveries, /deliveries/:id with what went over the wire
+ * - GET /token-requests
+ */
 export async function consoleApi(app: FastifyInstance, context: Context): Promise<void> {
   const { state, clock, deliveries, faults, options, tokenRequests } = context
   app.removeContentTypeParser('text/plain')

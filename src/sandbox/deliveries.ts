@@ -91,13 +91,13 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
   /** Signed anew each time: an old timestamp would be refused as a replay. */
   async function isTaken(delivery: Delivery, sender: Sender, due: Due | undefined): Promise<boolean> {
     const { hold, burst, repeat } = due?.fault.effect ?? {}
-    if (hold) await overtaking.wait(delivery.delivery_id)
+    if (hold) await overtaking.wait()
     const { type, event_id, body } = delivery
     for (let others = burst ? (due?.size ?? 1) - 1 : 0; others > 0; others--)
       start({ sender, type, event_id, body: freshIds(body, runtime) }, true)
     for (let times = repeat ? 2 : 1; times > 0; times--)
       delivery.attempts.push(await attempt(delivery, sender, due?.fault, options))
-    overtaking.passed(delivery.delivery_id)
+    overtaking.passed()
     return delivery.attempts.slice(repeat ? -2 : -1).some(isSuccess)
   }
 

@@ -3,25 +3,25 @@ import type { Runtime } from '../runtime.ts'
 /** Deliveries that wait until another one has gone out before them. */
 export interface Overtaking {
   /** Twenty seconds at most; rejects when the sandbox stops. */
-  wait(id: string): Promise<void>
-  /** This one has gone out: whoever else waits may go. */
-  passed(id: string): void
+  wait(): Promise<void>
+  /** One has gone out: whoever waits may go. */
+  passed(): void
 }
 
 const WITHIN_MS = 20_000
 
 export function createOvertaking(runtime: Pick<Runtime, 'sleep'>, stopping: AbortSignal): Overtaking {
-  const waiting = new Map<string, AbortController>()
+  const waiting = new Set<AbortController>()
   return {
-    async wait(id) {
+    async wait() {
       const overtaken = new AbortController()
-      waiting.set(id, overtaken)
+      waiting.add(overtaken)
       await runtime.sleep(WITHIN_MS, AbortSignal.any([overtaken.signal, stopping])).catch(() => {})
-      waiting.delete(id)
+      waiting.delete(overtaken)
       stopping.throwIfAborted()
     },
-    passed(id) {
-      for (const [other, overtaken] of waiting) if (other !== id) overtaken.abort()
+    passed() {
+      for (const overtaken of waiting) overtaken.abort()
     },
   }
 }

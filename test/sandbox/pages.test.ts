@@ -131,6 +131,16 @@ describe('forms', () => {
     expect(person(second)).toBe(person(first))
   })
 
+  test('a number that was left empty is the usual one', async () => {
+    const sandbox = await start()
+    const fields = { name: 'webhook_burst', amount: '2', unit: 'count', size: '' }
+    expect((await submit(sandbox, '/console/faults', fields)).status).toBe(303)
+    const { json } = await call(`${sandbox.url}/console/api/faults`)
+    expect(json['data']).toContainEqual(
+      expect.objectContaining({ name: 'webhook_burst', active: { left: 2, until: null, size: 25 } }),
+    )
+  })
+
   test('every fault has its form', async () => {
     const { text } = await page(await start(), '/faults')
     for (const { name } of FAULTS) expect(text).toContain(`<input type="hidden" name="name" value="${name}">`)
