@@ -1,19 +1,19 @@
 import { findFault } from './fault-table.ts'
 import { one } from './single.ts'
-import { span } from './views.parts.ts'
+import { many, span } from './views.parts.ts'
 
 const SENTENCES = {
   'expire-access-tokens': n =>
-    `${n} access token(s) expired. Reload your app's page to see what it makes of it.`,
-  'expire-refresh-tokens': n => `${n} refresh token(s) expired. It shows at the next refresh.`,
-  'revoke-refresh-tokens': n => `${n} refresh token(s) revoked. It shows at the next refresh.`,
-  revoke: n => `${n} installation(s) revoked. Reload your app's page to see what it makes of it.`,
-  archive: n => `${n} installation(s) ended, because the event was archived.`,
-  suspend: n => `${n} installation(s) ended, because the integration was suspended.`,
+    `${many(n, 'access token')} expired. Reload your app's page to see what it makes of it.`,
+  'expire-refresh-tokens': n => `${many(n, 'refresh token')} expired. It shows at the next refresh.`,
+  'revoke-refresh-tokens': n => `${many(n, 'refresh token')} revoked. It shows at the next refresh.`,
+  revoke: n => `${many(n, 'installation')} revoked. Reload your app's page to see what it makes of it.`,
+  archive: n => `${many(n, 'installation')} ended, because the event was archived.`,
+  suspend: n => `${many(n, 'installation')} ended, because the integration was suspended.`,
   'clock-moved': n => `The sandbox's clock was moved forward by ${span(n * 1000)}.`,
   'clock-reset': () => 'The clock is back at the machine’s time.',
   'fault-started': (_, title) => `Started: ${title}.`,
-  'faults-cleared': n => `${n} bad day(s) ended.`,
+  'faults-cleared': n => `${many(n, 'bad day')} ended.`,
   'webhook-sent': n => (n === 1 ? 'The webhook is on its way.' : `${n} webhooks are on their way.`),
   'webhook-resent': () => 'The webhook is on its way again.',
 } as const satisfies Record<string, (count: number, title: string) => string>

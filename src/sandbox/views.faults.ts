@@ -31,14 +31,13 @@ ${DOORS.map(([door, title, hint]) => {
 function faultCard({ fault, term, struck }: Row): Html {
   const { name, title, what, good } = fault
   const times =
-    struck > 0 && html` <span class="quiet">Struck ${struck} ${struck === 1 ? 'time' : 'times'}.</span>`
+    struck > 0 && html`<span class="quiet">Struck ${struck} ${struck === 1 ? 'time' : 'times'}.</span>`
   return html`<article class="card fault${term && ' active'}" id="${name}">
 <h3>${title}</h3>
 <p>${what}</p>
 <p class="quiet"><strong>A good app:</strong> ${good}</p>
-<div class="term"><div class="row">${startForm(fault)}
-${term && button({ action: '/faults/clear', label: 'End', about: title, fields: { name } })}</div>
-${(term || times) && html`<p class="struck">${term && html`<strong>Active</strong>, ${left(term)}.`}${times}</p>`}
+<div class="term">${startForm(fault)}
+${(term || times) && html`<div class="row struck">${term && html`<span><strong>Active</strong>, ${left(term)}.</span> ${button({ action: '/faults/clear', label: 'End', about: title, fields: { name } })}`}${times}</div>`}
 </div></article>`
 }
 

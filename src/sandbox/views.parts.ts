@@ -17,10 +17,12 @@ export function span(ms: number): string {
   for (const [size, name] of UNITS) {
     const n = Math.floor(rest / size)
     rest -= n * size
-    if (n > 0) parts.push(`${n} ${name}${n === 1 ? '' : 's'}`)
+    if (n > 0) parts.push(many(n, name))
   }
   return parts.slice(0, 2).join(' ') || 'less than a second'
 }
+
+export const many = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`
 
 const stamp = (ms: number) => new Date(ms).toISOString()
 
@@ -63,7 +65,7 @@ export function rightNow({ clock, faults, options }: Context): Html | undefined 
   const now = options.runtime.now()
   const lines = active.map(
     ({ fault, term }) =>
-      html`<li><a href="/faults#${fault.name}">${fault.title}</a> ${termText(term, now)}</li>`,
+      html`<li><a href="/faults#${fault.name}">${fault.title}</a>: ${termText(term, now)}</li>`,
   )
   const ahead = clock.offset() > 0 && html`<li>The clock is ${span(clock.offset())} ahead</li>`
   return html`<section class="now" aria-label="Right now">

@@ -14,9 +14,9 @@ export function consentPage({ event, scope }: AuthorizeRequest, consentId: strin
   const scopes = scope.split(' ').map(name => html`<li><code>${name}</code> ${SCOPE_TEXT[name]}</li>`)
   return html`<main class="narrow">
 <h1>Connect your app to ${event.row.title}?</h1>
-<dl>
-<dt>Event</dt><dd>${event.row.title} <code>${event.row.id}</code></dd>
-<dt>Organization</dt><dd>${event.organization} <code>${event.row.organization_id}</code></dd>
+<dl class="facts">
+<div><dt>Event</dt><dd>${event.row.title} <code>${event.row.id}</code></dd></div>
+<div><dt>Organization</dt><dd>${event.organization} <code>${event.row.organization_id}</code></dd></div>
 </dl>
 <h2>It asks to</h2>
 <ul>${scopes}</ul>

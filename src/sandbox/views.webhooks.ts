@@ -4,7 +4,7 @@ import { testEvents } from './events.ts'
 import { findFault } from './fault-table.ts'
 import { typesOf } from './message.ts'
 import type { Sender } from './options.ts'
-import { breakable, button, clockTime } from './views.parts.ts'
+import { breakable, button, clockTime, many } from './views.parts.ts'
 
 const SHOWN = 100
 
@@ -19,14 +19,14 @@ ${senders.map((sender, index) => sendForm(sender, index === 0))}
 <section><h2 id="dead">Dead letters</h2>
 ${
   dead.length
-    ? table('Dead letters', dead)
+    ? table('Dead letters', dead, 'dead-')
     : html`<p class="empty">None. A webhook that was not taken in eight attempts, over two minutes, ends here and can be sent again.</p>`
 }
 </section>
 <section><h2 id="log">Delivery log</h2>
 ${
   deliveries.length
-    ? html`<p><a href="/webhooks#log">Refresh</a></p>${table('Delivery log', deliveries.slice(0, SHOWN))}`
+    ? html`<p><a href="/webhooks#log">Refresh</a></p>${table('Delivery log', deliveries.slice(0, SHOWN), '')}`
     : html`<p class="empty">Nothing was sent yet. Send one above, or connect an event in your app: four follow by themselves.</p>`
 }
 </section>`
@@ -71,22 +71,31 @@ ${pretty(body)}</textarea></label>
 </form>`
 }
 
-const pretty = (body: string) => JSON.stringify(JSON.parse(body), null, 2)
+/** Not every sender sends JSON. */
+function pretty(body: string): string {
+  try {
+    return JSON.stringify(JSON.parse(body), null, 2)
+  } catch {
+    return body
+  }
+}
 
-function table(label: string, deliveries: readonly Delivery[]): Html {
+/** `prefix` of the rows' ids: a dead letter stands in both tables. */
+function table(label: string, deliveries: readonly Delivery[], prefix: string): Html {
   return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table>
 <thead><tr><th scope="col">Time</th><th scope="col">Webhook</th><th scope="col">Result</th></tr></thead>
-<tbody>${deliveries.map(row)}</tbody>
+<tbody>${deliveries.map(delivery => row(delivery, prefix))}</tbody>
 </table></div>`
 }
 
-function row({ delivery_id, created_at, provider, type, event_id, state, attempts }: Delivery): Html {
+function row(delivery: Delivery, prefix: string): Html {
+  const { delivery_id, created_at, provider, type, event_id, state, attempts } = delivery
   const last = attempts.at(-1)
   const faults = [...new Set(attempts.flatMap(({ fault }) => findFault(fault ?? '')?.title ?? []))]
   const answer = last && `, ${last.status ?? last.error}`
-  return html`<tr id="${delivery_id}"><td>${clockTime(created_at)}</td>
+  return html`<tr id="${prefix}${delivery_id}"><td>${clockTime(created_at)}</td>
 <td><a href="/deliveries/${delivery_id}">${breakable(type)}</a><br><span class="quiet">${provider}${event_id && html` <code>${breakable(event_id)}</code>`}</span></td>
-<td><strong class="${state}">${state}</strong> <span class="quiet">${attempts.length === 1 ? '1 attempt' : `${attempts.length} attempts`}${answer}</span>
+<td><strong class="${state}">${state}</strong><br><span class="quiet">${many(attempts.length, 'attempt')}${answer}</span>
 ${faults.length > 0 && html`<br><span class="quiet">${faults.join(', ')}</span>`}
 ${state === 'dead' && button({ action: `/deliveries/${delivery_id}/resend`, label: 'Resend', about: type })}</td></tr>`
 }

@@ -85,7 +85,7 @@ describe('forms', () => {
         '/faults?done=fault-started&count=0&what=webhook_burst#webhook_burst',
         'Started: Webhooks come in a burst.',
       ],
-      ['/faults/clear', {}, '/faults?done=faults-cleared&count=2', '2 bad day(s) ended.'],
+      ['/faults/clear', {}, '/faults?done=faults-cleared&count=2', '2 bad days ended.'],
       ['/suspend', { tell: 'on' }, '/?done=suspend&count=1', 'the integration was suspended'],
     ] as const) {
       const { status, headers } = await submit(sandbox, `/console${path}`, fields)
