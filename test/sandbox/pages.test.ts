@@ -42,7 +42,7 @@ describe('every page', () => {
     for (const path of PATHS) {
       const { text } = await page(sandbox, path)
       expect(text).toContain('The clock is 1 hour ahead')
-      expect(text).toContain('API is slow</a> 3 more times')
+      expect(text).toContain('API is slow</a>: 3 more times')
     }
   })
 
