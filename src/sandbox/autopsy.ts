@@ -29,8 +29,10 @@ export function autopsy(told: Told, explain: Explain | undefined): string | unde
   const { headers, body } = request
   const cause = status === null ? silence(told) : refusal(status, fault)
   const closer = status === null ? undefined : explain?.({ provider, headers, body, at })
-  return [fault && `Bad day: ${fault.title}.`, closer ?? cause].filter(Boolean).join(' ')
+  return [fault && `Bad day: ${fault.title}.`, sentence(closer ?? cause)].filter(Boolean).join(' ')
 }
+
+const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1).replace(/[^.]$/, '$&.')
 
 function silence({ error, request }: Told): string {
   if (error === 'ECONNREFUSED')

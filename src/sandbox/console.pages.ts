@@ -9,7 +9,7 @@ import { sampleBody } from './message.ts'
 import { noticeIn, withNotice } from './notice.ts'
 import { type ConsolePage, sendConsole } from './page.ts'
 import { codeOf, PROBLEMS, type ProblemCode, sendProblem } from './problem.ts'
-import { refuseOtherOrigins } from './same-origin.ts'
+import { refuseForeignHosts, refuseOtherOrigins } from './same-origin.ts'
 import { one } from './single.ts'
 import { draftOf, envelope } from './story.ts'
 import { deliveryPage } from './views.delivery.ts'
@@ -25,6 +25,8 @@ export async function consolePages(app: FastifyInstance, context: Context): Prom
   const { deliveries, faults, options } = context
   await app.register(formbody, { bodyLimit: BODY_LIMIT })
   app.setErrorHandler((err, request, reply) => sendFailure(context, request, reply, codeOf(err, request)))
+
+  app.addHook('onRequest', refuseForeignHosts)
 
   app.get('/', async (request, reply) => show(request, reply, 'home', homePage(context)))
   app.get('/faults', async (request, reply) => show(request, reply, 'faults', faultsPage(faults.list())))

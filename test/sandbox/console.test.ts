@@ -143,7 +143,7 @@ describe('webhooks', () => {
       status: 418,
       answer: '',
       fault: null,
-      autopsy: `revento 5 ${received?.body.length}`,
+      autopsy: `Revento 5 ${received?.body.length}.`,
       request: { url: hook.url, body: received?.body },
     })
     expect(received?.headers).toMatchObject(attempt.request.headers)
@@ -294,6 +294,12 @@ describe('requests of other origins', () => {
       expect([answer.status, answer.json['error']]).toEqual([403, 'cross_origin'])
     }
     expect(await errorOf(sandbox, access)).toBeUndefined()
+  })
+
+  test('a rebound Host reads no page', async () => {
+    const { url } = await start()
+    for (const path of ['/', '/webhooks', '/console/api/deliveries'])
+      expect((await call(`${url}${path}`, { headers: { host: 'evil.example' } })).status).toBe(403)
   })
 
   test('a decision posted by another site is refused', async () => {
