@@ -11,7 +11,7 @@ const ANSWER_KEPT = 4096
 /** Well formed for every provider, and known to none. */
 const OTHER_SECRET = `whsec_${Buffer.from('another secret of this sandbox').toString('base64')}`
 
-/** Posts a delivery once, as its provider would, with what a fault changes about it. Never rejects. */
+/** Posts a delivery once, as its provider would, with what a fault changes about it. A network failure is an outcome too. */
 export async function attempt(
   delivery: Delivery,
   sender: Sender,

@@ -2,7 +2,7 @@ import { type Html, html } from '../html.ts'
 import type { Door } from './fault.ts'
 import type { Faults } from './faults.ts'
 import { BURST_SIZE } from './faults.ts'
-import { button } from './views.parts.ts'
+import { button, many } from './views.parts.ts'
 
 type Row = ReturnType<Faults['list']>[number]
 
@@ -30,8 +30,7 @@ ${DOORS.map(([door, title, hint]) => {
 
 function faultCard({ fault, term, struck }: Row): Html {
   const { name, title, what, good } = fault
-  const times =
-    struck > 0 && html`<span class="quiet">Struck ${struck} ${struck === 1 ? 'time' : 'times'}.</span>`
+  const times = struck > 0 && html`<span class="quiet">Struck ${many(struck, 'time')}.</span>`
   return html`<article class="card fault${term && ' active'}" id="${name}">
 <h3>${title}</h3>
 <p>${what}</p>
@@ -50,7 +49,7 @@ function startForm({ name, title, effect }: Row['fault']): Html {
     html`<label>of <input type="number" name="size" value="${BURST_SIZE}" min="2" max="200" aria-label="How many at once"></label>`
   return html`<form method="post" action="/console/faults" class="row">
 <input type="hidden" name="name" value="${name}">
-<input type="number" name="amount" value="1" min="1" max="1000" required aria-label="How long: ${title}">
+<input type="number" name="amount" value="1" min="1" max="1000" required aria-label="How many: ${title}">
 <select name="unit" aria-label="Unit: ${title}"><option value="count">times</option><option value="seconds">seconds</option></select>
 ${size}
 <button aria-label="Start: ${title}">Start</button>
