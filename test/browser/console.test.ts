@@ -22,10 +22,13 @@ describe.skipIf(!browser)('the sandbox console in a browser', () => {
     if (!page) throw new Error('no page')
     return page
   }
+  /** In a tab of its own: the app's page reloads by itself, which would get in the way of the next step. */
   async function connect(page: Page): Promise<void> {
-    await page.goto(`${program.url}/connect`)
-    await page.getByRole('button', { name: 'Authorize' }).click()
-    await page.waitForURL(`${program.url}/`)
+    const tab = await page.context().newPage()
+    await tab.goto(`${program.url}/connect`)
+    await tab.getByRole('button', { name: 'Authorize' }).click()
+    await tab.waitForURL(`${program.url}/`)
+    await tab.close()
   }
   /** What the app answers this browser when it needs a token. */
   const participants = async (page: Page) => {
