@@ -1,4 +1,3 @@
-import cookie from '@fastify/cookie'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import type { Handlers } from './handlers/context.ts'
@@ -22,11 +21,16 @@ import { createSessions } from './status/session.ts'
 import type { Database } from './storage/database.ts'
 import { createEventData } from './storage/event-data.ts'
 import type { Sealer } from './storage/sealing.ts'
+import { createBacklog } from './webhooks/backlog.ts'
 import { createDeliveries } from './webhooks/deliveries.ts'
 import { createDispatcher } from './webhooks/dispatcher.ts'
+import { createHandshakeCallers } from './webhooks/handshake-callers.ts'
 import { createInbox } from './webhooks/inbox.ts'
 import { webhooks } from './webhooks/index.ts'
-import { createRunHandler, findHandler } from './webhooks/run-handler.ts'
+import { createInline } from './webhooks/inline.ts'
+import { createInlineAnswers } from './webhooks/inline-answers.ts'
+import { watchRetention } from './webhooks/retention.ts'
+import { createRunHandler, findInlineHandler, findQueuedHandler } from './webhooks/run-handler.ts'
 
 export interface AppEdge {
   readonly database: Database
@@ -79,7 +83,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     query,
     {
       concurrency: config.handlerConcurrency,
-      hasHandler: (provider, type) => findHandler(known, provider, type) !== undefined,
+      hasHandler: (provider, type) => findQueuedHandler(known, provider, type) !== undefined,
       run: createRunHandler({ handlers: known, apiClient, accessTokens, store, log: logger }),
       parkedAt: ({ eventId }) => ({
         connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
@@ -89,10 +93,23 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     },
     runtime,
   )
-  const inbox = createInbox(database, () => dispatcher.wake())
+  const backlog = createBacklog(query, runtime)
+  const inbox = createInbox(database, backlog, () => dispatcher.arrived())
+  const inline = createInline(
+    {
+      answers: createInlineAnswers(query, runtime),
+      find: findInlineHandler({ handlers: known, log: logger }),
+      log: logger,
+    },
+    runtime,
+  )
+  const handshake = config.verifyToken && {
+    token: config.verifyToken,
+    callers: createHandshakeCallers(query, runtime),
+    trustedProxies: config.trustProxy,
+  }
 
   const app = createServer({ https: config.https, logger, runtime, errorPage })
-  await app.register(cookie)
   await app.register(health, { database, runtime })
   const ownHost = { origin: config.origin, production: config.production }
   await app.register(oauth, {
@@ -109,9 +126,12 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   })
   await app.register(webhooks, {
     prefix: '/webhooks',
-    secrets: config.webhookSecrets,
+    secrets: config.providerSecrets,
+    handshake,
     inbox,
+    inline,
     bodyLimit: config.bodyLimit,
+    explain: !config.production,
     runtime,
   })
   await app.register(status, {
@@ -130,7 +150,9 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   // Once it listens: a start that fails on a used port must not have claimed anything.
   app.addHook('onListen', async () => {
     dispatcher.start()
+    void backlog.watch(stopped.signal)
     void watchEndings({ connections, log: logger, origin: config.origin }, runtime, stopped.signal)
+    void watchRetention({ query, days: config.retentionDays, log: logger }, runtime, stopped.signal)
   })
   app.addHook('onClose', async () => {
     stopped.abort()

@@ -14,7 +14,13 @@ function errorFields(error: unknown): Record<string, unknown> {
   }
 }
 
-/** JSON lines; readable ones on a terminal, where pino-pretty is installed (it is not in production). */
+/** What may wait for a reader of the log that has stopped reading; more is dropped rather than held. */
+const UNREAD_BYTES = 16 * 1024 * 1024
+
+/**
+ * JSON lines; readable ones on a terminal, where pino-pretty is installed (it is not in production). Lines are written
+ * as soon as the one before is out, many at once under load, and all of them before the process exits by itself.
+ */
 export async function createLogger(level: string, terminal: boolean): Promise<Logger> {
   const options = {
     level,
@@ -23,7 +29,8 @@ export async function createLogger(level: string, terminal: boolean): Promise<Lo
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: errorFields, req: () => undefined, res: () => undefined },
   }
-  if (!terminal) return pino(options)
+  const lines = () => pino(options, pino.destination({ dest: 1, sync: false, maxLength: UNREAD_BYTES }))
+  if (!terminal) return lines()
   const pretty = await import('pino-pretty').catch(() => undefined)
-  return pretty ? pino(options, pretty.default({ ignore: 'part', singleLine: true })) : pino(options)
+  return pretty ? pino(options, pretty.default({ ignore: 'part', singleLine: true })) : lines()
 }

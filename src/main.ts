@@ -116,7 +116,7 @@ try {
     {
       mode: config.mode,
       store: 'sqlite',
-      providers: ['revento'],
+      providers: [...Object.keys(config.providerSecrets), ...(config.verifyToken ? ['handshake'] : [])],
       url: config.origin,
       revento: config.authBase,
     },

@@ -7,6 +7,8 @@ export interface Runtime {
   now(): number
   /** Milliseconds since some moment; for how long something takes. */
   monotonic(): number
+  /** How long, in ms since some moment, this process had nothing to do. */
+  idle(): number
   /** Settles after `ms`; rejects with an AbortError when the signal fires first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
   bytes(size: number): Buffer
@@ -16,6 +18,7 @@ export interface Runtime {
 export const systemRuntime: Runtime = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
+  idle: () => performance.eventLoopUtilization().idle,
   sleep: (ms, signal) => delay(ms, undefined, signal ? { signal } : {}),
   bytes: size => randomBytes(size),
   uuid: () => randomUUID(),

@@ -1,5 +1,6 @@
 import type { Log } from '../log.ts'
 import { ApiError } from '../revento/api.ts'
+import type { Call as ReventoCall } from '../revento/call.ts'
 import type { Runtime } from '../runtime.ts'
 import type { ConnectionKey, Connections, HeldToken } from './connections.ts'
 import type { Refresh } from './refresh.ts'
@@ -18,13 +19,15 @@ export class ConnectionUnavailable extends Error {
 }
 
 type Call<T> = (accessToken: string) => Promise<T>
+/** Takes a refresh that the call had to wait for, once it has ended. */
+type Note = (refresh: ReventoCall) => void
 
 export interface AccessTokens {
   /**
    * The one door to the API. Runs `call` with a live access token; after the exact `token_expired` it refreshes and
    * runs it once more. Throws ConnectionUnavailable, or the call's own ApiError.
    */
-  use<T>(key: ConnectionKey, call: Call<T>): Promise<T>
+  use<T>(key: ConnectionKey, call: Call<T>, note?: Note): Promise<T>
   /** When the refreshes under way have ended: a process that stops should not leave one unaccounted for. */
   settled(): Promise<void>
 }
@@ -49,7 +52,20 @@ export function createAccessTokens(
     throw new ConnectionUnavailable(connection.state === 'reconsent' ? 'reconsent_required' : 'revoked')
   }
 
-  async function refreshed(key: ConnectionKey, seen: HeldToken): Promise<HeldToken> {
+  async function refreshed(key: ConnectionKey, seen: HeldToken, note: Note): Promise<HeldToken> {
+    const at = runtime.now()
+    const told = (result: string) => note({ at, ms: runtime.now() - at, what: 'token refresh', result })
+    try {
+      const token = await refreshedOnce(key, seen)
+      told('ok')
+      return token
+    } catch (error) {
+      told(error instanceof ApiError || error instanceof ConnectionUnavailable ? error.code : 'error')
+      throw error
+    }
+  }
+
+  async function refreshedOnce(key: ConnectionKey, seen: HeldToken): Promise<HeldToken> {
     const name = `${key.eventId} ${key.organizationId} ${seen.version}`
     const running =
       refreshing.get(name) ?? o.refresh(key, seen.version).finally(() => refreshing.delete(name))
@@ -78,7 +94,7 @@ export function createAccessTokens(
   }
 
   return {
-    async use(key, call) {
+    async use(key, call, note = () => {}) {
       const token = await held(key)
       try {
         return await attempt(key, token, call)
@@ -86,7 +102,7 @@ export function createAccessTokens(
         if (!isRefusal(error, 'token_expired')) throw error
       }
       // Once: a second token_expired is the platform's trouble and goes to the caller.
-      return attempt(key, await refreshed(key, token), call)
+      return attempt(key, await refreshed(key, token, note), call)
     },
     settled: async () => {
       await Promise.allSettled(refreshing.values())

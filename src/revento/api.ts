@@ -1,6 +1,7 @@
 import type { Runtime } from '../runtime.ts'
 import { ApiError } from './api-error.ts'
 import { type AttemptOptions, createAttempt } from './attempt.ts'
+import type { Call } from './call.ts'
 import { type ApiConnection, createLimiters } from './limiters.ts'
 import { allPages, type PageRequest, pageQuery, type Row, readPage, readRow } from './pages.ts'
 import { ID, type Page } from './platform.ts'
@@ -33,6 +34,8 @@ export interface Patience {
   readonly signal?: AbortSignal
   /** Whose calls they are, for the log: `delivery` or `request_id`. */
   readonly about?: object
+  /** Takes each call once it has ended. */
+  readonly note?: (call: Call) => void
 }
 
 export interface ApiClient {
@@ -44,7 +47,7 @@ export function createApiClient(o: AttemptOptions, runtime: Runtime): ApiClient 
   const limiters = createLimiters(runtime)
 
   return {
-    forEvent(connection, withAccessToken, { patienceMs, signal, about }) {
+    forEvent(connection, withAccessToken, { patienceMs, signal, about, note }) {
       /**
        * The place comes before the token: who waited in line gets the token as it is then, so one expiry costs five
        * requests and not one for each who waited. The retries come after it: whatever happens, one refresh.
@@ -58,7 +61,9 @@ export function createApiClient(o: AttemptOptions, runtime: Runtime): ApiClient 
           .of(connection)
           .run(wait, place =>
             withAccessToken(accessToken =>
-              retrying(() => place.send(hear => attempt({ path, query, accessToken, signal, about, hear }))),
+              retrying(() =>
+                place.send(hear => attempt({ path, query, accessToken, signal, about, note, hear })),
+              ),
             ),
           )
       }

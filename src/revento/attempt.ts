@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici'
 import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
 import { ApiError } from './api-error.ts'
+import type { Call } from './call.ts'
 import { classifyFailure, exchange, type HttpAnswer, isTooLarge, reasonOf } from './http.ts'
 import { ACCEPT, REQUEST_ID_HEADER } from './platform.ts'
 import { readTold, type Told } from './told.ts'
@@ -19,6 +20,8 @@ export interface ApiRequest {
   readonly signal: AbortSignal | undefined
   /** Whose call it is, for the log: a delivery's or a request's id. */
   readonly about: object | undefined
+  /** Takes each call once it has ended, for the story of who made it. */
+  readonly note: ((call: Call) => void) | undefined
   /** Takes what the answer told about the budget. */
   hear(told: Told): void
 }
@@ -42,8 +45,10 @@ export function createAttempt(o: AttemptOptions, runtime: Runtime): Attempt {
     const startedAt = runtime.now()
     const log = (outcome: Outcome) => {
       const ms = runtime.now() - startedAt
-      const { path, about } = request
+      const { path, about, note } = request
       const fields = { part: 'api', ...about, path, revento_request_id: requestId, ms, ...outcome }
+      const result = [outcome.status || undefined, outcome.code].filter(part => part !== undefined).join(' ')
+      note?.({ at: startedAt, ms, what: `GET ${path}`, result, request_id: requestId })
       if (outcome.status === 0) o.log.warn(fields, 'Revento API call without an answer')
       else o.log.info(fields, 'Revento API call')
     }

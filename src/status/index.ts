@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
 import { ConnectionUnavailable } from '../oauth/access-token.ts'
@@ -32,6 +33,7 @@ const DELIVERIES_SHOWN = 20
 
 /** The organizer's page and its JSON. */
 export const status: FastifyPluginAsync<StatusOptions> = async (app, o) => {
+  await app.register(cookie)
   asset(app, 'style.css', 'text/css; charset=utf-8')
   asset(app, 'favicon.svg', 'image/svg+xml')
   app.route({

@@ -8,6 +8,9 @@ import { sealingKeys } from './migrations/003-sealing-keys.ts'
 import { erasedEvents } from './migrations/004-erased-events.ts'
 import { platform } from './migrations/005-platform.ts'
 import { sessionSuccessor } from './migrations/006-session-successor.ts'
+import { attempts } from './migrations/007-attempts.ts'
+import { senders } from './migrations/008-senders.ts'
+import { stuckDeliveries } from './migrations/009-stuck-deliveries.ts'
 import type { Schema } from './schema.ts'
 import { SqliteFile } from './sqlite.ts'
 import { NodeSqliteDialect } from './sqlite-dialect.ts'
@@ -31,6 +34,9 @@ const MIGRATIONS = {
   '004-erased-events': erasedEvents,
   '005-platform': platform,
   '006-session-successor': sessionSuccessor,
+  '007-attempts': attempts,
+  '008-senders': senders,
+  '009-stuck-deliveries': stuckDeliveries,
 }
 
 /** Opens, creates where needed, and brings the schema up to date. `path` is a file. */

@@ -19,7 +19,7 @@ export interface EventData {
   saveParticipant(change: ParticipantChange): Promise<void>
   participants(eventId: string): Promise<ParticipantsTable[]>
   /**
-   * Removes everything personal that is stored for an event: payloads in the inbox, participants, tokens.
+   * Removes everything personal that is stored for an event: payloads and errors in the inbox, participants, tokens.
    * What stays of a delivery is its type, times and state.
    */
   erase(eventId: string): Promise<void>
@@ -56,6 +56,13 @@ export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): 
           .where('event_id', '=', eventId)
           .where('type', '<>', DELETION_REQUIRED)
           .execute()
+        const deliveries = trx.selectFrom('inbox').select('id').where('event_id', '=', eventId)
+        await trx
+          .updateTable('attempts')
+          .set({ error: null, calls: null })
+          .where('inbox_id', 'in', deliveries)
+          .execute()
+        await trx.deleteFrom('inline_answers').where('event_id', '=', eventId).execute()
         await trx.deleteFrom('participants').where('event_id', '=', eventId).execute()
         await trx.deleteFrom('flows').where('event_id', '=', eventId).execute()
         await endConnections(trx, eventId, erased_at)

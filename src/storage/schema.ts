@@ -8,10 +8,13 @@ export interface Schema {
   session_connections: SessionConnectionsTable
   inbox: InboxTable
   delivery_keys: DeliveryKeysTable
+  attempts: AttemptsTable
   participants: ParticipantsTable
   erased_events: ErasedEventsTable
   health: HealthTable
   sealing_keys: SealingKeysTable
+  inline_answers: InlineAnswersTable
+  handshake_callers: HandshakeCallersTable
 }
 
 export interface FlowsTable {
@@ -86,7 +89,9 @@ export interface InboxTable {
   organization_id: string | null
   state: DeliveryState
   attempts: number
-  /** When it may be claimed: a retry's time, or the end of the running claim's lease. */
+  /** Claims whose lease ran out: their process ended before their handler did. */
+  crashes: Generated<number>
+  /** When it may be claimed: 0 for a new one, a retry's time, or the end of the running claim's lease. */
   next_at: number
   lease_owner: string | null
   received_at: number
@@ -97,10 +102,23 @@ export interface InboxTable {
   body: Uint8Array | null
 }
 
+/** Which delivery came first under a key (see webhooks/dedupe); goes together with its delivery. */
 export interface DeliveryKeysTable {
   key: string
   inbox_id: number
-  seen_at: number
+}
+
+export type AttemptOutcome = 'done' | 'ignored' | 'parked' | 'dead' | 'retry' | 'released' | 'interrupted'
+
+/** One run of a handler. `ended_at` is null where its process ended first; `calls` is JSON, see webhooks/run.ts. */
+export interface AttemptsTable {
+  inbox_id: number
+  started_at: number
+  ended_at: number | null
+  attempt: number
+  outcome: AttemptOutcome
+  error: string | null
+  calls: string | null
 }
 
 export interface ParticipantsTable {
@@ -131,4 +149,23 @@ export interface SealingKeysTable {
   generation: number
   /** Sealed; null while generation is 0. */
   check_value: Uint8Array | null
+}
+
+/** A request that is answered by its handler; see webhooks/inline-answers. */
+export interface InlineAnswersTable {
+  key: string
+  /** Null while it has no answer: then somebody with a lease is making one. */
+  status: number | null
+  body: string | null
+  inbox_id: number | null
+  event_id: string | null
+  lease_owner: string | null
+  lease_until: number
+  /** When it was claimed, then when it was answered. */
+  updated_at: number
+}
+
+export interface HandshakeCallersTable {
+  address: string
+  registered_at: number
 }

@@ -1,10 +1,11 @@
-import { ApiError } from '../revento/api-error.ts'
+import { ApiError } from '../revento/api.ts'
+import type { Call } from '../revento/call.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Claimed } from './claim.ts'
 import type { Outcome } from './settle.ts'
 
-/** Runs the handler of one claimed delivery; rejects when it failed. */
-export type RunHandler = (delivery: Claimed, signal: AbortSignal) => Promise<void>
+/** Runs the handler of one claimed delivery; rejects when it failed. `note` takes what it asked of Revento. */
+export type RunHandler = (delivery: Claimed, signal: AbortSignal, note: (call: Call) => void) => Promise<void>
 
 export interface AttemptOptions {
   readonly run: RunHandler
@@ -12,36 +13,55 @@ export interface AttemptOptions {
   readonly isParking: (error: unknown) => boolean
 }
 
-/** A handler is first told to stop; being cut off ends its run whether it listened or not. */
+/** One run under way. A handler is first told to stop; being cut off ends its run whether it listened or not. */
 export interface Run {
-  readonly tell: AbortController
-  readonly cut: AbortController
+  readonly delivery: Claimed
+  /** In ms since 1970; `since` on the monotonic clock. */
+  readonly startedAt: number
+  readonly since: number
+  readonly calls: Call[]
+  tell(reason: Error): void
+  cutOff(reason: Error): void
+  readonly ended: Promise<{ outcome: Outcome; err?: unknown }>
 }
 
 /** Below the lease, so a run that is cut off here still settles its own delivery. */
 export const TIME_LIMIT_MS = 20_000
 export const MAX_ATTEMPTS = 8
+/** The first calls tell what happened; a handler that pages through thousands of people does not fill the table. */
+const KEPT_CALLS = 50
 
 /** 2 s, 8 s, 32 s … 2.3 h, each ± 25 %: the eighth failure comes about three hours after the first. */
 export const retryDelayMs = (attempt: number, random: number) =>
   Math.round(2_000 * 4 ** (attempt - 1) * (0.75 + random / 2))
 
-/** One run of a handler, from its start to what becomes of the delivery. */
 export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime: Runtime) {
-  return async (delivery: Claimed, run: Run): Promise<{ outcome: Outcome; err?: unknown }> => {
-    if (delivery.body === null) return { outcome: { state: 'ignored' } }
-    const ended = new AbortController()
-    runtime.sleep(TIME_LIMIT_MS, ended.signal).then(
-      () => cutOff(run, new HandlerTimeout()),
-      () => {},
-    )
-    try {
-      await Promise.race([o.run(delivery, run.tell.signal), aborted(run.cut.signal)])
-      return { outcome: { state: 'done' } }
-    } catch (err) {
-      return { outcome: judge(delivery, err), err }
-    } finally {
-      ended.abort()
+  return (delivery: Claimed): Run => {
+    const calls: Call[] = []
+    const told = new AbortController()
+    const cut = Promise.withResolvers<never>()
+    const note = (call: Call) => void (calls.length < KEPT_CALLS && calls.push(call))
+    const ended = async (): Promise<Awaited<Run['ended']>> => {
+      if (delivery.body === null) return { outcome: { state: 'ignored' } }
+      try {
+        await Promise.race([o.run(delivery, told.signal, note), cut.promise])
+        return { outcome: { state: 'done' } }
+      } catch (err) {
+        return { outcome: judge(delivery, err), err }
+      }
+    }
+    return {
+      delivery,
+      startedAt: runtime.now(),
+      since: runtime.monotonic(),
+      calls,
+      tell: reason => told.abort(reason),
+      cutOff(reason) {
+        told.abort(reason)
+        cut.promise.catch(() => {})
+        cut.reject(reason)
+      },
+      ended: ended(),
     }
   }
 
@@ -55,18 +75,8 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
   }
 }
 
-export function cutOff({ tell, cut }: Run, reason: Error): void {
-  tell.abort(reason)
-  cut.abort(reason)
-}
-
-const aborted = (signal: AbortSignal) =>
-  new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
-
 /** The handler used up its time; it is asked again like after any failure. */
-class HandlerTimeout extends Error {
+export class HandlerTimeout extends Error {
   override readonly name = 'HandlerTimeout'
 }
 /** The process stops; the delivery is given back and runs again elsewhere or later. */

@@ -1,10 +1,12 @@
-import type { Transaction } from 'kysely'
+import { sql } from 'kysely'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Queries } from '../storage/database.ts'
 import { erasedEvents } from '../storage/event-data.ts'
-import type { InboxTable, Schema } from '../storage/schema.ts'
+import { ids, integer, records } from '../storage/records.ts'
+import type { InboxTable } from '../storage/schema.ts'
+import { type Duplicate, findDuplicates, type Identified } from './dedupe.ts'
 
-/** A delivery whose handler may run now. `attempt` counts from 1. */
+/** A delivery whose handler may run now. `attempt` counts from 1; `eventId` is null on integration-level events. */
 export interface Claimed {
   readonly id: number
   readonly provider: string
@@ -16,19 +18,21 @@ export interface Claimed {
   readonly body: Uint8Array | null
 }
 
-interface Due {
-  readonly id: number
-  readonly provider: string
-  readonly delivery_id: string | null
-  readonly envelope_id: string
+interface Due extends Identified {
   readonly type: string
   readonly attempts: number
+  readonly crashes: number
   readonly event_id: string | null
+  readonly next_at: number
+  /** Its lease ran out: counted in `crashes` already. */
+  readonly interrupted: boolean
 }
 
 export interface ClaimOptions {
   readonly owner: string
   readonly limit: number
+  /** Handlers that run now: with some, nothing is claimed that has to run alone. */
+  readonly running: number
   readonly leaseMs: number
   readonly maxAttempts: number
   readonly now: number
@@ -37,111 +41,127 @@ export interface ClaimOptions {
 
 export interface ClaimResult {
   readonly claimed: Claimed[]
-  readonly duplicates: { id: number; duplicateOf: number; sameEnvelope: boolean }[]
+  readonly duplicates: Duplicate[]
   /** No handler, or of an event whose data was erased. */
   readonly ignored: number[]
-  /** Claimed as often as may be, and never settled: their process died each time. */
+  /** Their process died each time, or they were claimed as often as may be. */
   readonly exhausted: number[]
+  /** Claimed before by a process that ended. */
+  readonly interrupted: number[]
+  /** What was claimed runs alone, or what is due waits for a moment in which it can. */
+  readonly alone: boolean
 }
+
+/** The one that keeps ending its process is given up before it has done so six times. */
+export const MAX_CRASHES = 5
+/** One crash may be anybody's, also a restart; after the second it runs alone, so that the third accuses nobody else. */
+const ALONE_AFTER = 2
 
 /**
  * One transaction takes what is due, resolves both dedupe keys of what is new, and leases the rest: so no handler
- * ever starts on a duplicate. A lease that ran out (its process died) is due like everything else.
+ * ever starts on a duplicate. A lease that ran out (its process ended) is due like everything else.
  */
 export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
   return query.transaction().execute(async trx => {
-    const due = await trx
-      .selectFrom('inbox')
-      .select(['id', 'provider', 'delivery_id', 'envelope_id', 'type', 'attempts', 'event_id'])
-      .where('state', 'in', ['pending', 'running'])
-      // A new one is due at once, also where the clock was set back after it came.
-      .where(eb => eb.or([eb('next_at', '<=', o.now), eb('attempts', '=', 0)]))
-      .orderBy('next_at')
-      .orderBy('id')
-      .limit(o.limit)
-      .execute()
-    const duplicates = await resolveKeys(
+    const { rows, alone } = apart(await dueRows(trx, o), o.running)
+    const duplicates = await findDuplicates(
       trx,
-      due.filter(row => row.attempts === 0),
-      o.now,
+      rows.filter(row => row.attempts === 0),
     )
     const repeated = new Set(duplicates.map(d => d.id))
-    const erased = await erasedEvents(trx, due)
-    const fates = Object.groupBy(due, row => {
+    const erased = await erasedEvents(trx, rows)
+    const fates = Object.groupBy(rows, row => {
       if (repeated.has(row.id)) return 'duplicate'
       if (row.event_id !== null && erased.has(row.event_id) && row.type !== DELETION_REQUIRED) return 'erased'
       if (!o.hasHandler(row.provider, row.type)) return 'ignored'
-      return row.attempts >= o.maxAttempts ? 'exhausted' : 'runnable'
+      return row.crashes >= MAX_CRASHES || row.attempts >= o.maxAttempts ? 'exhausted' : 'runnable'
     })
-    const ids = (fate: keyof typeof fates) => (fates[fate] ?? []).map(row => row.id)
-    const ended = { ignored: [...ids('ignored'), ...ids('erased')], exhausted: ids('exhausted') }
-    await settle(trx, duplicates, { ...ended, erased: ids('erased') }, o.now)
-    return { claimed: await lease(trx, ids('runnable'), o), duplicates, ...ended }
+    const idsOf = (fate: keyof typeof fates) => (fates[fate] ?? []).map(row => row.id)
+    const ended = { ignored: [...idsOf('ignored'), ...idsOf('erased')], exhausted: idsOf('exhausted') }
+    const interrupted = rows.filter(row => row.interrupted)
+    await recordInterrupted(trx, interrupted, o.leaseMs)
+    await endDuplicates(trx, duplicates, o.now)
+    await end(trx, { ...ended, erased: idsOf('erased') }, o.now)
+    const claimed = await lease(trx, idsOf('runnable'), o)
+    return { claimed, duplicates, ...ended, interrupted: interrupted.map(row => row.id), alone }
   })
 }
 
-type Trx = Transaction<Schema>
-
-/** The delivery id is documented as the key but is not signed; the envelope's id is. Either one marks a repeat. */
-const keysOf = (row: Due) => ({
-  envelope: `${row.provider} envelope ${row.envelope_id}`,
-  delivery: row.delivery_id === null ? undefined : `${row.provider} delivery ${row.delivery_id}`,
-})
-
 /**
- * A repeat's keys are not recorded: a replayed body under somebody else's delivery id must not use that id up.
+ * New ones (`next_at` 0) are due whatever the clock says. Up to half of the room goes to what has waited before, so
+ * that neither holds up the other.
  */
-async function resolveKeys(trx: Trx, rows: Due[], now: number): Promise<ClaimResult['duplicates']> {
-  if (rows.length === 0) return []
-  const wanted = rows.flatMap(row => Object.values(keysOf(row)).filter(key => key !== undefined))
-  const seen = await trx
-    .selectFrom('delivery_keys')
-    .select(['key', 'inbox_id'])
-    .where('key', 'in', wanted)
+async function dueRows(trx: Queries, { limit, now }: ClaimOptions): Promise<Due[]> {
+  const due = trx
+    .selectFrom('inbox')
+    .select(['id', 'provider', 'delivery_id', 'envelope_id', 'type', 'state', 'attempts', 'crashes'])
+    .select(['event_id', 'next_at'])
+    .where('state', 'in', ['pending', 'running'])
+    .orderBy('next_at')
+    .orderBy('id')
+  const again = await due
+    .where('next_at', '>', 0)
+    .where('next_at', '<=', now)
+    .limit(Math.ceil(limit / 2))
     .execute()
-  const owner = new Map(seen.map(({ key, inbox_id }) => [key, inbox_id]))
-  const fresh: { key: string; inbox_id: number; seen_at: number }[] = []
-  const duplicates: ClaimResult['duplicates'] = []
-  for (const row of rows) {
-    const { envelope, delivery } = keysOf(row)
-    const byEnvelope = owner.get(envelope)
-    const first = byEnvelope ?? (delivery === undefined ? undefined : owner.get(delivery))
-    if (first !== undefined && first !== row.id) {
-      duplicates.push({ id: row.id, duplicateOf: first, sameEnvelope: byEnvelope !== undefined })
-      continue
-    }
-    for (const key of [envelope, delivery]) {
-      if (key === undefined || owner.has(key)) continue
-      owner.set(key, row.id)
-      fresh.push({ key, inbox_id: row.id, seen_at: now })
-    }
-  }
-  if (fresh.length > 0) await trx.insertInto('delivery_keys').values(fresh).execute()
-  return duplicates
+  const fresh = await due
+    .where('next_at', '=', 0)
+    .limit(limit - again.length)
+    .execute()
+  return [...again, ...fresh].map(({ state, ...row }) => ({
+    ...row,
+    crashes: row.crashes + (state === 'running' ? 1 : 0),
+    interrupted: state === 'running',
+  }))
 }
 
-async function settle(
-  trx: Trx,
-  duplicates: ClaimResult['duplicates'],
-  ended: { ignored: number[]; exhausted: number[]; erased: number[] },
-  now: number,
-): Promise<void> {
+/** What has crashed twice is taken by itself, while nothing else runs here. */
+function apart(due: Due[], running: number): { rows: Due[]; alone: boolean } {
+  const suspect = due.find(row => row.crashes >= ALONE_AFTER)
+  if (!suspect) return { rows: due, alone: false }
+  return { rows: running === 0 ? [suspect] : [], alone: true }
+}
+
+/** When it began is when it was claimed; when its process ended, nobody knows. */
+async function recordInterrupted(trx: Queries, rows: Due[], leaseMs: number): Promise<void> {
+  if (rows.length === 0) return
+  const runs = records(
+    rows.map(row => ({ id: row.id, started_at: row.next_at - leaseMs, attempt: row.attempts })),
+  )
+  await sql`insert into attempts (inbox_id, started_at, attempt, outcome)
+    select ${integer('id')}, ${integer('started_at')}, ${integer('attempt')}, 'interrupted' from ${runs} where true
+    on conflict do nothing`.execute(trx)
+  await trx
+    .updateTable('inbox')
+    .set(eb => ({ crashes: eb('crashes', '+', 1) }))
+    .where('id', 'in', ids(rows.map(row => row.id)))
+    .execute()
+}
+
+async function endDuplicates(trx: Queries, duplicates: Duplicate[], now: number): Promise<void> {
   for (const { id, duplicateOf } of duplicates)
     await trx
       .updateTable('inbox')
       .set({ state: 'duplicate', duplicate_of: duplicateOf, finished_at: now, body: null })
       .where('id', '=', id)
       .execute()
-  const set = (ids: number[], values: Partial<Omit<InboxTable, 'id'>>) =>
-    ids.length > 0 ? trx.updateTable('inbox').set(values).where('id', 'in', ids).execute() : undefined
+}
+
+async function end(
+  trx: Queries,
+  ended: { ignored: number[]; exhausted: number[]; erased: number[] },
+  now: number,
+): Promise<void> {
+  const set = (list: number[], values: Partial<Omit<InboxTable, 'id' | 'crashes'>>) =>
+    list.length > 0 ? trx.updateTable('inbox').set(values).where('id', 'in', ids(list)).execute() : undefined
   await set(ended.ignored, { state: 'ignored', finished_at: now, lease_owner: null })
   await set(ended.erased, { body: null, last_error: null })
   const last_error = 'its process ended before its handler did, each time'
   await set(ended.exhausted, { state: 'dead', finished_at: now, lease_owner: null, last_error })
 }
 
-async function lease(trx: Trx, ids: number[], o: ClaimOptions): Promise<Claimed[]> {
-  if (ids.length === 0) return []
+async function lease(trx: Queries, runnable: number[], o: ClaimOptions): Promise<Claimed[]> {
+  if (runnable.length === 0) return []
   const rows = await trx
     .updateTable('inbox')
     .set(eb => ({
@@ -150,7 +170,7 @@ async function lease(trx: Trx, ids: number[], o: ClaimOptions): Promise<Claimed[
       lease_owner: o.owner,
       next_at: o.now + o.leaseMs,
     }))
-    .where('id', 'in', ids)
+    .where('id', 'in', ids(runnable))
     .returning(['id', 'provider', 'type', 'event_id', 'attempts', 'received_at', 'body'])
     .execute()
   return rows.map(row => ({

@@ -1,5 +1,8 @@
+import { sql } from 'kysely'
+import type { Call } from '../revento/call.ts'
 import type { Queries } from '../storage/database.ts'
-import type { DeliveryState } from '../storage/schema.ts'
+import type { AttemptOutcome, AttemptsTable, DeliveryState } from '../storage/schema.ts'
+import { keysOf } from './dedupe.ts'
 
 /** A delivery as the page, /deliveries and the operator's list show it. Times are ISO 8601 UTC. */
 export interface DeliveryView {
@@ -16,31 +19,178 @@ export interface DeliveryView {
   readonly duplicate_of: string | null
 }
 
-export interface Deliveries {
-  /** The newest deliveries of these events, newest first. */
-  ofEvents(eventIds: readonly string[], limit: number): Promise<DeliveryView[]>
+/** A delivery with everything that is known of what became of it. */
+export interface DeliveryStory extends DeliveryView {
+  /** The signed id of the envelope. */
+  readonly envelope_id: string
+  readonly organization_id: string | null
+  /** When it runs next, for one that waits for its time. */
+  readonly next_at: string | null
+  /** False: its body was erased, or it is a duplicate; it cannot run again. */
+  readonly stored: boolean
+  /** One for each run of its handler that has ended, oldest first. */
+  readonly runs: readonly DeliveryRun[]
 }
 
+export interface DeliveryRun {
+  readonly attempt: number
+  readonly started_at: string
+  /** Null where its process ended first. */
+  readonly ended_at: string | null
+  readonly outcome: AttemptOutcome
+  readonly error: string | null
+  readonly calls: readonly (Omit<Call, 'at'> & { readonly at: string })[]
+}
+
+export type Replayed = 'replayed' | 'not_found' | 'not_dead' | 'erased'
+
+/** Whose deliveries may be seen: those of these events. Undefined: the operator may see all. */
+type EventIds = readonly string[] | undefined
+
+/** Undefined members do not narrow it. */
+export interface DeliveryFilter {
+  readonly state?: DeliveryState | undefined
+  readonly provider?: string | undefined
+}
+
+export interface Deliveries {
+  /** The newest of all, newest first; for the operator. */
+  list(filter: DeliveryFilter, limit: number): Promise<DeliveryView[]>
+  /** Our id of the delivery that came first under a sender's id, its header's or its envelope's. */
+  locate(senderId: string, providers: readonly string[]): Promise<string | undefined>
+  /** The newest deliveries of these events, newest first. */
+  ofEvents(eventIds: readonly string[], limit: number): Promise<DeliveryView[]>
+  /** Those of one event that wait for a person, newest first. */
+  stuck(eventId: string, state: 'dead' | 'parked', limit: number): Promise<DeliveryView[]>
+  find(id: string, eventIds?: EventIds): Promise<DeliveryStory | undefined>
+  /**
+   * Lets a dead delivery, or one that had no handler, run again as if it were new. However often it is asked at once,
+   * and by however many processes: one of them gets `replayed`.
+   */
+  replay(id: string, eventIds?: EventIds): Promise<Replayed>
+}
+
+const COLUMNS = [
+  'id',
+  'provider',
+  'delivery_id',
+  'type',
+  'event_id',
+  'state',
+  'attempts',
+  'received_at',
+  'finished_at',
+  'last_error',
+  'duplicate_of',
+] as const
+/** An inbox id; a longer number is none. */
+const ROW_ID = /^[1-9]\d{0,14}$/
+
 export function createDeliveries(query: Queries): Deliveries {
+  const views = (limit: number) =>
+    query.selectFrom('inbox').select(COLUMNS).orderBy('id', 'desc').limit(limit)
+
+  async function find(id: string, eventIds: EventIds): Promise<DeliveryStory | undefined> {
+    if (!ROW_ID.test(id) || eventIds?.length === 0) return undefined
+    let found = query
+      .selectFrom('inbox')
+      .select([...COLUMNS, 'envelope_id', 'organization_id', 'next_at'])
+      .select(eb => eb('body', 'is not', null).as('stored'))
+      .where('id', '=', Number(id))
+    if (eventIds) found = found.where('event_id', 'in', eventIds)
+    const row = await found.executeTakeFirst()
+    if (!row) return undefined
+    const runs = await query
+      .selectFrom('attempts')
+      .selectAll()
+      .where('inbox_id', '=', row.id)
+      .orderBy('started_at')
+      .execute()
+    const { envelope_id, organization_id, next_at, stored, ...view } = row
+    return {
+      ...viewOf(view),
+      envelope_id,
+      organization_id,
+      next_at: row.state === 'pending' && next_at > 0 ? iso(next_at) : null,
+      stored: Boolean(stored),
+      runs: runs.map(runOf),
+    }
+  }
+
   return {
+    async list({ state, provider }, limit) {
+      let found = views(limit)
+      if (state) found = found.where('state', '=', sql.lit(state))
+      if (provider) found = found.where('provider', '=', provider)
+      return (await found.execute()).map(viewOf)
+    },
+    async locate(senderId, providers) {
+      const ids = { id: 0, delivery_id: senderId.toLowerCase(), envelope_id: senderId }
+      const keys = providers.flatMap(provider => Object.values(keysOf({ provider, ...ids })))
+      const row = await query
+        .selectFrom('delivery_keys')
+        .select('inbox_id')
+        .where(
+          'key',
+          'in',
+          keys.filter(key => key !== undefined),
+        )
+        .executeTakeFirst()
+      return row && String(row.inbox_id)
+    },
     async ofEvents(eventIds, limit) {
       if (eventIds.length === 0) return []
-      const rows = await query
-        .selectFrom('inbox')
-        .select(['id', 'provider', 'delivery_id', 'type', 'event_id', 'state', 'attempts'])
-        .select(['received_at', 'finished_at', 'last_error', 'duplicate_of'])
-        .where('event_id', 'in', eventIds)
-        .orderBy('id', 'desc')
-        .limit(limit)
-        .execute()
-      return rows.map(row => ({
-        ...row,
-        id: String(row.id),
-        received_at: iso(row.received_at),
-        finished_at: row.finished_at === null ? null : iso(row.finished_at),
-        duplicate_of: row.duplicate_of === null ? null : String(row.duplicate_of),
-      }))
+      return (await views(limit).where('event_id', 'in', eventIds).execute()).map(viewOf)
     },
+    async stuck(eventId, state, limit) {
+      // As a literal: a partial index is not used for a state that is known only when the statement runs.
+      const rows = views(limit).where('event_id', '=', eventId).where('state', '=', sql.lit(state))
+      return (await rows.execute()).map(viewOf)
+    },
+    find,
+    async replay(id, eventIds) {
+      if (!ROW_ID.test(id) || eventIds?.length === 0) return 'not_found'
+      // The one statement that decides.
+      let again = query
+        .updateTable('inbox')
+        .set({ state: 'pending', attempts: 0, crashes: 0, next_at: 0, finished_at: null, last_error: null })
+        .where('id', '=', Number(id))
+        .where('state', 'in', ['dead', 'ignored'])
+        .where('body', 'is not', null)
+      if (eventIds) again = again.where('event_id', 'in', eventIds)
+      const { numUpdatedRows } = await again.executeTakeFirst()
+      if (numUpdatedRows === 1n) return 'replayed'
+      const found = await find(id, eventIds)
+      if (!found) return 'not_found'
+      return found.stored || (found.state !== 'dead' && found.state !== 'ignored') ? 'not_dead' : 'erased'
+    },
+  }
+}
+
+interface Row extends Omit<DeliveryView, 'id' | 'received_at' | 'finished_at' | 'duplicate_of'> {
+  readonly id: number
+  readonly received_at: number
+  readonly finished_at: number | null
+  readonly duplicate_of: number | null
+}
+
+const viewOf = (row: Row): DeliveryView => ({
+  ...row,
+  id: String(row.id),
+  received_at: iso(row.received_at),
+  finished_at: row.finished_at === null ? null : iso(row.finished_at),
+  duplicate_of: row.duplicate_of === null ? null : String(row.duplicate_of),
+})
+
+function runOf(row: AttemptsTable): DeliveryRun {
+  const calls = JSON.parse(row.calls ?? '[]') as Call[]
+  return {
+    attempt: row.attempt,
+    started_at: iso(row.started_at),
+    ended_at: row.ended_at === null ? null : iso(row.ended_at),
+    outcome: row.outcome,
+    error: row.error,
+    calls: calls.map(call => ({ ...call, at: iso(call.at) })),
   }
 }
 

@@ -1,29 +1,28 @@
-import type { Log } from '../log.ts'
 import { atMost, type Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import {
   type AttemptOptions,
   createAttempt,
-  cutOff,
   HandlerStopped,
+  HandlerTimeout,
   MAX_ATTEMPTS,
   type Run,
+  TIME_LIMIT_MS,
 } from './attempt.ts'
 import { type Claimed, claim } from './claim.ts'
+import { createDispatchLog, type DispatchLogOptions } from './dispatch-log.ts'
+import { createPace } from './pace.ts'
 import { createSettler } from './settle.ts'
 
-export interface DispatcherOptions extends AttemptOptions {
+export interface DispatcherOptions extends AttemptOptions, DispatchLogOptions {
   readonly concurrency: number
   readonly hasHandler: (provider: string, type: string) => boolean
-  /** For the log: where the organizer of a parked delivery's event connects again. */
-  readonly parkedAt: (delivery: Claimed) => { connect_url: string | undefined }
-  readonly log: Log
 }
 
 export interface Dispatcher {
   start(): void
-  /** Something may be due: look now instead of at the next poll. */
-  wake(): void
+  /** Deliveries were committed: look now instead of at the next poll. */
+  arrived(): void
   /** After a reconnect: the event's parked deliveries are due again. */
   resume(eventId: string): Promise<number>
   /** Claims nothing more, tells handlers to stop, and gives back what has not ended after `graceMs`. */
@@ -37,105 +36,112 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   const owner = runtime.uuid()
   const settler = createSettler(query, owner, runtime)
   const stopping = new AbortController()
-  const attempt = createAttempt(o, stopping.signal, runtime)
-  const running = new Map<Run, Promise<void>>()
-  let wakeUp: () => void = () => {}
-  let woken = false
+  const begin = createAttempt(o, stopping.signal, runtime)
+  const pace = createPace(o.concurrency, runtime)
+  const tell = createDispatchLog(o)
+  /** Claimed, and waiting for one of the `running` to end. */
+  const queue: { delivery: Claimed; startBy: number }[] = []
+  const running = new Set<Run>()
+  const settling = new Set<Promise<void>>()
+  /** What runs now accuses itself if the process ends: nothing is claimed beside it. */
+  let alone = false
+  let waking = new AbortController()
   let looping: Promise<void> = Promise.resolve()
 
   async function loop(): Promise<void> {
     while (!stopping.signal.aborted) {
-      woken = false
-      const found = await fill().catch(error => {
-        o.log.error({ part: 'dispatcher', err: error }, 'cannot read the inbox; trying again')
+      waking = new AbortController()
+      stopLate()
+      const found = await fill().catch(err => {
+        o.log.error({ part: 'dispatcher', err }, 'cannot read the inbox; trying again')
         return 0
       })
-      if (found === 0 || running.size >= o.concurrency) await pause()
+      await (found === 0 ? sleep(POLL_MS) : breathe())
     }
   }
 
-  /** Takes as much as there is room for; says how many rows it dealt with. */
+  /** Claims the next batch once the last one has begun; says how many rows it dealt with. */
   async function fill(): Promise<number> {
-    const room = o.concurrency - running.size
-    if (room <= 0) return 0
-    const { claimed, duplicates, ignored, exhausted } = await claim(query, {
+    if (queue.length > 0 || running.size >= o.concurrency || (alone && running.size > 0)) return 0
+    const startBy = runtime.monotonic() + LEASE_MS - TIME_LIMIT_MS
+    const result = await claim(query, {
       owner,
-      limit: room,
+      limit: pace.batch(),
+      running: running.size,
       leaseMs: LEASE_MS,
       maxAttempts: MAX_ATTEMPTS,
       now: runtime.now(),
       hasHandler: o.hasHandler,
     })
-    for (const d of duplicates) {
-      const fields = { part: 'dispatcher', delivery: d.id, duplicate_of: d.duplicateOf }
-      if (d.sameEnvelope) o.log.info(fields, 'duplicate delivery')
-      else o.log.warn(fields, 'delivery id was used before with another body: the first one stands')
-    }
-    for (const id of ignored)
-      o.log.info({ part: 'dispatcher', delivery: id, outcome: 'ignored' }, 'delivery stored, nothing to run')
-    for (const id of exhausted)
-      o.log.error(
-        { part: 'dispatcher', delivery: id, outcome: 'dead' },
-        'delivery given up: no run of it ended',
-      )
-    for (const delivery of claimed) {
-      const run = { tell: new AbortController(), cut: new AbortController() }
-      const ended = handle(delivery, run).finally(() => {
-        running.delete(run)
-        wake()
-      })
-      running.set(run, ended)
-    }
-    return claimed.length + duplicates.length + ignored.length + exhausted.length
+    tell.claimed(result)
+    alone = result.alone
+    for (const delivery of result.claimed) queue.push({ delivery, startBy })
+    startQueued()
+    return result.claimed.length + result.duplicates.length + result.ignored.length + result.exhausted.length
   }
 
-  function wake(): void {
-    woken = true
-    wakeUp()
-  }
-
-  async function pause(): Promise<void> {
-    if (woken) return
-    const waking = new AbortController()
-    wakeUp = () => waking.abort()
-    await runtime.sleep(POLL_MS, AbortSignal.any([waking.signal, stopping.signal])).catch(() => {})
-    wakeUp = () => {}
-  }
-
-  async function handle(delivery: Claimed, run: Run): Promise<void> {
-    const startedAt = runtime.now()
-    const { outcome, err } = await attempt(delivery, run)
-    const fields = {
-      part: 'dispatcher',
-      delivery: delivery.id,
-      provider: delivery.provider,
-      type: delivery.type,
-      attempt: delivery.attempt,
-      outcome: outcome.state,
-      ms: runtime.now() - startedAt,
-      ...(outcome.state === 'retry' ? { err, retry_in_ms: outcome.delayMs } : {}),
-      ...(outcome.state === 'dead' ? { err } : {}),
-      ...(outcome.state === 'parked' ? o.parkedAt(delivery) : {}),
+  function startQueued(): void {
+    while (running.size < o.concurrency) {
+      const next = queue.shift()
+      if (!next) break
+      if (runtime.monotonic() > next.startBy || stopping.signal.aborted) giveBack(next.delivery)
+      else run(next.delivery)
     }
-    if (outcome.state === 'dead') o.log.error(fields, 'delivery given up')
-    else if (outcome.state === 'parked') o.log.warn(fields, 'delivery parked: send the link to the organizer')
-    else if ('error' in outcome) o.log.warn(fields, 'delivery not handled yet')
-    else o.log.info(fields, 'delivery handled')
-    await settler
-      .settle({ id: delivery.id, type: delivery.type, attempt: delivery.attempt, outcome })
-      .catch(error => {
-        o.log.error(
-          { ...fields, err: error },
-          'cannot store the outcome; the delivery runs again after its lease',
-        )
-      })
+  }
+
+  function run(delivery: Claimed): void {
+    const run = begin(delivery)
+    running.add(run)
+    const settled = run.ended.then(result => {
+      running.delete(run)
+      pace.finished()
+      startQueued()
+      if (queue.length === 0) wake()
+      const { startedAt, calls } = run
+      const endedAt = runtime.now()
+      tell.ended(run, result, endedAt - startedAt)
+      return settler.settle({ delivery, outcome: result.outcome, run: { startedAt, endedAt, calls } })
+    })
+    keep(settled, delivery)
+  }
+
+  const giveBack = (delivery: Claimed) =>
+    keep(settler.settle({ delivery, outcome: { state: 'released' } }), delivery)
+
+  function keep(settled: Promise<void>, delivery: Claimed): void {
+    const kept = settled.catch(error => tell.unsettled(delivery, error)).finally(() => settling.delete(kept))
+    settling.add(kept)
+  }
+
+  function stopLate(): void {
+    const late = runtime.monotonic() - TIME_LIMIT_MS
+    for (const run of running) if (run.since <= late) run.cutOff(new HandlerTimeout())
+  }
+
+  const wake = () => waking.abort()
+
+  const sleep = (ms: number) => runtime.sleep(ms, waking.signal).catch(() => {})
+
+  /** At least one turn of the event loop for others: a claim and short handlers wait for nothing by themselves. */
+  async function breathe(): Promise<void> {
+    const ms = pace.pause()
+    if (ms === 0) await new Promise<void>(resolve => setImmediate(resolve))
+    else await runtime.sleep(ms, stopping.signal).catch(() => {})
+  }
+
+  /** Also what a run that ends meanwhile adds. */
+  async function allSettled(): Promise<void> {
+    while (settling.size > 0) await Promise.allSettled(settling)
   }
 
   return {
     start() {
       looping = loop()
     },
-    wake,
+    arrived() {
+      pace.arrived()
+      wake()
+    },
     async resume(eventId) {
       const { numUpdatedRows } = await query
         .updateTable('inbox')
@@ -148,12 +154,13 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     },
     async stop(graceMs) {
       stopping.abort()
+      wake()
       await looping
-      for (const run of running.keys()) run.tell.abort(new HandlerStopped())
-      const all = Promise.allSettled(running.values())
-      await atMost(runtime, graceMs, all)
-      for (const run of running.keys()) cutOff(run, new HandlerStopped())
-      await atMost(runtime, graceMs, all)
+      for (const { delivery } of queue.splice(0)) giveBack(delivery)
+      for (const run of running) run.tell(new HandlerStopped())
+      await atMost(runtime, graceMs, allSettled())
+      for (const run of running) run.cutOff(new HandlerStopped())
+      await atMost(runtime, graceMs, allSettled())
     },
   }
 }

@@ -1,6 +1,7 @@
 import type { Database } from '../storage/database.ts'
 import type { SqliteFile } from '../storage/sqlite.ts'
 import { StorageError } from '../storage/storage-error.ts'
+import type { Backlog } from './backlog.ts'
 import type { Envelope } from './provider.ts'
 
 /** A verified delivery on its way in. `receivedAt` in milliseconds since 1970; `body` exactly as signed. */
@@ -32,7 +33,7 @@ const WAITING_BYTES = 32 * 1024 * 1024
 
 const INSERT = `insert into inbox
   (provider, delivery_id, envelope_id, type, event_id, organization_id, state, attempts, next_at, received_at, body)
-  values (?, ?, ?, ?, ?, ?, 'pending', 0, ?, ?, ?)`
+  values (?, ?, ?, ?, ?, ?, 'pending', 0, 0, ?, ?)`
 
 /**
  * Group commit: deliveries that arrive while a commit runs go into the next one, so many share one fsync and each is
@@ -40,7 +41,11 @@ const INSERT = `insert into inbox
  * resolved in batches before any handler runs (claim.ts), because a unique index on random keys costs as much as the
  * row itself, and the query builder more.
  */
-export function createInbox(database: Database, onCommitted: () => void): Inbox {
+export function createInbox(
+  database: Database,
+  backlog: Pick<Backlog, 'added' | 'isFull'>,
+  onCommitted: () => void,
+): Inbox {
   let waiting: Waiting[] = []
   let waitingBytes = 0
   let committing = false
@@ -53,6 +58,7 @@ export function createInbox(database: Database, onCommitted: () => void): Inbox 
       try {
         const ids = await database.exclusively(file => group.map(({ delivery }) => insert(file, delivery)))
         for (const [i, { resolve }] of group.entries()) resolve(ids[i] ?? 0)
+        backlog.added(group.length)
         onCommitted()
       } catch (error) {
         for (const { reject } of group) reject(error)
@@ -64,7 +70,7 @@ export function createInbox(database: Database, onCommitted: () => void): Inbox 
   return {
     append: delivery =>
       new Promise((resolve, reject) => {
-        if (waitingBytes + delivery.body.length > WAITING_BYTES)
+        if (backlog.isFull() || waitingBytes + delivery.body.length > WAITING_BYTES)
           return reject(new StorageError('backlog_full'))
         waiting.push({ delivery, resolve, reject })
         waitingBytes += delivery.body.length
@@ -91,6 +97,6 @@ function insert(file: SqliteFile, d: Incoming): number {
   const { id, type, eventId, organizationId } = d.envelope
   const { lastInsertRowid } = file
     .prepare(INSERT)
-    .run(d.provider, d.deliveryId, id, type, eventId, organizationId, d.receivedAt, d.receivedAt, d.body)
+    .run(d.provider, d.deliveryId, id, type, eventId, organizationId, d.receivedAt, d.body)
   return Number(lastInsertRowid)
 }

@@ -1,8 +1,12 @@
+import { sql } from 'kysely'
+import type { Call } from '../revento/call.ts'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
-import type { DeliveryState } from '../storage/schema.ts'
+import { erasedEvents } from '../storage/event-data.ts'
+import { ids, integer, records, text } from '../storage/records.ts'
 import { StorageError } from '../storage/storage-error.ts'
+import type { Claimed } from './claim.ts'
 
 /** How one run of a handler ended. `retry` comes back after a wait; `released` at once, and did not count. */
 export type Outcome =
@@ -11,11 +15,16 @@ export type Outcome =
   | { state: 'retry'; error: string; delayMs: number }
   | { state: 'released' }
 
-interface Ended {
-  readonly id: number
-  readonly type: string
-  readonly attempt: number
+export interface Ended {
+  readonly delivery: Pick<Claimed, 'id' | 'type' | 'eventId' | 'attempt'>
   readonly outcome: Outcome
+  /** Absent: it was given back before it began. Times in ms since 1970. */
+  readonly run?: { readonly startedAt: number; readonly endedAt: number; readonly calls: readonly Call[] }
+}
+
+export interface Settler {
+  /** Resolves when the outcome is committed, or when the lease has passed to somebody else. */
+  settle(ended: Ended): Promise<void>
 }
 
 /** A store that fails is asked again until about the end of the lease, or a handler that is done would run again. */
@@ -23,14 +32,16 @@ const KEEP_MS = 25_000
 const RETRY_MS = 200
 const RECONNECTED_MS = 1_000
 
-export interface Settler {
-  /** Resolves when the outcome is committed, or when the lease has passed to somebody else. */
-  settle(ended: Ended): Promise<void>
+interface Waiting {
+  readonly ended: Ended
+  readonly until: number
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
 }
 
 /** Outcomes that come together are written by one transaction. */
 export function createSettler(query: Queries, owner: string, runtime: Runtime): Settler {
-  let waiting: { ended: Ended; until: number; resolve: () => void; reject: (e: unknown) => void }[] = []
+  let waiting: Waiting[] = []
   let writing = false
 
   async function writeGroups(): Promise<void> {
@@ -38,9 +49,12 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
       const group = waiting
       waiting = []
       try {
-        await query.transaction().execute(async trx => {
-          for (const { ended } of group) await write(trx, ended)
-        })
+        await query.transaction().execute(trx =>
+          write(
+            trx,
+            group.map(({ ended }) => ended),
+          ),
+        )
         for (const { resolve } of group) resolve()
       } catch (error) {
         const lasting = group.filter(
@@ -54,23 +68,27 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
     writing = false
   }
 
-  /** Fenced by owner and attempt: a run that outlived its lease changes nothing. */
-  async function write(trx: Queries, { id, type, attempt, outcome }: Ended): Promise<void> {
-    const mine = trx
-      .updateTable('inbox')
-      .set({ lease_owner: null })
-      .where('id', '=', id)
-      .where('state', '=', 'running')
-      .where('lease_owner', '=', owner)
-      .where('attempts', '=', attempt)
+  /** Fenced by owner and attempt: a run that outlived its lease changes nothing, but is told of. */
+  async function write(trx: Queries, ended: readonly Ended[]): Promise<void> {
     const now = runtime.now()
-    if (outcome.state === 'parked' && (await reconnected(trx, id)))
-      await mine.set({ state: 'pending', next_at: now + RECONNECTED_MS }).execute()
-    else
-      await mine
-        .set(columns(outcome, attempt, now))
-        .$if(outcome.state === 'done' && type === DELETION_REQUIRED, q => q.set({ body: null }))
-        .execute()
+    const group = await withoutErased(trx, ended)
+    const back = await reconnected(trx, group)
+    const rows = group.map(ended => ({
+      id: ended.delivery.id,
+      attempt: ended.delivery.attempt,
+      ...columns(ended, now, back.has(ended.delivery.id)),
+    }))
+    await sql`update inbox set
+        state = ${text('state')}, attempts = ${integer('attempts')}, next_at = ${integer('next_at')},
+        last_error = ${text('last_error')}, finished_at = ${integer('finished_at')}, lease_owner = null
+      from ${records(rows)}
+      where inbox.id = ${integer('id')} and inbox.attempts = ${integer('attempt')}
+        and inbox.state = 'running' and inbox.lease_owner = ${owner}`.execute(trx)
+    const erasing = group.filter(
+      ({ delivery, outcome }) => delivery.type === DELETION_REQUIRED && outcome.state === 'done',
+    )
+    if (erasing.length > 0) await dropBodies(trx, erasing)
+    await recordAttempts(trx, group)
   }
 
   return {
@@ -84,9 +102,26 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
   }
 }
 
+/** A run that was under way when its event's data was erased must not write of it what it met. */
+async function withoutErased(trx: Queries, group: readonly Ended[]): Promise<readonly Ended[]> {
+  const erased = await erasedEvents(
+    trx,
+    group.map(({ delivery }) => ({ event_id: delivery.eventId })),
+  )
+  if (erased.size === 0) return group
+  return group.map(ended => {
+    const { eventId, type } = ended.delivery
+    if (eventId === null || !erased.has(eventId) || type === DELETION_REQUIRED) return ended
+    const outcome = 'error' in ended.outcome ? { ...ended.outcome, error: 'erased' } : ended.outcome
+    return { ...ended, outcome, ...(ended.run ? { run: { ...ended.run, calls: [] } } : {}) }
+  })
+}
+
 /** The organizer was quicker than the handler: nothing would wake a delivery that is parked after the reconnect. */
-async function reconnected(trx: Queries, id: number): Promise<boolean> {
-  const row = await trx
+async function reconnected(trx: Queries, group: readonly Ended[]): Promise<Set<number>> {
+  const parked = group.filter(({ outcome }) => outcome.state === 'parked').map(({ delivery }) => delivery.id)
+  if (parked.length === 0) return new Set()
+  const rows = await trx
     .selectFrom('inbox')
     .innerJoin('connections', c =>
       c
@@ -94,24 +129,56 @@ async function reconnected(trx: Queries, id: number): Promise<boolean> {
         .onRef('connections.organization_id', '=', 'inbox.organization_id'),
     )
     .select('inbox.id')
-    .where('inbox.id', '=', id)
+    .where('inbox.id', 'in', ids(parked))
     .where('connections.state', '=', 'connected')
-    .executeTakeFirst()
-  return row !== undefined
+    .execute()
+  return new Set(rows.map(row => row.id))
 }
 
-function columns(outcome: Outcome, attempt: number, now: number) {
-  const pending = { state: 'pending' as DeliveryState }
+/** What a delivery becomes; one that did not count, or was not tried, gets its attempt back. */
+function columns({ delivery: { attempt }, outcome }: Ended, now: number, reconnected: boolean) {
+  const same = { attempts: attempt, next_at: now, last_error: null, finished_at: null }
   switch (outcome.state) {
     case 'released':
-      return { ...pending, next_at: now, attempts: attempt - 1 }
+      return { ...same, state: 'pending', attempts: attempt - 1 }
     case 'retry':
-      return { ...pending, next_at: now + outcome.delayMs, last_error: outcome.error }
+      return { ...same, state: 'pending', next_at: now + outcome.delayMs, last_error: outcome.error }
     case 'parked':
-      return { state: outcome.state, last_error: outcome.error, attempts: attempt - 1 }
+      return reconnected
+        ? { ...same, state: 'pending', next_at: now + RECONNECTED_MS }
+        : { ...same, state: 'parked', attempts: attempt - 1, last_error: outcome.error }
     case 'dead':
-      return { state: outcome.state, last_error: outcome.error, finished_at: now }
+      return { ...same, state: 'dead', last_error: outcome.error, finished_at: now }
     default:
-      return { state: outcome.state, last_error: null, finished_at: now }
+      return { ...same, state: outcome.state, finished_at: now }
   }
+}
+
+const dropBodies = (trx: Queries, erasing: readonly Ended[]) =>
+  trx
+    .updateTable('inbox')
+    .set({ body: null })
+    .where('id', 'in', ids(erasing.map(({ delivery }) => delivery.id)))
+    .where('state', '=', 'done')
+    .execute()
+
+async function recordAttempts(trx: Queries, group: readonly Ended[]): Promise<void> {
+  const rows = group.flatMap(({ delivery, outcome, run }) =>
+    run === undefined
+      ? []
+      : {
+          id: delivery.id,
+          attempt: delivery.attempt,
+          started_at: run.startedAt,
+          ended_at: run.endedAt,
+          outcome: outcome.state,
+          error: 'error' in outcome ? outcome.error : null,
+          calls: run.calls.length > 0 ? JSON.stringify(run.calls) : null,
+        },
+  )
+  if (rows.length === 0) return
+  await sql`insert into attempts (inbox_id, started_at, ended_at, attempt, outcome, error, calls)
+    select ${integer('id')}, ${integer('started_at')}, ${integer('ended_at')}, ${integer('attempt')},
+      ${text('outcome')}, ${text('error')}, ${text('calls')}
+    from ${records(rows)} where true on conflict do nothing`.execute(trx)
 }

@@ -15,6 +15,8 @@ export function manualClock(start = Date.parse('2026-05-09T12:00:00Z')): ManualC
     ...systemRuntime,
     now: () => now,
     monotonic: () => now,
+    // Never busy: a test's own work is not what the dispatcher gives way to.
+    idle: () => performance.now() * 1e9,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason)

@@ -22,6 +22,7 @@ export class TestRuntime implements Runtime {
   #sleepers = new Set<{ at: number; wake: () => void }>()
   now = () => this.#now
   monotonic = () => this.#now
+  idle = () => 0
   bytes = (size: number) => randomBytes(size)
   uuid = () => randomUUID()
   get sleeping() {

@@ -35,7 +35,7 @@ async function start(handler: Handler<'application.approved'>, event: Record<str
     receivedAt: 0,
     body: Buffer.from(JSON.stringify(envelope(event))),
   }
-  return { clock, upstream, stopping, run: () => run(delivery as never, stopping.signal) }
+  return { clock, upstream, stopping, run: () => run(delivery as never, stopping.signal, () => {}) }
 }
 
 const limited = (seconds: number) =>

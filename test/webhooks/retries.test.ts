@@ -58,7 +58,7 @@ test('after eight failures the delivery is dead, with every failure in the log',
     })
     waits.push(row.next_at - b.clock.now())
     b.clock.advance(row.next_at - b.clock.now())
-    dispatcher.wake()
+    dispatcher.arrived()
   }
   expect(await b.reaches(id, 'dead')).toMatchObject({ attempts: 8, last_error: 'Error: never' })
   expect(waits).toEqual([...waits].sort((x, y) => x - y))

@@ -80,7 +80,7 @@ test('nothing is claimed after the stop', async () => {
   await b.reaches(await b.append(), 'done')
   await dispatcher.stop(0)
   const id = await b.append()
-  dispatcher.wake()
+  dispatcher.arrived()
   b.clock.advance(10_000)
   await b.database.probe()
   expect((await b.row(id)).state).toBe('pending')

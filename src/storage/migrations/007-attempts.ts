@@ -1,0 +1,51 @@
+import { hash } from 'node:crypto'
+import { type Kysely, sql } from 'kysely'
+import type { Migration } from 'kysely/migration'
+
+/**
+ * Every run of a handler gets a row. Crashes are counted apart from failures. Dedupe keys become short digests, in a
+ * table that is its own index: they are the only random writes there are.
+ */
+export const attempts: Migration = {
+  async up(db: Kysely<unknown>) {
+    await db.schema
+      .alterTable('inbox')
+      .addColumn('crashes', 'integer', c => c.notNull().defaultTo(0))
+      .execute()
+    await db.schema
+      .createTable('attempts')
+      .addColumn('inbox_id', 'bigint', c => c.notNull())
+      .addColumn('started_at', 'bigint', c => c.notNull())
+      .addColumn('ended_at', 'bigint')
+      .addColumn('attempt', 'integer', c => c.notNull())
+      .addColumn('outcome', 'text', c => c.notNull())
+      .addColumn('error', 'text')
+      .addColumn('calls', 'text')
+      .addPrimaryKeyConstraint('attempts_pk', ['inbox_id', 'started_at'])
+      .modifyEnd(sql`without rowid`)
+      .execute()
+    await shortKeys(db as Kysely<OldKeys>)
+  },
+}
+
+interface OldKeys {
+  delivery_keys: { key: string; inbox_id: number }
+  short_keys: { key: string; inbox_id: number }
+}
+
+async function shortKeys(db: Kysely<OldKeys>): Promise<void> {
+  await db.schema
+    .createTable('short_keys')
+    .addColumn('key', 'text', c => c.primaryKey().notNull())
+    .addColumn('inbox_id', 'bigint', c => c.notNull())
+    .modifyEnd(sql`without rowid`)
+    .execute()
+  const old = await db.selectFrom('delivery_keys').selectAll().execute()
+  for (const { key, inbox_id } of old)
+    await db
+      .insertInto('short_keys')
+      .values({ key: hash('sha256', key, 'base64url').slice(0, 22), inbox_id })
+      .execute()
+  await db.schema.dropTable('delivery_keys').execute()
+  await db.schema.alterTable('short_keys').renameTo('delivery_keys').execute()
+}
