@@ -9,6 +9,7 @@ import { systemRuntime as runtime } from './runtime.ts'
 import { openSealed } from './storage/open-sealed.ts'
 import { StorageError } from './storage/storage-error.ts'
 import { SealingKeyError } from './storage/wrong-key.ts'
+import { revento } from './webhooks/providers/revento.ts'
 
 const HELP = `Usage: npm start -- [--host ADDRESS] [--port PORT]
 
@@ -51,9 +52,10 @@ async function startSandbox(config: Config, logger: FastifyBaseLogger): Promise<
     production: config.production,
     clientId: config.clientId,
     clientSecret: config.clientSecret,
-    webhookSecret: config.webhookSecrets.current,
     redirectUri: config.redirectUri,
-    webhookUrl: `${config.origin}/webhooks/revento`,
+    senders: [
+      { provider: revento, secret: config.webhookSecrets.current, url: `${config.origin}/webhooks/revento` },
+    ],
     stateFile: `${config.databasePath}.sandbox.json`,
     runtime,
     dispatcher: createOutgoing().api,
