@@ -9,7 +9,8 @@ import { systemRuntime as runtime } from './runtime.ts'
 import { openSealed } from './storage/open-sealed.ts'
 import { StorageError } from './storage/storage-error.ts'
 import { SealingKeyError } from './storage/wrong-key.ts'
-import { revento } from './webhooks/providers/revento.ts'
+import { autopsy } from './webhooks/autopsy.ts'
+import { providers } from './webhooks/providers/index.ts'
 
 const HELP = `Usage: npm start -- [--host ADDRESS] [--port PORT]
 
@@ -53,9 +54,12 @@ async function startSandbox(config: Config, logger: FastifyBaseLogger): Promise<
     clientId: config.clientId,
     clientSecret: config.clientSecret,
     redirectUri: config.redirectUri,
-    senders: [
-      { provider: revento, secret: config.webhookSecrets.current, url: `${config.origin}/webhooks/revento` },
-    ],
+    senders: providers.flatMap(provider => {
+      const secret = config.providerSecrets[provider.name]?.current
+      return secret ? [{ provider, secret, url: `${config.origin}/webhooks/${provider.name}` }] : []
+    }),
+    explain: ({ provider, headers, body, at }) =>
+      autopsy(provider, config.providerSecrets, headers, Buffer.from(body), at),
     stateFile: `${config.databasePath}.sandbox.json`,
     runtime,
     dispatcher: createOutgoing().api,

@@ -5,7 +5,6 @@ import { holdings } from './control.ts'
 import { listed } from './delivery.ts'
 import type { Faults } from './faults.ts'
 import { fieldsOf } from './fields.ts'
-import { typesOf } from './message.ts'
 import { refuseOtherOrigins } from './same-origin.ts'
 import type { Installation } from './state.ts'
 
@@ -36,7 +35,9 @@ export async function consoleApi(app: FastifyInstance, context: Context): Promis
   app.get('/clock', async () => clockOf(context))
   app.get('/faults', async () => ({ data: faults.list().map(shownFault) }))
   app.get('/senders', async () => {
-    return { data: options.senders.map(s => ({ provider: s.provider.name, url: s.url, types: typesOf(s) })) }
+    return {
+      data: options.senders.map(s => ({ provider: s.provider.name, url: s.url, types: s.provider.types })),
+    }
   })
   app.get('/deliveries', async () => ({ data: deliveries.list().map(listed) }))
   app.get<{ Params: { id: string } }>('/deliveries/:id', async ({ params }) => deliveries.find(params.id))

@@ -63,7 +63,7 @@ export async function consolePages(app: FastifyInstance, context: Context): Prom
     const body =
       sender === options.senders[0]
         ? envelope(draftOf(copy, type, event, at), options.runtime).body
-        : sampleBody(sender, type, undefined, options.runtime)
+        : sampleBody(sender, type, options.runtime)
     return editPage({ sender, type, eventId: event.row.id, body })
   }
 }

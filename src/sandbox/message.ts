@@ -1,4 +1,3 @@
-import { EVENT_TYPES } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Sender } from './options.ts'
 
@@ -10,50 +9,9 @@ export interface Message {
   readonly body: string
 }
 
-interface Sample {
-  readonly types: readonly string[]
-  readonly body: (type: string, data: object | undefined, id: string, now: number) => object
-}
-
-const iso = (ms: number) => new Date(ms).toISOString()
-
-/** What the senders' documents show of their bodies; members they do not show are this sandbox's choice. */
-const SAMPLES: Readonly<Record<string, Sample>> = {
-  entrupy: {
-    types: ['session.completed', 'support.message', 'certificate.transfer'],
-    body: (event, data, id) => ({ event, data: data ?? { id } }),
-  },
-  aghanim: {
-    types: ['player.verify', 'item.add', 'item.remove', 'order.paid', 'order.canceled', 'order.refunded'],
-    body: (event_type, data, id, now) => ({
-      event_id: `whevt_${id}`,
-      event_type,
-      event_data: data ?? { player_id: 'player-1' },
-      event_time: Math.floor(now / 1000),
-      idempotency_key: null,
-      sandbox: true,
-      context: null,
-    }),
-  },
-  barker: { types: ['bark'], body: (type, data, id) => ({ type, id, ...data }) },
-  standard: {
-    types: ['contact.created', 'contact.updated'],
-    body: (type, data, id, now) => ({ type, timestamp: iso(now), data: data ?? { id } }),
-  },
-}
-
-const PLAIN: Sample = { types: ['ping'], body: (type, data, id) => ({ id, type, data: data ?? {} }) }
-
-/** The types a sender is known for; others can be sent too. */
-export function typesOf({ provider }: Sender): readonly string[] {
-  return provider.name === 'revento' ? EVENT_TYPES : (SAMPLES[provider.name] ?? PLAIN).types
-}
-
 /** A believable body of a sender other than Revento. */
-export function sampleBody(sender: Sender, type: string, data: object | undefined, runtime: Runtime): string {
-  const { body } = SAMPLES[sender.provider.name] ?? PLAIN
-  return JSON.stringify(body(type, data, runtime.uuid(), runtime.now()))
-}
+export const sampleBody = ({ provider }: Sender, type: string, runtime: Runtime): string =>
+  provider.example({ type, id: runtime.uuid(), at: runtime.now() })
 
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi
 

@@ -21,7 +21,7 @@ export function sendWebhook(context: Context, fields: Fields): Done {
 
 const TYPE = /^[a-z0-9_.]{1,100}$/
 
-/** `body` goes out as it is; with `data` it is wrapped as the sender does; without either it is made up. */
+/** `body` goes out as it is; Revento's may be given as `data` in an envelope; without either it is made up. */
 function readMessage(context: Context, fields: Fields): Message {
   const { state, options } = context
   const type = text(fields, 'type') ?? ''
@@ -34,8 +34,7 @@ function readMessage(context: Context, fields: Fields): Message {
   const isRevento = sender === options.senders[0]
   const address = addressed(type, event)
   if (body !== undefined) return { sender, type, event_id: isRevento ? address.event_id : null, body }
-  if (!isRevento)
-    return { sender, type, event_id: null, body: sampleBody(sender, type, data, options.runtime) }
+  if (!isRevento) return { sender, type, event_id: null, body: sampleBody(sender, type, options.runtime) }
   const at = new Date(options.runtime.now()).toISOString()
   const draft = data ? { ...address, data } : draftOf(state, type, event, at)
   return { sender, ...envelope(draft, options.runtime) }

@@ -2,7 +2,6 @@ import { type Html, html } from '../html.ts'
 import type { Delivery } from './delivery.ts'
 import { testEvents } from './events.ts'
 import { findFault } from './fault-table.ts'
-import { typesOf } from './message.ts'
 import type { Sender } from './options.ts'
 import { breakable, button, clockTime, many } from './views.parts.ts'
 
@@ -35,7 +34,7 @@ ${
 /** Sends at once what the sandbox makes up, or leads to the payload first. */
 function sendForm(sender: Sender, hasEvents: boolean): Html {
   const { name } = sender.provider
-  const types = typesOf(sender).map(type => html`<option>${type}</option>`)
+  const types = sender.provider.types.map(type => html`<option>${type}</option>`)
   const events = testEvents().map(({ row }) => html`<option>${row.id}</option>`)
   return html`<form method="post" action="/console/webhooks" class="row send">
 <input type="hidden" name="provider" value="${name}">
@@ -62,7 +61,7 @@ export function editPage({ sender, type, eventId, body }: Editable): Html {
 <input type="hidden" name="provider" value="${name}">
 <input type="hidden" name="event_id" value="${eventId}">
 <label>Type, for the header and the log <input name="type" value="${type}" required pattern="[a-z0-9_.]{1,100}" list="types"></label>
-<datalist id="types">${typesOf(sender).map(known => html`<option value="${known}"></option>`)}</datalist>
+<datalist id="types">${sender.provider.types.map(known => html`<option value="${known}"></option>`)}</datalist>
 <label>Body, sent and signed byte for byte <textarea name="body" rows="20" spellcheck="false">
 ${pretty(body)}</textarea></label>
 <label>How many at once, each with ids of its own <input type="number" name="count" value="1" min="1" max="200"></label>

@@ -41,7 +41,7 @@ describe.skipIf(!browser)('the sandbox console in a browser', () => {
   /** One webhook, made up, and its row in the log once it is over. */
   async function sendWebhook(page: Page, type: string) {
     await open(page, '/webhooks')
-    await page.getByLabel('Type').selectOption(type)
+    await page.getByLabel('Type').first().selectOption(type)
     await press(page, 'Send: revento')
     await message(page, 'The webhook is on its way.')
     const id = new URL(page.url()).searchParams.get('what') ?? ''

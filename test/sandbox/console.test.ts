@@ -154,6 +154,7 @@ describe('webhooks', () => {
     const acme: Provider = {
       ...revento,
       name: 'acme',
+      example: ({ type, id }) => JSON.stringify({ type, id }),
       signature: { header: 'x-acme', prefix: '', algorithm: 'sha256', encoding: 'base64' },
     }
     const sandbox = await start({
@@ -167,13 +168,13 @@ describe('webhooks', () => {
       'revento',
       'acme',
     ])
-    await post(sandbox, '/console/api/webhooks', { provider: 'acme', type: 'ping', data: { a: 1 } })
+    await post(sandbox, '/console/api/webhooks', { provider: 'acme', type: 'ping' })
     await until(() => hook.received.length === 1)
     const [received] = hook.received
     const secrets = { current: 'acme-secret' }
     const body = Buffer.from(received?.body ?? '')
     expect(verify(acme, secrets, received?.headers ?? {}, body, sandbox.runtime.now()).ok).toBe(true)
-    expect(JSON.parse(received?.body ?? '')).toEqual({ id: expect.any(String), type: 'ping', data: { a: 1 } })
+    expect(JSON.parse(received?.body ?? '')).toEqual({ id: expect.any(String), type: 'ping' })
     expect((await post(sandbox, '/console/api/webhooks', { provider: 'nobody', type: 'ping' })).status).toBe(
       404,
     )
