@@ -1,5 +1,6 @@
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { isOpen } from '../storage/records.ts'
 
 /** How many stored deliveries wait for their handler, and whether that is too many to take more. */
 export interface Backlog {
@@ -28,7 +29,7 @@ export function createBacklog(
     const some = query
       .selectFrom('inbox')
       .select('id')
-      .where('state', 'in', ['pending', 'running'])
+      .where(isOpen)
       .limit(limit)
       .as('some')
     const { n } = await query
