@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { openSync } from 'node:fs'
+import { openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -7,6 +7,9 @@ import { freePort } from '../helpers/ports.ts'
 import type { Load, LoadResult } from './load.ts'
 
 export const SECRET = 'webhook-secret-for-the-bench'
+const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  scripts: { start?: string }
+}
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 export interface Server {
@@ -19,12 +22,15 @@ export interface Server {
   stop(signal?: NodeJS.Signals): Promise<void>
 }
 
+/** The flags of `npm start`. */
+const FLAGS = (scripts.start ?? '').split(' ').filter(word => word.startsWith('--'))
+
 /** The real program, as `npm start` runs it, on the real platform's settings; its log goes into `folder`. */
 export async function startApp(folder: string, env: Record<string, string> = {}): Promise<Server> {
   const port = String(await freePort())
   const credentials = { REVENTO_CLIENT_ID: 'bench', REVENTO_CLIENT_SECRET: 'client-secret-bench' }
   const settings = { PORT: port, REVENTO_WEBHOOK_SECRET: SECRET, DATABASE_URL: `sqlite:${folder}/bench.db` }
-  return start([file('../../src/main.ts')], port, {
+  return start([...FLAGS, file('../../src/main.ts')], port, {
     cwd: folder,
     env: { ...credentials, ...settings, ...env },
     log: 'app.log',
