@@ -3,7 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import type { Handlers } from './handlers/context.ts'
 import { handlers } from './handlers/index.ts'
-import { health } from './health.ts'
+import { createProbe, health } from './health.ts'
 import { ConnectionUnavailable, createAccessTokens } from './oauth/access-token.ts'
 import { type ConnectionKey, createConnections } from './oauth/connections.ts'
 import { connectUrl, watchEndings } from './oauth/ending-soon.ts'
@@ -17,8 +17,9 @@ import { createTokenEndpoint } from './revento/token-endpoint.ts'
 import { atMost, type Runtime } from './runtime.ts'
 import { createServer } from './server.ts'
 import { status } from './status/index.ts'
-import { errorPage } from './status/layout.ts'
 import { createSessions } from './status/session.ts'
+import { createTitles } from './status/titles.ts'
+import { errorPage } from './status/views.messages.ts'
 import type { Database } from './storage/database.ts'
 import { createEventData } from './storage/event-data.ts'
 import type { Sealer } from './storage/sealing.ts'
@@ -93,7 +94,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
 
   const app = createServer({ https: config.https, logger, runtime, errorPage })
   await app.register(cookie)
-  await app.register(health, { database, runtime })
+  const trouble = createProbe(database, runtime)
+  await app.register(health, { trouble })
   const ownHost = { origin: config.origin, production: config.production }
   await app.register(oauth, {
     ...ownHost,
@@ -123,6 +125,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     connections,
     deliveries: createDeliveries(query),
     eventData,
+    titles: createTitles(runtime),
+    trouble,
     api,
     runtime,
   })

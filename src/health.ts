@@ -5,29 +5,32 @@ import type { Database } from './storage/database.ts'
 import { StorageError } from './storage/storage-error.ts'
 
 export interface HealthOptions {
-  readonly database: Database
-  readonly runtime: Pick<Runtime, 'monotonic'>
+  /** Why nothing can be stored now: a code; undefined when all is well. */
+  readonly trouble: () => Promise<string | undefined>
 }
 
-/** A probe writes; asked more often than this, /ready repeats its last answer. */
+/** A probe writes; asked more often than this, it repeats its last answer. */
 const PROBE_EVERY_MS = 500
 
-/** GET /health: the process answers. GET /ready: it can also store what comes in. */
-export const health: FastifyPluginAsync<HealthOptions> = async (app, { database, runtime }) => {
-  let draining = false
-  app.addHook('preClose', async () => {
-    draining = true
-  })
+/** Tries to store something. */
+export function createProbe(database: Database, runtime: Pick<Runtime, 'monotonic'>) {
   let probed = { at: Number.NEGATIVE_INFINITY, trouble: Promise.resolve<string | undefined>(undefined) }
-  const trouble = () => {
-    if (draining) return Promise.resolve('draining')
+  return () => {
     const now = runtime.monotonic()
     if (now - probed.at >= PROBE_EVERY_MS) probed = { at: now, trouble: probe(database) }
     return probed.trouble
   }
+}
+
+/** GET /health: the process answers. GET /ready: it can also store what comes in. */
+export const health: FastifyPluginAsync<HealthOptions> = async (app, { trouble }) => {
+  let draining = false
+  app.addHook('preClose', async () => {
+    draining = true
+  })
   app.get('/health', { exposeHeadRoute: true }, async () => ({ status: 'ok' }))
   app.get('/ready', { exposeHeadRoute: true }, async (request, reply) => {
-    const reason = await trouble()
+    const reason = draining ? 'draining' : await trouble()
     if (reason === undefined) return { status: 'ok' }
     const code = reason === 'draining' ? 'shutting_down' : 'storage_unavailable'
     request.outcome = { reason }
