@@ -34,8 +34,11 @@ ${session && html`<form method="post" action="/logout">${formToken(session)}<but
 export const formToken = (session: Session) =>
   html`<input type="hidden" name="${FORM_TOKEN}" value="${session.formToken}">`
 
+export const connectHref = (eventId: string) =>
+  `/connect?${new URLSearchParams({ event_id: eventId }).toString()}`
+
 export const connectLink = (eventId: string, text: string) =>
-  html`<a class="button" href="/connect?${new URLSearchParams({ event_id: eventId }).toString()}">${text}</a>`
+  html`<a class="button" href="${connectHref(eventId)}">${text}</a>`
 
 export function sandboxNote(sandbox: { url: string } | undefined): Html | false {
   return (

@@ -44,7 +44,7 @@ send its webhooks again. Whoever runs this app has to mend it.</p>`
   const needs = [
     again > 0 &&
       (again === 1 ? 'an event has to be connected again' : `${again} events have to be connected again`),
-    parked.length > 0 && 'webhooks wait for that',
+    parked.length > 0 && 'webhooks wait for a reconnect',
     dead.length > 0 && 'webhooks were given up',
   ].filter(need => need !== false)
   if (needs.length > 0) return html`<p class="problem">Something needs you: ${needs.join('; ')}.</p>`

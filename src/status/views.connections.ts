@@ -31,7 +31,7 @@ function card(c: Connection, v: Parts): Html {
   const reason = c.state === 'reconsent' || c.state === 'revoked' ? REASONS[c.reason ?? ''] : undefined
   const missing = v.requestedScopes.filter(scope => !c.scopes.includes(scope))
   return html`
-<article class="card" data-state="${deleting ? 'deleting' : c.state}">
+<article class="card" data-state="${deleting ? 'deleting' : disconnected ? 'disconnected' : c.state}">
 ${heading(c, v)}
 <p class="state">${disconnected ? 'Disconnected here: this app has given up its access' : STATES[c.state]}</p>
 ${deleting && html`<p class="problem">${deleting}</p>`}

@@ -1,6 +1,6 @@
 import { type Html, html } from '../html.ts'
 import type { DeliveryView } from '../webhooks/deliveries.ts'
-import { connectLink, duration, formToken, time } from './layout.ts'
+import { connectHref, duration, formToken, time } from './layout.ts'
 import type { Parts } from './parts.ts'
 import type { Session } from './session.ts'
 import { DELIVERY_STATES } from './words.ts'
@@ -16,8 +16,7 @@ export function stuck({ dead, parked, session }: Parts): Html | false {
 ${parked.length > 0 && waiting(parked)}
 ${
   dead.length > 0 &&
-  html`<p>${many(dead, 'delivery was', 'deliveries were')} given up after failing again and again. When the cause is
-mended, replay them.</p>
+  html`<p>Given up after failing again and again: ${many(dead)}. Replay what should run, once the cause is mended.</p>
 ${list(dead, d => replayForm(d, session, 'page'))}`
 }
 </section>`
@@ -25,24 +24,23 @@ ${list(dead, d => replayForm(d, session, 'page'))}`
 
 function waiting(parked: readonly DeliveryView[]): Html {
   const events = [...new Set(parked.map(d => d.event_id ?? ''))]
-  return html`<p>${many(parked, 'delivery waits', 'deliveries wait')} for a connection, and will go on by themselves.</p>
-<p>${events.map(event => html`${connectLink(event, events.length > 1 ? `Reconnect ${event}` : 'Reconnect')} `)}</p>
+  return html`<p>Waiting for you to reconnect ${events.map(
+    (event, n) => html`${n > 0 && ', '}<a href="${connectHref(event)}">${event}</a>`,
+  )}: ${many(parked)}. What waits goes on by itself then.</p>
 ${list(parked, () => false)}`
 }
 
 const list = (deliveries: readonly DeliveryView[], action: (d: DeliveryView) => Html | false) => html`
 <ul class="rows">${deliveries.slice(0, LISTED).map(
   d => html`
-<li><div><a href="/deliveries/${d.id}" id="stuck-${d.id}">${breakable(d.type)}</a> <span class="quiet">${time(Date.parse(d.received_at))}</span>
+<li class="row"><div><a href="/deliveries/${d.id}" id="stuck-${d.id}">${breakable(d.type)}</a> <span class="quiet">${time(Date.parse(d.received_at))}</span>
 ${d.last_error !== null && html`<br><span class="quiet"><bdi>${d.last_error}</bdi></span>`}</div>${action(d)}</li>`,
 )}</ul>
 ${deliveries.length > LISTED && html`<p class="quiet">These are the newest ${LISTED}. The operator’s list has all of them.</p>`}`
 
 /** The store is asked for a hundred at most. */
-const many = (deliveries: readonly DeliveryView[], one: string, several: string) =>
-  deliveries.length === 1
-    ? `1 ${one}`
-    : `${deliveries.length >= 100 ? '100 or more' : deliveries.length} ${several}`
+const many = ({ length }: readonly DeliveryView[]) =>
+  length === 1 ? '1 delivery' : `${length >= 100 ? '100 or more' : length} deliveries`
 
 /** `from`: where the person is sent back to. */
 export const replayForm = (d: DeliveryView, session: Session, from: 'page' | 'story') => html`
@@ -67,10 +65,10 @@ ${
 }
 
 const row = (d: DeliveryView, several: boolean) => html`
-<tr data-state="${d.state}"><td>${breakable(d.type)}</td>
+<tr data-state="${d.state}"><td><a href="/deliveries/${d.id}" id="delivery-${d.id}">${breakable(d.type)}<span class="unseen">, delivery ${d.id}</span></a></td>
 <td>${stateOf(d)}</td>${several && html`<td>${d.event_id}</td>`}
 <td>${time(Date.parse(d.received_at))}</td><td>${d.attempts}</td><td>${took(d)}</td>
-<td><a href="/deliveries/${d.id}" id="delivery-${d.id}">${d.id}<span class="unseen">, ${d.type}</span></a></td></tr>`
+<td>${d.id}</td></tr>`
 
 /** From the moment it was received. */
 export const took = (d: DeliveryView) =>

@@ -33,4 +33,4 @@ const query = (event_id: string, cursor?: string) =>
 
 const row = (p: ParticipantRow) => html`
 <tr><td><bdi>${p.name}</bdi></td><td><bdi>${words(p.status)}</bdi></td>
-<td>${p.change && html`${p.change.type} ${time(p.change.at)}`}</td></tr>`
+<td>${p.change ? html`${p.change.type} ${time(p.change.at)}` : html`<span class="quiet">none yet</span>`}</td></tr>`

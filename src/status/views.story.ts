@@ -29,7 +29,7 @@ ${d.finished_at !== null && html`<div><dt>Took</dt><dd>${took(d)}</dd></div>`}
 <section aria-labelledby="story-title">
 <h2 id="story-title">What happened</h2>
 <ol class="story">
-<li><p><strong>Received</strong>, its signature verified, stored, and then acknowledged.</p><p class="quiet">${exactTime(Date.parse(d.received_at))}</p></li>
+<li class="step"><p><strong>Received</strong>, its signature verified, stored, and then acknowledged.</p><p class="quiet">${exactTime(Date.parse(d.received_at))}</p></li>
 ${d.runs.map(run)}
 ${ending(d)}
 </ol>
@@ -60,7 +60,7 @@ function next(d: DeliveryStory, session: Session): Html | false {
 function run(r: DeliveryRun): Html {
   const ms = r.ended_at === null ? undefined : Date.parse(r.ended_at) - Date.parse(r.started_at)
   return html`
-<li data-outcome="${r.outcome}"><p><strong>Attempt ${r.attempt}</strong>: ${OUTCOMES[r.outcome]}${ms !== undefined && `, after ${duration(ms)}`}.</p>
+<li class="step" data-outcome="${r.outcome}"><p><strong>Attempt ${r.attempt}</strong>${ms !== undefined && `, ${duration(ms)}`}: ${OUTCOMES[r.outcome]}.</p>
 <p class="quiet">${exactTime(Date.parse(r.started_at))}</p>
 ${r.error !== null && html`<p class="error"><bdi>${r.error}</bdi></p>`}
 ${r.calls.length > 0 && html`<ul>${r.calls.map(call)}</ul>`}
@@ -75,11 +75,12 @@ ${c.request_id !== undefined && html`<br><span class="quiet">request ${c.request
 function ending(d: DeliveryStory): Html | false {
   const at = d.finished_at !== null && html`<p class="quiet">${exactTime(Date.parse(d.finished_at))}</p>`
   if (d.state === 'running')
-    return html`<li><p><strong>Being handled</strong> now, attempt ${d.attempts}.</p></li>`
-  if (d.state === 'duplicate') return html`<li><p><strong>Found to be a repeat.</strong></p>${at}</li>`
+    return html`<li class="step"><p><strong>Being handled</strong> now, attempt ${d.attempts}.</p></li>`
+  if (d.state === 'duplicate')
+    return html`<li class="step"><p><strong>Found to be a repeat.</strong></p>${at}</li>`
   if (d.state === 'ignored')
-    return html`<li><p><strong>No handler</strong> ran for it; it stays stored.</p>${at}</li>`
+    return html`<li class="step"><p><strong>No handler</strong> ran for it; it stays stored.</p>${at}</li>`
   if (d.state === 'dead' && d.runs.at(-1)?.outcome !== 'dead')
-    return html`<li><p><strong>Given up</strong>: ${d.last_error}.</p>${at}</li>`
+    return html`<li class="step"><p><strong>Given up</strong>: ${d.last_error}.</p>${at}</li>`
   return false
 }
