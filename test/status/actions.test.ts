@@ -31,13 +31,17 @@ async function press(
   fields: Record<string, string> = {},
   headers: Record<string, string> = {},
 ) {
-  const form_token = fields['form_token'] ?? (await tokenOf(pair, client))
-  return client.post(pair.app.url + path, new URLSearchParams({ ...fields, form_token }).toString(), {
-    'content-type': 'application/x-www-form-urlencoded',
-    origin: 'null',
-    'sec-fetch-site': 'same-origin',
-    ...headers,
-  })
+  const form_token = 'form_token' in fields ? fields['form_token'] : await tokenOf(pair, client)
+  return client.post(
+    pair.app.url + path,
+    new URLSearchParams({ ...fields, form_token: form_token ?? '' }).toString(),
+    {
+      'content-type': 'application/x-www-form-urlencoded',
+      origin: 'null',
+      'sec-fetch-site': 'same-origin',
+      ...headers,
+    },
+  )
 }
 
 /** Two browsers, each with an event of its own, and a dead delivery of the first. */

@@ -131,6 +131,16 @@ test('a store that fails is told of in the log, and asked again', async () => {
   expect(text()).toContain('event: parts')
 })
 
+test('trouble of the store is told of within ten seconds', async () => {
+  const b = bench()
+  const { text } = b.listen('a')
+  await b.second()
+  b.state.error = 'disk_full'
+  for (let n = 0; n < 10; n++) await b.second()
+  expect(text()).toContain('disk_full')
+  expect(b.reads.trouble).toBe(2)
+})
+
 test('two hundred streams at most', () => {
   const b = bench()
   const open = Array.from({ length: 201 }, (_, n) =>
