@@ -40,8 +40,8 @@ ${ADVICE[c.state] && html`<p>${ADVICE[c.state]}</p>`}
 ${ending && html`<p class="problem">Ends ${time(c.refreshExpiresAt)}, unless it is connected again before.</p>`}
 ${(c.state !== 'connected' || ending) && html`<p>${connectLink(c.eventId, 'Reconnect')}</p>`}
 <dl>
-<div><dt>Organization</dt><dd>${c.organizationId}</dd></div>
-<div><dt>${c.state === 'connected' ? 'May see' : 'Was allowed to see'}</dt><dd>${c.scopes.join(', ') || 'nothing'}</dd></div>
+<div><dt>Organization</dt><dd><bdi>${c.organizationId}</bdi></dd></div>
+<div><dt>${c.state === 'connected' ? 'May see' : 'Was allowed to see'}</dt><dd><bdi>${c.scopes.join(', ') || 'nothing'}</bdi></dd></div>
 ${missing.length > 0 && html`<div><dt>Not granted</dt><dd>${missing.join(', ')}</dd></div>`}
 ${c.state === 'connected' && expiries(c)}
 </dl>

@@ -84,4 +84,5 @@ export function stateOf(d: DeliveryView): Html {
 }
 
 /** Lets a narrow column break a type after its dots and underscores. */
-export const breakable = (type: string) => html`${type.split(/(?<=[._])/).map(part => html`${part}<wbr>`)}`
+export const breakable = (type: string) =>
+  html`<bdi>${type.split(/(?<=[._])/).map(part => html`${part}<wbr>`)}</bdi>`

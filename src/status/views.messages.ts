@@ -45,7 +45,7 @@ export function disconnectPage(c: Connection, title: string | undefined, session
     session,
     body: html`
 <h1>Disconnect <bdi>${title ?? c.eventId}</bdi>?</h1>
-<p>This app then destroys its tokens for ${c.eventId} (${c.organizationId}) and can read nothing of it any more. It takes
+<p>This app then destroys its tokens for ${c.eventId} (<bdi>${c.organizationId}</bdi>) and can read nothing of it any more. It takes
 a new consent to connect it again.</p>
 <ul>
 <li><strong>At Revento the permission stays.</strong> Its documentation names no call by which an app gives a

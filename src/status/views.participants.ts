@@ -9,7 +9,7 @@ export function participantsSection(v: ParticipantList): Html {
 <h2 id="participants-title">Participants of <bdi>${v.title ?? v.eventId}</bdi></h2>
 ${
   v.problem &&
-  html`<p class="problem">${PROBLEMS[v.problem] ?? `Revento answered ${v.problem}.`}
+  html`<p class="problem">${PROBLEMS[v.problem] ?? html`Revento answered <bdi>${v.problem}</bdi>.`}
 ${v.rows.length > 0 && 'Below is what its webhooks have told so far.'}</p>`
 }
 ${v.rows.length === 0 && !v.problem && html`<p class="quiet">${v.laterPage ? 'Nobody on this page.' : 'Nobody has applied yet. Who applies at Revento is listed here.'}</p>`}
@@ -33,4 +33,4 @@ const query = (event_id: string, cursor?: string) =>
 
 const row = (p: ParticipantRow) => html`
 <tr><td><bdi>${p.name}</bdi></td><td><bdi>${words(p.status)}</bdi></td>
-<td>${p.change ? html`${p.change.type} ${time(p.change.at)}` : html`<span class="quiet">none yet</span>`}</td></tr>`
+<td>${p.change ? html`<bdi>${p.change.type}</bdi> ${time(p.change.at)}` : html`<span class="quiet">none yet</span>`}</td></tr>`

@@ -19,9 +19,9 @@ ${next(d, session)}
 <dl>
 <div><dt>Sender</dt><dd>${d.provider}</dd></div>
 <div><dt>Event</dt><dd>${d.event_id ?? 'none'}</dd></div>
-<div><dt>Organization</dt><dd>${d.organization_id ?? 'none'}</dd></div>
-<div><dt>Delivery id</dt><dd>${d.delivery_id ?? 'none was sent'}</dd></div>
-<div><dt>Signed id</dt><dd>${d.envelope_id}</dd></div>
+<div><dt>Organization</dt><dd><bdi>${d.organization_id ?? 'none'}</bdi></dd></div>
+<div><dt>Delivery id</dt><dd><bdi>${d.delivery_id ?? 'none was sent'}</bdi></dd></div>
+<div><dt>Signed id</dt><dd><bdi>${d.envelope_id}</bdi></dd></div>
 <div><dt>Attempts</dt><dd>${d.attempts}</dd></div>
 ${d.finished_at !== null && html`<div><dt>Took</dt><dd>${took(d)}</dd></div>`}
 </dl>
@@ -68,7 +68,7 @@ ${r.calls.length > 0 && html`<ul>${r.calls.map(call)}</ul>`}
 }
 
 const call = (c: DeliveryRun['calls'][number]) => html`
-<li><code>${c.what}</code> answered <code>${c.result}</code> in ${duration(c.ms)}
+<li><code><bdi>${c.what}</bdi></code> answered <code><bdi>${c.result}</bdi></code> in ${duration(c.ms)}
 ${c.request_id !== undefined && html`<br><span class="quiet">request ${c.request_id}</span>`}</li>`
 
 /** What the runs do not say themselves. */
@@ -81,6 +81,6 @@ function ending(d: DeliveryStory): Html | false {
   if (d.state === 'ignored')
     return html`<li class="step"><p><strong>No handler</strong> ran for it; it stays stored.</p>${at}</li>`
   if (d.state === 'dead' && d.runs.at(-1)?.outcome !== 'dead')
-    return html`<li class="step"><p><strong>Given up</strong>: ${d.last_error}.</p>${at}</li>`
+    return html`<li class="step"><p><strong>Given up</strong>: <bdi>${d.last_error}</bdi>.</p>${at}</li>`
   return false
 }

@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core'
 import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { SANDBOX_CREDENTIALS } from '../../src/config.ts'
+import { SANDBOX_CREDENTIALS } from '../../src/config-checks.ts'
 import { handlers } from '../../src/handlers/index.ts'
 import { startApp, type TestApp } from '../helpers/app.ts'
 import { browserOrSkip } from '../helpers/browser.ts'

@@ -48,7 +48,7 @@ test('it tells of the calls of a run with their request ids, and of the refresh 
   const text = await s.page(id)
   for (const { request_id } of runs[0]?.calls ?? [])
     if (request_id) expect(text).toContain(`request ${request_id}`)
-  expect(text).toContain('<code>token refresh</code> answered <code>ok</code>')
+  expect(text).toContain('<code><bdi>token refresh</bdi></code> answered <code><bdi>ok</bdi></code>')
   expect(text).toContain('<strong>Attempt 1</strong>')
   expect(text).not.toContain(next.access_token)
 })
