@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
-import { look, type Overview, type OverviewOptions } from './overview.ts'
+import { look, type Overview, type OverviewOptions, soon } from './overview.ts'
 import { marksOf, PART_NAMES, renderParts } from './parts.ts'
 import type { Session, Sessions } from './session.ts'
 import type { Titles } from './titles.ts'
@@ -70,7 +70,7 @@ export function createLive(o: LiveOptions, runtime: Runtime): Live {
 
   async function tick(): Promise<void> {
     const alive = await o.sessions.alive([...new Set([...listeners].map(l => l.session.id))])
-    const read = look(o, await currentTrouble())
+    const read = look(o, await soon(runtime, currentTrouble()))
     for (const listener of listeners) {
       const connections = alive.get(listener.session.id)
       if (!connections) end(listener, 'event: end\ndata: the session has ended\n\n')

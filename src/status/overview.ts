@@ -1,4 +1,5 @@
 import type { Connection, ConnectionKey, Connections } from '../oauth/connections.ts'
+import { atMost, type Runtime } from '../runtime.ts'
 import type { Deliveries, DeliveryView } from '../webhooks/deliveries.ts'
 
 /** What a page shows of the store. */
@@ -22,6 +23,21 @@ export interface OverviewOptions {
 
 const SHOWN = 20
 const STUCK = 100
+
+const PATIENCE_MS = 500
+
+/** A store that is locked is tried for seconds: nobody waits for that with an open page. */
+export async function soon(runtime: Pick<Runtime, 'sleep'>, trouble: Promise<string | undefined>) {
+  let code: string | undefined
+  await atMost(
+    runtime,
+    PATIENCE_MS,
+    trouble.then(known => {
+      code = known
+    }),
+  )
+  return code
+}
 
 /** Of these, what is stored; connected last, first. */
 export async function stored(

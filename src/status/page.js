@@ -47,7 +47,8 @@ function listen() {
   source.addEventListener('end', () => location.reload())
   source.addEventListener('error', () => {
     say('Not live: trying again')
-    if (source.readyState === EventSource.CLOSED) setTimeout(again, AGAIN_MS)
+    const refused = source
+    if (refused.readyState === EventSource.CLOSED) setTimeout(() => refused === source && again(), AGAIN_MS)
   })
 }
 
@@ -55,7 +56,7 @@ function listen() {
 async function again() {
   const answer = await fetch('/deliveries').catch(() => undefined)
   if (answer?.status === 401) location.reload()
-  else if (!document.hidden) listen()
+  else listen()
 }
 
 function say(text) {

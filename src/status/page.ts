@@ -3,7 +3,7 @@ import { Html, html } from '../html.ts'
 import { singleParameters } from '../parameters.ts'
 import type { StatusOptions } from './index.ts'
 import { layout, sandboxNote } from './layout.ts'
-import { look, stored } from './overview.ts'
+import { look, soon, stored } from './overview.ts'
 import { participantList } from './participants.ts'
 import { marksOf, type PartName, type Rendered, renderParts } from './parts.ts'
 import { welcomePage } from './views.messages.ts'
@@ -20,11 +20,12 @@ export async function statusPage(o: StatusOptions, request: FastifyRequest): Pro
 
   const { titles, requestedScopes } = o
   const api = o.api(key, request.id)
-  if (key.state === 'connected') void titles.learn(key, () => api.event())
+  if (key.state === 'connected' && key.scopes.includes('event.read'))
+    void titles.learn(key, () => api.event())
   const heard = () => o.eventData.participants(key.eventId)
   const participants = await participantList(api, key, query.get('cursor') ?? undefined, heard)
   // Read after the call: it may have refreshed a token or found out that the connection has ended.
-  const overview = await look(o, await o.trouble())(session.connections)
+  const overview = await look(o, await soon(o.runtime, o.trouble()))(session.connections)
   const now = o.runtime.now()
   const parts = renderParts({ ...overview, session, selected: key.eventId, now, titles, requestedScopes })
   return layout({

@@ -74,7 +74,7 @@ test('a rejected refresh shows Reconnect; an upstream that stumbles shows its co
   pair.upstream.onApi = json(500, { error: 'internal', message: UPSTREAM_TEXT })
   const stumble = await client.get(`${pair.app.url}/`, BROWSER)
   expect(stumble.status).toBe(200)
-  expect(stumble.text).toContain('Revento answered internal')
+  expect(stumble.text).toContain('Revento answered <bdi>internal</bdi>')
   expect(stumble.text).not.toContain(UPSTREAM_TEXT)
   expect(stumble.text).not.toContain('Reconnect')
   pair.upstream.onApi = knows('nobody')
