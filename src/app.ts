@@ -1,4 +1,3 @@
-import cookie from '@fastify/cookie'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import type { Handlers } from './handlers/context.ts'
@@ -23,11 +22,16 @@ import { errorPage } from './status/views.messages.ts'
 import type { Database } from './storage/database.ts'
 import { createEventData } from './storage/event-data.ts'
 import type { Sealer } from './storage/sealing.ts'
+import { createBacklog } from './webhooks/backlog.ts'
 import { createDeliveries } from './webhooks/deliveries.ts'
 import { createDispatcher } from './webhooks/dispatcher.ts'
+import { createHandshakeCallers } from './webhooks/handshake-callers.ts'
 import { createInbox } from './webhooks/inbox.ts'
 import { webhooks } from './webhooks/index.ts'
-import { createRunHandler, findHandler } from './webhooks/run-handler.ts'
+import { createInline } from './webhooks/inline.ts'
+import { createInlineAnswers } from './webhooks/inline-answers.ts'
+import { watchRetention } from './webhooks/retention.ts'
+import { createRunHandler, findInlineHandler, findQueuedHandler } from './webhooks/run-handler.ts'
 
 export interface AppEdge {
   readonly database: Database
@@ -80,7 +84,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     query,
     {
       concurrency: config.handlerConcurrency,
-      hasHandler: (provider, type) => findHandler(known, provider, type) !== undefined,
+      hasHandler: (provider, type) => findQueuedHandler(known, provider, type) !== undefined,
       run: createRunHandler({ handlers: known, apiClient, accessTokens, store, log: logger }),
       parkedAt: ({ eventId }) => ({
         connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
@@ -90,11 +94,25 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     },
     runtime,
   )
-  const inbox = createInbox(database, () => dispatcher.arrived())
+  const backlog = createBacklog(query, runtime)
+  const inbox = createInbox(database, backlog, () => dispatcher.arrived(), runtime)
+  const inline = createInline(
+    {
+      answers: createInlineAnswers(query, runtime),
+      find: findInlineHandler({ handlers: known, log: logger }),
+      log: logger,
+    },
+    runtime,
+  )
+  const handshake = config.verifyToken && {
+    token: config.verifyToken,
+    callers: createHandshakeCallers(query, runtime),
+    trustedProxies: config.trustProxy,
+  }
 
   const app = createServer({ https: config.https, logger, runtime, errorPage })
-  await app.register(cookie)
-  const trouble = createProbe(database, runtime)
+  const probe = createProbe(database, runtime)
+  const trouble = async () => (await probe()) ?? inbox.trouble()
   await app.register(health, { trouble })
   const ownHost = { origin: config.origin, production: config.production }
   await app.register(oauth, {
@@ -111,9 +129,12 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   })
   await app.register(webhooks, {
     prefix: '/webhooks',
-    secrets: config.webhookSecrets,
+    secrets: config.providerSecrets,
+    handshake,
     inbox,
+    inline,
     bodyLimit: config.bodyLimit,
+    explain: !config.production,
     runtime,
   })
   await app.register(status, {
@@ -134,7 +155,9 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   // Once it listens: a start that fails on a used port must not have claimed anything.
   app.addHook('onListen', async () => {
     dispatcher.start()
+    void backlog.watch(stopped.signal)
     void watchEndings({ connections, log: logger, origin: config.origin }, runtime, stopped.signal)
+    void watchRetention({ query, days: config.retentionDays, log: logger }, runtime, stopped.signal)
   })
   app.addHook('onClose', async () => {
     stopped.abort()

@@ -1,5 +1,8 @@
 import { isIP } from 'node:net'
 import { describe, nearestName, type Settings, VARIABLE_NAMES, WITHOUT_EFFECT_YET } from './variables.ts'
+import type { Secrets } from './webhooks/provider.ts'
+import { providers } from './webhooks/providers/index.ts'
+import { revento } from './webhooks/providers/revento.ts'
 
 /** Rules that go beyond one variable's form. Each adds what is wrong and what to type, and never a value. */
 export type Env = Readonly<Record<string, string | undefined>>
@@ -11,8 +14,9 @@ export const CREDENTIALS = ['REVENTO_CLIENT_ID', 'REVENTO_CLIENT_SECRET', 'REVEN
 export const SANDBOX_CREDENTIALS = {
   clientId: 'sandbox-client',
   clientSecret: 'sandbox-client-secret-for-development-only',
-  webhookSecret: 'sandbox-webhook-secret-for-development-only',
+  webhookSecret: revento.secret.sandbox,
 } as const
+export const SANDBOX_VERIFY_TOKEN = 'sandbox-verify-token'
 
 /** Nothing else is a number here: `Number` and typebox's conversion also take 0x10, 3e3 and true. */
 export const DECIMAL = /^(0|[1-9]\d{0,9})$/
@@ -47,6 +51,27 @@ export function checkReal(env: Env, settings: Settings, problems: Problems, prod
   const known: readonly unknown[] = Object.values(SANDBOX_CREDENTIALS)
   for (const name of CREDENTIALS)
     if (known.includes(settings[name])) problems.set(name, `is the sandbox's: ${describe(name)}`)
+}
+
+/** Beside the real platform, a secret that everybody knows would let everybody in. */
+export function checkSenders(settings: Settings, problems: Problems): void {
+  const known = new Map<string, string>([['WEBHOOK_VERIFY_TOKEN', SANDBOX_VERIFY_TOKEN]])
+  for (const { name, secret } of providers)
+    if (name !== revento.name) known.set(secret.variable, secret.sandbox)
+  for (const [variable, value] of known)
+    for (const name of [variable, `${variable}_PREVIOUS`])
+      if ((settings as Record<string, unknown>)[name] === value)
+        problems.set(name, `is known to everybody: give ${describe(variable)}`)
+}
+
+/** By provider; those without a secret are left out. In the sandbox everyone has the one that everybody knows. */
+export function senderSecrets(settings: Settings, sandbox: boolean): Record<string, Secrets> {
+  const given = providers.flatMap(({ name, secret: { variable, sandbox: known } }) => {
+    const current = settings[variable] ?? (sandbox ? known : undefined)
+    const previous = settings[`${variable}_PREVIOUS`]
+    return current === undefined ? [] : [[name, Object.freeze({ current, previous })] as const]
+  })
+  return Object.fromEntries(given)
 }
 
 export function checkRedirectUri(uri: string | undefined, problems: Problems, production: boolean): void {

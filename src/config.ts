@@ -9,6 +9,7 @@ import {
   checkReal,
   checkRedirectUri,
   checkSandbox,
+  checkSenders,
   checkTrustProxy,
   DECIMAL,
   type Env,
@@ -17,10 +18,13 @@ import {
   nameWarnings,
   type Problems,
   SANDBOX_CREDENTIALS,
+  SANDBOX_VERIFY_TOKEN,
+  senderSecrets,
   slipIn,
 } from './config-checks.ts'
 import { describe, isInteger, type Settings, VARIABLE_NAMES, Variables } from './variables.ts'
 import type { Secrets } from './webhooks/provider.ts'
+import { revento } from './webhooks/providers/revento.ts'
 
 export interface Config {
   /** `sandbox`: the built-in pretend Revento is started and used over HTTP. */
@@ -32,6 +36,10 @@ export interface Config {
   readonly clientId: string
   readonly clientSecret: string
   readonly webhookSecrets: Secrets
+  /** By provider, Revento too. A provider without a secret is not there. */
+  readonly providerSecrets: Readonly<Record<string, Secrets>>
+  /** Of the verify-token handshake, where it is on. */
+  readonly verifyToken: Secrets | undefined
   readonly authBase: string
   readonly apiBase: string
   readonly scopes: string
@@ -50,6 +58,7 @@ export interface Config {
   readonly stateTtlMs: number
   readonly handlerConcurrency: number
   readonly bodyLimit: number
+  readonly retentionDays: number
   /** Started by `npm start`, whose shell does not pass signals on. */
   readonly underNpm: boolean
   /** Worth a line in the log: misspelt names, settings that do nothing yet. */
@@ -86,7 +95,10 @@ export function loadConfig(env: Env): Config {
   const production = env['NODE_ENV'] === 'production'
   const sandbox = !production && CREDENTIALS.every(name => env[name] === undefined)
   if (sandbox) checkSandbox(env, problems)
-  else checkReal(env, settings, problems, production)
+  else {
+    checkReal(env, settings, problems, production)
+    checkSenders(settings, problems)
+  }
   checkRedirectUri(settings.REVENTO_REDIRECT_URI, problems, production)
   checkBases(settings, problems)
   checkPorts(settings, sandbox, problems)
@@ -126,6 +138,8 @@ function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, w
   const base = (given: string | undefined, real: string, play: string) =>
     (sandbox ? play : (given ?? real)).replace(/\/+$/, '')
   const bytes = (text: string | undefined) => (text ? Buffer.from(text, 'base64') : undefined)
+  const providerSecrets = Object.freeze(senderSecrets(s, sandbox))
+  const token = s.WEBHOOK_VERIFY_TOKEN ?? (sandbox ? SANDBOX_VERIFY_TOKEN : undefined)
   return Object.freeze({
     mode: sandbox ? 'sandbox' : 'real',
     production,
@@ -134,10 +148,11 @@ function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, w
     sandboxPort: s.SANDBOX_PORT,
     clientId: s.REVENTO_CLIENT_ID ?? SANDBOX_CREDENTIALS.clientId,
     clientSecret: s.REVENTO_CLIENT_SECRET ?? SANDBOX_CREDENTIALS.clientSecret,
-    webhookSecrets: Object.freeze({
-      current: s.REVENTO_WEBHOOK_SECRET ?? SANDBOX_CREDENTIALS.webhookSecret,
-      previous: s.REVENTO_WEBHOOK_SECRET_PREVIOUS,
-    }),
+    webhookSecrets: providerSecrets[revento.name] ?? { current: SANDBOX_CREDENTIALS.webhookSecret },
+    providerSecrets,
+    verifyToken: token
+      ? Object.freeze({ current: token, previous: s.WEBHOOK_VERIFY_TOKEN_PREVIOUS })
+      : undefined,
     authBase: base(s.REVENTO_AUTH_BASE, 'https://auth.revento.example', sandboxBase),
     apiBase: base(s.REVENTO_API_BASE, 'https://api.revento.example/api/v1', `${sandboxBase}/api/v1`),
     scopes: s.REVENTO_SCOPES,
@@ -154,6 +169,7 @@ function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, w
     stateTtlMs: s.STATE_TTL_S * 1000,
     handlerConcurrency: s.HANDLER_CONCURRENCY,
     bodyLimit: s.WEBHOOK_BODY_LIMIT,
+    retentionDays: s.RETENTION_DAYS,
     underNpm,
     warnings: Object.freeze(warnings),
   })

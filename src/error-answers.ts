@@ -18,11 +18,12 @@ export interface ErrorAnswers {
 export function handleErrors(app: FastifyInstance, o: ErrorAnswers): void {
   app.setErrorHandler((error, request, reply) => {
     const code = codeOf(error)
-    const status = statusOf(code)
     const known = error instanceof AppError ? error : undefined
+    const status = known?.status ?? statusOf(code)
     request.outcome = { ...request.outcome, error: code, ...(known?.reason ? { reason: known.reason } : {}) }
     if (status === 500 || status === 503) request.log.error({ err: error }, 'request failed')
     if (status === 503) reply.header('retry-after', '2')
+    if (status === 429) reply.header('retry-after', '60')
     return sendError(request, reply, o, errorBody(code, request.id, known?.connectUrl), status)
   })
   // Looked up as text: `hasRoute` would read a caller's path as a pattern.

@@ -11,9 +11,11 @@ export const ERRORS = {
   code_rejected: [400, 'Revento did not accept the authorization code. Start again from the connect page.'],
   event_mismatch: [400, 'Revento answered for another event than the one asked for. Nothing was stored.'],
   invalid_signature: [401, 'The signature is not valid.'],
+  unauthorized: [401, 'The signature is not valid.'],
   invalid_delivery_id: [400, 'The delivery id is not valid.'],
   invalid_json: [400, 'The body is not valid JSON.'],
   invalid_payload: [400, 'The body is not an event envelope.'],
+  unknown_event_type: [400, 'The event type is not known.'],
   unauthenticated: [401, 'Connect an event in this browser first.'],
   form_rejected: [403, 'This was not sent from this page, or the page was too old. Nothing was changed.'],
   not_found: [404, 'There is nothing here.'],
@@ -25,6 +27,7 @@ export const ERRORS = {
   delivery_erased: [409, 'What this delivery held has been erased, so it cannot be replayed.'],
   payload_too_large: [413, 'The body is too large.'],
   unsupported_media_type: [415, 'The content type is not supported.'],
+  too_many_requests: [429, 'Too many requests. Try again in a minute.'],
   headers_too_large: [431, 'The headers are too large.'],
   internal_error: [500, 'Something went wrong here.'],
   configuration_error: [
@@ -34,6 +37,7 @@ export const ERRORS = {
   upstream_error: [502, 'Revento did not give a usable answer. Try again in a moment.'],
   storage_unavailable: [503, 'The app cannot store anything right now. Try again in a moment.'],
   too_many_streams: [503, 'Too many pages are open at once. Close one, or try again in a moment.'],
+  not_answered: [503, 'There is no answer yet. Ask again in a moment.'],
   shutting_down: [503, 'The app is restarting. Try again in a moment.'],
   upstream_timeout: [504, 'Revento did not answer in time. Try again in a moment.'],
 } as const satisfies Record<string, readonly [status: number, message: string]>
@@ -46,16 +50,23 @@ export class AppError extends Error {
   readonly reason: string | undefined
   /** Where the organizer can connect again, for the 409 codes. */
   readonly connectUrl: string | undefined
-  constructor(code: ErrorCode, options: { reason?: string; connectUrl?: string; cause?: unknown } = {}) {
+  readonly status: number
+  constructor(code: ErrorCode, options: AppErrorOptions = {}) {
     super(code, options.cause === undefined ? {} : { cause: options.cause })
     this.name = 'AppError'
     this.code = code
     this.reason = options.reason
     this.connectUrl = options.connectUrl
+    this.status = options.status ?? ERRORS[code][0]
   }
-  get status(): number {
-    return ERRORS[this.code][0]
-  }
+}
+
+export interface AppErrorOptions {
+  readonly reason?: string
+  readonly connectUrl?: string
+  readonly cause?: unknown
+  /** Another one than the table's, where a sender's documentation asks for it. */
+  readonly status?: number
 }
 
 export interface ErrorBody {

@@ -1,5 +1,14 @@
-import { type Logger, pino } from 'pino'
+import { type Logger, type LoggerOptions, pino } from 'pino'
+import { createLogWriter } from './log-writer.ts'
 import { StorageError } from './storage/storage-error.ts'
+
+let said = { at: 0, text: '' }
+/** ISO 8601 UTC; made once a millisecond, which under load is for many lines. */
+function isoTime(): string {
+  const at = Date.now()
+  if (at !== said.at) said = { at, text: `,"time":"${new Date(at).toISOString()}"` }
+  return said.text
+}
 
 /** What may be said of an error: never its other members or its cause, which may hold tokens or payloads. */
 function errorFields(error: unknown): Record<string, unknown> {
@@ -19,11 +28,17 @@ export async function createLogger(level: string, terminal: boolean): Promise<Lo
   const options = {
     level,
     base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
+    timestamp: isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: errorFields, req: () => undefined, res: () => undefined },
   }
-  if (!terminal) return pino(options)
+  if (!terminal) return lines(options)
   const pretty = await import('pino-pretty').catch(() => undefined)
-  return pretty ? pino(options, pretty.default({ ignore: 'part', singleLine: true })) : pino(options)
+  return pretty ? pino(options, pretty.default({ ignore: 'part', singleLine: true })) : lines(options)
+}
+
+function lines(options: LoggerOptions): Logger {
+  const writer = createLogWriter(1)
+  process.once('exit', () => writer.flushSync())
+  return pino(options, writer)
 }

@@ -9,6 +9,8 @@ import { systemRuntime as runtime } from './runtime.ts'
 import { openSealed } from './storage/open-sealed.ts'
 import { StorageError } from './storage/storage-error.ts'
 import { SealingKeyError } from './storage/wrong-key.ts'
+import { autopsy } from './webhooks/autopsy.ts'
+import { providers } from './webhooks/providers/index.ts'
 
 const HELP = `Usage: npm start -- [--host ADDRESS] [--port PORT]
 
@@ -51,9 +53,13 @@ async function startSandbox(config: Config, logger: FastifyBaseLogger): Promise<
     production: config.production,
     clientId: config.clientId,
     clientSecret: config.clientSecret,
-    webhookSecret: config.webhookSecrets.current,
     redirectUri: config.redirectUri,
-    webhookUrl: `${config.origin}/webhooks/revento`,
+    senders: providers.flatMap(provider => {
+      const secret = config.providerSecrets[provider.name]?.current
+      return secret ? [{ provider, secret, url: `${config.origin}/webhooks/${provider.name}` }] : []
+    }),
+    explain: ({ provider, headers, body, at }) =>
+      autopsy(provider, config.providerSecrets, headers, Buffer.from(body), at),
     stateFile: `${config.databasePath}.sandbox.json`,
     runtime,
     dispatcher: createOutgoing().api,
@@ -114,7 +120,7 @@ try {
     {
       mode: config.mode,
       store: 'sqlite',
-      providers: ['revento'],
+      providers: [...Object.keys(config.providerSecrets), ...(config.verifyToken ? ['handshake'] : [])],
       url: config.origin,
       revento: config.authBase,
     },

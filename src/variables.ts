@@ -1,4 +1,6 @@
 import { type Static, type TSchema, Type } from 'typebox'
+import { SECRET_FORM } from './webhooks/provider.ts'
+import { providers } from './webhooks/providers/index.ts'
 
 /**
  * Every variable: its form, default and, in the description, what to type. Values are never printed, so nothing
@@ -11,19 +13,17 @@ const withDefault = (value: string, pattern: string, description: string) =>
 const integer = (value: number, minimum: number, maximum: number, unit: string) =>
   Type.Integer({ default: value, minimum, maximum, description: `${unit}, ${minimum} to ${maximum}` })
 
-const SECRET = '^[!-~]{8,512}$'
 const KEY = '^[A-Za-z0-9+/]{43}=$'
 const URL_FORM = '^https?://[!-~]+$'
-const secret = (whose: string) => optional(SECRET, `${whose}: 8 to 512 visible characters, no spaces`)
-const previous = optional(SECRET, 'the secret before the last rotation; otherwise remove the line')
+const secret = (whose: string) => optional(SECRET_FORM, `${whose}: 8 to 512 visible characters, no spaces`)
+const previous = (form: string) =>
+  optional(form, 'the secret before the last rotation; otherwise remove the line')
 
-export const Variables = Type.Object({
+const Own = Type.Object({
   NODE_ENV: optional('^(production|development|test)$', 'production, development or test'),
 
   REVENTO_CLIENT_ID: optional('^[!-~]{1,512}$', 'the client id from Revento, no spaces'),
   REVENTO_CLIENT_SECRET: secret('the client secret from Revento'),
-  REVENTO_WEBHOOK_SECRET: secret('the webhook signing secret from Revento'),
-  REVENTO_WEBHOOK_SECRET_PREVIOUS: previous,
   REVENTO_REDIRECT_URI: optional(URL_FORM, 'a URL as registered, e.g. https://app.example.com/callback'),
   REVENTO_SCOPES: withDefault(
     'event.read participants.read',
@@ -60,26 +60,27 @@ export const Variables = Type.Object({
   RETENTION_DAYS: integer(30, 30, 3650, 'days'),
   METRICS_PORT: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535, description: 'a port' })),
 
-  ENTRUPY_WEBHOOK_SECRET: secret('the key given to Entrupy'),
-  ENTRUPY_WEBHOOK_SECRET_PREVIOUS: previous,
-  AGHANIM_WEBHOOK_SECRET: secret('the S2S key from Aghanim'),
-  AGHANIM_WEBHOOK_SECRET_PREVIOUS: previous,
-  BARKER_WEBHOOK_SECRET: optional('^[!-~]{1,512}$', 'the key given to Barker, no spaces'),
-  BARKER_WEBHOOK_SECRET_PREVIOUS: previous,
-  STANDARD_WEBHOOK_SECRET: optional('^whsec_[A-Za-z0-9+/]+={0,2}$', 'whsec_ and base64'),
-  STANDARD_WEBHOOK_SECRET_PREVIOUS: optional('^whsec_[A-Za-z0-9+/]+={0,2}$', 'whsec_ and base64'),
   WEBHOOK_VERIFY_TOKEN: secret('the verify token'),
-  WEBHOOK_VERIFY_TOKEN_PREVIOUS: previous,
+  WEBHOOK_VERIFY_TOKEN_PREVIOUS: previous(SECRET_FORM),
 })
 
-export type Settings = Static<typeof Variables>
+/** Two for each provider, as its file says. */
+const OfProviders = Object.fromEntries(
+  providers.flatMap(({ secret: { variable, form, says } }) => [
+    [variable, optional(form, says)],
+    [`${variable}_PREVIOUS`, previous(form)],
+  ]),
+)
+
+export const Variables = Type.Object({ ...Own.properties, ...OfProviders } as Record<string, TSchema>)
+
+type ProviderSettings = Readonly<Record<`${string}_WEBHOOK_SECRET${'' | '_PREVIOUS'}`, string | undefined>>
+export type Settings = Static<typeof Own> & ProviderSettings
 
 export const VARIABLE_NAMES: readonly string[] = Object.keys(Variables.properties)
 
 /** Read and checked, but nothing uses them yet; the log says so when one is set. */
-export const WITHOUT_EFFECT_YET: readonly string[] = VARIABLE_NAMES.filter(name =>
-  /^(TRUST_PROXY|ENTRUPY|AGHANIM|BARKER|STANDARD|WEBHOOK_VERIFY|METRICS_PORT|RETENTION_DAYS)/.test(name),
-)
+export const WITHOUT_EFFECT_YET: readonly string[] = VARIABLE_NAMES.filter(name => /^METRICS_PORT/.test(name))
 
 export const isInteger = (name: string) =>
   (Variables.properties as Record<string, { type?: unknown }>)[name]?.type === 'integer'

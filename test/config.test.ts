@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { ConfigError, loadConfig } from '../src/config.ts'
 import { SANDBOX_CREDENTIALS } from '../src/config-checks.ts'
 import { VARIABLE_NAMES } from '../src/variables.ts'
+import { providers } from '../src/webhooks/providers/index.ts'
 
 type Env = Record<string, string>
 
@@ -152,6 +153,53 @@ describe('refusals', () => {
         }
       }),
     )
+  })
+})
+
+describe('the other senders', () => {
+  const KNOWN = Object.fromEntries(
+    providers.filter(p => p.name !== 'revento').map(p => [p.secret.variable, p.secret.sandbox]),
+  )
+
+  test('are all on in the sandbox, and none is without a secret on the real platform', () => {
+    expect(Object.keys(loadConfig({}).providerSecrets)).toEqual(providers.map(p => p.name))
+    expect(loadConfig({}).verifyToken).toBeDefined()
+    expect(Object.keys(loadConfig(CREDENTIALS).providerSecrets)).toEqual(['revento'])
+    expect(loadConfig(CREDENTIALS).verifyToken).toBeUndefined()
+  })
+
+  test('have the secrets that were given, two each', () => {
+    const given = { BARKER_WEBHOOK_SECRET: 'a key', WEBHOOK_VERIFY_TOKEN: 'token-of-mine' }
+    expect(names({ ...CREDENTIALS, ...given })).toEqual(new Set(['BARKER_WEBHOOK_SECRET']))
+    const right = { ...given, BARKER_WEBHOOK_SECRET: 'key', BARKER_WEBHOOK_SECRET_PREVIOUS: 'k' }
+    for (const env of [right, { ...CREDENTIALS, ...right }]) {
+      const { providerSecrets, verifyToken } = loadConfig(env)
+      expect(providerSecrets['barker']).toEqual({ current: 'key', previous: 'k' })
+      expect(verifyToken).toEqual({ current: 'token-of-mine', previous: undefined })
+      for (const part of [providerSecrets, providerSecrets['barker'], verifyToken])
+        expect(Object.isFrozen(part)).toBe(true)
+    }
+  })
+
+  test.each([...Object.entries(KNOWN), ['WEBHOOK_VERIFY_TOKEN', 'sandbox-verify-token']])(
+    'refuses a %s that everybody knows beside the real platform, as the previous one too',
+    (name, known) => {
+      for (const variable of [name, `${name}_PREVIOUS`])
+        for (const real of [CREDENTIALS, PRODUCTION]) {
+          expect(problems({ ...real, [variable]: known })[variable]).toContain('known to everybody')
+        }
+      expect(names({ [name]: known })).toEqual(new Set())
+    },
+  )
+
+  test.each([
+    'whsec_',
+    'whsec_AAAA',
+    'AAECAwQFBgcICQoLDA0ODw==',
+    'whsec_AAECAwQFBgcICQoLDA0ODw',
+    'whsec_!!!!',
+  ])('refuses %s as a Standard Webhooks secret', secret => {
+    expect(names({ STANDARD_WEBHOOK_SECRET: secret })).toEqual(new Set(['STANDARD_WEBHOOK_SECRET']))
   })
 })
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { ConfigError, loadConfig } from '../src/config.ts'
 import { describe as describeVariable, nearestName, VARIABLE_NAMES } from '../src/variables.ts'
+import { providers } from '../src/webhooks/providers/index.ts'
 
 type Env = Record<string, string>
 
@@ -41,8 +42,9 @@ const PROMISED = [
   'STATE_TTL_S',
 ]
 
-test('the table holds every promised variable, and NODE_ENV', () => {
-  expect(new Set(VARIABLE_NAMES)).toEqual(new Set([...PROMISED, 'NODE_ENV']))
+test('the table holds every promised variable, NODE_ENV, and two for each provider', () => {
+  const ofProviders = providers.flatMap(p => [p.secret.variable, `${p.secret.variable}_PREVIOUS`])
+  expect(new Set(VARIABLE_NAMES)).toEqual(new Set([...PROMISED, 'NODE_ENV', ...ofProviders]))
 })
 
 test('every variable says what to type', () => {

@@ -4,19 +4,28 @@ import type { ReventoEvent } from '../revento/events.ts'
 import type { EventType } from '../revento/platform.ts'
 import type { EventData } from '../storage/event-data.ts'
 
-/** What every handler gets. It may run twice for the same event, so write it to be safe to repeat. */
-export interface HandlerContext<T extends string = EventType> {
-  /** Ours: `id` finds this delivery in the log and on the page; `attempt` counts from 1; `receivedAt` is in ms. */
+/** What every handler gets, whoever sent the webhook. It may run twice for one, so write it to be safe to repeat. */
+export interface SenderContext<Event = unknown> {
+  /**
+   * Ours: `id` finds this delivery in the log and on the page, and is 0 while an inline answer is made; `attempt` counts
+   * from 1; `receivedAt` is in ms.
+   */
   readonly delivery: { id: number; provider: string; attempt: number; receivedAt: number }
-  /** The signed envelope, typed by its `type`. */
-  readonly event: ReventoEvent<T>
+  /** The signed body, parsed; undefined where it is not JSON. */
+  readonly event: Event
+  /** The signed body as it came; `raw.toString()` is its text. */
+  readonly raw: Buffer
+  readonly log: Log
+  /** Fires at the time limit and when the process stops. */
+  readonly signal: AbortSignal
+}
+
+/** What a handler of Revento's events gets. `event` is the envelope, typed by its `type`. */
+export interface HandlerContext<T extends string = EventType> extends SenderContext<ReventoEvent<T>> {
   /** The API of the event's connection, with a token that is kept alive. Waits for a reconnect by itself. */
   readonly api: EventApi
   /** What this app stores of an event. */
   readonly store: HandlerStore
-  readonly log: Log
-  /** Fires at the time limit and when the process stops. */
-  readonly signal: AbortSignal
 }
 
 export interface HandlerStore extends EventData {
@@ -26,9 +35,26 @@ export interface HandlerStore extends EventData {
 
 /** Throw to have the delivery run again later. */
 export type Handler<T extends string = EventType> = (context: HandlerContext<T>) => Promise<void>
+export type SenderHandler = (context: SenderContext) => Promise<void>
+
+/** 200 where there is no status; a status from 400 on denies. The body is sent as JSON. */
+export interface InlineAnswer {
+  readonly status?: number
+  readonly body?: object
+}
+/** Runs while the sender waits, for 8 s at most. Throw, and the sender is told to ask again. */
+export type InlineHandler = (context: SenderContext) => Promise<InlineAnswer | undefined>
 
 export interface Handlers {
   readonly revento: { readonly [T in EventType]?: Handler<T> } & {
     readonly [type: string]: Handler<never> | undefined
   }
+  readonly aghanim?: { readonly [type: string]: InlineHandler | undefined }
+  readonly entrupy?: SenderHandlers
+  readonly barker?: SenderHandlers
+  readonly standard?: SenderHandlers
+  readonly handshake?: SenderHandlers
+}
+export interface SenderHandlers {
+  readonly [type: string]: SenderHandler | undefined
 }

@@ -4,13 +4,15 @@ import { applicationApproved } from './application-approved.ts'
 import { applicationRejected } from './application-rejected.ts'
 import { applicationRevisionRequested } from './application-revision-requested.ts'
 import { applicationSubmitted } from './application-submitted.ts'
+import { barkerMessage } from './barker-message.ts'
 import type { Handlers } from './context.ts'
 import { dataDeletionRequired } from './data-deletion-required.ts'
 import { integrationSuspended } from './integration-suspended.ts'
 import { participantProfileUpdated } from './participant-profile-updated.ts'
 import { participantRegistered } from './participant-registered.ts'
+import { playerVerify } from './player-verify.ts'
 
-/** The only list. An event whose type is not here is stored and marked `ignored`. */
+/** The only list. An event whose type is not here is stored and marked `ignored` (Aghanim: refused with 400). */
 export const handlers: Handlers = {
   revento: {
     'application.submitted': applicationSubmitted,
@@ -24,4 +26,6 @@ export const handlers: Handlers = {
     'data.deletion_required': dataDeletionRequired,
     'integration.suspended': integrationSuspended,
   },
+  aghanim: { 'player.verify': playerVerify },
+  barker: { message: barkerMessage },
 }

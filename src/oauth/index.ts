@@ -1,4 +1,4 @@
-import type { CookieSerializeOptions } from '@fastify/cookie'
+import cookie, { type CookieSerializeOptions } from '@fastify/cookie'
 import type { FastifyPluginAsync } from 'fastify'
 import type { EventApi } from '../revento/api.ts'
 import type { TokenEndpoint } from '../revento/token-endpoint.ts'
@@ -24,6 +24,7 @@ export interface OAuthOptions {
 }
 
 export const oauth: FastifyPluginAsync<OAuthOptions> = async (app, o) => {
+  await app.register(cookie)
   connectRoute(app, o)
   callbackRoute(app, o)
 }

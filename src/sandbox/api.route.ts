@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { ACCEPT } from '../revento/platform.ts'
+import { ACCEPT, RATE } from '../revento/platform.ts'
 import type { Context } from './context.ts'
 import { findEvent, type TestEvent } from './events.ts'
+import { type Refusal, strike } from './http-faults.ts'
 import { page } from './paging.ts'
 import { participants } from './participants.ts'
 import { Problem } from './problem.ts'
@@ -14,9 +15,10 @@ type Answer = (event: TestEvent, query: unknown) => unknown
 
 /** The read API below /api/v1; every answer tells the token's budget. */
 export async function apiRoutes(app: FastifyInstance, context: Context): Promise<void> {
-  const { state, options } = context
+  const { state, options, clock } = context
   const { runtime } = options
   const rate = createRate(runtime.now)
+  strike(app, context, { door: 'api', refuse })
 
   endpoint('/events/:id', 'event.read', ({ row }) => row)
   list('participants', 'participants.read', ({ row }) => participants(state, row.id))
@@ -48,11 +50,22 @@ export async function apiRoutes(app: FastifyInstance, context: Context): Promise
     tellBudget(reply, untouched(runtime.now()))
     reply.header('cache-control', 'no-store')
     const token = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i.exec(request.headers.authorization ?? '')?.[1]
-    const verdict = judgeAccess(state, token ?? '', runtime.now())
+    const verdict = judgeAccess(state, token ?? '', clock.now())
     if (token === undefined || !verdict.ok) throw new Problem(verdict.ok ? 'invalid_token' : verdict.code)
     charge(sha256(token), reply)
     if (!isAcceptable(request.headers.accept)) throw new Problem('not_acceptable')
     return verdict.installation
+  }
+
+  function refuse(request: FastifyRequest, reply: FastifyReply, fault: Refusal): FastifyReply {
+    const { status, error, retryAfterS } = fault
+    tellBudget(reply, untouched(runtime.now()))
+    if (retryAfterS !== undefined) {
+      reply.header('retry-after', retryAfterS)
+      tellBudget(reply, { limit: RATE.perMinute, remaining: 0, resetAt: runtime.now() + retryAfterS * 1000 })
+    }
+    reply.code(status).header('cache-control', 'no-store')
+    return reply.send({ error, message: 'A fault set in the sandbox.', request_id: request.id })
   }
 
   function charge(tokenHash: string, reply: FastifyReply) {

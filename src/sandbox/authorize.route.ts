@@ -41,7 +41,7 @@ export async function authorizeRoutes(app: FastifyInstance, context: Context): P
     const { id: event_id, organization_id } = event.row
     const redirect_uri = context.options.redirectUri
     const consent = { event_id, organization_id, scope, redirect_uri, code_challenge: codeChallenge }
-    const code = issueCode(context.state, consent, context.options.runtime)
+    const code = issueCode(context.state, consent, context.clock)
     context.save()
     return code
   }

@@ -16,5 +16,5 @@ export const CHOICES: readonly string[] = [
   'Deliveries do not wait for each other: a repeated one may arrive after its successors.',
   'After each connection somebody whose application waits is approved and registers; when nobody waits any more, the event goes back to its first state.',
   'A request id that is not a UUID is replaced, not refused.',
-  'Revoking a connection here sends no webhook by itself.',
+  'Revoking, archiving and suspending send a webhook only where the box for it is ticked. All three end installations with token_revoked; a new consent makes the event usable again.',
 ]

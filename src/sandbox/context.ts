@@ -1,4 +1,6 @@
+import type { Clock } from './clock.ts'
 import type { Deliveries } from './deliveries.ts'
+import type { Faults } from './faults.ts'
 import type { SandboxOptions } from './options.ts'
 import type { State } from './state.ts'
 import type { TokenRequests } from './token-requests.ts'
@@ -9,6 +11,8 @@ export interface Context {
   readonly state: State
   /** To be called after each change of `state` that must outlive the process. */
   readonly save: () => void
+  readonly clock: Clock
+  readonly faults: Faults
   readonly deliveries: Deliveries
   readonly tokenRequests: TokenRequests
 }

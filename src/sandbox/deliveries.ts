@@ -1,57 +1,41 @@
-import { revento } from '../webhooks/providers/revento.ts'
-import { send } from '../webhooks/sender.ts'
+import { attempt, nameOf } from './attempt.ts'
+import { createDeliveryLog, type Delivery, type DeliveryLog } from './delivery.ts'
 import { findEvent } from './events.ts'
-import type { SandboxOptions } from './options.ts'
+import type { Due, Faults } from './faults.ts'
+import { freshIds, idIn, type Message } from './message.ts'
+import type { SandboxOptions, Sender } from './options.ts'
+import { createOvertaking } from './overtaking.ts'
+import { Problem } from './problem.ts'
 import type { Installation, State } from './state.ts'
-import { type Draft, story } from './story.ts'
+import { envelope, story } from './story.ts'
 
-/** One webhook and what became of it. Times are ISO 8601. */
-export interface Delivery {
-  delivery_id: string
-  envelope_id: string
-  type: string
-  event_id: string | null
-  /** `dead`: every attempt failed. */
-  state: 'pending' | 'delivered' | 'dead'
-  created_at: string
-  attempts: Attempt[]
-}
-
-/** `status`: what the receiver answered, null when nothing came; then `error` says why. */
-export interface Attempt {
-  at: string
-  status: number | null
-  error: string | null
-}
-
-export interface Deliveries {
+export interface Deliveries extends Pick<DeliveryLog, 'find' | 'list'> {
   /** Starts one delivery and answers its id at once. */
-  start(draft: Draft): string
+  start(message: Message): string
+  /** Sends one that is over again: same id, same body, all its attempts anew. */
+  resend(id: string): void
   /** What happens at an event just after it was connected, over about four seconds. */
   tellStory(installation: Installation): void
-  /** Newest first. */
-  list(): Delivery[]
   /** Cancels every wait; nothing is sent afterwards. */
   stop(): Promise<void>
 }
 
 /** Seconds between attempts; after the last the delivery is dead. */
 export const RETRY_AFTER_S = [1, 2, 4, 8, 16, 30, 60] as const
-const ATTEMPT_MS = 10_000
-const KEPT = 200
 
 interface Needs {
   options: SandboxOptions
   state: State
+  faults: Faults
   save: () => void
 }
 
-export function createDeliveries({ options, state, save }: Needs): Deliveries {
+export function createDeliveries({ options, state, faults, save }: Needs): Deliveries {
   const { runtime, log } = options
   const stopping = new AbortController()
   const running = new Set<Promise<void>>()
-  const kept: Delivery[] = []
-  const time = () => new Date(runtime.now()).toISOString()
+  const kept = createDeliveryLog()
+  const overtaking = createOvertaking(runtime, stopping.signal)
 
   /** Nobody awaits a delivery, so nothing may be thrown past here. */
   function inBackground(work: Promise<void>) {
@@ -63,29 +47,38 @@ export function createDeliveries({ options, state, save }: Needs): Deliveries {
     void settled.then(() => running.delete(settled))
   }
 
-  function start(draft: Draft): string {
-    const { type, ...rest } = draft
-    const body = { id: `evt_delivery_${runtime.uuid()}`, type, occurred_at: time(), ...rest }
+  function start(message: Message, isSpared = false): string {
+    const { sender, type, event_id, body } = message
     const delivery: Delivery = {
       delivery_id: runtime.uuid(),
-      envelope_id: body.id,
+      envelope_id: idIn(body),
+      provider: sender.provider.name,
       type,
-      event_id: draft.event_id,
+      event_id,
       state: 'pending',
-      created_at: body.occurred_at,
+      created_at: new Date(runtime.now()).toISOString(),
+      body,
       attempts: [],
     }
-    kept.unshift(delivery)
-    kept.length = Math.min(kept.length, KEPT)
-    inBackground(deliver(delivery, JSON.stringify(body)))
+    kept.add(delivery)
+    inBackground(deliver(delivery, sender, isSpared))
     return delivery.delivery_id
   }
 
-  async function deliver(delivery: Delivery, body: string): Promise<void> {
+  function resend(id: string) {
+    const delivery = kept.find(id)
+    const sender = options.senders.find(({ provider }) => provider.name === delivery.provider)
+    if (!sender) throw new Problem('not_found')
+    if (delivery.state === 'pending') throw new Problem('delivery_pending')
+    delivery.state = 'pending'
+    inBackground(deliver(delivery, sender, false))
+  }
+
+  /** Spared deliveries ask for no faults: a burst must not burst. */
+  async function deliver(delivery: Delivery, sender: Sender, isSpared: boolean): Promise<void> {
     for (const waitS of [...RETRY_AFTER_S, undefined]) {
-      const result = await attempt(delivery, body)
-      delivery.attempts.push(result)
-      if (result.status !== null && result.status >= 200 && result.status < 300) {
+      const due = isSpared ? undefined : faults.due('webhook')
+      if (await isTaken(delivery, sender, due)) {
         delivery.state = 'delivered'
         return
       }
@@ -96,28 +89,25 @@ export function createDeliveries({ options, state, save }: Needs): Deliveries {
   }
 
   /** Signed anew each time: an old timestamp would be refused as a replay. */
-  async function attempt({ delivery_id, type }: Delivery, body: string): Promise<Attempt> {
-    const { webhookUrl: url, webhookSecret: secret, dispatcher } = options
-    const at = time()
-    const sent = { url, provider: revento, secret, body, type, deliveryId: delivery_id, at: runtime.now() }
-    try {
-      const answer = await send({ ...sent, timeoutMs: ATTEMPT_MS }, dispatcher)
-      return { at, status: answer.status, error: null }
-    } catch (err) {
-      return { at, status: null, error: nameOf(err) }
-    }
-  }
-
-  function tellStory(installation: Installation) {
-    inBackground(tell(installation))
+  async function isTaken(delivery: Delivery, sender: Sender, due: Due | undefined): Promise<boolean> {
+    const { hold, burst, repeat } = due?.fault.effect ?? {}
+    if (hold) await overtaking.wait()
+    const { type, event_id, body } = delivery
+    for (let others = burst ? (due?.size ?? 1) - 1 : 0; others > 0; others--)
+      start({ sender, type, event_id, body: freshIds(body, runtime) }, true)
+    for (let times = repeat ? 2 : 1; times > 0; times--)
+      delivery.attempts.push(await attempt(delivery, sender, due?.fault, options))
+    overtaking.passed()
+    return delivery.attempts.slice(repeat ? -2 : -1).some(isSuccess)
   }
 
   async function tell(installation: Installation): Promise<void> {
+    const [sender] = options.senders
     const event = findEvent(installation.event_id)
-    for (const { afterMs, draft } of event ? story(state, event, runtime) : []) {
+    for (const { afterMs, draft } of sender && event ? story(state, event, runtime) : []) {
       await runtime.sleep(afterMs, stopping.signal)
-      if (installation.ended !== null) return
-      start(draft())
+      if (!sender || installation.ended !== null) return
+      start({ sender, ...envelope(draft(), runtime) })
       save()
     }
   }
@@ -130,10 +120,8 @@ export function createDeliveries({ options, state, save }: Needs): Deliveries {
     await Promise.race([Promise.all(running), given])
   }
 
-  return { start, tellStory, list: () => [...kept], stop }
+  const tellStory = (installation: Installation) => inBackground(tell(installation))
+  return { start, resend, tellStory, find: kept.find, list: kept.list, stop }
 }
 
-function nameOf(err: unknown): string {
-  if (!(err instanceof Error)) return 'unknown'
-  return 'code' in err && typeof err.code === 'string' ? err.code : err.name
-}
+const isSuccess = ({ status }: { status: number | null }) => status !== null && status >= 200 && status < 300

@@ -1,9 +1,12 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { apiRoutes } from './api.route.ts'
 import { authorizeRoutes } from './authorize.route.ts'
-import { consoleApi, consolePages } from './console.route.ts'
+import { createClock } from './clock.ts'
+import { consoleApi } from './console.api.ts'
+import { consolePages, sendFailure } from './console.pages.ts'
 import type { Context } from './context.ts'
 import { createDeliveries } from './deliveries.ts'
+import { createFaults } from './faults.ts'
 import { refuseUnsafe, type SandboxOptions } from './options.ts'
 import { styleRoute } from './page.ts'
 import { createServer } from './server.ts'
@@ -11,7 +14,8 @@ import { loadState, saveState } from './state-file.ts'
 import { tokenRoute } from './token.route.ts'
 import { createTokenRequests } from './token-requests.ts'
 
-export { type SandboxOptions, SandboxRefused } from './options.ts'
+export type { Explain, Sent } from './autopsy.ts'
+export { type SandboxOptions, SandboxRefused, type Sender } from './options.ts'
 
 export interface Sandbox {
   /** Origin without a trailing slash: the auth base; the API base is `${url}/api/v1`. */
@@ -35,11 +39,12 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 }
 
 function compose(options: SandboxOptions): Context {
-  const { stateFile, log } = options
+  const { stateFile, log, runtime } = options
   const state = loadState(stateFile, log)
   const save = () => saveState(stateFile, state, log)
-  const deliveries = createDeliveries({ options, state, save })
-  return { options, state, save, deliveries, tokenRequests: createTokenRequests() }
+  const [clock, faults] = [createClock(state, runtime), createFaults(runtime, log)]
+  const deliveries = createDeliveries({ options, state, faults, save })
+  return { options, state, save, clock, faults, deliveries, tokenRequests: createTokenRequests() }
 }
 
 /** Each part in its own scope: they take different body types. */
@@ -51,6 +56,7 @@ async function mount(app: FastifyInstance, context: Context): Promise<void> {
   const parts = { authorize: part(authorizeRoutes), token: part(tokenRoute), pages: part(consolePages) }
   const apis = { revento: part(apiRoutes), console: part(consoleApi) }
   styleRoute(app)
+  app.setNotFoundHandler((request, reply) => sendFailure(context, request, reply, 'not_found'))
   await app.register(parts.authorize)
   await app.register(parts.token)
   await app.register(parts.pages)

@@ -1,6 +1,16 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Dispatcher } from 'undici'
 import type { Runtime } from '../runtime.ts'
+import type { Provider } from '../webhooks/provider.ts'
+import type { Explain } from './autopsy.ts'
+
+/** Somebody whose webhooks the console can send. */
+export interface Sender {
+  readonly provider: Provider
+  readonly secret: string
+  /** Where they go. */
+  readonly url: string
+}
 
 export interface SandboxOptions {
   /** A loopback name or address; anything else is refused. */
@@ -9,11 +19,12 @@ export interface SandboxOptions {
   port: number
   clientId: string
   clientSecret: string
-  webhookSecret: string
   /** The one registered redirect URI, compared byte for byte. */
   redirectUri: string
-  /** Where deliveries go. */
-  webhookUrl: string
+  /** Revento first, then whoever else the app takes webhooks of. */
+  senders: readonly Sender[]
+  /** Adds to the delivery log why the app refused a delivery. */
+  explain?: Explain
   /** JSON file for installations and tokens; absent: memory only. */
   stateFile?: string
   /** Refuses to start when true. */

@@ -10,11 +10,13 @@ export const PROBLEMS = {
   /* * */ cross_origin: [403, 'Only the pages of this sandbox, and tools, may ask for this.'],
   /* * */ not_found: [404, 'There is nothing here.'],
   /* * */ not_acceptable: [406, 'Only version 1 of the API exists.'],
+  /* * */ delivery_pending: [409, 'This delivery is still being sent.'],
   /* * */ payload_too_large: [413, 'The body is too large.'],
   /* * */ unsupported_media_type: [415, 'The content type is not taken here.'],
   /* * */ invalid_request: [400, 'The request is malformed.'],
   /* * */ invalid_limit: [400, 'limit is a whole number from 1 to 50.'],
   /* * */ invalid_cursor: [400, 'The cursor did not come from this list.'],
+  /* * */ clock_limit: [400, 'The clock cannot be more than ten years ahead.'],
   rate_limit_exceeded: [429, 'The budget of requests is used up.'],
   concurrent_limit_exceeded: [429, 'Too many requests are in flight.'],
   /* * */ internal_error: [500, 'The sandbox failed.'],
@@ -39,16 +41,15 @@ export function sendProblem(reply: FastifyReply, code: ProblemCode): FastifyRepl
 
 /** One shape for every failure, and nothing of the request or the exception in it. */
 export function answerProblems(app: FastifyInstance): void {
-  app.setErrorHandler((err: FastifyError, request, reply) => sendProblem(reply, codeOf(err, request)))
-  app.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not_found'))
+  app.setErrorHandler((err, request, reply) => sendProblem(reply, codeOf(err, request)))
 }
 
-function codeOf(err: FastifyError | Problem, request: FastifyRequest): ProblemCode {
+export function codeOf(err: unknown, request: FastifyRequest): ProblemCode {
   if (err instanceof Problem) return err.code
-  const status = err.statusCode ?? 500
+  const { statusCode: status = 500, name, code, stack } = err as FastifyError
   if (status === 413) return 'payload_too_large'
   if (status === 415) return 'unsupported_media_type'
   if (status < 500) return 'invalid_request'
-  request.log.error({ name: err.name, code: err.code, stack: err.stack }, 'sandbox request failed')
+  request.log.error({ name, code, stack }, 'sandbox request failed')
   return 'internal_error'
 }

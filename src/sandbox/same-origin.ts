@@ -3,13 +3,19 @@ import { Problem } from './problem.ts'
 
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/
 
+/** A name rebound to loopback would let a web page read what stands here. */
+export async function refuseForeignHosts({ headers }: FastifyRequest): Promise<void> {
+  if (!headers.host || !LOOPBACK_HOST.test(headers.host)) throw new Problem('cross_origin')
+}
+
 /**
  * The pages have no login: they trust whoever is on this machine. A web page the developer visits is not, so what a
- * browser sends from another origin is refused, and so is a foreign Host (a name rebound to loopback).
+ * browser sends from another origin is refused.
  */
-export async function refuseOtherOrigins({ headers }: FastifyRequest): Promise<void> {
+export async function refuseOtherOrigins(request: FastifyRequest): Promise<void> {
+  await refuseForeignHosts(request)
+  const { headers } = request
   const { host, origin } = headers
-  if (!host || !LOOPBACK_HOST.test(host)) throw new Problem('cross_origin')
   const site = headers['sec-fetch-site']
   const isOwn =
     site === undefined ? !origin || origin === `http://${host}` : site === 'same-origin' || site === 'none'

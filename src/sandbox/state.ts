@@ -18,6 +18,8 @@ const Installation = Type.Object({
     Type.Literal('replaced'),
     Type.Literal('code_reused'),
     Type.Literal('refresh_token_reused'),
+    Type.Literal('suspended'),
+    Type.Literal('archived'),
   ]),
 })
 
@@ -51,6 +53,8 @@ const Review = Type.Object({
 
 const State = Type.Object({
   version: Type.Literal(1),
+  /** How far the sandbox's clock is ahead; absent in files of before it could be moved. */
+  clock_offset_ms: Type.Optional(Type.Number({ minimum: 0, maximum: 1e12 })),
   installations: Type.Record(Type.String(), Installation),
   codes: Type.Record(Type.String(), Code),
   access_tokens: Type.Record(Type.String(), AccessToken),

@@ -17,6 +17,14 @@ export interface Draft {
   data: Data
 }
 
+/** The draft as a message, with an id and a time. */
+export function envelope(draft: Draft, runtime: Pick<Runtime, 'now' | 'uuid'>) {
+  const { type, ...rest } = draft
+  const occurred_at = new Date(runtime.now()).toISOString()
+  const body = JSON.stringify({ id: `evt_delivery_${runtime.uuid()}`, type, occurred_at, ...rest })
+  return { type, event_id: draft.event_id, body }
+}
+
 interface Step {
   afterMs: number
   draft: () => Draft

@@ -3,6 +3,7 @@ import formbody from '@fastify/formbody'
 import type { FastifyInstance } from 'fastify'
 import { TOKEN_PATH } from '../revento/platform.ts'
 import type { Context } from './context.ts'
+import { strike } from './http-faults.ts'
 import { one, single } from './single.ts'
 import type { Installation } from './state.ts'
 import { issueTokens, prune, redeemCode, rotate, sha256 } from './tokens.ts'
@@ -15,12 +16,19 @@ type Verdict = { installation: Installation } | { error: TokenError }
 const VERIFIER = /^[A-Za-z0-9._~-]{43,128}$/
 
 export async function tokenRoute(app: FastifyInstance, context: Context): Promise<void> {
-  const { options, state } = context
+  const { options, state, clock } = context
   app.removeAllContentTypeParsers()
   await app.register(formbody, { bodyLimit: 16_384 })
   app.setErrorHandler((_err, _request, reply) =>
     reply.code(400).headers(NO_STORE).send({ error: 'invalid_request' }),
   )
+  strike(app, context, {
+    door: 'token',
+    refuse(request, reply, { status, error }, fault) {
+      note(one(request.body, 'grant_type'), fault, null)
+      return reply.headers(NO_STORE).code(status).send({ error })
+    },
+  })
   app.post(TOKEN_PATH, async (request, reply) => {
     const answer = exchange(request.body)
     context.save()
@@ -30,11 +38,15 @@ export async function tokenRoute(app: FastifyInstance, context: Context): Promis
 
   function exchange(body: unknown) {
     const verdict = judge(single(body))
-    note(one(body, 'grant_type'), verdict)
-    if ('error' in verdict) return verdict
-    prune(state, options.runtime.now())
-    const tokens = issueTokens(state, verdict.installation, options.runtime)
-    if (one(body, 'grant_type') === 'authorization_code') context.deliveries.tellStory(verdict.installation)
+    const grantType = one(body, 'grant_type')
+    if ('error' in verdict) {
+      note(grantType, verdict.error, null)
+      return verdict
+    }
+    note(grantType, 'issued', verdict.installation.event_id)
+    prune(state, clock.now())
+    const tokens = issueTokens(state, verdict.installation, clock)
+    if (grantType === 'authorization_code') context.deliveries.tellStory(verdict.installation)
     return tokens
   }
 
@@ -54,14 +66,14 @@ export async function tokenRoute(app: FastifyInstance, context: Context): Promis
       fields.get('code_verifier'),
     ]
     if (!code || !redirectUri || !verifier || !VERIFIER.test(verifier)) return { error: 'invalid_request' }
-    const installation = redeemCode(state, { code, redirectUri, verifier }, options.runtime)
+    const installation = redeemCode(state, { code, redirectUri, verifier }, clock)
     return installation ? { installation } : { error: 'invalid_grant' }
   }
 
   function byRefreshToken(fields: Fields): Verdict {
     const token = fields.get('refresh_token')
     if (!token) return { error: 'invalid_request' }
-    const installation = rotate(state, token, options.runtime.now())
+    const installation = rotate(state, token, clock.now())
     return installation ? { installation } : { error: 'invalid_grant' }
   }
 
@@ -72,10 +84,8 @@ export async function tokenRoute(app: FastifyInstance, context: Context): Promis
     return id && secret
   }
 
-  function note(grantType: string | undefined, verdict: Verdict) {
+  function note(grantType: string | undefined, outcome: string, event_id: string | null) {
     const known = grantType === 'authorization_code' || grantType === 'refresh_token' ? grantType : 'other'
-    const [outcome, event_id] =
-      'error' in verdict ? [verdict.error, null] : ['issued', verdict.installation.event_id]
     const at = new Date(options.runtime.now()).toISOString()
     context.tokenRequests.add({ at, grant_type: known, event_id, outcome })
     app.log.info({ grant_type: known, outcome, event_id }, 'sandbox token request')

@@ -1,19 +1,19 @@
 import { createHash } from 'node:crypto'
 import { ACCESS_TOKEN_S, CONSENT_S, REFRESH_TOKEN_S } from '../revento/platform.ts'
-import type { Runtime } from '../runtime.ts'
+import type { Clock } from './clock.ts'
 import type { Code, Installation, State } from './state.ts'
 
 export const CODE_LIFE_MS = 60_000
 
 export const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
-const secretText = (runtime: Runtime) => runtime.bytes(32).toString('base64url')
+const secretText = (clock: Clock) => clock.bytes(32).toString('base64url')
 
 export type Consent = Omit<Code, 'issued_at' | 'spent' | 'installation'>
 
 /** A new code for a given consent; only its hash stays. */
-export function issueCode(state: State, consent: Consent, runtime: Runtime): string {
-  const code = secretText(runtime)
-  state.codes[sha256(code)] = { ...consent, issued_at: runtime.now(), spent: false, installation: null }
+export function issueCode(state: State, consent: Consent, clock: Clock): string {
+  const code = secretText(clock)
+  state.codes[sha256(code)] = { ...consent, issued_at: clock.now(), spent: false, installation: null }
   return code
 }
 
@@ -27,7 +27,7 @@ export interface CodeUse {
  * Turns a code into an installation, or undefined for invalid_grant. The first attempt spends the code, successful or
  * not; any later one also ends what the code led to (RFC 6749 section 4.1.2).
  */
-export function redeemCode(state: State, use: CodeUse, runtime: Runtime): Installation | undefined {
+export function redeemCode(state: State, use: CodeUse, clock: Clock): Installation | undefined {
   const code = state.codes[sha256(use.code)]
   if (!code) return undefined
   if (code.spent) {
@@ -35,21 +35,21 @@ export function redeemCode(state: State, use: CodeUse, runtime: Runtime): Instal
     return undefined
   }
   code.spent = true
-  if (runtime.now() - code.issued_at >= CODE_LIFE_MS) return undefined
+  if (clock.now() - code.issued_at >= CODE_LIFE_MS) return undefined
   if (use.redirectUri !== code.redirect_uri) return undefined
   if (createHash('sha256').update(use.verifier).digest('base64url') !== code.code_challenge) return undefined
-  const installation = install(state, code, runtime)
+  const installation = install(state, code, clock)
   code.installation = installation.id
   return installation
 }
 
 /** One installation per (event, organization): a new consent replaces the earlier one. */
-function install(state: State, code: Code, runtime: Runtime): Installation {
+function install(state: State, code: Code, clock: Clock): Installation {
   for (const earlier of Object.values(state.installations))
     if (earlier.event_id === code.event_id && earlier.organization_id === code.organization_id)
       endInstallation(earlier, 'replaced')
   const { event_id, organization_id, scope, issued_at } = code
-  const id = `ins_${runtime.bytes(9).toString('base64url')}`
+  const id = `ins_${clock.bytes(9).toString('base64url')}`
   const installation = { id, event_id, organization_id, scope, consented_at: issued_at, ended: null }
   state.installations[id] = installation
   return installation
@@ -63,9 +63,9 @@ export function endInstallation(
 }
 
 /** The token answer of section 5.1 of RFC 6749 with Revento's additions; times in seconds. */
-export function issueTokens(state: State, installation: Installation, runtime: Runtime) {
-  const now = runtime.now()
-  const [access, refresh] = [`rev_install_${secretText(runtime)}`, `rev_refresh_${secretText(runtime)}`]
+export function issueTokens(state: State, installation: Installation, clock: Clock) {
+  const now = clock.now()
+  const [access, refresh] = [`rev_install_${secretText(clock)}`, `rev_refresh_${secretText(clock)}`]
   const leftS = Math.floor((endOfConsent(installation) - now) / 1000)
   const refreshS = Math.min(REFRESH_TOKEN_S, leftS)
   const { id, scope, event_id, organization_id } = installation

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
 import { ConnectionUnavailable } from '../oauth/access-token.ts'
@@ -37,6 +38,7 @@ export interface StatusOptions {
 
 /** The organizer's page and its JSON. */
 export const status: FastifyPluginAsync<StatusOptions> = async (app, o) => {
+  await app.register(cookie)
   asset(app, 'style.css', 'text/css; charset=utf-8')
   asset(app, 'page.js', 'text/javascript; charset=utf-8')
   asset(app, 'favicon.svg', 'image/svg+xml')

@@ -9,6 +9,7 @@ import { erasedEvents } from './migrations/004-erased-events.ts'
 import { platform } from './migrations/005-platform.ts'
 import { sessionSuccessor } from './migrations/006-session-successor.ts'
 import { attempts } from './migrations/007-attempts.ts'
+import { senders } from './migrations/008-senders.ts'
 import { stuckDeliveries } from './migrations/009-stuck-deliveries.ts'
 import type { Schema } from './schema.ts'
 import { SqliteFile } from './sqlite.ts'
@@ -34,6 +35,7 @@ const MIGRATIONS = {
   '005-platform': platform,
   '006-session-successor': sessionSuccessor,
   '007-attempts': attempts,
+  '008-senders': senders,
   '009-stuck-deliveries': stuckDeliveries,
 }
 

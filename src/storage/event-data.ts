@@ -57,7 +57,12 @@ export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): 
           .where('type', '<>', DELETION_REQUIRED)
           .execute()
         const deliveries = trx.selectFrom('inbox').select('id').where('event_id', '=', eventId)
-        await trx.updateTable('attempts').set({ error: null }).where('inbox_id', 'in', deliveries).execute()
+        await trx
+          .updateTable('attempts')
+          .set({ error: null, calls: null })
+          .where('inbox_id', 'in', deliveries)
+          .execute()
+        await trx.deleteFrom('inline_answers').where('event_id', '=', eventId).execute()
         await trx.deleteFrom('participants').where('event_id', '=', eventId).execute()
         await trx.deleteFrom('flows').where('event_id', '=', eventId).execute()
         await endConnections(trx, eventId, erased_at)

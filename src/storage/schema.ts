@@ -13,6 +13,8 @@ export interface Schema {
   erased_events: ErasedEventsTable
   health: HealthTable
   sealing_keys: SealingKeysTable
+  inline_answers: InlineAnswersTable
+  handshake_callers: HandshakeCallersTable
 }
 
 export interface FlowsTable {
@@ -147,4 +149,23 @@ export interface SealingKeysTable {
   generation: number
   /** Sealed; null while generation is 0. */
   check_value: Uint8Array | null
+}
+
+/** A request that is answered by its handler; see webhooks/inline-answers. */
+export interface InlineAnswersTable {
+  key: string
+  /** Null while it has no answer: then somebody with a lease is making one. */
+  status: number | null
+  body: string | null
+  inbox_id: number | null
+  event_id: string | null
+  lease_owner: string | null
+  lease_until: number
+  /** When it was claimed, then when it was answered. */
+  updated_at: number
+}
+
+export interface HandshakeCallersTable {
+  address: string
+  registered_at: number
 }

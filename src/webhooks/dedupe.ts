@@ -22,7 +22,7 @@ export interface Duplicate {
 const keyOf = (text: string) => hash('sha256', text, 'base64url').slice(0, 22)
 
 /** The delivery id is documented as the key but is not signed; the envelope's id is. Either one marks a repeat. */
-function keysOf({ provider, delivery_id, envelope_id }: Identified) {
+export function keysOf({ provider, delivery_id, envelope_id }: Identified) {
   return {
     envelope: keyOf(`${provider} envelope ${envelope_id}`),
     delivery: delivery_id === null ? undefined : keyOf(`${provider} delivery ${delivery_id}`),

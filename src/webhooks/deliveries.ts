@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Call } from '../revento/call.ts'
 import type { Queries } from '../storage/database.ts'
 import type { AttemptOutcome, AttemptsTable, DeliveryState } from '../storage/schema.ts'
+import { keysOf } from './dedupe.ts'
 
 /** A delivery as the page, /deliveries and the operator's list show it. Times are ISO 8601 UTC. */
 export interface DeliveryView {
@@ -46,7 +47,17 @@ export type Replayed = 'replayed' | 'not_found' | 'not_dead' | 'erased'
 /** Whose deliveries may be seen: those of these events. Undefined: the operator may see all. */
 type EventIds = readonly string[] | undefined
 
+/** Undefined members do not narrow it. */
+export interface DeliveryFilter {
+  readonly state?: DeliveryState | undefined
+  readonly provider?: string | undefined
+}
+
 export interface Deliveries {
+  /** The newest of all, newest first; for the operator. */
+  list(filter: DeliveryFilter, limit: number): Promise<DeliveryView[]>
+  /** Our id of the delivery that came first under a sender's id, its header's or its envelope's. */
+  locate(senderId: string, providers: readonly string[]): Promise<string | undefined>
   /** The newest deliveries of these events, newest first. */
   ofEvents(eventIds: readonly string[], limit: number): Promise<DeliveryView[]>
   /** Those of one event that wait for a person, newest first. */
@@ -107,6 +118,26 @@ export function createDeliveries(query: Queries): Deliveries {
   }
 
   return {
+    async list({ state, provider }, limit) {
+      let found = views(limit)
+      if (state) found = found.where('state', '=', sql.lit(state))
+      if (provider) found = found.where('provider', '=', provider)
+      return (await found.execute()).map(viewOf)
+    },
+    async locate(senderId, providers) {
+      const ids = { id: 0, delivery_id: senderId.toLowerCase(), envelope_id: senderId }
+      const keys = providers.flatMap(provider => Object.values(keysOf({ provider, ...ids })))
+      const row = await query
+        .selectFrom('delivery_keys')
+        .select('inbox_id')
+        .where(
+          'key',
+          'in',
+          keys.filter(key => key !== undefined),
+        )
+        .executeTakeFirst()
+      return row && String(row.inbox_id)
+    },
     async ofEvents(eventIds, limit) {
       if (eventIds.length === 0) return []
       return (await views(limit).where('event_id', 'in', eventIds).execute()).map(viewOf)

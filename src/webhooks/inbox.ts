@@ -1,6 +1,8 @@
+import type { Runtime } from '../runtime.ts'
 import type { Database } from '../storage/database.ts'
 import type { SqliteFile } from '../storage/sqlite.ts'
 import { StorageError } from '../storage/storage-error.ts'
+import type { Backlog } from './backlog.ts'
 import type { Envelope } from './provider.ts'
 
 /** A verified delivery on its way in. `receivedAt` in milliseconds since 1970; `body` exactly as signed. */
@@ -16,6 +18,8 @@ export interface Incoming {
 export interface Inbox {
   /** Resolves with the delivery's own id once it is committed; rejects with a StorageError, and nothing is kept. */
   append(delivery: Incoming): Promise<number>
+  /** Why the last one could not be stored, until one is or ten seconds have passed: for /ready. */
+  trouble(): string | undefined
 }
 
 interface Waiting {
@@ -30,6 +34,9 @@ const GROUP_ROWS = 500
 /** What may wait for its commit while the database is locked; more is refused, and the sender comes again. */
 const WAITING_BYTES = 32 * 1024 * 1024
 
+/** Small writes may still go through where a delivery does not: on a disk that is nearly full. */
+const TROUBLE_MS = 10_000
+
 const INSERT = `insert into inbox
   (provider, delivery_id, envelope_id, type, event_id, organization_id, state, attempts, next_at, received_at, body)
   values (?, ?, ?, ?, ?, ?, 'pending', 0, 0, ?, ?)`
@@ -40,10 +47,16 @@ const INSERT = `insert into inbox
  * resolved in batches before any handler runs (claim.ts), because a unique index on random keys costs as much as the
  * row itself, and the query builder more.
  */
-export function createInbox(database: Database, onCommitted: () => void): Inbox {
+export function createInbox(
+  database: Database,
+  backlog: Pick<Backlog, 'added' | 'isFull'>,
+  onCommitted: () => void,
+  runtime: Pick<Runtime, 'monotonic'>,
+): Inbox {
   let waiting: Waiting[] = []
   let waitingBytes = 0
   let committing = false
+  let failed: { code: string; at: number } | undefined
 
   async function commitGroups(): Promise<void> {
     while (waiting.length > 0) {
@@ -53,8 +66,12 @@ export function createInbox(database: Database, onCommitted: () => void): Inbox 
       try {
         const ids = await database.exclusively(file => group.map(({ delivery }) => insert(file, delivery)))
         for (const [i, { resolve }] of group.entries()) resolve(ids[i] ?? 0)
+        failed = undefined
+        backlog.added(group.length)
         onCommitted()
       } catch (error) {
+        const code = error instanceof StorageError ? error.code : 'storage_failed'
+        failed = { code, at: runtime.monotonic() }
         for (const { reject } of group) reject(error)
       }
     }
@@ -62,9 +79,10 @@ export function createInbox(database: Database, onCommitted: () => void): Inbox 
   }
 
   return {
+    trouble: () => (failed && runtime.monotonic() - failed.at < TROUBLE_MS ? failed.code : undefined),
     append: delivery =>
       new Promise((resolve, reject) => {
-        if (waitingBytes + delivery.body.length > WAITING_BYTES)
+        if (backlog.isFull() || waitingBytes + delivery.body.length > WAITING_BYTES)
           return reject(new StorageError('backlog_full'))
         waiting.push({ delivery, resolve, reject })
         waitingBytes += delivery.body.length

@@ -10,15 +10,15 @@ export interface Pace {
   pause(): number
 }
 
-const MOST = 200
+const MOST = 100
 const LOOK_AHEAD_MS = 500
 const MIN_PAUSE_MS = 5
-const MAX_PAUSE_MS = 250
+const MAX_PAUSE_MS = 125
 const BUSY = 0.1
 
 /**
  * A sender waits ten seconds for its answer, a handler's work is stored and waits as long as it must: so when webhooks
- * arrive and the process has no idle time left, claims become rarer and larger, down to four a second. Batches share
+ * arrive and the process has no idle time left, claims become rarer and larger, down to eight a second. Batches share
  * the cost of a commit; small ones keep slow handlers from holding what another process could run.
  */
 export function createPace(concurrency: number, runtime: Pick<Runtime, 'monotonic' | 'idle'>): Pace {

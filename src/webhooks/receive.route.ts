@@ -1,15 +1,22 @@
+import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
+import { autopsy } from './autopsy.ts'
 import type { Inbox } from './inbox.ts'
-import type { Provider, Secrets } from './provider.ts'
-import { verify } from './signature.ts'
+import type { AnswerInline } from './inline.ts'
+import type { Envelope, Provider, Secrets } from './provider.ts'
+import { fingerprint, verify } from './signature.ts'
 
 export interface ReceiveOptions {
   readonly provider: Provider
-  readonly secrets: Secrets
+  /** Of every provider: a failed check may find that it was another one's. */
+  readonly secrets: Readonly<Record<string, Secrets>>
   readonly inbox: Inbox
+  readonly answerInline: AnswerInline
   readonly bodyLimit: number
+  /** Whether the log may say why a signature did not match. */
+  readonly explain: boolean
   readonly runtime: Runtime
 }
 
@@ -23,61 +30,87 @@ export function receiveRoute(app: FastifyInstance, o: ReceiveOptions): void {
   })
 }
 
-async function receive(o: ReceiveOptions, request: FastifyRequest, reply: FastifyReply): Promise<string> {
+async function receive(
+  o: ReceiveOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
   const { provider, runtime } = o
   checkContentType(provider, request.headers['content-type'])
-  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
-  const verdict = verify(provider, o.secrets, request.headers, body, runtime.now())
-  if (!verdict.ok) throw new AppError('invalid_signature', { reason: verdict.reason })
+  const body = bodyOf(request)
+  const secret = checkSignature(o, request, body)
   const deliveryId = readDeliveryId(provider, request)
-  const envelope = readEnvelope(provider, body)
-  const id = await o.inbox.append({
-    provider: provider.name,
-    deliveryId,
-    envelope,
-    receivedAt: runtime.now(),
-    body,
-  })
+  const envelope = readEnvelope(provider, request, body, deliveryId)
   const announced = provider.typeHeader && request.headers[provider.typeHeader]
   request.outcome = {
-    delivery: id,
     delivery_id: deliveryId,
     type: envelope.type,
     event_id: envelope.eventId,
-    secret: verdict.secret,
+    secret,
     ...(announced && announced !== envelope.type ? { type_header_differs: true } : {}),
   }
-  return reply.type('text/plain; charset=utf-8').send('ok')
+  const delivery = { provider: provider.name, deliveryId, envelope, receivedAt: runtime.now(), body }
+  if (provider.inline) {
+    const answer = await o.answerInline(provider, delivery)
+    request.outcome = { ...request.outcome, delivery: answer.delivery, repeated: answer.repeated }
+    return reply.code(answer.status).type('application/json; charset=utf-8').send(answer.body)
+  }
+  request.outcome = { delivery: await o.inbox.append(delivery), ...request.outcome }
+  if (typeof provider.accepted === 'string') void reply.type('text/plain; charset=utf-8')
+  return reply.send(provider.accepted)
 }
 
-function checkContentType(provider: Provider, header: string | undefined): void {
+const bodyOf = ({ body }: FastifyRequest) => (Buffer.isBuffer(body) ? body : Buffer.alloc(0))
+
+/** Says which secret it was signed with. */
+function checkSignature(o: ReceiveOptions, request: FastifyRequest, body: Buffer): 'current' | 'previous' {
+  const { provider, secrets } = o
+  const own = secrets[provider.name]
+  if (!own) throw new AppError('not_found')
+  const now = o.runtime.now()
+  const verdict = verify(provider, own, request.headers, body, now)
+  if (verdict.ok) return verdict.secret
+  if (o.explain) request.outcome = { autopsy: autopsy(provider, secrets, request.headers, body, now) }
+  const { status, code } = provider.refusal
+  throw new AppError(code, { status, reason: verdict.reason })
+}
+
+function checkContentType({ contentType, anyContentType }: Provider, header: string | undefined): void {
   const mediaType = header?.split(';', 1)[0]?.trim().toLowerCase() ?? ''
-  if (!provider.contentTypes.includes(mediaType))
+  if (!anyContentType && mediaType !== contentType)
     throw new AppError('unsupported_media_type', { reason: 'content_type' })
 }
 
 const DELIVERY_ID = /^[\x21-\x7e]{1,200}$/
 
-/** Repeated headers arrive joined by ", ", which the form refuses. */
-function readDeliveryId(provider: Provider, request: FastifyRequest): string | null {
-  const value = provider.deliveryIdHeader && request.headers[provider.deliveryIdHeader]
+/** Repeated headers arrive joined by ", ", which the form refuses. An unsigned id is compared without case. */
+function readDeliveryId({ deliveryIdHeader, signed }: Provider, request: FastifyRequest): string | null {
+  const value = deliveryIdHeader && request.headers[deliveryIdHeader]
   if (value === undefined) return null
   if (typeof value !== 'string' || !DELIVERY_ID.test(value))
     throw new AppError('invalid_delivery_id', { reason: 'delivery_id_malformed' })
-  return value.toLowerCase()
+  return signed.parts.includes('id') ? value : value.toLowerCase()
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
-/** Only after the signature: nothing unsigned is ever parsed. */
-function readEnvelope(provider: Provider, body: Buffer) {
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(utf8.decode(body))
-  } catch {
-    throw new AppError('invalid_json', { reason: 'not_json' })
-  }
-  const envelope = provider.read(parsed)
+/** Only after the signature: nothing unsigned is ever read (but by the autopsy, for a developer's log). */
+function readEnvelope(
+  provider: Provider,
+  { headers }: FastifyRequest,
+  body: Buffer,
+  deliveryId: string | null,
+): Envelope {
+  const envelope = provider.read({
+    json: provider.body === 'json' ? parseJson(body) : undefined,
+    deliveryId,
+    fingerprint: () => fingerprint(provider, headers, body),
+  })
   if (!envelope) throw new AppError('invalid_payload', { reason: 'not_an_envelope' })
   return envelope
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    if (isUtf8(body)) return JSON.parse(body.toString())
+  } catch {}
+  throw new AppError('invalid_json', { reason: 'not_json' })
 }

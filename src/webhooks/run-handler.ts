@@ -1,9 +1,12 @@
-import type { HandlerStore, Handlers } from '../handlers/context.ts'
+import type { HandlerStore, Handlers, SenderContext } from '../handlers/context.ts'
 import type { Log } from '../log.ts'
 import { type AccessTokens, ConnectionUnavailable } from '../oauth/access-token.ts'
 import type { ApiClient, EventApi, Patience } from '../revento/api.ts'
 import type { ReventoEvent } from '../revento/events.ts'
 import { type RunHandler, TIME_LIMIT_MS } from './attempt.ts'
+import type { Claimed } from './claim.ts'
+import type { Incoming } from './inbox.ts'
+import { providers } from './providers/index.ts'
 
 export interface RunHandlerOptions {
   readonly handlers: Handlers
@@ -13,33 +16,70 @@ export interface RunHandlerOptions {
   readonly log: { child(fields: object): Log }
 }
 
+type AnyHandler = (context: SenderContext) => Promise<unknown>
+
 /** Only own members: a type such as `constructor` has no handler. */
-export const findHandler = (handlers: Handlers, provider: string, type: string) => {
+export const findHandler = (handlers: Handlers, provider: string, type: string): AnyHandler | undefined => {
   const list = Object.hasOwn(handlers, provider) ? handlers[provider as keyof Handlers] : undefined
-  return list && Object.hasOwn(list, type) ? list[type] : undefined
+  return list && Object.hasOwn(list, type) ? (list[type] as AnyHandler | undefined) : undefined
 }
+
+const INLINE = new Set(providers.filter(provider => provider.inline).map(({ name }) => name))
+
+/** A handler that answers its sender is never run from the inbox: nobody waits for the answer any more. */
+export const findQueuedHandler = (handlers: Handlers, provider: string, type: string) =>
+  INLINE.has(provider) ? undefined : findHandler(handlers, provider, type)
 
 /** The step from stored bytes to the cloner's function: parses them once and gives it its context. */
 export function createRunHandler(o: RunHandlerOptions): RunHandler {
   return async (delivery, signal, note) => {
-    const handler = findHandler(o.handlers, delivery.provider, delivery.type)
+    const handler = findQueuedHandler(o.handlers, delivery.provider, delivery.type)
     if (!handler || delivery.body === null) return
-    const event = JSON.parse(new TextDecoder().decode(delivery.body)) as ReventoEvent
-    const { id, provider, type, attempt, receivedAt } = delivery
-    const patience = { signal, patienceMs: TIME_LIMIT_MS, about: { delivery: id }, note }
-    let log: Log | undefined
-    await handler({
-      delivery: { id, provider, attempt, receivedAt },
-      event: event as never,
-      api: eventApi(o, event, patience),
-      store: o.store,
-      // Made when it is asked for: most handlers write no line of their own.
-      get log() {
-        log ??= o.log.child({ part: 'handler', delivery: id, type })
-        return log
-      },
-      signal,
-    })
+    const context = contextOf(o, { ...delivery, body: delivery.body }, signal)
+    if (delivery.provider !== 'revento') return void (await handler(context))
+    const event = context.event as ReventoEvent
+    const patience = { signal, patienceMs: TIME_LIMIT_MS, about: { delivery: delivery.id }, note }
+    await handler(Object.assign(context, { api: eventApi(o, event, patience), store: o.store }))
+  }
+}
+
+/** The handler that makes the answer to this delivery. */
+export const findInlineHandler =
+  (o: Pick<RunHandlerOptions, 'handlers' | 'log'>) =>
+  ({ provider, envelope: { type }, receivedAt, body }: Incoming) => {
+    const handler = findHandler(o.handlers, provider, type)
+    const delivery = { id: 0, provider, type, attempt: 1, receivedAt, body }
+    return handler && (async (signal: AbortSignal) => handler(contextOf(o, delivery, signal)))
+  }
+
+function contextOf(
+  { log }: Pick<RunHandlerOptions, 'log'>,
+  { id, provider, type, attempt, receivedAt, body }: Omit<Claimed, 'eventId'> & { body: Uint8Array },
+  signal: AbortSignal,
+): SenderContext {
+  const raw = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  let own: Log | undefined
+  return {
+    delivery: { id, provider, attempt, receivedAt },
+    event: parse(raw),
+    raw,
+    // Made when it is asked for: most handlers write no line of their own.
+    get log() {
+      own ??= log.child({ part: 'handler', type, ...(id === 0 ? { provider } : { delivery: id }) })
+      return own
+    },
+    signal,
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** Undefined where it is not JSON: some senders send any text. */
+function parse(raw: Buffer): unknown {
+  try {
+    return JSON.parse(utf8.decode(raw))
+  } catch {
+    return undefined
   }
 }
 

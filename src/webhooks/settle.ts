@@ -3,6 +3,7 @@ import type { Call } from '../revento/call.ts'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { erasedEvents } from '../storage/event-data.ts'
 import { ids, integer, records, text } from '../storage/records.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import type { Claimed } from './claim.ts'
@@ -15,7 +16,7 @@ export type Outcome =
   | { state: 'released' }
 
 export interface Ended {
-  readonly delivery: Pick<Claimed, 'id' | 'type' | 'attempt'>
+  readonly delivery: Pick<Claimed, 'id' | 'type' | 'eventId' | 'attempt'>
   readonly outcome: Outcome
   /** Absent: it was given back before it began. Times in ms since 1970. */
   readonly run?: { readonly startedAt: number; readonly endedAt: number; readonly calls: readonly Call[] }
@@ -68,8 +69,9 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
   }
 
   /** Fenced by owner and attempt: a run that outlived its lease changes nothing, but is told of. */
-  async function write(trx: Queries, group: readonly Ended[]): Promise<void> {
+  async function write(trx: Queries, ended: readonly Ended[]): Promise<void> {
     const now = runtime.now()
+    const group = await withoutErased(trx, ended)
     const back = await reconnected(trx, group)
     const rows = group.map(ended => ({
       id: ended.delivery.id,
@@ -98,6 +100,21 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
         setImmediate(() => void writeGroups())
       }),
   }
+}
+
+/** A run that was under way when its event's data was erased must not write of it what it met. */
+async function withoutErased(trx: Queries, group: readonly Ended[]): Promise<readonly Ended[]> {
+  const erased = await erasedEvents(
+    trx,
+    group.map(({ delivery }) => ({ event_id: delivery.eventId })),
+  )
+  if (erased.size === 0) return group
+  return group.map(ended => {
+    const { eventId, type } = ended.delivery
+    if (eventId === null || !erased.has(eventId) || type === DELETION_REQUIRED) return ended
+    const outcome = 'error' in ended.outcome ? { ...ended.outcome, error: 'erased' } : ended.outcome
+    return { ...ended, outcome, ...(ended.run ? { run: { ...ended.run, calls: [] } } : {}) }
+  })
 }
 
 /** The organizer was quicker than the handler: nothing would wake a delivery that is parked after the reconnect. */

@@ -1,9 +1,11 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { Provider, Secrets } from './provider.ts'
 
 export type RefusalReason =
   | 'signature_missing'
   | 'signature_malformed'
+  | 'id_missing'
+  | 'id_malformed'
   | 'timestamp_missing'
   | 'timestamp_malformed'
   | 'timestamp_stale'
@@ -12,17 +14,45 @@ export type RefusalReason =
 
 export type Verdict = { ok: true; secret: 'current' | 'previous' } | { ok: false; reason: RefusalReason }
 
-type Headers = Readonly<Record<string, string | string[] | undefined>>
+export type Headers = Readonly<Record<string, string | string[] | undefined>>
 
-/** The signature header's value for these exact bytes; `timestamp` is the text the header will carry. */
-export function sign(provider: Provider, secret: string, timestamp: string, body: Uint8Array): string {
+/**
+ * The signature header's value for these exact bytes; `timestamp` and `id` are the texts that their headers will
+ * carry, where the provider signs them.
+ */
+export function sign(
+  provider: Provider,
+  secret: string,
+  timestamp: string,
+  body: Uint8Array,
+  id = '',
+): string {
   const { algorithm, encoding, prefix } = provider.signature
-  const mac = createHmac(algorithm, secret).update(provider.signedPrefix(timestamp)).update(body)
+  const key = provider.secret.toKey?.(secret) ?? secret
+  const mac = createHmac(algorithm, key)
+    .update(before(provider, timestamp, id))
+    .update(body)
   return prefix + mac.digest(encoding)
 }
 
+/** What is signed before the body. */
+function before({ signed }: Provider, timestamp: string, id: string): string {
+  let text = ''
+  for (const part of signed.parts) text += (part === 'id' ? id : timestamp) + signed.separator
+  return text
+}
+
+/** SHA-256, in hex, of the signed bytes: the key of a delivery that has no id. */
+export function fingerprint(provider: Provider, headers: Headers, body: Uint8Array): string {
+  const { timestamp, id } = textsOf(provider, headers)
+  return createHash('sha256')
+    .update(before(provider, String(timestamp), String(id)))
+    .update(body)
+    .digest('hex')
+}
+
 /**
- * Judges one delivery by its headers and raw bytes. Both headers have one accepted form, compared as text: no
+ * Judges one delivery by its headers and raw bytes. Every header has one accepted form and is compared as text: no
  * decoding, so no second spelling of the same MAC. `now` in milliseconds.
  */
 export function verify(
@@ -34,43 +64,69 @@ export function verify(
 ): Verdict {
   const received = headers[provider.signature.header]
   if (typeof received !== 'string' || received === '') return { ok: false, reason: 'signature_missing' }
-  if (!hasForm(provider, received)) return { ok: false, reason: 'signature_malformed' }
+  const signatures = readSignatures(provider, received)
+  if (signatures === undefined) return { ok: false, reason: 'signature_malformed' }
 
-  const timestamp = provider.timestamp ? headers[provider.timestamp.header] : ''
+  const { timestamp, id } = textsOf(provider, headers)
+  if (typeof id !== 'string') return { ok: false, reason: 'id_missing' }
+  if (provider.signed.parts.includes('id') && !SIGNED_ID.test(id))
+    return { ok: false, reason: 'id_malformed' }
   if (typeof timestamp !== 'string') return { ok: false, reason: 'timestamp_missing' }
   const age = timestampRefusal(provider, timestamp, now)
   if (age) return { ok: false, reason: age }
 
-  if (matches(received, sign(provider, secrets.current, timestamp, body)))
-    return { ok: true, secret: 'current' }
-  if (secrets.previous && matches(received, sign(provider, secrets.previous, timestamp, body)))
-    return { ok: true, secret: 'previous' }
+  const isSignedWith = (secret: string) => isOneOf(signatures, sign(provider, secret, timestamp, body, id))
+  if (isSignedWith(secrets.current)) return { ok: true, secret: 'current' }
+  if (secrets.previous && isSignedWith(secrets.previous)) return { ok: true, secret: 'previous' }
   return { ok: false, reason: 'signature_mismatch' }
 }
 
-function timestampRefusal(provider: Provider, text: string, now: number): RefusalReason | undefined {
-  if (!provider.timestamp) return undefined
-  if (!provider.timestamp.form.test(text)) return 'timestamp_malformed'
-  const age = now - provider.timestamp.toMs(text)
-  if (age > provider.timestamp.windowMs) return 'timestamp_stale'
-  if (age < -provider.timestamp.windowMs) return 'timestamp_in_future'
+/** Without a dot: every provider that signs the id puts dots between, and one inside would make two readings. */
+const SIGNED_ID = /^[\x21-\x2d\x2f-\x7e]{1,200}$/
+
+/** The header texts that are signed; '' for what the provider does not sign. */
+function textsOf({ timestamp, signed, deliveryIdHeader }: Provider, headers: Headers) {
+  const signsId = deliveryIdHeader !== undefined && signed.parts.includes('id')
+  return {
+    timestamp: timestamp ? headers[timestamp.header] : '',
+    id: signsId ? headers[deliveryIdHeader] : '',
+  }
+}
+
+function timestampRefusal({ timestamp }: Provider, text: string, now: number): RefusalReason | undefined {
+  if (!timestamp) return undefined
+  if (!timestamp.form.test(text)) return 'timestamp_malformed'
+  if (timestamp.windowMs === undefined) return undefined
+  const age = now - timestamp.toMs(text)
+  if (age > timestamp.windowMs) return 'timestamp_stale'
+  if (age < -timestamp.windowMs) return 'timestamp_in_future'
   return undefined
 }
 
 const ENCODED = {
-  'sha256 hex': /^[0-9a-f]{64}$/,
-  'sha256 base64': /^[A-Za-z0-9+/]{43}=$/,
-  'md5 hex': /^[0-9a-f]{32}$/,
-  'md5 base64': /^[A-Za-z0-9+/]{22}==$/,
+  sha256: { hex: /^[0-9a-f]{64}$/, base64: /^[A-Za-z0-9+/]{43}=$/ },
+  md5: { hex: /^[0-9a-f]{32}$/, base64: /^[A-Za-z0-9+/]{22}==$/ },
 } as const
 
-function hasForm({ signature }: Provider, text: string): boolean {
-  const form = ENCODED[`${signature.algorithm} ${signature.encoding}`]
-  return text.startsWith(signature.prefix) && form.test(text.slice(signature.prefix.length))
+function hasForm({ algorithm, encoding, prefix }: Provider['signature'], text: string): boolean {
+  return text.startsWith(prefix) && ENCODED[algorithm][encoding].test(text.slice(prefix.length))
 }
 
-/** Constant time; both texts have the same form here, so the length tells nothing. */
-function matches(received: string, expected: string): boolean {
-  const [a, b] = [Buffer.from(received, 'latin1'), Buffer.from(expected, 'latin1')]
-  return a.length === b.length && timingSafeEqual(a, b)
+/** In a list, what another version of the scheme signed is passed over; everything else has the form. */
+function readSignatures({ signature }: Provider, text: string): string[] | undefined {
+  if (!signature.list) return hasForm(signature, text) ? [text] : undefined
+  const given = text.split(' ')
+  const ours = given.filter(one => one.startsWith(signature.prefix))
+  const others = given.filter(one => !one.startsWith(signature.prefix))
+  const readable = ours.every(one => hasForm(signature, one)) && others.every(one => OTHER_VERSION.test(one))
+  return readable && ours.length > 0 ? ours : undefined
+}
+const OTHER_VERSION = /^v[0-9a-z]{1,8},[A-Za-z0-9+/=_-]{1,512}$/
+
+/** Constant time; the texts have the same form here, so the length tells nothing. */
+function isOneOf(received: readonly string[], expected: string): boolean {
+  const own = Buffer.from(expected, 'latin1')
+  return received.some(
+    text => text.length === own.length && timingSafeEqual(Buffer.from(text, 'latin1'), own),
+  )
 }

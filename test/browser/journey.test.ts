@@ -52,7 +52,9 @@ describe.skipIf(!browser)('in a browser', () => {
       .locator('tr[data-state=done]', { hasText: 'application.approved' })
       .waitFor({ timeout: 15_000 })
     await page.reload()
-    const changed = page.locator('[aria-labelledby=participants-title] tr', { hasText: /application\.|participant\./ })
+    const changed = page.locator('[aria-labelledby=participants-title] tr', {
+      hasText: /application\.|participant\./,
+    })
     expect(await changed.count()).toBeGreaterThan(0)
     expect(complaints).toEqual([])
     await page.context().close()

@@ -112,9 +112,12 @@ export async function sealedFile(path: string, current: number, count: number): 
 
 /** Takes a database back to before the table of keys. */
 export async function forgetKeys({ query }: Pick<Database, 'query'>): Promise<void> {
-  for (const table of ['sealing_keys', 'erased_events']) await query.schema.dropTable(table).execute()
+  const tables = ['sealing_keys', 'erased_events', 'attempts', 'inline_answers', 'handshake_callers']
+  for (const table of tables) await query.schema.dropTable(table).execute()
+  await query.schema.dropIndex('inbox_stuck').execute()
   await query.schema.alterTable('connections').dropColumn('platform').execute()
   await query.schema.alterTable('sessions').dropColumn('successor').execute()
+  await query.schema.alterTable('inbox').dropColumn('crashes').execute()
   const migrations = query as unknown as Kysely<{ kysely_migration: { name: string } }>
   await migrations.deleteFrom('kysely_migration').where('name', '>=', '003').execute()
 }

@@ -1,4 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import type { Attempt } from '../../src/sandbox/delivery.ts'
+import type { Sent } from '../../src/sandbox/index.ts'
+import type { Provider } from '../../src/webhooks/provider.ts'
+import { revento } from '../../src/webhooks/providers/revento.ts'
+import { verify } from '../../src/webhooks/signature.ts'
 import {
   api,
   call,
@@ -11,6 +16,7 @@ import {
   type Started,
   start,
   until,
+  WEBHOOK_SECRET,
 } from './harness.ts'
 
 const OTHER = { event_id: 'evt_test_second' }
@@ -53,9 +59,127 @@ describe('controls', () => {
       expect((await post(sandbox, `/console/api/${control}`, { event_id: 'evt_nobody' })).status).toBe(404)
     },
   )
+
+  test('expire-refresh-tokens: the next refresh is invalid_grant, the installation stays', async () => {
+    const sandbox = await start()
+    const tokens = await connect(sandbox)
+    expect((await post(sandbox, '/console/api/expire-refresh-tokens')).json).toEqual({ changed: 1 })
+    expect((await refresh(sandbox, tokens.refresh)).json['error']).toBe('invalid_grant')
+    expect(await errorOf(sandbox, tokens.access)).toBeUndefined()
+  })
+
+  test.each([
+    ['archive', 'archived'],
+    ['suspend', 'suspended'],
+  ])('%s ends installations as %s with token_revoked, and a new consent heals', async (control, ended) => {
+    const sandbox = await start()
+    const tokens = await connect(sandbox)
+    expect((await post(sandbox, `/console/api/${control}`)).json).toEqual({ changed: 1 })
+    expect(await errorOf(sandbox, tokens.access)).toBe('token_revoked')
+    expect((await refresh(sandbox, tokens.refresh)).json['error']).toBe('invalid_grant')
+    const { json } = await call(`${sandbox.url}/console/api/installations`)
+    expect(json['data']).toMatchObject([{ ended }])
+    expect(await errorOf(sandbox, (await connect(sandbox)).access)).toBeUndefined()
+  })
+
+  test.each([
+    ['revoke', 'data.deletion_required', 2],
+    ['archive', 'data.deletion_required', 2],
+    ['suspend', 'integration.suspended', 1],
+  ])('%s tells the app by %s only when asked', async (control, type, count) => {
+    const hook = await receiver()
+    const sandbox = await start({ webhookUrl: hook.url })
+    for (const tell of [false, true]) {
+      await connect(sandbox)
+      await connect(sandbox, OTHER)
+      await post(sandbox, `/console/api/${control}`, { tell })
+      const { json } = await call(`${sandbox.url}/console/api/deliveries`)
+      expect((json['data'] as { type: string }[]).map(row => row.type)).toEqual(
+        Array(tell ? count : 0).fill(type),
+      )
+    }
+    await until(() => hook.received.length === count)
+    const events = hook.received.map(({ body }) => JSON.parse(body).event_id as string | null)
+    expect(new Set(events)).toEqual(new Set(count === 1 ? [null] : [EVENT, OTHER.event_id]))
+  })
 })
 
 describe('webhooks', () => {
+  test('a body is sent and signed byte for byte, whatever it is', async () => {
+    const hook = await receiver()
+    const sandbox = await start({ webhookUrl: hook.url })
+    const body = '{ "broken": é\r\n'
+    const { json } = await post(sandbox, '/console/api/webhooks', { type: 'activity.updated', body })
+    await until(() => hook.received.length === 1)
+    const [received] = hook.received
+    expect(received?.body).toBe(body)
+    const headers = received?.headers ?? {}
+    const secrets = { current: WEBHOOK_SECRET }
+    expect(verify(revento, secrets, headers, Buffer.from(body), sandbox.runtime.now()).ok).toBe(true)
+    const { json: detail } = await call(`${sandbox.url}/console/api/deliveries/${json['delivery_id']}`)
+    expect(detail).toMatchObject({ body, envelope_id: null, provider: 'revento' })
+  })
+
+  test('several at once have ids of their own', async () => {
+    const hook = await receiver()
+    const sandbox = await start({ webhookUrl: hook.url })
+    const { json } = await post(sandbox, '/console/api/webhooks', { type: 'activity.updated', count: 30 })
+    await until(() => hook.received.length === 30)
+    const ids = hook.received.map(({ headers }) => headers['x-revento-delivery-id'])
+    expect(new Set(ids)).toEqual(new Set(json['delivery_ids'] as string[]))
+    expect(new Set(hook.received.map(({ body }) => JSON.parse(body).id)).size).toBe(30)
+  })
+
+  test('the log has the request as it was sent, the answer and why it was refused', async () => {
+    const hook = await receiver(418)
+    const explain = ({ provider, headers, body }: Sent) =>
+      `${provider.name} ${Object.keys(headers).length} ${body.length}`
+    const sandbox = await start({ webhookUrl: hook.url, explain })
+    const { json } = await post(sandbox, '/console/api/webhooks', { type: 'activity.updated' })
+    const url = `${sandbox.url}/console/api/deliveries/${json['delivery_id']}`
+    const attempt = await until(async () => ((await call(url)).json['attempts'] as Attempt[])[0])
+    const [received] = hook.received
+    expect(attempt).toMatchObject({
+      status: 418,
+      answer: '',
+      fault: null,
+      autopsy: `Revento 5 ${received?.body.length}.`,
+      request: { url: hook.url, body: received?.body },
+    })
+    expect(received?.headers).toMatchObject(attempt.request.headers)
+  })
+
+  test('other senders are sent in their own form', async () => {
+    const hook = await receiver()
+    const acme: Provider = {
+      ...revento,
+      name: 'acme',
+      example: ({ type, id }) => JSON.stringify({ type, id }),
+      signature: { header: 'x-acme', prefix: '', algorithm: 'sha256', encoding: 'base64' },
+    }
+    const sandbox = await start({
+      senders: [
+        { provider: revento, secret: WEBHOOK_SECRET, url: 'http://127.0.0.1:9/' },
+        { provider: acme, secret: 'acme-secret', url: hook.url },
+      ],
+    })
+    const { json } = await call(`${sandbox.url}/console/api/senders`)
+    expect((json['data'] as { provider: string }[]).map(({ provider }) => provider)).toEqual([
+      'revento',
+      'acme',
+    ])
+    await post(sandbox, '/console/api/webhooks', { provider: 'acme', type: 'ping' })
+    await until(() => hook.received.length === 1)
+    const [received] = hook.received
+    const secrets = { current: 'acme-secret' }
+    const body = Buffer.from(received?.body ?? '')
+    expect(verify(acme, secrets, received?.headers ?? {}, body, sandbox.runtime.now()).ok).toBe(true)
+    expect(JSON.parse(received?.body ?? '')).toEqual({ id: expect.any(String), type: 'ping' })
+    expect((await post(sandbox, '/console/api/webhooks', { provider: 'nobody', type: 'ping' })).status).toBe(
+      404,
+    )
+  })
+
   test('given data is sent as it is', async () => {
     const hook = await receiver()
     const sandbox = await start({ webhookUrl: hook.url })
@@ -82,6 +206,9 @@ describe('webhooks', () => {
     [{ type: 7 }, 400],
     [{ type: 'Not A Type' }, 400],
     [{ type: 'activity.updated', data: 'text' }, 400],
+    [{ type: 'activity.updated', body: {} }, 400],
+    [{ type: 'activity.updated', count: 201 }, 400],
+    [{ type: 'activity.updated', event_id: ['evt_test_published'] }, 400],
     [{ type: 'activity.updated', event_id: 'evt_nobody' }, 404],
     [[], 400],
   ])('%j is refused', async (body, status) => {
@@ -115,17 +242,26 @@ test('installations are listed', async () => {
   ])
 })
 
+test('installations tell how long their tokens last', async () => {
+  const sandbox = await start()
+  const tokens = await connect(sandbox)
+  await refresh(sandbox, tokens.refresh)
+  const { json } = await call(`${sandbox.url}/console/api/installations`)
+  expect(json['data']).toMatchObject([
+    {
+      access_tokens: 2,
+      access_expires_at: '2026-12-01T11:00:00.000Z',
+      refresh_expires_at: '2027-03-01T10:00:00.000Z',
+    },
+  ])
+})
+
 describe('home page', () => {
   test('says what it is, what it chose, and what happened', async () => {
     const sandbox = await start()
     await connect(sandbox)
     const { text, headers } = await call(`${sandbox.url}/`)
-    for (const part of [
-      'a pretend Revento',
-      'What this sandbox chose',
-      'evt_test_second',
-      'Revoke installation',
-    ])
+    for (const part of ['a pretend Revento', 'What this sandbox chose', 'evt_test_second', 'Expire now'])
       expect(text).toContain(part)
     expect(headers['content-security-policy']).toContain("form-action 'self';")
   })
@@ -138,10 +274,7 @@ describe('home page', () => {
       headers: { 'content-type': 'application/x-www-form-urlencoded', 'sec-fetch-site': 'same-origin' },
       body: `event_id=${EVENT}`,
     })
-    expect([answer.status, answer.headers.location]).toEqual([
-      303,
-      expect.stringMatching(/^\/\?done=[a-z-]+&changed=\d+$/),
-    ])
+    expect([answer.status, answer.headers.location]).toEqual([303, '/?done=revoke&count=1'])
     expect(await errorOf(sandbox, access)).toBe('token_revoked')
   })
 })
@@ -162,6 +295,12 @@ describe('requests of other origins', () => {
       expect([answer.status, answer.json['error']]).toEqual([403, 'cross_origin'])
     }
     expect(await errorOf(sandbox, access)).toBeUndefined()
+  })
+
+  test('a rebound Host reads no page', async () => {
+    const { url } = await start()
+    for (const path of ['/', '/webhooks', '/console/api/deliveries'])
+      expect((await call(`${url}${path}`, { headers: { host: 'evil.example' } })).status).toBe(403)
   })
 
   test('a decision posted by another site is refused', async () => {

@@ -7,6 +7,7 @@ import { Agent, request } from 'undici'
 import { onTestFinished } from 'vitest'
 import type { Runtime } from '../../src/runtime.ts'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/index.ts'
+import { revento } from '../../src/webhooks/providers/revento.ts'
 
 export const EVENT = 'evt_test_published'
 export const REDIRECT_URI = 'http://localhost:3000/callback'
@@ -51,7 +52,9 @@ export interface Started extends Sandbox {
   options: SandboxOptions
 }
 
-export async function start(overrides: Partial<SandboxOptions> = {}): Promise<Started> {
+/** `webhookUrl`: where the one sender's webhooks go. */
+export async function start(o: Partial<SandboxOptions> & { webhookUrl?: string } = {}): Promise<Started> {
+  const { webhookUrl = 'http://127.0.0.1:9/nobody', ...overrides } = o
   const runtime = new TestRuntime()
   const logLines: string[] = []
   const dispatcher = new Agent()
@@ -60,9 +63,8 @@ export async function start(overrides: Partial<SandboxOptions> = {}): Promise<St
     port: 0,
     clientId: CLIENT.client_id,
     clientSecret: CLIENT.client_secret,
-    webhookSecret: WEBHOOK_SECRET,
     redirectUri: REDIRECT_URI,
-    webhookUrl: 'http://127.0.0.1:9/nobody',
+    senders: [{ provider: revento, secret: WEBHOOK_SECRET, url: webhookUrl }],
     production: false,
     runtime,
     dispatcher,

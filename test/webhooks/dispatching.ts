@@ -16,6 +16,9 @@ export interface Bench {
   reaches(id: number, state: string): ReturnType<typeof readRow>
 }
 
+/** Never full. */
+export const NO_BACKLOG = { added() {}, isFull: () => false }
+
 const readRow = (database: TestDatabase, id: number) =>
   database.query.selectFrom('inbox').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
 
@@ -27,9 +30,14 @@ export async function bench(): Promise<Bench> {
   const write = (level: string) => (fields: object, message: string) =>
     void log.push({ level, fields: { ...fields }, message })
   const dispatchers: Dispatcher[] = []
-  const inbox = createInbox(database, () => {
-    for (const dispatcher of dispatchers) dispatcher.arrived()
-  })
+  const inbox = createInbox(
+    database,
+    NO_BACKLOG,
+    () => {
+      for (const dispatcher of dispatchers) dispatcher.arrived()
+    },
+    clock,
+  )
   let appended = 0
   return {
     clock,

@@ -31,16 +31,30 @@ test.each([
   expect(app.ran).toEqual(['evt_same'])
 })
 
-test('fifty simultaneous copies: fifty times 200, one run, forty-nine duplicates', async () => {
-  const copy = signedDelivery({ body, id: 'fifty' })
-  const answers = await Promise.all(Array.from({ length: 50 }, () => app.post(copy)))
+test('two hundred simultaneous copies: two hundred times 200, one run, 199 duplicates', async () => {
+  const copy = signedDelivery({ body, id: 'same' })
+  const answers = await Promise.all(Array.from({ length: 200 }, () => app.post(copy)))
   expect(answers.map(answer => answer.status)).toEqual(answers.map(() => 200))
   const rows = await app.settled()
   expect(rows.filter(row => row.state === 'done').map(row => row.id)).toEqual([1])
   const repeats = rows.filter(row => row.state === 'duplicate')
-  expect(repeats).toHaveLength(49)
+  expect(repeats).toHaveLength(199)
   expect(new Set(repeats.map(row => row.duplicate_of))).toEqual(new Set([1]))
   expect(repeats.every(row => row.body === null)).toBe(true)
+  expect(app.ran).toEqual(['evt_same'])
+})
+
+test('an exact replay under a thousand new delivery ids: the handler ran once', async () => {
+  const { headers } = signedDelivery({ body, id: 'original' })
+  const replay = (n: number) =>
+    app.post({ body: Buffer.from(body), headers: { ...headers, 'x-revento-delivery-id': `replay-${n}` } })
+  expect((await replay(0)).status).toBe(200)
+  for (let n = 1; n <= 1000; n += 100) {
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => replay(n + i)))
+    expect(answers.every(answer => answer.status === 200)).toBe(true)
+  }
+  const rows = await app.settled()
+  expect(rows.filter(row => row.state === 'duplicate')).toHaveLength(1000)
   expect(app.ran).toEqual(['evt_same'])
 })
 

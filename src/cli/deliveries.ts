@@ -1,0 +1,139 @@
+import { parseArgs } from 'node:util'
+import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
+import { systemRuntime as runtime } from '../runtime.ts'
+import { openDatabase, type Queries, readDatabase } from '../storage/database.ts'
+import type { DeliveryState } from '../storage/schema.ts'
+import { StorageError } from '../storage/storage-error.ts'
+import { createDeliveries, type Deliveries, type DeliveryStory } from '../webhooks/deliveries.ts'
+import { providers } from '../webhooks/providers/index.ts'
+import { storyText, table } from './deliveries-text.ts'
+
+const STATES = ['pending', 'running', 'done', 'ignored', 'duplicate', 'parked', 'dead']
+const PROVIDERS = [...providers.map(({ name }) => name), 'handshake']
+
+const HELP = `Usage: npm run -s deliveries -- list [--state STATE] [--provider NAME] [--limit N] [--json]
+       npm run -s deliveries -- show ID [--json]
+       npm run -s deliveries -- replay ID
+
+list    the newest deliveries, newest first; 50 unless --limit says otherwise
+show    the story of one: when it came, each run of its handler, what it asked of Revento, how it ended
+replay  has a dead delivery, or one that had no handler, run again as if it were new; once, however often it is asked
+
+ID is the number that list, the page and the log show as "delivery", or the sender's id of the delivery.
+States: ${STATES.join(', ')}.
+--json prints one object a line. Settings come from .env and the environment, as for npm start; the app may be running.
+`
+
+const options = {
+  state: { type: 'string' },
+  provider: { type: 'string' },
+  limit: { type: 'string', default: '50' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+/** What a person has to change. */
+class Usage extends Error {}
+
+function readFlags() {
+  const { values, positionals } = parseArgs({ options, allowPositionals: true })
+  const [command, id, ...more] = positionals
+  const wantsId = command === 'show' || command === 'replay'
+  if (values.help || command === undefined) return { ...values, command: 'help', id: '', limit: 0 }
+  if (command !== 'list' && !wantsId) throw new Usage(`There is no command ${command}.`)
+  if (wantsId && id === undefined) throw new Usage(`${command} needs the ID of a delivery.`)
+  if (more.length > 0 || (!wantsId && id !== undefined)) throw new Usage('There is one word too many.')
+  const limit = Number(values.limit)
+  if (!/^\d{1,6}$/.test(values.limit) || limit < 1)
+    throw new Usage('--limit takes a number from 1 to 999999.')
+  if (values.state !== undefined && !STATES.includes(values.state))
+    throw new Usage(`--state takes one of: ${STATES.join(', ')}.`)
+  if (values.provider !== undefined && !PROVIDERS.includes(values.provider))
+    throw new Usage(`--provider takes one of: ${PROVIDERS.join(', ')}.`)
+  return { ...values, command, id: id ?? '', limit }
+}
+
+type Flags = ReturnType<typeof readFlags>
+
+async function main(): Promise<number> {
+  const flags = readFlags()
+  if (flags.command === 'help') {
+    console.log(HELP)
+    return 0
+  }
+  const { databasePath } = loadConfig(readEnvironment({}))
+  const query = readDatabase(databasePath, runtime)
+  if (!query) throw new Usage(`There is no ${databasePath}: check DATABASE_URL.`)
+  try {
+    if (flags.command === 'list') return await list(createDeliveries(query), flags)
+    const id = await idOf(query, flags.id)
+    if (flags.command === 'replay') return await replay(databasePath, id)
+    return await show(createDeliveries(query), id, flags)
+  } finally {
+    await query.destroy()
+  }
+}
+
+async function idOf(query: Queries, given: string): Promise<string> {
+  if (/^\d{1,15}$/.test(given)) return given
+  const id = await createDeliveries(query).locate(given, PROVIDERS)
+  if (id === undefined) throw new Usage(`No delivery ${given} is known. Try: npm run -s deliveries -- list`)
+  return id
+}
+
+async function list(deliveries: Deliveries, { state, provider, limit, json }: Flags): Promise<number> {
+  const found = await deliveries.list({ state: state as DeliveryState | undefined, provider }, limit)
+  if (json) for (const delivery of found) console.log(JSON.stringify(delivery))
+  else console.log(found.length > 0 ? table(found) : 'No delivery matches.')
+  return 0
+}
+
+async function show(deliveries: Deliveries, id: string, { json }: Flags): Promise<number> {
+  const story = await found(deliveries, id)
+  console.log(json ? JSON.stringify(story) : storyText(story))
+  return 0
+}
+
+async function found(deliveries: Deliveries, id: string): Promise<DeliveryStory> {
+  const story = await deliveries.find(id)
+  if (!story) throw new Usage(`There is no delivery ${id}. Try: npm run -s deliveries -- list`)
+  return story
+}
+
+async function replay(databasePath: string, id: string): Promise<number> {
+  const database = await openDatabase(databasePath, runtime)
+  try {
+    const deliveries = createDeliveries(database.query)
+    const result = await deliveries.replay(id)
+    const { state } = await found(deliveries, id)
+    console.log(REPLAYED[result](id, state))
+    return result === 'replayed' ? 0 : 1
+  } finally {
+    await database.close()
+  }
+}
+
+const REPLAYED = {
+  replayed: (id: string) =>
+    `Delivery ${id} runs again, within a second where the app runs. Then: npm run -s deliveries -- show ${id}`,
+  not_dead: (id: string, state: string) =>
+    `Delivery ${id} is ${state}: only dead ones, and ignored ones, can run again.`,
+  erased: (id: string) => `Delivery ${id} cannot run again: its payload was erased.`,
+  not_found: (id: string) => `There is no delivery ${id}.`,
+}
+
+function explain(error: unknown): string {
+  if (error instanceof StorageError)
+    return `The database says ${error.code}; nothing was changed. Try again in a moment.`
+  if (!(error instanceof Error)) return String(error)
+  if (error.message.startsWith('no such '))
+    return 'This database is from an older version: start the app once, and try again.'
+  const isFlag = String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS')
+  if (isFlag || error instanceof Usage) return `${error.message}\nTry: npm run -s deliveries -- --help`
+  return error instanceof ConfigError ? error.message : (error.stack ?? error.message)
+}
+
+process.exitCode = await main().catch((error: unknown) => {
+  console.error(explain(error))
+  return 1
+})

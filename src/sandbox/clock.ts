@@ -1,0 +1,43 @@
+import type { Runtime } from '../runtime.ts'
+import type { State } from './state.ts'
+
+/**
+ * The pretend Revento's own clock: what codes, tokens and consents are dated with and judged by. Everything that the
+ * receiving side compares with its clock (webhook timestamps, rate-limit resets) keeps the machine's time.
+ */
+export interface Clock extends Pick<Runtime, 'now' | 'bytes'> {
+  /** How far it is ahead of the machine, in milliseconds. */
+  offset(): number
+  /** False when it would be ten years ahead. */
+  advance(ms: number): boolean
+  /** Back to the machine's time. Whatever was issued keeps the life it has left, and what expired stays expired. */
+  reset(): void
+}
+
+const MOST_MS = 10 * 365 * 86_400_000
+
+export function createClock(state: State, runtime: Runtime): Clock {
+  const offset = () => state.clock_offset_ms ?? 0
+  return {
+    offset,
+    now: () => runtime.now() + offset(),
+    bytes: size => runtime.bytes(size),
+    advance(ms) {
+      if (offset() + ms > MOST_MS) return false
+      state.clock_offset_ms = offset() + ms
+      return true
+    },
+    reset() {
+      redate(state, -offset())
+      state.clock_offset_ms = 0
+    },
+  }
+}
+
+/** Without this a token issued a year ahead would live a year and an hour after the reset. */
+function redate({ codes, installations, access_tokens, refresh_tokens }: State, ms: number): void {
+  for (const code of Object.values(codes)) code.issued_at += ms
+  for (const installation of Object.values(installations)) installation.consented_at += ms
+  for (const token of [...Object.values(access_tokens), ...Object.values(refresh_tokens)])
+    token.expires_at += ms
+}

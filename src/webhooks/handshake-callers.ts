@@ -1,0 +1,50 @@
+import type { Runtime } from '../runtime.ts'
+import type { Queries } from '../storage/database.ts'
+
+/** How long a caller may post after it showed the token. */
+export const REGISTERED_MS = 24 * 60 * 60 * 1000
+const MOST = 1_000
+
+/** The addresses that showed the token; rows, so that they outlive a restart. */
+export interface HandshakeCallers {
+  register(address: string): Promise<void>
+  /** `expired` once: the registration is removed with it. */
+  check(address: string): Promise<'registered' | 'expired' | 'unknown'>
+}
+
+export function createHandshakeCallers(query: Queries, runtime: Pick<Runtime, 'now'>): HandshakeCallers {
+  return {
+    register: address =>
+      query.transaction().execute(async trx => {
+        const registered_at = runtime.now()
+        await trx
+          .insertInto('handshake_callers')
+          .values({ address, registered_at })
+          .onConflict(c => c.column('address').doUpdateSet({ registered_at }))
+          .execute()
+        // Bounded: the newest stay.
+        const rest = trx
+          .selectFrom('handshake_callers')
+          .select('address')
+          .orderBy('registered_at', 'desc')
+          .limit(1_000_000)
+          .offset(MOST)
+        await trx.deleteFrom('handshake_callers').where('address', 'in', rest).execute()
+      }),
+    async check(address) {
+      const caller = await query
+        .selectFrom('handshake_callers')
+        .select('registered_at')
+        .where('address', '=', address)
+        .executeTakeFirst()
+      if (!caller) return 'unknown'
+      if (runtime.now() - caller.registered_at <= REGISTERED_MS) return 'registered'
+      await query
+        .deleteFrom('handshake_callers')
+        .where('address', '=', address)
+        .where('registered_at', '=', caller.registered_at)
+        .execute()
+      return 'expired'
+    },
+  }
+}

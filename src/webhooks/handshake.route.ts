@@ -1,0 +1,84 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { AppError } from '../errors.ts'
+import { singleParameters } from '../parameters.ts'
+import type { Runtime } from '../runtime.ts'
+import { createAttemptsLimit } from './attempts-limit.ts'
+import { createCallerAddress } from './caller-address.ts'
+import type { HandshakeCallers } from './handshake-callers.ts'
+import type { Inbox } from './inbox.ts'
+import type { Secrets } from './provider.ts'
+
+export interface HandshakeOptions {
+  readonly token: Secrets
+  readonly callers: HandshakeCallers
+  readonly trustedProxies: readonly string[]
+  readonly inbox: Inbox
+  readonly bodyLimit: number
+  readonly runtime: Runtime
+}
+
+/**
+ * The verify-token handshake: an address that shows the token may post for 24 h. Nothing is signed, so this is as weak
+ * as the address is; the statuses and bodies are those of its document.
+ */
+export function handshakeRoutes(app: FastifyInstance, o: HandshakeOptions): void {
+  const limit = createAttemptsLimit(o.runtime)
+  const addressOf = createCallerAddress(o.trustedProxies)
+
+  /** Fails for whoever has failed too often, also with the right token: or its answer would tell. */
+  function callerOf(request: FastifyRequest): string {
+    const address = addressOf(request)
+    if (address === undefined) throw new AppError('bad_request', { reason: 'no_caller_address' })
+    if (!limit.mayTry(address)) throw new AppError('too_many_requests')
+    return address
+  }
+
+  function refuse(reply: FastifyReply, address: string, status: string): FastifyReply {
+    limit.failed(address)
+    reply.request.outcome = { reason: status.replaceAll(' ', '_') }
+    return reply.code(401).send({ status })
+  }
+
+  app.get('/handshake', async (request, reply) => {
+    const address = callerOf(request)
+    reply.header('cache-control', 'no-store')
+    const given = singleParameters(request)?.get('verify_token')
+    if (!given || !isToken(given, o.token)) return refuse(reply, address, 'bad token')
+    await o.callers.register(address)
+    return { status: 'success' }
+  })
+
+  app.post('/handshake', { bodyLimit: o.bodyLimit }, async (request, reply) => {
+    const address = callerOf(request)
+    const caller = await o.callers.check(address)
+    if (caller === 'expired') return refuse(reply, address, 'authorisation timeout')
+    if (caller === 'unknown') return refuse(reply, address, 'not authorised')
+    const body = readJson(request)
+    // Nothing in a request tells a repeat from a second event, so each one is a delivery of its own.
+    const envelope = { id: o.runtime.uuid(), type: 'message', eventId: null, organizationId: null }
+    const delivery = { provider: 'handshake', deliveryId: null, envelope, receivedAt: o.runtime.now(), body }
+    request.outcome = { delivery: await o.inbox.append(delivery), type: envelope.type }
+    return { status: 'success' }
+  })
+}
+
+/** Compared by their hashes, in constant time whatever the length. */
+function isToken(given: string, { current, previous }: Secrets): boolean {
+  const hash = (text: string) => createHash('sha256').update(text).digest()
+  const [mine, ...known] = [given, current, ...(previous ? [previous] : [])].map(hash)
+  return known.map(token => mine !== undefined && timingSafeEqual(mine, token)).includes(true)
+}
+
+function readJson(request: FastifyRequest): Buffer {
+  const mediaType = request.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase()
+  if (mediaType !== 'application/json')
+    throw new AppError('unsupported_media_type', { reason: 'content_type' })
+  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+  try {
+    JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body))
+  } catch {
+    throw new AppError('invalid_json', { reason: 'not_json' })
+  }
+  return body
+}

@@ -1,0 +1,156 @@
+import type { Runtime } from '../runtime.ts'
+import type { Queries } from '../storage/database.ts'
+import type { InboxTable } from '../storage/schema.ts'
+import type { Incoming } from './inbox.ts'
+
+/** As it went out, byte for byte. */
+export interface StoredAnswer {
+  readonly status: number
+  readonly body: string
+}
+
+/** `mine`: run the handler now. `busy`: somebody else is running it. */
+export type AnswerClaim =
+  | { readonly state: 'mine'; readonly owner: string }
+  | { readonly state: 'busy' }
+  | { readonly state: 'answered'; readonly answer: StoredAnswer; readonly inboxId: number }
+
+/** Longer than a handler may take: when it runs out, whoever held it has died. */
+export const ANSWER_LEASE_MS = 15_000
+
+/**
+ * The first answers, one for each key. A key is claimed before its handler runs, and kept only together with an answer:
+ * what ends without one lets go of it, or loses it when the lease runs out, so that the sender may ask again.
+ */
+export interface InlineAnswers {
+  claim(key: string, delivery: Incoming): Promise<AnswerClaim>
+  /** Answer and inbox row in one transaction. Undefined when the lease had passed to somebody else: nothing is kept. */
+  keep(key: string, owner: string, delivery: Incoming, answer: StoredAnswer): Promise<number | undefined>
+  /** The handler failed: the row says so, and the key is free. */
+  letGo(key: string, owner: string, delivery: Incoming, error: string): Promise<number>
+  /** A repeat, which was given the first answer. */
+  noteRepeat(delivery: Incoming, first: number): Promise<number>
+}
+
+export function createInlineAnswers(query: Queries, runtime: Runtime): InlineAnswers {
+  return {
+    claim: (key, delivery) =>
+      query.transaction().execute(async trx => {
+        const now = runtime.now()
+        const row = await trx
+          .selectFrom('inline_answers')
+          .selectAll()
+          .where('key', '=', key)
+          .executeTakeFirst()
+        if (row && row.status !== null && row.body !== null) {
+          const { status, body, inbox_id } = row
+          return { state: 'answered', answer: { status, body }, inboxId: inbox_id ?? 0 }
+        }
+        // One that lasts longer than any lease was taken under another clock, and counts for nothing.
+        if (row && row.lease_until > now && row.lease_until <= now + ANSWER_LEASE_MS) return { state: 'busy' }
+        const owner = runtime.uuid()
+        const claimed = {
+          event_id: delivery.envelope.eventId,
+          lease_owner: owner,
+          lease_until: now + ANSWER_LEASE_MS,
+          updated_at: now,
+        }
+        await trx
+          .insertInto('inline_answers')
+          .values({ key, status: null, body: null, inbox_id: null, ...claimed })
+          .onConflict(c => c.column('key').doUpdateSet(claimed))
+          .execute()
+        return { state: 'mine', owner }
+      }),
+
+    keep: (key, owner, delivery, answer) =>
+      query.transaction().execute(async trx => {
+        const now = runtime.now()
+        const { numUpdatedRows } = await trx
+          .updateTable('inline_answers')
+          .set({ ...answer, lease_owner: null, updated_at: now })
+          .where('key', '=', key)
+          .where('lease_owner', '=', owner)
+          .executeTakeFirst()
+        if (numUpdatedRows === 0n) return undefined
+        const id = await append(trx, delivery, { state: 'done', finished_at: now })
+        await trx.updateTable('inline_answers').set({ inbox_id: id }).where('key', '=', key).execute()
+        return id
+      }),
+
+    letGo: (key, owner, delivery, error) =>
+      query.transaction().execute(async trx => {
+        await trx
+          .deleteFrom('inline_answers')
+          .where('key', '=', key)
+          .where('lease_owner', '=', owner)
+          .execute()
+        return append(trx, delivery, { state: 'dead', finished_at: runtime.now(), last_error: error })
+      }),
+
+    noteRepeat: (delivery, first) =>
+      append(query, delivery, {
+        state: 'duplicate',
+        finished_at: runtime.now(),
+        attempts: 0,
+        duplicate_of: first,
+        body: null,
+      }),
+  }
+}
+
+/** In its final state, so that the dispatcher never sees it. */
+async function append(
+  query: Queries,
+  d: Incoming,
+  end: Partial<Omit<InboxTable, 'id' | 'crashes'>>,
+): Promise<number> {
+  const { id } = await query
+    .insertInto('inbox')
+    .values({
+      provider: d.provider,
+      delivery_id: d.deliveryId,
+      envelope_id: d.envelope.id,
+      type: d.envelope.type,
+      event_id: d.envelope.eventId,
+      organization_id: d.envelope.organizationId,
+      state: 'done',
+      attempts: 1,
+      next_at: d.receivedAt,
+      received_at: d.receivedAt,
+      body: d.body,
+      ...end,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  if (end.state !== 'duplicate')
+    await query
+      .insertInto('attempts')
+      .values({
+        inbox_id: id,
+        started_at: d.receivedAt,
+        ended_at: end.finished_at ?? null,
+        attempt: 1,
+        outcome: end.state === 'dead' ? 'dead' : 'done',
+        error: end.last_error ?? null,
+        calls: null,
+      })
+      .execute()
+  return id
+}
+
+/**
+ * Retention: forgets answers given before that moment (ms), a batch at a time so that no lock lasts; says how many.
+ * A key that is forgotten runs its handler again when it comes again.
+ */
+export async function deleteAnswersBefore(query: Queries, before: number, batch = 500): Promise<number> {
+  for (let deleted = 0; ; ) {
+    const old = query.selectFrom('inline_answers').select('key').where('updated_at', '<', before).limit(batch)
+    const { numDeletedRows } = await query
+      .deleteFrom('inline_answers')
+      .where('key', 'in', old)
+      .executeTakeFirst()
+    deleted += Number(numDeletedRows)
+    if (numDeletedRows < batch) return deleted
+  }
+}

@@ -1,0 +1,9 @@
+import type { Provider } from '../provider.ts'
+import { aghanim } from './aghanim.ts'
+import { barker } from './barker.ts'
+import { entrupy } from './entrupy.ts'
+import { revento } from './revento.ts'
+import { standard } from './standard.ts'
+
+/** The only list: a provider that is here has its variables, its route once its secret is set, and its tests. */
+export const providers: readonly Provider[] = [revento, entrupy, aghanim, barker, standard]

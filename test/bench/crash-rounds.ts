@@ -1,0 +1,106 @@
+import { randomInt, randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Agent, request } from 'undici'
+import { signedDelivery } from '../helpers/webhook.ts'
+import { SECRET, type Server, startApp } from './processes.ts'
+
+export interface CrashResult {
+  readonly rounds: number
+  readonly acknowledged: number
+  /** Answered 200, and not in the inbox. */
+  readonly lost: number
+  /** Answered 200, and without a trace of its handler in the handler's own table. */
+  readonly unhandled: number
+  /** Its handler's end was recorded more than once. */
+  readonly handledTwice: number
+  /** From the last start until everything was handled, in ms. */
+  readonly resumedMs: number
+}
+
+/**
+ * Starts the real program, loads it, kills it with -9 after a random while, and again; then starts it once more and
+ * compares what was answered 200 with the inbox and with what the handlers wrote.
+ */
+export async function crashRounds(o: {
+  folder: string
+  rounds: number
+  /** As if the thirty seconds of the leases that the kills left had passed. */
+  hurry?: boolean
+  told?: (text: string) => void
+}): Promise<CrashResult> {
+  const acknowledged: string[] = []
+  for (let round = 1; round <= o.rounds; round++) {
+    const app = await startApp(o.folder)
+    acknowledged.push(...(await loadUntilKilled(app, randomInt(30, 600))))
+    o.told?.(`round ${round} of ${o.rounds}: ${acknowledged.length} acknowledged`)
+  }
+  const app = await startApp(o.folder)
+  const database = new DatabaseSync(join(o.folder, 'bench.db'), { timeout: 5000 })
+  try {
+    const begun = performance.now()
+    if (o.hurry) database.exec(`update inbox set next_at = next_at - 30000 where state = 'running'`)
+    const open = database.prepare(`select count(*) n from inbox where state in ('pending', 'running')`)
+    while (Number(open.get()?.['n']) > 0) {
+      if (performance.now() - begun > 90_000) throw new Error('not everything was handled within 90 s')
+      await delay(100)
+    }
+    const resumedMs = Math.round(performance.now() - begun)
+    return {
+      rounds: o.rounds,
+      acknowledged: acknowledged.length,
+      ...compare(database, acknowledged),
+      resumedMs,
+    }
+  } finally {
+    database.close()
+    await app.stop()
+  }
+}
+
+/** Every participant's id is its delivery's: the handler's own record tells which ones it has seen. */
+function compare(database: DatabaseSync, acknowledged: readonly string[]) {
+  const column = (sql: string) =>
+    new Set(
+      database
+        .prepare(sql)
+        .all()
+        .map(row => String(row['id'])),
+    )
+  const stored = column('select delivery_id id from inbox')
+  const handled = column('select substr(participant_id, 5) id from participants')
+  const twice = column(
+    `select inbox_id id from attempts where outcome = 'done' group by inbox_id having count(*) > 1`,
+  )
+  return {
+    lost: acknowledged.filter(id => !stored.has(id)).length,
+    unhandled: acknowledged.filter(id => !handled.has(id)).length,
+    handledTwice: twice.size,
+  }
+}
+
+async function loadUntilKilled(app: Server, afterMs: number): Promise<string[]> {
+  const agent = new Agent({ connections: 32 })
+  const acknowledged: string[] = []
+  const sender = async () => {
+    for (;;) {
+      const id = randomUUID()
+      const event = { data: { id: `app_${id}`, participant_id: `ptp_${id}`, status: 'approved' } }
+      const { body, headers } = signedDelivery({ id, event: { ...event, id: `evt_${id}` }, secret: SECRET })
+      const answer = await request(app.url, { method: 'POST', body, headers, dispatcher: agent }).catch(
+        () => {},
+      )
+      if (!answer) return
+      await answer.body.dump()
+      if (answer.statusCode !== 200) throw new Error(`answered ${answer.statusCode}`)
+      acknowledged.push(id)
+    }
+  }
+  const senders = Promise.all(Array.from({ length: 32 }, sender))
+  await delay(afterMs)
+  await app.stop('SIGKILL')
+  await senders
+  await agent.destroy()
+  return acknowledged
+}

@@ -1,0 +1,156 @@
+import type { Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { accessibilityProblems } from '../helpers/accessibility.ts'
+import { browserOrSkip } from '../helpers/browser.ts'
+import { type Program, startProgram } from '../helpers/program.ts'
+import { until } from '../helpers/wait.ts'
+
+const browser = await browserOrSkip()
+
+describe.skipIf(!browser)('the sandbox console in a browser', () => {
+  let program: Program
+  beforeAll(async () => {
+    program = await startProgram()
+  })
+  afterAll(async () => {
+    await program.stop()
+    await browser?.close()
+  })
+
+  async function visit(options?: { javaScriptEnabled?: boolean; width?: number; dark?: boolean }) {
+    const page = await (await browser?.newContext(options))?.newPage()
+    if (!page) throw new Error('no page')
+    return page
+  }
+  /** In a tab of its own: the app's page reloads by itself, which would get in the way of the next step. */
+  async function connect(page: Page): Promise<void> {
+    const tab = await page.context().newPage()
+    await tab.goto(`${program.url}/connect`)
+    await tab.getByRole('button', { name: 'Authorize' }).click()
+    await tab.waitForURL(`${program.url}/`)
+    await tab.close()
+  }
+  /** What the app answers this browser when it needs a token. */
+  const participants = async (page: Page) => {
+    const url = `${program.url}/participants?event_id=evt_test_published`
+    return (await page.context().request.get(url)).status()
+  }
+  const open = (page: Page, path: string) => page.goto(program.sandboxUrl + path)
+  const message = (page: Page, text: string) => page.getByRole('status').filter({ hasText: text }).waitFor()
+  const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
+  /** One webhook, made up, and its row in the log once it is over. */
+  async function sendWebhook(page: Page, type: string) {
+    await open(page, '/webhooks')
+    await page.getByLabel('Type').first().selectOption(type)
+    await press(page, 'Send: revento')
+    await message(page, 'The webhook is on its way.')
+    const id = new URL(page.url()).searchParams.get('what') ?? ''
+    await until(async () => {
+      await open(page, '/webhooks')
+      return (await page.locator(`[id="${id}"]`).textContent())?.includes('delivered')
+    })
+    return page.locator(`[id="${id}"]`)
+  }
+
+  test('is free of accessibility problems and of sideways scrolling, at both widths, in light and dark', async () => {
+    const page = await visit()
+    await connect(page)
+    const row = await sendWebhook(page, 'application.approved')
+    const detail = await row.getByRole('link').getAttribute('href')
+    await open(page, '/faults')
+    await press(page, 'Start: Token answer gets lost')
+    await open(page, '/')
+    await press(page, '+ 1 hour: move the clock forward')
+    const connecting = new URL(
+      (await fetch(`${program.url}/connect`, { redirect: 'manual' })).headers.get('location') ?? '',
+    )
+    const paths = [
+      '/',
+      '/?done=revoke&count=1',
+      '/faults',
+      '/webhooks',
+      '/webhooks/edit',
+      `${detail}`,
+      '/nowhere',
+    ]
+    paths.push(connecting.pathname + connecting.search, '/oauth/authorize')
+    for (const look of [360, 1440].flatMap(width => [{ width }, { width, dark: true }])) {
+      const shown = await visit(look)
+      for (const path of paths) {
+        await open(shown, path)
+        for (const summary of await shown.locator('summary').all()) await summary.click()
+        expect([look, path, await accessibilityProblems(shown)]).toEqual([look, path, []])
+        expect(await shown.evaluate('document.documentElement.scrollWidth')).toBe(look.width)
+      }
+      await shown.context().close()
+    }
+    await press(page, 'Clear all: end every bad day')
+    await press(page, 'Set clock back: to the machine’s time')
+    expect(await page.getByRole('region', { name: 'Right now' }).count()).toBe(0)
+    await page.context().close()
+  }, 60_000)
+
+  test.each([true, false])(
+    'three bad days are caused and survived by clicks alone (JavaScript: %s)',
+    async javaScriptEnabled => {
+      const [app, page] = [await visit({ javaScriptEnabled }), await visit({ javaScriptEnabled })]
+      await connect(app)
+
+      await open(page, '/')
+      await press(page, '+ 1 hour: move the clock forward')
+      await message(page, 'moved forward by 1 hour')
+      expect(await participants(app)).toBe(200)
+
+      await open(page, '/faults')
+      await press(page, 'Start: API answers 500')
+      await message(page, 'Started: API answers 500.')
+      expect(await participants(app)).toBe(200)
+
+      await open(page, '/faults')
+      await press(page, 'Start: Webhook is signed with another secret')
+      await sendWebhook(page, 'application.approved')
+      // It struck this one, or one of those that follow a connection.
+      const struck = page.locator('tr', { hasText: 'Webhook is signed with another secret' }).first()
+      await struck.getByRole('link').click()
+      await page.getByText('Bad day: Webhook is signed with another secret.').waitFor()
+      await until(async () => {
+        await page.getByRole('link', { name: 'Refresh' }).click()
+        return (await page.getByRole('heading', { name: 'Attempt 2: 200' }).count()) === 1
+      })
+      await app.context().close()
+      await page.context().close()
+    },
+  )
+
+  test('a lost token answer makes the app ask for a new consent; connecting again heals it', async () => {
+    const [app, page] = [await visit(), await visit()]
+    await connect(app)
+    await open(page, '/faults')
+    await press(page, 'Start: Token answer gets lost')
+    await open(page, '/')
+    await press(page, 'Expire now: access tokens of evt_test_published')
+    await message(page, 'expired')
+    expect(await participants(app)).toBe(409)
+    await connect(app)
+    expect(await participants(app)).toBe(200)
+    await open(page, '/')
+    await page.getByText('refresh token reused').waitFor({ state: 'attached' })
+    await app.context().close()
+    await page.context().close()
+  })
+
+  test('an edited payload reaches the app; the keyboard is enough', async () => {
+    const page = await visit({ javaScriptEnabled: false })
+    await open(page, '/webhooks')
+    const edit = page.getByRole('button', { name: 'Edit payload first: revento' })
+    await edit.focus()
+    await page.keyboard.press('Enter')
+    const body = page.getByLabel('Body, sent and signed byte for byte')
+    await body.fill((await body.inputValue()).replace('"application.submitted"', '"application.unheard_of"'))
+    await page.getByRole('button', { name: 'Send', exact: true }).focus()
+    await page.keyboard.press('Enter')
+    await message(page, 'The webhook is on its way.')
+    await until(() => program.output().includes('application.unheard_of'))
+    await page.context().close()
+  })
+})

@@ -1,0 +1,34 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { pino } from 'pino'
+import { createApp } from '../../src/app.ts'
+import { loadConfig } from '../../src/config.ts'
+import { createOutgoing } from '../../src/revento/http.ts'
+import { systemRuntime } from '../../src/runtime.ts'
+import { openDatabase } from '../../src/storage/database.ts'
+import { createSealer } from '../../src/storage/sealing.ts'
+
+/** A process that answers with its number; it says when its handler began. HANG: the handler never ends. */
+const { HANG, CLOCK_AHEAD_MS = '0' } = process.env
+const runtime = { ...systemRuntime, now: () => Date.now() + Number(CLOCK_AHEAD_MS) }
+const config = loadConfig(process.env)
+const database = await openDatabase(config.databasePath, runtime)
+const app = await createApp(config, {
+  database,
+  sealer: createSealer({ current: Buffer.alloc(32, 7) }, runtime),
+  outgoing: createOutgoing(),
+  runtime,
+  logger: pino({ level: 'silent' }),
+  handlers: {
+    revento: {},
+    aghanim: {
+      'player.verify': async () => {
+        process.stdout.write('began\n')
+        if (HANG) return new Promise<never>(() => {})
+        await delay(300)
+        return { body: { pid: process.pid } }
+      },
+    },
+  },
+})
+await app.listen({ host: config.host, port: config.port })
+process.stdout.write('Ready\n')

@@ -1,0 +1,125 @@
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { createEventData } from '../../src/storage/event-data.ts'
+import { createInlineAnswers, deleteAnswersBefore } from '../../src/webhooks/inline-answers.ts'
+import { aghanim } from '../../src/webhooks/providers/aghanim.ts'
+import { node } from '../helpers/child.ts'
+import { createClient } from '../helpers/client.ts'
+import { manualClock } from '../helpers/clock.ts'
+import { testDatabase } from '../helpers/database.ts'
+import { testFolder } from '../helpers/folder.ts'
+import { freePort } from '../helpers/ports.ts'
+import { SENDERS_ENV, signedAs } from '../helpers/senders.ts'
+import { question } from './inline-harness.ts'
+
+const APP = fileURLToPath(new URL('answering-app.ts', import.meta.url))
+
+async function startProcess(folder: string, env: Record<string, string> = {}) {
+  const port = await freePort()
+  const settings = {
+    ...SENDERS_ENV,
+    PORT: String(port),
+    REVENTO_CLIENT_ID: 'client-for-tests',
+    REVENTO_CLIENT_SECRET: 'client-secret-for-tests',
+    REVENTO_WEBHOOK_SECRET: 'whsec_test_0123456789',
+    DATABASE_URL: `sqlite:${join(folder, 'test.db')}`,
+  }
+  const child = node([APP], { cwd: folder, env: { ...settings, ...env } })
+  await child.says('Ready')
+  const body = question({ event_id: 'whevt_p' })
+  const client = createClient()
+  const ask = () => {
+    const { headers } = signedAs(aghanim, { body })
+    return client.post(`http://127.0.0.1:${port}/webhooks/aghanim`, body, headers)
+  }
+  return { ...child, ask, began: () => child.output.out.split('began').length - 1 }
+}
+
+test('two processes on one database: one handler runs, and both give its answer', async () => {
+  const folder = testFolder()
+  const apps = [await startProcess(folder), await startProcess(folder)]
+  const answers = await Promise.all([...apps, ...apps, ...apps].map(app => app.ask()))
+  expect(new Set(answers.map(answer => answer.status))).toEqual(new Set([200]))
+  expect(new Set(answers.map(answer => answer.text)).size).toBe(1)
+  expect(apps.map(app => app.began()).reduce((a, b) => a + b)).toBe(1)
+})
+
+test('a process killed before its answer leaves a lease that runs out; then the question is answered', async () => {
+  const folder = testFolder()
+  const first = await startProcess(folder, { HANG: '1' })
+  const lost = first.ask().then(
+    () => 'answered',
+    () => 'lost',
+  )
+  await first.says('began')
+  first.process.kill('SIGKILL')
+  expect(await lost).toBe('lost')
+  const second = await startProcess(folder, { CLOCK_AHEAD_MS: '15001' })
+  expect((await second.ask()).status).toBe(200)
+  expect(second.began()).toBe(1)
+})
+
+const delivery = (eventId: string | null = null) => ({
+  provider: 'aghanim',
+  deliveryId: null,
+  envelope: { id: 'e1', type: 'player.verify', eventId, organizationId: null, answerKey: 'event e1' },
+  receivedAt: 0,
+  body: Buffer.from('{}'),
+})
+
+test('whoever lost the lease keeps nothing: the answer of the one who took over stands', async () => {
+  const clock = manualClock()
+  const { query } = await testDatabase()
+  const answers = createInlineAnswers(query, clock)
+  const first = await answers.claim('k', delivery())
+  expect(await answers.claim('k', delivery())).toEqual({ state: 'busy' })
+  clock.advance(14_999)
+  expect(await answers.claim('k', delivery())).toEqual({ state: 'busy' })
+  clock.advance(1)
+  const second = await answers.claim('k', delivery())
+  if (first.state !== 'mine' || second.state !== 'mine') throw new Error('not claimed')
+  expect(await answers.keep('k', first.owner, delivery(), { status: 200, body: '1' })).toBeUndefined()
+  expect(await query.selectFrom('inbox').selectAll().execute()).toEqual([])
+  await answers.letGo('k', first.owner, delivery(), 'late')
+  expect(await answers.claim('k', delivery())).toEqual({ state: 'busy' })
+  const id = await answers.keep('k', second.owner, delivery(), { status: 200, body: '2' })
+  expect(await answers.claim('k', delivery())).toEqual({
+    state: 'answered',
+    answer: { status: 200, body: '2' },
+    inboxId: id,
+  })
+})
+
+test('a lease taken under a clock that was set back counts for nothing', async () => {
+  const clock = manualClock()
+  const answers = createInlineAnswers((await testDatabase()).query, clock)
+  await answers.claim('k', delivery())
+  clock.advance(-3_600_000)
+  expect((await answers.claim('k', delivery())).state).toBe('mine')
+})
+
+test('old answers are forgotten in batches; newer ones stay', async () => {
+  const clock = manualClock()
+  const { query } = await testDatabase()
+  const answers = createInlineAnswers(query, clock)
+  for (let i = 0; i < 7; i++) await answers.claim(`old ${i}`, delivery())
+  clock.advance(1)
+  await answers.claim('new', delivery())
+  expect(await deleteAnswersBefore(query, clock.now(), 3)).toBe(7)
+  expect((await query.selectFrom('inline_answers').select('key').execute()).map(row => row.key)).toEqual([
+    'new',
+  ])
+})
+
+test('answers that belong to an event go with it when it is erased', async () => {
+  const clock = manualClock()
+  const { query } = await testDatabase()
+  const answers = createInlineAnswers(query, clock)
+  await answers.claim('its', delivery('evt_1'))
+  await answers.claim('other', delivery('evt_2'))
+  await createEventData(query, clock).erase('evt_1')
+  expect((await query.selectFrom('inline_answers').select('key').execute()).map(row => row.key)).toEqual([
+    'other',
+  ])
+})

@@ -1,0 +1,95 @@
+import { expect, onTestFinished, test } from 'vitest'
+import type { DeliveryState } from '../../src/storage/schema.ts'
+import { watchRetention } from '../../src/webhooks/retention.ts'
+import { until } from '../helpers/wait.ts'
+import { bench } from './dispatching.ts'
+
+const DAY = 86_400_000
+
+async function start() {
+  const b = await bench()
+  const { query } = b.database
+  const watch = () => {
+    const stop = new AbortController()
+    onTestFinished(() => stop.abort())
+    const log = {
+      info: (fields: object) => void b.log.push({ level: 'info', fields: { ...fields }, message: '' }),
+      warn() {},
+      error: (fields: object) => void b.log.push({ level: 'error', fields: { ...fields }, message: '' }),
+    }
+    void watchRetention({ query, days: 30, log }, b.clock, stop.signal)
+  }
+  const end = (ids: number[], state: DeliveryState, finished_at: number | null = b.clock.now()) =>
+    query.updateTable('inbox').set({ state, finished_at, attempts: 1 }).where('id', 'in', ids).execute()
+  const rows = async () =>
+    (await query.selectFrom('inbox').selectAll().orderBy('id').execute()).map(row => row.id)
+  return { ...b, query, watch, end, rows }
+}
+
+test('what ended thirty days ago goes with its runs and keys, in batches; the rest stays', async () => {
+  const b = await start()
+  const dispatcher = b.dispatcher({ run: async () => {} })
+  const old = await Promise.all(Array.from({ length: 450 }, () => b.append()))
+  for (const id of old) await b.reaches(id, 'done')
+  await dispatcher.stop(0)
+  b.clock.advance(DAY)
+  const [waiting, ended] = [await b.append(), await b.append()]
+  await b.end([ended], 'dead')
+  b.clock.advance(29 * DAY)
+  b.watch()
+  await until(() => b.clock.sleepers().includes(3_600_000))
+  expect(await b.rows()).toHaveLength(452)
+  b.clock.advance(3_600_000)
+  await until(async () => {
+    b.clock.advance(50)
+    return (await b.rows()).length === 2
+  })
+  expect(await b.rows()).toEqual([waiting, ended])
+  for (const table of ['attempts', 'delivery_keys'] as const)
+    expect(await b.query.selectFrom(table).select('inbox_id').execute()).toEqual([])
+  await until(() => b.log.some(line => line.fields['removed'] === 450))
+})
+
+test('a repeat is known as one as long as its delivery is there', async () => {
+  const b = await start()
+  const dispatcher = b.dispatcher({ run: async () => {} })
+  const first = await b.append({ id: 'same' })
+  await b.reaches(first, 'done')
+  b.clock.advance(29 * DAY)
+  const repeat = await b.append({ id: 'same' })
+  expect(await b.reaches(repeat, 'duplicate')).toMatchObject({ duplicate_of: first })
+  await dispatcher.stop(0)
+  b.clock.advance(2 * DAY)
+  b.watch()
+  await until(async () => !(await b.rows()).includes(first))
+  expect(await b.rows()).toContain(repeat)
+})
+
+test('parked as long, a delivery is given up, shown for as long again, and then removed', async () => {
+  const b = await start()
+  const id = await b.append()
+  await b.end([id], 'parked', null)
+  const newest = await b.append()
+  await b.end([newest], 'done')
+  b.clock.advance(31 * DAY)
+  b.watch()
+  expect(await b.reaches(id, 'dead')).toMatchObject({ finished_at: b.clock.now() })
+  await until(() => b.clock.sleepers().includes(3_600_000))
+  b.clock.advance(31 * DAY)
+  await until(async () => (await b.rows()).length === 1)
+  // The newest number is never given again.
+  expect(await b.rows()).toEqual([newest])
+})
+
+test('a store that fails is told of, and tried again an hour later', async () => {
+  const b = await start()
+  const [id] = [await b.append(), await b.append()]
+  await b.end([id], 'done')
+  b.clock.advance(31 * DAY)
+  await b.query.schema.alterTable('attempts').renameTo('elsewhere').execute()
+  b.watch()
+  await until(() => b.log.some(line => line.level === 'error'))
+  await b.query.schema.alterTable('elsewhere').renameTo('attempts').execute()
+  b.clock.advance(3_600_000)
+  await until(async () => !(await b.rows()).includes(id))
+})
