@@ -33,10 +33,14 @@ function flags(): Record<string, string> | undefined {
   return { ...(values.host && { HOST: values.host }), ...(values.port && { PORT: values.port }) }
 }
 
-async function start(config: Config, logger: FastifyBaseLogger): Promise<() => Promise<void>> {
+async function start(
+  config: Config,
+  logger: FastifyBaseLogger,
+  crashed: AbortSignal,
+): Promise<() => Promise<void>> {
   const outgoing = createOutgoing()
   const { database, sealer } = await openSealed(config, runtime)
-  const app = await createApp(config, { database, sealer, outgoing, runtime, logger })
+  const app = await createApp(config, { database, sealer, outgoing, runtime, logger, crashed })
   const sandbox = config.mode === 'sandbox' ? await startSandbox(config, logger) : undefined
   await app.listen({ host: config.host, port: config.port })
   return async () => {
@@ -115,7 +119,8 @@ try {
   const config = loadConfig(readEnvironment(overrides))
   const logger = await createLogger(config.logLevel, process.stdout.isTTY && !config.production)
   for (const warning of config.warnings) logger.warn({ part: 'config' }, warning)
-  const stop = await start(config, logger).catch(error => fail(explain(error, config)))
+  const crashed = new AbortController()
+  const stop = await start(config, logger, crashed.signal).catch(error => fail(explain(error, config)))
   logger.info(
     {
       mode: config.mode,
@@ -127,8 +132,10 @@ try {
     `Ready: open ${config.origin}`,
   )
   const closing = closeWithGrace({ delay: STOP_WITHIN_MS, logger: false }, async ({ err, signal }) => {
-    if (err) logger.error({ err }, 'stopping after an error nobody caught')
-    else logger.info({ signal }, 'stopping')
+    if (err) {
+      crashed.abort()
+      logger.error({ err }, 'stopping after an error nobody caught')
+    } else logger.info({ signal }, 'stopping')
     await stop()
     logger.info({}, 'stopped')
   })

@@ -17,6 +17,8 @@ import { createSettler } from './settle.ts'
 export interface DispatcherOptions extends AttemptOptions, DispatchLogOptions {
   readonly concurrency: number
   readonly hasHandler: (provider: string, type: string) => boolean
+  /** Fires when an error that nobody caught ends the process: then what runs is accused of it, as after any crash. */
+  readonly crashed?: AbortSignal | undefined
 }
 
 export interface Dispatcher {
@@ -99,6 +101,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       if (queue.length === 0) wake()
       const { startedAt, calls } = run
       const endedAt = runtime.now()
+      if (o.crashed?.aborted && result.outcome.state === 'released') return tell.accused(delivery)
       tell.ended(run, result, endedAt - startedAt)
       return settler.settle({ delivery, outcome: result.outcome, run: { startedAt, endedAt, calls } })
     })
@@ -134,6 +137,12 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     while (settling.size > 0) await Promise.allSettled(settling)
   }
 
+  /** What has not ended keeps its lease: given back, it would end the next process too, and never be counted. */
+  async function endAfterCrash(graceMs: number): Promise<void> {
+    await atMost(runtime, graceMs, allSettled())
+    for (const run of running) tell.accused(run.delivery)
+  }
+
   return {
     start() {
       looping = loop()
@@ -157,6 +166,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       wake()
       await looping
       for (const { delivery } of queue.splice(0)) giveBack(delivery)
+      if (o.crashed?.aborted) return endAfterCrash(graceMs)
       for (const run of running) run.tell(new HandlerStopped())
       await atMost(runtime, graceMs, allSettled())
       for (const run of running) run.cutOff(new HandlerStopped())
