@@ -105,6 +105,8 @@ function explain(error: unknown, config: Config): string {
   if (error instanceof StorageError && error.code.includes('key_file'))
     return `The key file ${config.keyFile} cannot be used: ${error.code}. Restore it, or delete it: connections made with it are lost.`
   if (error instanceof SealingKeyError) return error.message
+  if (error instanceof StorageError && error.code === 'database_of_newer_version')
+    return `The database ${config.databasePath} is from a newer version of this app. Start that version, or set another DATABASE_URL.`
   if (error instanceof StorageError)
     return `The database ${config.databasePath} cannot be used: ${error.code}. Check DATABASE_URL and its folder.`
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
