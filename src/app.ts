@@ -41,6 +41,8 @@ export interface AppEdge {
   readonly logger: FastifyBaseLogger
   /** Tests bring their own. */
   readonly handlers?: Handlers
+  /** Fires when the app is closed because of an error that nobody caught. */
+  readonly crashed?: AbortSignal
 }
 
 /** Handlers get this long to end when the process stops; what does not is given back when its lease ends. */
@@ -91,6 +93,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
       }),
       isParking: error => error instanceof ConnectionUnavailable && error.code === 'reconsent_required',
       log: logger,
+      crashed: edge.crashed,
     },
     runtime,
   )
