@@ -8,17 +8,24 @@ import type { Inbox } from './webhooks/inbox.ts'
 export interface HealthOptions {
   readonly database: Database
   readonly inbox: Pick<Inbox, 'trouble'>
-  readonly runtime: Pick<Runtime, 'monotonic'>
+  readonly runtime: Pick<Runtime, 'monotonic' | 'sleep'>
 }
 
 /** A probe writes; asked more often than this, /ready repeats its last answer. */
 const PROBE_EVERY_MS = 500
+/** Somebody who asks at least this often is a balancer. */
+const WATCHED_MS = 30_000
+const NOTICE_MS = 2_000
 
 /** GET /health: the process answers. GET /ready: it can also store what comes in. */
 export const health: FastifyPluginAsync<HealthOptions> = async (app, { database, inbox, runtime }) => {
   let draining = false
+  let askedAt = Number.NEGATIVE_INFINITY
+  // Readiness goes first. Where it is watched, the listener stays open a moment longer: the balancer takes this process
+  // out before a caller meets a closed port.
   app.addHook('preClose', async () => {
     draining = true
+    if (runtime.monotonic() - askedAt < WATCHED_MS) await runtime.sleep(NOTICE_MS)
   })
   let probed = { at: Number.NEGATIVE_INFINITY, trouble: Promise.resolve<string | undefined>(undefined) }
   const trouble = () => {
@@ -29,6 +36,7 @@ export const health: FastifyPluginAsync<HealthOptions> = async (app, { database,
   }
   app.get('/health', { exposeHeadRoute: true }, async () => ({ status: 'ok' }))
   app.get('/ready', { exposeHeadRoute: true }, async (request, reply) => {
+    askedAt = runtime.monotonic()
     const reason = (await trouble()) ?? inbox.trouble()
     if (reason === undefined) return { status: 'ok' }
     const code = reason === 'draining' ? 'shutting_down' : 'storage_unavailable'
