@@ -7,19 +7,15 @@ LABEL org.opencontainers.image.title="revento-starter" \
       org.opencontainers.image.base.name="docker.io/library/node:26-bookworm-slim"
 
 WORKDIR /app
-# SQLite puts what it sorts or rolls back into temporary files: with a read-only root, only /data takes them. npm is for
-# the operator's commands, and writes nothing.
+# SQLite's temporary files need a place that is not on the read-only root.
 ENV NODE_ENV=production \
     HOST=0.0.0.0 \
     DATABASE_URL=sqlite:/data/revento.db \
-    SQLITE_TMPDIR=/data \
-    NPM_CONFIG_CACHE=/data/.npm \
-    NPM_CONFIG_LOGS_MAX=0 \
-    NPM_CONFIG_UPDATE_NOTIFIER=false
+    SQLITE_TMPDIR=/data
 
 # The image brings its own Node, so neither the packaged one (optional) nor the tools (dev) are wanted.
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --omit=optional --cache /tmp/npm && rm -rf /tmp/npm
+RUN npm ci --omit=dev --omit=optional --cache /tmp/npm && rm -rf /tmp/npm /root/.npm
 
 COPY LICENSE ./
 COPY src ./src

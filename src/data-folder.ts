@@ -8,30 +8,42 @@ export interface User {
   readonly gid: number
 }
 
-/**
- * Why the database's file cannot be used by this user, and what to type; undefined where nothing is wrong with its
- * folder. Only looks. The names of image and volume are the README's.
- */
-export function folderAdvice(file: string, { uid, gid }: User): string | undefined {
-  const folder = nearestThatExists(dirname(file))
-  const { uid: owner, gid: group } = statSync(folder)
-  const code = trouble(folder, R_OK | W_OK | X_OK)
-  const mount = `With Docker, give the container a volume there: docker run -v revento-data:${dirname(file)} …`
-  if (code === 'EROFS') return `${folder} is on a read-only file system. ${mount}`
-  const own = folder === dirname(file) ? readdirSync(folder).filter(name => isOurs(name, file)) : []
-  const locked = own.map(name => join(folder, name)).find(path => trouble(path, R_OK | W_OK) === 'EACCES')
-  if (code !== 'EACCES' && locked === undefined) return undefined
-  const chown = `chown -R ${uid}:${gid} ${folder}`
-  return [
-    `${locked ?? folder} is not writable for this user (${uid}:${gid}); the folder belongs to ${owner}:${group}. Type:`,
-    `  sudo ${chown}`,
-    'or, where it is a Docker volume:',
-    `  docker run --rm --user 0 -v revento-data:${folder} revento-starter ${chown}`,
-  ].join('\n')
+/** The message says what to type. */
+export class DataFolderError extends Error {
+  override readonly name = 'DataFolderError'
 }
 
-/** The database with its journals, and the key beside it. */
-const isOurs = (name: string, file: string) => name.startsWith(basename(file)) || name === 'encryption.key'
+/**
+ * Before anything is opened: whether this user can use the database's folder, the files in it, or the place where it
+ * has to be made. Only looks. Image and volume are called as in the README.
+ */
+export function checkDataFolder(file: string, user: User): void {
+  const wanted = dirname(file)
+  const folder = nearestThatExists(wanted)
+  const code = trouble(folder, R_OK | W_OK | X_OK)
+  if (code === 'EROFS')
+    throw new DataFolderError(
+      `${folder} is on a read-only file system. With Docker, mount a volume: docker run -v revento-data:${wanted} …`,
+    )
+  if (code !== undefined) throw notWritable(folder, folder, user)
+  if (folder !== wanted) return
+  const own = readdirSync(folder).filter(name => name.startsWith(basename(file)) || name === 'encryption.key')
+  const locked = own.map(name => join(folder, name)).find(path => trouble(path, R_OK | W_OK) === 'EACCES')
+  if (locked !== undefined) throw notWritable(locked, folder, user)
+}
+
+function notWritable(path: string, folder: string, { uid, gid }: User): DataFolderError {
+  const owner = statSync(path)
+  const chown = `chown -R ${uid}:${gid} ${folder}`
+  return new DataFolderError(
+    [
+      `${path} belongs to ${owner.uid}:${owner.gid} and is not writable for this user, ${uid}:${gid}. Type:`,
+      `  sudo ${chown}`,
+      'or, where it is a Docker volume:',
+      `  docker run --rm --user 0 -v revento-data:${folder} revento-starter ${chown}`,
+    ].join('\n'),
+  )
+}
 
 const nearestThatExists = (folder: string): string =>
   existsSync(folder) ? folder : nearestThatExists(dirname(folder))

@@ -3,7 +3,7 @@ import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createApp } from './app.ts'
 import { type Config, loadConfig, readEnvironment } from './config.ts'
-import { folderAdvice } from './data-folder.ts'
+import { checkDataFolder, DataFolderError } from './data-folder.ts'
 import { createLogger } from './logger.ts'
 import { openMetrics } from './metrics/index.ts'
 import { createOutgoing } from './revento/http.ts'
@@ -36,6 +36,7 @@ function flags(): Record<string, string> | undefined {
 }
 
 async function start(config: Config, logger: FastifyBaseLogger) {
+  checkDataFolder(config.databasePath, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 })
   const metrics = await openMetrics(config, logger)
   const outgoing = createOutgoing()
   const { database, sealer } = await openSealed(config, runtime)
@@ -108,11 +109,6 @@ function portName(port: number | undefined, { sandboxPort, metricsPort }: Config
   return port === sandboxPort ? 'SANDBOX_PORT' : 'PORT'
 }
 
-const FOLDER_TROUBLE = /^(cannot_open_database|cannot_create_key_file|database_read_only)/
-
-const adviceOn = ({ databasePath }: Config) =>
-  folderAdvice(databasePath, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 })
-
 function explain(error: unknown, config: Config): string {
   const { code, port } = error as { code?: string; port?: number }
   if (code === 'EADDRINUSE')
@@ -120,13 +116,11 @@ function explain(error: unknown, config: Config): string {
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
     return 'HOST is no address of this machine. Set 127.0.0.1, or 0.0.0.0 for all of them.'
   if (code === 'EACCES' && port !== undefined) return `Port ${port} needs more rights. Set PORT above 1023.`
-  const advice = error instanceof StorageError && FOLDER_TROUBLE.test(error.code) && adviceOn(config)
-  if (advice) return advice
   if (error instanceof StorageError && error.code === 'cannot_create_key_file')
     return `The folder of ${config.databasePath} is not writable for this user. Give it to the user, or set DATABASE_URL.`
   if (error instanceof StorageError && error.code.includes('key_file'))
     return `The key file ${config.keyFile} cannot be used: ${error.code}. Restore it, or delete it: connections made with it are lost.`
-  if (error instanceof SealingKeyError) return error.message
+  if (error instanceof SealingKeyError || error instanceof DataFolderError) return error.message
   if (error instanceof StorageError)
     return `The database ${config.databasePath} cannot be used: ${error.code}. Check DATABASE_URL and its folder.`
   return error instanceof Error ? (error.stack ?? error.message) : String(error)

@@ -27,7 +27,7 @@ export interface WebhooksOptions {
 }
 
 /** Handlers get this long to end when the process stops; what does not is given back, and runs again later. */
-const GRACE_MS = 2_500
+const GRACE_MS = 3_000
 
 /** Encapsulated, so that only these routes take raw bytes of any content type. */
 export const webhooks: FastifyPluginAsync<WebhooksOptions> = async (app, o) => {
