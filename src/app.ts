@@ -2,7 +2,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import type { Handlers } from './handlers/context.ts'
 import { handlers } from './handlers/index.ts'
-import { health } from './health.ts'
+import { createProbe, health } from './health.ts'
 import { countRefreshes, timeCommits } from './metrics/counted.ts'
 import { type Metrics, noMetrics } from './metrics/metrics.ts'
 import { ConnectionUnavailable, createAccessTokens } from './oauth/access-token.ts'
@@ -19,8 +19,9 @@ import { createTokenEndpoint } from './revento/token-endpoint.ts'
 import { atMost, type Runtime } from './runtime.ts'
 import { createServer } from './server.ts'
 import { status } from './status/index.ts'
-import { errorPage } from './status/layout.ts'
 import { createSessions } from './status/session.ts'
+import { createTitles } from './status/titles.ts'
+import { errorPage } from './status/views.messages.ts'
 import type { Database } from './storage/database.ts'
 import { createEventData } from './storage/event-data.ts'
 import type { Sealer } from './storage/sealing.ts'
@@ -133,7 +134,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     await outgoing.close()
     await database.close()
   })
-  await app.register(health, { database, inbox, runtime })
+  const trouble = createProbe(database, inbox, runtime)
+  await app.register(health, { trouble, runtime })
   const ownHost = { origin: config.origin, production: config.production }
   await app.register(oauth, {
     ...ownHost,
@@ -169,6 +171,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     connections,
     deliveries: createDeliveries(query),
     eventData,
+    titles: createTitles(runtime),
+    trouble,
     api,
     runtime,
   })

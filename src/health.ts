@@ -6,19 +6,33 @@ import { StorageError } from './storage/storage-error.ts'
 import type { Inbox } from './webhooks/inbox.ts'
 
 export interface HealthOptions {
-  readonly database: Database
-  readonly inbox: Pick<Inbox, 'trouble'>
+  /** Why nothing can be stored now: a code; undefined when all is well. */
+  readonly trouble: () => Promise<string | undefined>
   readonly runtime: Pick<Runtime, 'monotonic' | 'sleep'>
 }
 
-/** A probe writes; asked more often than this, /ready repeats its last answer. */
+/** A probe writes; asked more often than this, it repeats its last answer. */
 const PROBE_EVERY_MS = 500
 /** Somebody who asks at least this often is a balancer. */
 const WATCHED_MS = 30_000
 const NOTICE_MS = 2_000
 
+/** Tries to store something; a delivery that could not be stored a moment ago counts too. */
+export function createProbe(
+  database: Database,
+  inbox: Pick<Inbox, 'trouble'>,
+  runtime: Pick<Runtime, 'monotonic'>,
+) {
+  let probed = { at: Number.NEGATIVE_INFINITY, trouble: Promise.resolve<string | undefined>(undefined) }
+  return async () => {
+    const now = runtime.monotonic()
+    if (now - probed.at >= PROBE_EVERY_MS) probed = { at: now, trouble: probe(database) }
+    return (await probed.trouble) ?? inbox.trouble()
+  }
+}
+
 /** GET /health: the process answers. GET /ready: it can also store what comes in. */
-export const health: FastifyPluginAsync<HealthOptions> = async (app, { database, inbox, runtime }) => {
+export const health: FastifyPluginAsync<HealthOptions> = async (app, { trouble, runtime }) => {
   let draining = false
   let askedAt = Number.NEGATIVE_INFINITY
   // Readiness goes first. Where it is watched, the listener stays open a moment longer: the balancer takes this process
@@ -27,17 +41,10 @@ export const health: FastifyPluginAsync<HealthOptions> = async (app, { database,
     draining = true
     if (runtime.monotonic() - askedAt < WATCHED_MS) await runtime.sleep(NOTICE_MS)
   })
-  let probed = { at: Number.NEGATIVE_INFINITY, trouble: Promise.resolve<string | undefined>(undefined) }
-  const trouble = () => {
-    if (draining) return Promise.resolve('draining')
-    const now = runtime.monotonic()
-    if (now - probed.at >= PROBE_EVERY_MS) probed = { at: now, trouble: probe(database) }
-    return probed.trouble
-  }
   app.get('/health', { exposeHeadRoute: true }, async () => ({ status: 'ok' }))
   app.get('/ready', { exposeHeadRoute: true }, async (request, reply) => {
     askedAt = runtime.monotonic()
-    const reason = (await trouble()) ?? inbox.trouble()
+    const reason = draining ? 'draining' : await trouble()
     if (reason === undefined) return { status: 'ok' }
     const code = reason === 'draining' ? 'shutting_down' : 'storage_unavailable'
     request.outcome = { reason }

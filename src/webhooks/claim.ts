@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Queries } from '../storage/database.ts'
 import { erasedEvents } from '../storage/event-data.ts'
-import { ids, integer, records } from '../storage/records.ts'
+import { ids, integer, isOpen, records } from '../storage/records.ts'
 import type { InboxTable } from '../storage/schema.ts'
 import { type Duplicate, findDuplicates, type Identified } from './dedupe.ts'
 
@@ -96,7 +96,7 @@ async function dueRows(trx: Queries, { limit, now }: ClaimOptions): Promise<Due[
     .selectFrom('inbox')
     .select(['id', 'provider', 'delivery_id', 'envelope_id', 'type', 'state', 'attempts', 'crashes'])
     .select(['event_id', 'next_at'])
-    .where('state', 'in', ['pending', 'running'])
+    .where(isOpen)
     .orderBy('next_at')
     .orderBy('id')
   const again = await due

@@ -1,13 +1,11 @@
-import { type SqlBool, sql } from 'kysely'
 import type { Queries } from '../storage/database.ts'
+import { isOpen } from '../storage/records.ts'
 
 /**
  * How long, in ms, the delivery that is due longest has waited for a handler: since it came, or since its next try was
  * due. 0 when none waits. Both questions are answered by the index of due rows, however many there are.
  */
 export async function oldestWaitMs(query: Queries, now: number): Promise<number> {
-  // As literals: a partial index is not used for states that are known only when the statement runs.
-  const isOpen = sql<SqlBool>`state in ('pending', 'running')`
   const due = query.selectFrom('inbox').where(isOpen).limit(1)
   const fresh = await due
     .select('received_at as since')
