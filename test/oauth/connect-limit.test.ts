@@ -36,13 +36,19 @@ test('behind a named proxy its callers are told apart; a header of anybody else 
   expect(times(100, () => may(from('203.0.113.1', `198.51.100.${Math.random()}`)))).toBe(60)
 })
 
-test('however many addresses come, what is remembered is bounded, and a used-up one stays used up for a while', () => {
+test('what is remembered is bounded: those that are full again are forgotten first, and then all', () => {
   const clock = manualClock()
   const may = createConnectLimit([], clock)
+  const others = (n: number, block: number) => {
+    for (let i = 0; i < n; i++) may(from(`10.${block}.${i >> 8}.${i & 255}`))
+  }
+  times(100, () => may(from('203.0.113.1')))
+  others(9_999, 1)
+  clock.advance(2_000)
+  others(1, 2)
+  expect(times(100, () => may(from('203.0.113.1')))).toBe(2)
+  others(10_000, 3)
   expect(times(100, () => may(from('203.0.113.1')))).toBe(60)
-  clock.advance(1_500)
-  for (let i = 0; i < 9_998; i++) may(from(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`))
-  expect(times(100, () => may(from('203.0.113.1')))).toBe(1)
 })
 
 test('over the limit /connect is 429 with Retry-After and starts no flow; /callback is not limited', async () => {
