@@ -3,7 +3,10 @@ import type { Config } from './config.ts'
 import type { Handlers } from './handlers/context.ts'
 import { handlers } from './handlers/index.ts'
 import { createProbe, health } from './health.ts'
+import { countRefreshes, timeCommits } from './metrics/counted.ts'
+import { type Metrics, noMetrics } from './metrics/metrics.ts'
 import { ConnectionUnavailable, createAccessTokens } from './oauth/access-token.ts'
+import { createConnectLimit } from './oauth/connect-limit.ts'
 import { type ConnectionKey, createConnections } from './oauth/connections.ts'
 import { connectUrl, watchEndings } from './oauth/ending-soon.ts'
 import { createFlows } from './oauth/flows.ts'
@@ -22,6 +25,7 @@ import { errorPage } from './status/views.messages.ts'
 import type { Database } from './storage/database.ts'
 import { createEventData } from './storage/event-data.ts'
 import type { Sealer } from './storage/sealing.ts'
+import { createTraces } from './trace.ts'
 import { createBacklog } from './webhooks/backlog.ts'
 import { createDeliveries } from './webhooks/deliveries.ts'
 import { createDispatcher } from './webhooks/dispatcher.ts'
@@ -30,6 +34,7 @@ import { createInbox } from './webhooks/inbox.ts'
 import { webhooks } from './webhooks/index.ts'
 import { createInline } from './webhooks/inline.ts'
 import { createInlineAnswers } from './webhooks/inline-answers.ts'
+import { oldestWaitMs } from './webhooks/oldest.ts'
 import { watchRetention } from './webhooks/retention.ts'
 import { createRunHandler, findInlineHandler, findQueuedHandler } from './webhooks/run-handler.ts'
 
@@ -43,10 +48,10 @@ export interface AppEdge {
   readonly handlers?: Handlers
   /** Fires when the app is closed because of an error that nobody caught. */
   readonly crashed?: AbortSignal
+  /** Where METRICS_PORT is set. */
+  readonly metrics?: Metrics
 }
 
-/** Handlers get this long to end when the process stops; what does not is given back when its lease ends. */
-const HANDLER_GRACE_MS = 3_000
 /** A refresh under way gets this long; later, the next process has to recover it. */
 const REFRESH_GRACE_MS = 2_000
 
@@ -55,12 +60,13 @@ const PAGE_PATIENCE_MS = 2_000
 
 /** The one composition: everything is made here, once, and handed to who needs it. */
 export async function createApp(config: Config, edge: AppEdge): Promise<FastifyInstance> {
-  const { database, runtime, logger, outgoing } = edge
+  const { database, runtime, logger, outgoing, metrics = noMetrics } = edge
   const query = database.query
   const cookieOptions = { httpOnly: true, sameSite: 'lax', path: '/', secure: config.https } as const
   const cookiePrefix = config.https ? '__Host-' : ''
 
-  const tokenEndpoint = createTokenEndpoint(config, outgoing.token, runtime)
+  const traces = createTraces()
+  const tokenEndpoint = countRefreshes(createTokenEndpoint(config, outgoing.token, runtime), metrics)
   const connections = createConnections(query, edge.sealer, runtime, { log: logger, platform: config.mode })
   const leases = createRefreshLeases(query, edge.sealer, runtime)
   const refresh = createRefresh(
@@ -69,11 +75,13 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   )
   const accessTokens = createAccessTokens({ connections, refresh, log: logger }, runtime)
   const apiClient = createApiClient(
-    { apiBase: config.apiBase, dispatcher: outgoing.api, log: logger },
+    { apiBase: config.apiBase, dispatcher: outgoing.api, log: logger, count: metrics.apiRequest },
     runtime,
   )
   const api = (key: ConnectionKey, requestId: string) => {
-    const patience = { patienceMs: PAGE_PATIENCE_MS, about: { request_id: requestId } }
+    const trace = traces.of(requestId)
+    const about = { request_id: requestId, ...(trace && { trace_id: trace.traceId }) }
+    const patience = { patienceMs: PAGE_PATIENCE_MS, about, ...(trace && { traceparent: trace.traceparent }) }
     return apiClient.forEvent(key, call => accessTokens.use(key, call), patience)
   }
   const flows = createFlows(query, edge.sealer, runtime, { ttlMs: config.stateTtlMs, cookiePrefix })
@@ -91,6 +99,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
       parkedAt: ({ eventId }) => ({
         connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
       }),
+      count: metrics.attempt,
       isParking: error => error instanceof ConnectionUnavailable && error.code === 'reconsent_required',
       log: logger,
       crashed: edge.crashed,
@@ -98,7 +107,12 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     runtime,
   )
   const backlog = createBacklog(query, runtime)
-  const inbox = createInbox(database, backlog, () => dispatcher.arrived(), runtime)
+  const committing = createInbox(database, backlog, () => dispatcher.arrived(), runtime)
+  const inbox = metrics === noMetrics ? committing : timeCommits(committing, metrics, runtime)
+  metrics.watchInbox({
+    backlog: backlog.waiting,
+    oldestSeconds: async () => (await oldestWaitMs(query, runtime.now())) / 1000,
+  })
   const inline = createInline(
     {
       answers: createInlineAnswers(query, runtime),
@@ -114,8 +128,17 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   }
 
   const app = createServer({ https: config.https, logger, runtime, errorPage })
+  app.addHook('onRequest', traces.begin)
+  const stopped = new AbortController()
+  app.addHook('preClose', async () => stopped.abort())
+  // Added before any other, this one runs after all of them: the parts still use what it closes.
+  app.addHook('onClose', async () => {
+    await atMost(runtime, REFRESH_GRACE_MS, accessTokens.settled())
+    await outgoing.close()
+    await database.close()
+  })
   const trouble = createProbe(database, inbox, runtime)
-  await app.register(health, { trouble })
+  await app.register(health, { trouble, runtime })
   const ownHost = { origin: config.origin, production: config.production }
   await app.register(oauth, {
     ...ownHost,
@@ -127,6 +150,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     connections,
     sessions,
     api,
+    mayConnect: createConnectLimit(config.trustProxy, runtime),
     resume: eventId => dispatcher.resume(eventId),
   })
   await app.register(webhooks, {
@@ -137,6 +161,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     inline,
     bodyLimit: config.bodyLimit,
     explain: !config.production,
+    stopHandlers: dispatcher.stop,
+    metrics,
     runtime,
   })
   await app.register(status, {
@@ -153,20 +179,12 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     api,
     runtime,
   })
-  const stopped = new AbortController()
   // Once it listens: a start that fails on a used port must not have claimed anything.
   app.addHook('onListen', async () => {
     dispatcher.start()
     void backlog.watch(stopped.signal)
     void watchEndings({ connections, log: logger, origin: config.origin }, runtime, stopped.signal)
     void watchRetention({ query, days: config.retentionDays, log: logger }, runtime, stopped.signal)
-  })
-  app.addHook('onClose', async () => {
-    stopped.abort()
-    await dispatcher.stop(HANDLER_GRACE_MS)
-    await atMost(runtime, REFRESH_GRACE_MS, accessTokens.settled())
-    await outgoing.close()
-    await database.close()
   })
   return app
 }

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { describe, nearestName, type Settings, VARIABLE_NAMES, WITHOUT_EFFECT_YET } from './variables.ts'
+import { describe, nearestName, type Settings, VARIABLE_NAMES } from './variables.ts'
 import type { Secrets } from './webhooks/provider.ts'
 import { providers } from './webhooks/providers/index.ts'
 import { revento } from './webhooks/providers/revento.ts'
@@ -102,6 +102,9 @@ function isPlainUrl(text: string): boolean {
 export function checkPorts(settings: Settings, sandbox: boolean, problems: Problems): void {
   if (sandbox && settings.PORT === settings.SANDBOX_PORT)
     problems.set('SANDBOX_PORT', 'must be another port than PORT')
+  const taken = [settings.PORT, ...(sandbox ? [settings.SANDBOX_PORT] : [])]
+  if (settings.METRICS_PORT !== undefined && taken.includes(settings.METRICS_PORT))
+    problems.set('METRICS_PORT', `must be another port than PORT${sandbox ? ' and SANDBOX_PORT' : ''}`)
 }
 
 export function checkTrustProxy(list: string | undefined, problems: Problems): void {
@@ -117,13 +120,11 @@ export function checkTrustProxy(list: string | undefined, problems: Problems): v
 
 export function nameWarnings(env: Env): string[] {
   const unknown = Object.keys(env).filter(name => name.includes('_') && !VARIABLE_NAMES.includes(name))
-  const slips = unknown.flatMap(name => {
+  return unknown.flatMap(name => {
     const nearest = nearestName(name)
     if (nearest && env[nearest] === undefined) return [`${name} is not a setting; did you mean ${nearest}?`]
     return name.startsWith('REVENTO_') ? [`${name} is not a setting`] : []
   })
-  const idle = WITHOUT_EFFECT_YET.filter(name => env[name] !== undefined)
-  return [...slips, ...idle.map(name => `${name} has no effect in this version`)]
 }
 
 /** The guide's own host names end in .example, which never resolves. */

@@ -33,6 +33,8 @@ export interface Config {
   readonly host: string
   readonly port: number
   readonly sandboxPort: number
+  /** Where metrics are told, on the same host; off without. */
+  readonly metricsPort: number | undefined
   readonly clientId: string
   readonly clientSecret: string
   readonly webhookSecrets: Secrets
@@ -61,7 +63,7 @@ export interface Config {
   readonly retentionDays: number
   /** Started by `npm start`, whose shell does not pass signals on. */
   readonly underNpm: boolean
-  /** Worth a line in the log: misspelt names, settings that do nothing yet. */
+  /** Worth a line in the log: misspelt names, placeholders. */
   readonly warnings: readonly string[]
 }
 
@@ -146,6 +148,7 @@ function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, w
     host: s.HOST,
     port: s.PORT,
     sandboxPort: s.SANDBOX_PORT,
+    metricsPort: s.METRICS_PORT,
     clientId: s.REVENTO_CLIENT_ID ?? SANDBOX_CREDENTIALS.clientId,
     clientSecret: s.REVENTO_CLIENT_SECRET ?? SANDBOX_CREDENTIALS.clientSecret,
     webhookSecrets: providerSecrets[revento.name] ?? { current: SANDBOX_CREDENTIALS.webhookSecret },

@@ -35,6 +35,7 @@ export const ERRORS = {
     'Revento does not accept this request. Check the event id, or have the operator check the settings.',
   ],
   upstream_error: [502, 'Revento did not give a usable answer. Try again in a moment.'],
+  overloaded: [503, 'The app is busy. Send it again in a moment.'],
   storage_unavailable: [503, 'The app cannot store anything right now. Try again in a moment.'],
   not_answered: [503, 'There is no answer yet. Ask again in a moment.'],
   too_many_streams: [503, 'Too many pages are open at once. Close one, or try again in a moment.'],

@@ -8,10 +8,14 @@ import type { Inbox } from './webhooks/inbox.ts'
 export interface HealthOptions {
   /** Why nothing can be stored now: a code; undefined when all is well. */
   readonly trouble: () => Promise<string | undefined>
+  readonly runtime: Pick<Runtime, 'monotonic' | 'sleep'>
 }
 
 /** A probe writes; asked more often than this, it repeats its last answer. */
 const PROBE_EVERY_MS = 500
+/** Somebody who asks at least this often is a balancer. */
+const WATCHED_MS = 30_000
+const NOTICE_MS = 2_000
 
 /** Tries to store something; a delivery that could not be stored a moment ago counts too. */
 export function createProbe(
@@ -28,13 +32,18 @@ export function createProbe(
 }
 
 /** GET /health: the process answers. GET /ready: it can also store what comes in. */
-export const health: FastifyPluginAsync<HealthOptions> = async (app, { trouble }) => {
+export const health: FastifyPluginAsync<HealthOptions> = async (app, { trouble, runtime }) => {
   let draining = false
+  let askedAt = Number.NEGATIVE_INFINITY
+  // Readiness goes first. Where it is watched, the listener stays open a moment longer: the balancer takes this process
+  // out before a caller meets a closed port.
   app.addHook('preClose', async () => {
     draining = true
+    if (runtime.monotonic() - askedAt < WATCHED_MS) await runtime.sleep(NOTICE_MS)
   })
   app.get('/health', { exposeHeadRoute: true }, async () => ({ status: 'ok' }))
   app.get('/ready', { exposeHeadRoute: true }, async (request, reply) => {
+    askedAt = runtime.monotonic()
     const reason = draining ? 'draining' : await trouble()
     if (reason === undefined) return { status: 'ok' }
     const code = reason === 'draining' ? 'shutting_down' : 'storage_unavailable'

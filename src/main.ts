@@ -3,7 +3,9 @@ import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createApp } from './app.ts'
 import { type Config, loadConfig, readEnvironment } from './config.ts'
+import { checkDataFolder, DataFolderError } from './data-folder.ts'
 import { createLogger } from './logger.ts'
+import { openMetrics } from './metrics/index.ts'
 import { createOutgoing } from './revento/http.ts'
 import { systemRuntime as runtime } from './runtime.ts'
 import { openSealed } from './storage/open-sealed.ts'
@@ -18,8 +20,8 @@ Starts the app. Without REVENTO_CLIENT_ID, REVENTO_CLIENT_SECRET and REVENTO_WEB
 built-in sandbox. Every setting is in .env.example; --host and --port win over HOST and PORT.
 `
 
-/** Requests under way get this long after SIGTERM; then their sockets are closed. */
-const DRAIN_MS = 5_000
+/** Requests under way get this long after SIGTERM, the notice to balancers included; then their sockets are closed. */
+const DRAIN_MS = 6_000
 const STOP_WITHIN_MS = 9_500
 
 function flags(): Record<string, string> | undefined {
@@ -33,19 +35,29 @@ function flags(): Record<string, string> | undefined {
   return { ...(values.host && { HOST: values.host }), ...(values.port && { PORT: values.port }) }
 }
 
-async function start(
-  config: Config,
-  logger: FastifyBaseLogger,
-  crashed: AbortSignal,
-): Promise<() => Promise<void>> {
+async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSignal) {
+  checkDataFolder(config.databasePath, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 })
+  const metrics = await openMetrics(config, logger)
   const outgoing = createOutgoing()
   const { database, sealer } = await openSealed(config, runtime)
-  const app = await createApp(config, { database, sealer, outgoing, runtime, logger, crashed })
+  const app = await createApp(config, {
+    database,
+    sealer,
+    outgoing,
+    runtime,
+    logger,
+    crashed,
+    ...(metrics && { metrics }),
+  })
   const sandbox = config.mode === 'sandbox' ? await startSandbox(config, logger) : undefined
+  // Before the app: what it finds taken must stop the start before anything is claimed.
+  const scrapes = await metrics?.listen()
   await app.listen({ host: config.host, port: config.port })
-  return async () => {
+  const stop = async () => {
     await Promise.all([sandbox?.close(), drain(app)])
+    await scrapes?.close()
   }
+  return { stop, metricsUrl: metrics?.url }
 }
 
 /** Loaded only when it is used, so that its folder can be deleted. */
@@ -93,10 +105,15 @@ function fail(message: string): never {
   process.exit(1)
 }
 
+function portName(port: number | undefined, { sandboxPort, metricsPort }: Config): string {
+  if (port === metricsPort) return 'METRICS_PORT'
+  return port === sandboxPort ? 'SANDBOX_PORT' : 'PORT'
+}
+
 function explain(error: unknown, config: Config): string {
   const { code, port } = error as { code?: string; port?: number }
   if (code === 'EADDRINUSE')
-    return `Port ${port} is in use. Stop what listens there, or set ${port === config.sandboxPort ? 'SANDBOX_PORT' : 'PORT'}.`
+    return `Port ${port} is in use. Stop what listens there, or set ${portName(port, config)}.`
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
     return 'HOST is no address of this machine. Set 127.0.0.1, or 0.0.0.0 for all of them.'
   if (code === 'EACCES' && port !== undefined) return `Port ${port} needs more rights. Set PORT above 1023.`
@@ -104,7 +121,7 @@ function explain(error: unknown, config: Config): string {
     return `The folder of ${config.databasePath} is not writable for this user. Give it to the user, or set DATABASE_URL.`
   if (error instanceof StorageError && error.code.includes('key_file'))
     return `The key file ${config.keyFile} cannot be used: ${error.code}. Restore it, or delete it: connections made with it are lost.`
-  if (error instanceof SealingKeyError) return error.message
+  if (error instanceof SealingKeyError || error instanceof DataFolderError) return error.message
   if (error instanceof StorageError && error.code === 'database_of_newer_version')
     return `The database ${config.databasePath} is from a newer version of this app. Start that version, or set another DATABASE_URL.`
   if (error instanceof StorageError)
@@ -122,7 +139,9 @@ try {
   const logger = await createLogger(config.logLevel, process.stdout.isTTY && !config.production)
   for (const warning of config.warnings) logger.warn({ part: 'config' }, warning)
   const crashed = new AbortController()
-  const stop = await start(config, logger, crashed.signal).catch(error => fail(explain(error, config)))
+  const { stop, metricsUrl } = await start(config, logger, crashed.signal).catch(error =>
+    fail(explain(error, config)),
+  )
   logger.info(
     {
       mode: config.mode,
@@ -130,6 +149,8 @@ try {
       providers: [...Object.keys(config.providerSecrets), ...(config.verifyToken ? ['handshake'] : [])],
       url: config.origin,
       revento: config.authBase,
+      api: config.apiBase,
+      metrics: metricsUrl,
     },
     `Ready: open ${config.origin}`,
   )

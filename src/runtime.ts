@@ -9,16 +9,33 @@ export interface Runtime {
   monotonic(): number
   /** How long, in ms since some moment, this process had nothing to do. */
   idle(): number
+  /** How late, in ms, the event loop comes round, now or a moment ago. */
+  late(): number
   /** Settles after `ms`; rejects with an AbortError when the signal fires first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
   bytes(size: number): Buffer
   uuid(): string
 }
 
+const LOOK_EVERY_MS = 250
+
+/** A timer that looks how late it is; what waits in sockets has waited as long. */
+function watchLateness(): () => number {
+  let due = performance.now() + LOOK_EVERY_MS
+  let last = 0
+  const look = () => {
+    last = performance.now() - due
+    due = performance.now() + LOOK_EVERY_MS
+  }
+  setInterval(look, LOOK_EVERY_MS).unref()
+  return () => Math.max(last, performance.now() - due)
+}
+
 export const systemRuntime: Runtime = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   idle: () => performance.eventLoopUtilization().idle,
+  late: watchLateness(),
   sleep: (ms, signal) => delay(ms, undefined, signal ? { signal } : {}),
   bytes: size => randomBytes(size),
   uuid: () => randomUUID(),

@@ -18,6 +18,12 @@ export interface ServerOptions extends ErrorAnswers {
 /** A whole request, headers and body, has this long to arrive: a dripping client cannot hold its socket. */
 const ARRIVAL_MS = 10_000
 
+/**
+ * About 20 KB each, and 10,000 senders that wait at once are answered within seconds; beyond it a connection is closed
+ * at once, which costs nothing. One address may hold them all: limiting that is the proxy's part.
+ */
+const SOCKETS = 10_000
+
 /** Fastify with bounds, one log line a request, and errors that say nothing but a code of the table. */
 export function createServer(o: ServerOptions): FastifyInstance {
   const app = Fastify({
@@ -39,6 +45,7 @@ export function createServer(o: ServerOptions): FastifyInstance {
     clientErrorHandler: (error, socket) => answerClientError(error, socket, o.runtime),
     frameworkErrors: (error, request, reply: FastifyReply) => answerUnrouted(error, request, reply, o),
   })
+  app.server.maxConnections = SOCKETS
   logRequests(app)
   checkHost(app)
   handleErrors(app, o)

@@ -79,9 +79,6 @@ export type Settings = Static<typeof Own> & ProviderSettings
 
 export const VARIABLE_NAMES: readonly string[] = Object.keys(Variables.properties)
 
-/** Read and checked, but nothing uses them yet; the log says so when one is set. */
-export const WITHOUT_EFFECT_YET: readonly string[] = VARIABLE_NAMES.filter(name => /^METRICS_PORT/.test(name))
-
 export const isInteger = (name: string) =>
   (Variables.properties as Record<string, { type?: unknown }>)[name]?.type === 'integer'
 

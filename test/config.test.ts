@@ -234,3 +234,13 @@ test.for(['https://a:b@h', 'https://h/?x=y', 'https://h/#z'])(
 test('refuses one port for the app and its sandbox', () => {
   expect(() => loadConfig({ PORT: '4000', SANDBOX_PORT: '4000' })).toThrow('SANDBOX_PORT')
 })
+
+test('metrics have a port of their own', () => {
+  expect(loadConfig({}).metricsPort).toBeUndefined()
+  expect(loadConfig({ METRICS_PORT: '9464' })).toMatchObject({ metricsPort: 9464, warnings: [] })
+  for (const METRICS_PORT of ['3000', '3100'])
+    expect(names({ METRICS_PORT })).toEqual(new Set(['METRICS_PORT']))
+  // There is no sandbox beside the real platform.
+  expect(names({ ...CREDENTIALS, METRICS_PORT: '3000' })).toEqual(new Set(['METRICS_PORT']))
+  expect(names({ ...CREDENTIALS, METRICS_PORT: '3100' })).toEqual(new Set())
+})

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ERRORS } from '../src/errors.ts'
 import { handlers } from '../src/handlers/index.ts'
 import { EVENT_TYPES } from '../src/revento/platform.ts'
-import { VARIABLE_NAMES, WITHOUT_EFFECT_YET } from '../src/variables.ts'
+import { VARIABLE_NAMES } from '../src/variables.ts'
 import { startApp, type TestApp } from './helpers/app.ts'
 import { SENDERS_ENV } from './helpers/senders.ts'
 
@@ -88,11 +88,6 @@ describe('.env.example', () => {
 
   test('holds every variable once, and no other', () => {
     expectSame(names, VARIABLE_NAMES)
-  })
-
-  test('says of the variables without effect that they have none', () => {
-    const [, without = ''] = example.split('without effect in this version')
-    expectSame(found(without, /^#([A-Z][A-Z_]+)=/gm), WITHOUT_EFFECT_YET)
   })
 
   test('changes nothing when it is copied as it is', () => {

@@ -188,10 +188,4 @@ describe('names', () => {
     ]
     expect(loadConfig(Object.fromEntries(usual.map(name => [name, 'x']))).warnings).toEqual([])
   })
-
-  test('says which settings have no effect yet', () => {
-    expect(loadConfig({ METRICS_PORT: '9100' }).warnings).toEqual([
-      'METRICS_PORT has no effect in this version',
-    ])
-  })
 })

@@ -21,6 +21,7 @@ async function connect(o: OAuthOptions, request: FastifyRequest, reply: FastifyR
   if (!parameters) throw new AppError('invalid_event_id', { reason: 'unreadable_query' })
   const eventId = parameters.get('event_id') ?? o.defaultEventId
   if (!ID.test(eventId)) throw new AppError('invalid_event_id')
+  if (!o.mayConnect(request)) throw new AppError('too_many_requests', { reason: 'flows_from_one_address' })
   const flow = await o.flows.start(eventId)
   const url = await o.tokenEndpoint.authorizationUrl({ ...flow, eventId })
   request.outcome = { event_id: eventId }

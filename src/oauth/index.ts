@@ -1,5 +1,5 @@
 import cookie, { type CookieSerializeOptions } from '@fastify/cookie'
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { EventApi } from '../revento/api.ts'
 import type { TokenEndpoint } from '../revento/token-endpoint.ts'
 import type { Sessions } from '../status/session.ts'
@@ -19,6 +19,8 @@ export interface OAuthOptions {
   readonly connections: Connections
   readonly sessions: Sessions
   readonly api: (key: ConnectionKey, requestId: string) => EventApi
+  /** Whether this caller may start one more flow. */
+  readonly mayConnect: (request: FastifyRequest) => boolean
   /** Parked deliveries of the event may go on. */
   readonly resume: (eventId: string) => Promise<unknown>
 }

@@ -34,6 +34,7 @@ export interface Patience {
   readonly signal?: AbortSignal
   /** Whose calls they are, for the log: `delivery` or `request_id`. */
   readonly about?: object
+  readonly traceparent?: string
   /** Takes each call once it has ended. */
   readonly note?: (call: Call) => void
 }
@@ -47,7 +48,7 @@ export function createApiClient(o: AttemptOptions, runtime: Runtime): ApiClient 
   const limiters = createLimiters(runtime)
 
   return {
-    forEvent(connection, withAccessToken, { patienceMs, signal, about, note }) {
+    forEvent(connection, withAccessToken, { patienceMs, signal, about, traceparent, note }) {
       /**
        * The place comes before the token: who waited in line gets the token as it is then, so one expiry costs five
        * requests and not one for each who waited. The retries come after it: whatever happens, one refresh.
@@ -62,7 +63,9 @@ export function createApiClient(o: AttemptOptions, runtime: Runtime): ApiClient 
           .run(wait, place =>
             withAccessToken(accessToken =>
               retrying(() =>
-                place.send(hear => attempt({ path, query, accessToken, signal, about, note, hear })),
+                place.send(hear =>
+                  attempt({ path, query, accessToken, signal, about, traceparent, note, hear }),
+                ),
               ),
             ),
           )

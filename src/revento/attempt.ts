@@ -11,6 +11,8 @@ export interface AttemptOptions {
   readonly apiBase: string
   readonly dispatcher: Dispatcher
   readonly log: Pick<Log, 'info' | 'warn'>
+  /** Counts answers: Revento's status, or our word for why there is none; never a text of Revento's. */
+  readonly count?: (code: string) => void
 }
 
 export interface ApiRequest {
@@ -20,6 +22,8 @@ export interface ApiRequest {
   readonly signal: AbortSignal | undefined
   /** Whose call it is, for the log: a delivery's or a request's id. */
   readonly about: object | undefined
+  /** Of the request that it is made for; sent on, so that Revento's trace goes on from there. */
+  readonly traceparent: string | undefined
   /** Takes each call once it has ended, for the story of who made it. */
   readonly note: ((call: Call) => void) | undefined
   /** Takes what the answer told about the budget. */
@@ -48,6 +52,7 @@ export function createAttempt(o: AttemptOptions, runtime: Runtime): Attempt {
       const { path, about, note } = request
       const fields = { part: 'api', ...about, path, revento_request_id: requestId, ms, ...outcome }
       const result = [outcome.status || undefined, outcome.code].filter(part => part !== undefined).join(' ')
+      o.count?.(String(outcome.status || outcome.code))
       note?.({ at: startedAt, ms, what: `GET ${path}`, result, request_id: requestId })
       if (outcome.status === 0) o.log.warn(fields, 'Revento API call without an answer')
       else o.log.info(fields, 'Revento API call')
@@ -76,6 +81,7 @@ function send(o: AttemptOptions, request: ApiRequest, requestId: string): Promis
       authorization: `Bearer ${request.accessToken}`,
       accept: ACCEPT,
       [REQUEST_ID_HEADER]: requestId,
+      ...(request.traceparent ? { traceparent: request.traceparent } : {}),
     },
     ...(request.signal ? { signal: request.signal } : {}),
   })

@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net'
+import { networkOf } from '../caller-address.ts'
 import type { Runtime } from '../runtime.ts'
 
 const PER_MINUTE = 10
@@ -24,14 +24,4 @@ export function createAttemptsLimit(runtime: Pick<Runtime, 'monotonic'>) {
       current().set(network, (current().get(network) ?? 0) + 1)
     },
   }
-}
-
-/** Whoever has one IPv6 address has the 2^64 beside it. */
-function networkOf(address: string): string {
-  if (!isIPv6(address)) return address
-  const [before = '', after = ''] = address.split('::')
-  const groups = before.split(':').filter(Boolean)
-  const rest = after.split(':').filter(Boolean)
-  const zeros = address.includes('::') ? 8 - groups.length - rest.length : 0
-  return [...groups, ...Array(zeros).fill('0'), ...rest].slice(0, 4).join(':')
 }

@@ -7,6 +7,8 @@ export interface Backlog {
   /** Told after each commit. */
   added(rows: number): void
   isFull(): boolean
+  /** As last counted, and no further than the limit. */
+  waiting(): number
   /** Counts again from the database, about once a second, until the signal fires. */
   watch(signal: AbortSignal): Promise<void>
 }
@@ -39,6 +41,7 @@ export function createBacklog(
       waiting += rows
     },
     isFull: () => waiting >= limit,
+    waiting: () => waiting,
     async watch(signal) {
       while (!signal.aborted) {
         const begun = runtime.monotonic()

@@ -7,6 +7,8 @@ export interface DispatchLogOptions {
   readonly log: Log
   /** Where the organizer of a parked delivery's event connects again. */
   readonly parkedAt: (delivery: Claimed) => { connect_url: string | undefined }
+  /** Counts runs that ended. */
+  readonly count?: (provider: string, outcome: Outcome['state']) => void
 }
 
 const WORDS = {
@@ -16,7 +18,7 @@ const WORDS = {
 }
 
 /** What an operator reads of each delivery after its 200; every line has its id as `delivery`. */
-export function createDispatchLog({ log, parkedAt }: DispatchLogOptions) {
+export function createDispatchLog({ log, parkedAt, count }: DispatchLogOptions) {
   const part = 'dispatcher'
   return {
     claimed({ duplicates, ignored, interrupted, exhausted }: ClaimResult): void {
@@ -35,6 +37,7 @@ export function createDispatchLog({ log, parkedAt }: DispatchLogOptions) {
 
     ended({ delivery }: Run, { outcome, err }: { outcome: Outcome; err?: unknown }, ms: number): void {
       const { id, provider, type, attempt } = delivery
+      count?.(provider, outcome.state)
       const fields = { part, delivery: id, provider, type, attempt, outcome: outcome.state, ms }
       if (outcome.state === 'dead') log.error({ ...fields, err }, 'delivery given up')
       else if (outcome.state === 'retry')

@@ -1,10 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandler } from 'fastify'
+import { createCallerAddress } from '../caller-address.ts'
 import { AppError } from '../errors.ts'
 import { singleParameters } from '../parameters.ts'
 import type { Runtime } from '../runtime.ts'
 import { createAttemptsLimit } from './attempts-limit.ts'
-import { createCallerAddress } from './caller-address.ts'
 import type { HandshakeCallers } from './handshake-callers.ts'
 import type { Inbox } from './inbox.ts'
 import type { Secrets } from './provider.ts'
@@ -15,6 +15,8 @@ export interface HandshakeOptions {
   readonly trustedProxies: readonly string[]
   readonly inbox: Inbox
   readonly bodyLimit: number
+  /** Told of each answer to a delivery. */
+  readonly counted: onResponseHookHandler
   readonly runtime: Runtime
 }
 
@@ -49,7 +51,7 @@ export function handshakeRoutes(app: FastifyInstance, o: HandshakeOptions): void
     return { status: 'success' }
   })
 
-  app.post('/handshake', { bodyLimit: o.bodyLimit }, async (request, reply) => {
+  app.post('/handshake', { bodyLimit: o.bodyLimit, onResponse: o.counted }, async (request, reply) => {
     const address = callerOf(request)
     const caller = await o.callers.check(address)
     if (caller === 'expired') return refuse(reply, address, 'authorisation timeout')

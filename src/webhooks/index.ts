@@ -1,8 +1,12 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { AppError } from '../errors.ts'
+import { countDeliveries } from '../metrics/counted.ts'
+import type { Metrics } from '../metrics/metrics.ts'
 import type { Runtime } from '../runtime.ts'
 import { type HandshakeOptions, handshakeRoutes } from './handshake.route.ts'
 import type { Inbox } from './inbox.ts'
 import type { Inline } from './inline.ts'
+import { createOverload } from './overload.ts'
 import type { Secrets } from './provider.ts'
 import { providers } from './providers/index.ts'
 import { receiveRoute } from './receive.route.ts'
@@ -10,29 +14,41 @@ import { receiveRoute } from './receive.route.ts'
 export interface WebhooksOptions {
   /** By provider: one without a secret has no route. */
   readonly secrets: Readonly<Record<string, Secrets>>
-  readonly handshake: Omit<HandshakeOptions, 'inbox' | 'bodyLimit' | 'runtime'> | undefined
+  readonly handshake: Omit<HandshakeOptions, 'inbox' | 'bodyLimit' | 'counted' | 'runtime'> | undefined
   readonly inbox: Inbox
   readonly inline: Inline
   readonly bodyLimit: number
   /** Whether the log may say why a signature did not match. */
   readonly explain: boolean
+  /** Tells handlers of stored deliveries to end. */
+  readonly stopHandlers: (graceMs: number) => Promise<void>
+  readonly metrics: Metrics
   readonly runtime: Runtime
 }
 
-/** Handlers that a sender waits for get this long when the process stops. */
+/** Handlers get this long to end when the process stops; what does not is given back, and runs again later. */
 const GRACE_MS = 3_000
 
 /** Encapsulated, so that only these routes take raw bytes of any content type. */
 export const webhooks: FastifyPluginAsync<WebhooksOptions> = async (app, o) => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-  for (const provider of providers)
-    if (o.secrets[provider.name]) receiveRoute(app, { ...o, provider, answerInline: o.inline.answer })
-  if (o.handshake) handshakeRoutes(app, { ...o, ...o.handshake })
+  const overload = createOverload(o.runtime)
+  app.addHook('onRequest', (_request, _reply, done) =>
+    done(overload.isOver() ? new AppError('overloaded') : undefined),
+  )
+  const inbox = overload.watched(o.inbox)
+  for (const provider of providers) {
+    const counted = countDeliveries(o.metrics, provider.name)
+    if (o.secrets[provider.name])
+      receiveRoute(app, { ...o, inbox, provider, counted, answerInline: o.inline.answer })
+  }
+  const counted = countDeliveries(o.metrics, 'handshake')
+  if (o.handshake) handshakeRoutes(app, { ...o, ...o.handshake, inbox, counted })
   // Beside the drain, not before it: the sockets stay open for the answers.
-  let stopped: Promise<void> | undefined
+  let stopped: Promise<unknown> | undefined
   app.addHook('preClose', async () => {
-    stopped = o.inline.stop(GRACE_MS)
+    stopped = Promise.all([o.inline.stop(GRACE_MS), o.stopHandlers(GRACE_MS)])
   })
   app.addHook('onClose', async () => {
     await stopped

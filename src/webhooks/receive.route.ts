@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandler } from 'fastify'
 import { AppError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
 import { autopsy } from './autopsy.ts'
@@ -17,6 +17,8 @@ export interface ReceiveOptions {
   readonly bodyLimit: number
   /** Whether the log may say why a signature did not match. */
   readonly explain: boolean
+  /** Told of each answer. */
+  readonly counted: onResponseHookHandler
   readonly runtime: Runtime
 }
 
@@ -26,6 +28,7 @@ export function receiveRoute(app: FastifyInstance, o: ReceiveOptions): void {
     method: 'POST',
     url: `/${o.provider.name}`,
     bodyLimit: o.bodyLimit,
+    onResponse: o.counted,
     handler: (request, reply) => receive(o, request, reply),
   })
 }

@@ -6,6 +6,7 @@ import { pino } from 'pino'
 import { createApp } from '../../src/app.ts'
 import { type Config, loadConfig } from '../../src/config.ts'
 import type { Handlers } from '../../src/handlers/context.ts'
+import type { Metrics } from '../../src/metrics/metrics.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
 import type { Runtime } from '../../src/runtime.ts'
 import { type Database, openDatabase } from '../../src/storage/database.ts'
@@ -30,6 +31,7 @@ export interface TestAppOptions {
   apiBase?: string
   runtime?: Runtime
   handlers?: Handlers
+  metrics?: Metrics
 }
 
 export const WEBHOOK_SECRET = 'whsec_test_0123456789abcdef'
@@ -56,7 +58,8 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
   const database = await openDatabase(config.databasePath, runtime)
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
   const edge = { database, sealer, outgoing: createOutgoing(), runtime, logger }
-  const app = await createApp(config, o.handlers ? { ...edge, handlers: o.handlers } : edge)
+  const { handlers, metrics } = o
+  const app = await createApp(config, { ...edge, ...(handlers && { handlers }), ...(metrics && { metrics }) })
   await app.listen({ host: config.host, port })
   return {
     url: `http://localhost:${port}`,

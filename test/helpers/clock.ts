@@ -17,6 +17,7 @@ export function manualClock(start = Date.parse('2026-05-09T12:00:00Z')): ManualC
     monotonic: () => now,
     // Never busy: a test's own work is not what the dispatcher gives way to.
     idle: () => performance.now() * 1e9,
+    late: () => 0,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason)

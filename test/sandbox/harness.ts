@@ -23,6 +23,7 @@ export class TestRuntime implements Runtime {
   now = () => this.#now
   monotonic = () => this.#now
   idle = () => 0
+  late = () => 0
   bytes = (size: number) => randomBytes(size)
   uuid = () => randomUUID()
   get sleeping() {

@@ -97,4 +97,9 @@ test('a lock that does not end is a 503 within ten seconds, also for those queue
   other.close()
   await until(async () => (await post()).status === 200)
   expect(await app.rows()).toHaveLength(1)
+  // /ready was asked, so the close gives notice first, by a clock that stands still.
+  const closing = app.close()
+  await until(() => clock.sleepers().includes(2_000))
+  clock.advance(2_000)
+  await closing
 })

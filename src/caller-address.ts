@@ -34,3 +34,13 @@ function plain(address: string): string | undefined {
   if (isIP(mapped) === 0 || mapped.includes('%')) return undefined
   return isIPv6(mapped) ? new URL(`http://[${mapped}]`).hostname.slice(1, -1) : mapped
 }
+
+/** Whoever has one IPv6 address has the 2^64 beside it. */
+export function networkOf(address: string): string {
+  if (!isIPv6(address)) return address
+  const [before = '', after = ''] = address.split('::')
+  const groups = before.split(':').filter(Boolean)
+  const rest = after.split(':').filter(Boolean)
+  const zeros = address.includes('::') ? 8 - groups.length - rest.length : 0
+  return [...groups, ...Array(zeros).fill('0'), ...rest].slice(0, 4).join(':')
+}

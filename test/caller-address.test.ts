@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createCallerAddress } from '../../src/webhooks/caller-address.ts'
+import { createCallerAddress } from '../src/caller-address.ts'
 
 const of = (proxies: string[], peer: string | undefined, forwarded?: string) =>
   createCallerAddress(proxies)({

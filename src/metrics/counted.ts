@@ -1,0 +1,33 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { TokenEndpoint } from '../revento/token-endpoint.ts'
+import type { Runtime } from '../runtime.ts'
+import type { Inbox } from '../webhooks/inbox.ts'
+import type { Metrics } from './metrics.ts'
+
+/** For a webhook's route, by its provider's own name: a path can be spelled in many ways that lead to one route. */
+export const countDeliveries =
+  (metrics: Metrics, provider: string) =>
+  ({ outcome }: FastifyRequest, { statusCode, elapsedTime }: FastifyReply, done: () => void): void => {
+    const code = outcome?.['error'] ?? outcome?.['reason'] ?? (statusCode < 400 ? 'accepted' : 'denied')
+    metrics.delivery(provider, String(code), elapsedTime / 1000)
+    done()
+  }
+
+export const countRefreshes = (endpoint: TokenEndpoint, metrics: Metrics): TokenEndpoint => ({
+  ...endpoint,
+  async refresh(refreshToken) {
+    const outcome = await endpoint.refresh(refreshToken)
+    metrics.refresh(outcome.kind)
+    return outcome
+  },
+})
+
+export const timeCommits = (inbox: Inbox, metrics: Metrics, runtime: Pick<Runtime, 'monotonic'>): Inbox => ({
+  ...inbox,
+  async append(delivery) {
+    const begun = runtime.monotonic()
+    const id = await inbox.append(delivery)
+    metrics.committed((runtime.monotonic() - begun) / 1000)
+    return id
+  },
+})

@@ -1,0 +1,25 @@
+import { readFileSync } from 'node:fs'
+import type { Config } from '../config.ts'
+import type { Log } from '../log.ts'
+import { listenForScrapes } from './listener.ts'
+import type { Metrics } from './metrics.ts'
+
+export interface OpenedMetrics extends Metrics {
+  readonly url: string
+  listen(): Promise<{ close(): Promise<void> }>
+}
+
+/** Undefined where METRICS_PORT is not set: then the library is not even loaded. */
+export async function openMetrics(config: Config, log: Log): Promise<OpenedMetrics | undefined> {
+  const { host, metricsPort: port, mode } = config
+  if (port === undefined) return undefined
+  const { createPrometheus } = await import('./prometheus.ts')
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  const { version } = JSON.parse(manifest) as { version: string }
+  const source = createPrometheus({ version, mode })
+  return {
+    ...source,
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}/metrics`,
+    listen: () => listenForScrapes({ host, port, source, log }),
+  }
+}

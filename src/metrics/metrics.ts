@@ -1,0 +1,36 @@
+import type { TokenOutcome } from '../revento/token-outcome.ts'
+import type { Outcome } from '../webhooks/settle.ts'
+
+/**
+ * What the parts of the app count. Every label comes from a closed list: an id, a path or a text of somebody else would
+ * make a new series each time. Called on the way to a webhook's 200, so nothing here waits or allocates much.
+ */
+export interface Metrics {
+  /** A webhook was answered. `outcome`: accepted, denied (by a handler), or the refusal's code. */
+  delivery(provider: string, outcome: string, seconds: number): void
+  /** A delivery was committed, so long after it was verified. */
+  committed(seconds: number): void
+  /** A handler's run ended. */
+  attempt(provider: string, outcome: Outcome['state']): void
+  refresh(outcome: TokenOutcome['kind']): void
+  /** `code`: Revento's status, or our own word for why there was no answer. */
+  apiRequest(code: string): void
+  /** Read at each scrape. */
+  watchInbox(inbox: InboxGauges): void
+}
+
+export interface InboxGauges {
+  backlog(): number
+  oldestSeconds(): Promise<number>
+}
+
+const nothing = () => {}
+
+export const noMetrics: Metrics = {
+  delivery: nothing,
+  committed: nothing,
+  attempt: nothing,
+  refresh: nothing,
+  apiRequest: nothing,
+  watchInbox: nothing,
+}

@@ -1,0 +1,97 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+
+const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
+const manifest = JSON.parse(read('package.json')) as {
+  version: string
+  license: string
+  scripts: Record<string, string>
+  engines: { node: string }
+}
+
+/** Instruction and the rest, comments gone and continued lines joined. */
+const steps = read('Dockerfile')
+  .replace(/^#.*\n/gm, '')
+  .replace(/\\\n\s*/g, ' ')
+  .split('\n')
+  .filter(Boolean)
+  .map(line => {
+    const [, name = '', rest = ''] = /^(\w+) (.*)$/.exec(line) ?? []
+    return { name, rest }
+  })
+const all = (name: string) => steps.filter(step => step.name === name).map(({ rest }) => rest)
+const only = (name: string) => {
+  expect(all(name)).toHaveLength(1)
+  return all(name)[0] ?? ''
+}
+const env = Object.fromEntries(
+  all('ENV').flatMap(rest => rest.split(/\s+/).map(pair => pair.split('=', 2) as [string, string])),
+)
+
+test('it stands on a slim image of the Node version that the app needs', () => {
+  const [, major, kind] = /^node:(\d+)-\w+-(\w+)$/.exec(only('FROM')) ?? []
+  expect(manifest.engines.node).toBe(`>=${major}`)
+  expect(kind).toBe('slim')
+})
+
+test('neither tools nor a second Node nor a cache are in it', () => {
+  const [install = ''] = all('RUN')
+  expect(install).toMatch(/^npm ci --omit=dev --omit=optional --cache (\S+) && rm -rf \1/)
+})
+
+test('it runs as a user by number that is not root, who owns /data and nothing else', () => {
+  expect(only('USER')).toMatch(/^[1-9]\d*:[1-9]\d*$/)
+  expect(all('RUN').at(-1)).toBe(`mkdir -m 700 /data && chown ${only('USER')} /data`)
+  expect(only('VOLUME')).toBe('/data')
+  for (const copy of all('COPY')) expect(copy).not.toContain('--chown')
+  expect(steps.findIndex(s => s.name === 'USER')).toBeGreaterThan(steps.findLastIndex(s => s.name === 'RUN'))
+})
+
+test('with a read-only root everything that is written goes to /data, SQLite’s temporary files too', () => {
+  expect(env).toEqual({
+    NODE_ENV: 'production',
+    HOST: '0.0.0.0',
+    DATABASE_URL: expect.stringMatching(/^sqlite:\/data\//),
+    SQLITE_TMPDIR: '/data',
+  })
+})
+
+test('SIGTERM reaches node itself: exec form, and no shell or npm in between', () => {
+  expect(all('ENTRYPOINT')).toEqual([])
+  expect(only('STOPSIGNAL')).toBe('SIGTERM')
+  const command = JSON.parse(only('CMD')) as string[]
+  expect(command[0]).toBe('node')
+  expect(command.join(' ')).toBe(manifest.scripts['start'])
+})
+
+test('its health check is node itself, asking the port that the app listens on', () => {
+  const [, options = '', command = ''] = /^((?:--\S+ )+) *CMD (\[.*\])$/.exec(only('HEALTHCHECK')) ?? []
+  expect(options).toMatch(/--interval=\d+s --timeout=\d+s/)
+  const [program, flag, script] = JSON.parse(command) as string[]
+  expect([program, flag]).toEqual(['node', '-e'])
+  expect(script).toContain('/health')
+  expect(script).toContain('process.env.PORT ?? 3000')
+  expect(only('EXPOSE')).toBe('3000')
+})
+
+test('its labels say what it is', () => {
+  const labels = Object.fromEntries([...only('LABEL').matchAll(/([\w.]+)="([^"]*)"/g)].map(m => [m[1], m[2]]))
+  expect(labels).toEqual({
+    'org.opencontainers.image.title': 'revento-starter',
+    'org.opencontainers.image.description': expect.stringMatching(/\S/),
+    'org.opencontainers.image.version': manifest.version,
+    'org.opencontainers.image.licenses': manifest.license,
+    'org.opencontainers.image.base.name': `docker.io/library/${only('FROM')}`,
+  })
+})
+
+test('what it copies is let through, and what the operator runs is in it', () => {
+  const allowed = read('.dockerignore')
+    .split('\n')
+    .flatMap(line => (line.startsWith('!') ? [line.slice(1)] : []))
+  const copied = all('COPY').flatMap(rest => rest.split(' ').slice(0, -1))
+  expect(new Set(copied)).toEqual(new Set(allowed))
+  for (const path of copied) expect(existsSync(new URL(`../${path}`, import.meta.url))).toBe(true)
+  for (const name of ['deliveries', 'reseal'])
+    expect(manifest.scripts[name]).toMatch(/^node src\/cli\/[\w-]+\.ts$/)
+})
