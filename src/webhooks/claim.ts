@@ -161,7 +161,7 @@ async function end(
     list.length > 0 ? trx.updateTable('inbox').set(values).where('id', 'in', ids(list)).execute() : undefined
   await set(ended.ignored, { state: 'ignored', finished_at: now, lease_owner: null })
   await set(ended.erased, { body: null, last_error: null })
-  const last_error = 'its process ended before its handler did, each time'
+  const last_error = 'its process ended before its last run did'
   await set(ended.exhausted, { state: 'dead', finished_at: now, lease_owner: null, last_error })
 }
 

@@ -32,7 +32,10 @@ export function createDispatchLog({ log, parkedAt, count }: DispatchLogOptions) 
       for (const delivery of interrupted)
         log.warn({ part, delivery, outcome: 'interrupted' }, 'the process that handled this delivery ended')
       for (const delivery of exhausted)
-        log.error({ part, delivery, outcome: 'dead' }, 'delivery given up: no run of it ended')
+        log.error(
+          { part, delivery, outcome: 'dead' },
+          'delivery given up: its process ended before its last run did',
+        )
     },
 
     ended({ delivery }: Run, { outcome, err }: { outcome: Outcome; err?: unknown }, ms: number): void {

@@ -81,7 +81,8 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     const startBy = runtime.monotonic() + LEASE_MS - TIME_LIMIT_MS
     const result = await claim(query, {
       owner,
-      limit: pace.batch(),
+      // Room for both, what is new and what comes back: with one place the retries would go first, all of them.
+      limit: Math.max(pace.batch(), 2),
       running: running.size,
       held: [...held],
       leaseMs: LEASE_MS,

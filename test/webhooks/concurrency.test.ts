@@ -165,3 +165,21 @@ test('a clock that is set back while it runs holds nothing up for longer than a 
   b.clock.advance(86_400_000)
   await b.reaches(id, 'done')
 })
+
+test('with one handler at a time, retries that are due do not hold up what is new', async () => {
+  const b = await bench()
+  const back = await Promise.all(Array.from({ length: 20 }, () => b.append()))
+  await b.database.query.updateTable('inbox').set({ next_at: b.clock.now(), attempts: 1 }).execute()
+  const fresh = await b.append()
+  const order: number[] = []
+  b.dispatcher({
+    concurrency: 1,
+    run: async ({ id }) => {
+      order.push(id)
+      // Slow, so that no more is claimed at once than has to be.
+      b.clock.advance(3000)
+    },
+  })
+  for (const id of [...back, fresh]) await b.reaches(id, 'done')
+  expect(order.indexOf(fresh)).toBeLessThan(3)
+})
