@@ -127,7 +127,7 @@ function captured(): Draft[] {
 
 function listed(folder: URL): string[] {
   try {
-    return readdirSync(folder).sort()
+    return readdirSync(folder)
   } catch {
     return []
   }

@@ -41,10 +41,7 @@ function rowsOf(world: World, table: string): string[] {
     .filter(name => COLUMNS_OF[table]?.includes(name) ?? true)
   if (columns.length === 0) return world.read(`select 'row' from "${table}"`).map(() => 'row')
   const list = columns.map(name => `"${name}"`).join(', ')
-  return world
-    .read<object>(`select ${list} from "${table}"`)
-    .map(row => JSON.stringify(row))
-    .sort()
+  return world.read<object>(`select ${list} from "${table}"`).map(row => JSON.stringify(row))
 }
 
 /** Fails with the first row that `when` changed, and the handler that it comes from. */
