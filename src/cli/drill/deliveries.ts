@@ -115,13 +115,19 @@ function snapshot(type: string, trial: string, at: string): object {
   return { id: `app_${trial}`, ...ids, ...person, status, custom_form_fields, ...reviewed }
 }
 
+interface Fixture {
+  readonly type: string
+  readonly event: object
+}
+/** Whatever event it was of, here it is of the one that is connected. */
+const CONNECTED = { event_id: EVENT, organization_id: ORGANIZATION }
+
 function captured(): Draft[] {
   const files = listed(CAPTURED).filter(name => name.endsWith('.json'))
   return files.flatMap(name => {
-    const { provider, type, body } = JSON.parse(readFileSync(new URL(name, CAPTURED), 'utf8')) as Draft
-    return ENDINGS.includes(type) || !handledTypes(provider).includes(type)
-      ? []
-      : [{ provider, type, body: body ?? '' }]
+    const { type, event } = JSON.parse(readFileSync(new URL(name, CAPTURED), 'utf8')) as Fixture
+    const isMeant = handledTypes('revento').includes(type) && !ENDINGS.includes(type)
+    return isMeant ? [{ provider: 'revento', type, body: JSON.stringify({ ...event, ...CONNECTED }) }] : []
   })
 }
 
