@@ -119,15 +119,18 @@ interface Fixture {
   readonly type: string
   readonly event: object
 }
+/** Whoever it was about is nobody the sandbox knows. */
+const PEOPLE = /"(ptp|app|usr|act)_/g
 /** Whatever event it was of, here it is of the one that is connected. */
 const CONNECTED = { event_id: EVENT, organization_id: ORGANIZATION }
 
 function captured(): Draft[] {
   const files = listed(CAPTURED).filter(name => name.endsWith('.json'))
-  return files.flatMap(name => {
+  return files.flatMap((name, n) => {
     const { type, event } = JSON.parse(readFileSync(new URL(name, CAPTURED), 'utf8')) as Fixture
     const isMeant = handledTypes('revento').includes(type) && !ENDINGS.includes(type)
-    return isMeant ? [{ provider: 'revento', type, body: JSON.stringify({ ...event, ...CONNECTED }) }] : []
+    const body = JSON.stringify({ ...event, ...CONNECTED }).replaceAll(PEOPLE, `"$1_captured_${n}_`)
+    return isMeant ? [{ provider: 'revento', type, body }] : []
   })
 }
 
