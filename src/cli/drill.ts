@@ -74,10 +74,9 @@ function progress(count: number): (verdict: Verdict) => void {
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 
-const code = await main().catch((error: unknown) => {
+process.exitCode = await main().catch((error: unknown) => {
   const isUsage =
     error instanceof Usage || String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS')
   console.error(isUsage ? `${(error as Error).message}\nTry: npm run drill -- --help` : error)
   return 1
 })
-process.exit(code)

@@ -1,4 +1,5 @@
-import { Agent, request } from 'undici'
+import { type Dispatcher, request } from 'undici'
+import { systemRuntime as runtime } from '../../runtime.ts'
 
 export interface Reply {
   readonly status: number
@@ -16,12 +17,12 @@ export interface Browser {
 
 const TIMEOUT_MS = 30_000
 
-export function createBrowser(dispatcher: Agent = new Agent()): Browser {
+export function createBrowser(dispatcher: Dispatcher): Browser {
   const cookies = new Map<string, string>()
 
   async function send(url: string, headers: Record<string, string>, body: string | null): Promise<Reply> {
     const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
-    const begun = performance.now()
+    const begun = runtime.monotonic()
     const answer = await request(url, {
       method: body === null ? 'GET' : 'POST',
       body,
@@ -31,7 +32,7 @@ export function createBrowser(dispatcher: Agent = new Agent()): Browser {
     })
     const text = await answer.body.text()
     for (const line of [answer.headers['set-cookie'] ?? []].flat()) keep(line)
-    return { status: answer.statusCode, headers: answer.headers, text, ms: performance.now() - begun }
+    return { status: answer.statusCode, headers: answer.headers, text, ms: runtime.monotonic() - begun }
   }
 
   function keep(line: string): void {

@@ -1,3 +1,4 @@
+import { systemRuntime as runtime } from '../../runtime.ts'
 import { type Day, expect, Failed } from './day.ts'
 import type { World } from './world.ts'
 
@@ -26,6 +27,7 @@ export const API_DAYS: readonly Day[] = [
     async run(world) {
       await connected(world)
       await world.fault('api_rate_limited', { count: 10 })
+      const begun = runtime.monotonic()
       const first = await world.participants()
       expect(
         'with three seconds to wait',
@@ -33,7 +35,10 @@ export const API_DAYS: readonly Day[] = [
         [502, true],
       )
       await status(world)
-      expect('requests sent meanwhile', await world.struck('api_rate_limited'), 1)
+      const sent = await world.struck('api_rate_limited')
+      if (runtime.monotonic() - begun > 2_500)
+        throw new Failed('this machine is too slow to tell: run it again')
+      expect('requests sent meanwhile', sent, 1)
       await survives(world)
     },
   },

@@ -4,7 +4,7 @@ import { expectInTime } from './days-webhooks.ts'
 import { storyOf } from './deliveries.ts'
 import { expectSame } from './effects.ts'
 import { handledTypes, handlerFile } from './handler-files.ts'
-import { delivered, handled, send, tellAll } from './handling.ts'
+import { delivered, handled, send, tellAll, tellRest } from './handling.ts'
 import type { Sent, World } from './world.ts'
 
 const LOOK = 'src/handlers'
@@ -13,18 +13,11 @@ const ENDINGS = ['data.deletion_required', 'integration.suspended']
 /** The sandbox's own payloads; they change its data, so they are no part of what is compared. */
 async function sandboxPayloads(world: World): Promise<void> {
   const types = handledTypes('revento').filter(type => (EVENT_TYPES as readonly string[]).includes(type))
-  const drafts = [
-    ...types.filter(type => !ENDINGS.includes(type)),
-    ...types.filter(type => ENDINGS.includes(type)),
-  ]
+  const drafts = types.map(type => ({ provider: 'revento', type }))
+  const isEnding = ({ type }: { type: string }) => ENDINGS.includes(type)
   await world.connect()
   await delivered(world, 0)
-  await send(
-    world,
-    drafts.map(type => ({ provider: 'revento', type })),
-  )
-  await delivered(world, drafts.length)
-  await handled(world)
+  await tellRest(world, [drafts.filter(draft => !isEnding(draft)), drafts.filter(isEnding)])
 }
 
 /** Whoever asks gets an answer, be it no. */

@@ -78,6 +78,12 @@ export const TOKEN_DAYS: readonly Day[] = [
     async run(world) {
       await expired(world)
       await world.fault('token_dropped')
+      // The recovery comes two seconds later; a caller that does not wait so long is told to come again.
+      await world.until(
+        'an answer that lasts',
+        20_000,
+        async () => (await world.participants()).status !== 502,
+      )
       await answers(world, 409, 'reconsent_required')
       expect('refreshes', await world.refreshes(), ['issued', 'invalid_grant'])
       expect('the reason kept', connectionState(world)?.reason, 'refresh_interrupted')

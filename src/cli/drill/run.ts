@@ -37,7 +37,7 @@ export async function runDays(
       try {
         return await run(world)
       } finally {
-        await world.kill()
+        await world.close()
       }
     })
   }

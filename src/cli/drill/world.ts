@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { Agent } from 'undici'
 import { systemRuntime as runtime } from '../../runtime.ts'
 import { createBrowser, type Reply } from './browser.ts'
 import { Failed } from './day.ts'
@@ -44,6 +45,7 @@ export interface World {
   program(): Program
   start(probe?: Probe): Promise<void>
   kill(): Promise<void>
+  close(): Promise<void>
   /** As an organizer does it. The event's story follows in four webhooks; `quiet`: they are refused at the door. */
   connect(how?: 'quiet'): Promise<void>
   participants(): Promise<Reply>
@@ -76,7 +78,8 @@ export interface WorldOptions {
 export async function openWorld({ folder, places, undisturbed }: WorldOptions): Promise<World> {
   mkdirSync(folder, { recursive: true })
   const ports = await freePorts()
-  const browser = createBrowser()
+  const agent = new Agent()
+  const browser = createBrowser(agent)
   let program: Program | undefined
   let told = 0
 
@@ -122,6 +125,10 @@ export async function openWorld({ folder, places, undisturbed }: WorldOptions): 
     async kill() {
       await program?.kill()
       told = 0
+    },
+    async close() {
+      await program?.kill()
+      await agent.destroy()
     },
     async connect(how) {
       if (how === 'quiet') await call('/faults', { name: 'webhook_wrong_secret', count: 1000 })
