@@ -16,7 +16,8 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/
 const ENUM = /^[a-z][a-z0-9_.]{0,60}$/
 const ENUM_KEY = /^(type|role|min_age|last_review_action)$|(^|_)(status|state)$/
-const PERSONAL_KEY = /phone|mobile|birth|age$|zip|postal|post_?code|latitude|longitude|passport|tax/i
+const PERSONAL_KEY =
+  /phone|mobile|birth|(^|_)age$|zip|postal|post_?code|latitude|longitude|passport|(^|_)tax/i
 const ANSWERS_KEY = /custom_form_fields|answers|responses/i
 
 function walk(value: unknown, key: string, isAnswer: boolean, replaced: Replaced): unknown {

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,6 +8,7 @@ import { findFault } from '../../src/sandbox/fault-table.ts'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { copyProject, type ProjectCopy } from '../helpers/project.ts'
+import { until } from '../helpers/wait.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -120,6 +122,34 @@ test('a day that this system cannot make is said to be not run, and counts as ne
   expect(told).toMatchObject({ code: 0, passed: 0, failed: 0, not_run: 1 })
   expect(told.days[0]?.reason).toContain('prlimit')
 }, 60_000)
+
+test.skipIf(process.platform === 'win32')(
+  'stopped in the middle, it leaves no process behind',
+  async () => {
+    const child = node([join(ROOT, 'src/cli/drill.ts'), '--only', 'slow_handler'], {
+      cwd: testFolder(),
+      env: { TMPDIR: testFolder() },
+    })
+    const started = () => {
+      const { stdout } = spawnSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
+      const pairs = stdout.split('\n').map(line => line.trim().split(/ +/).map(Number))
+      return pairs.find(([, parent]) => parent === child.pid)?.[0]
+    }
+    const app = await until(started, 20_000)
+    child.process.kill('SIGTERM')
+    expect(await child.ended).toBe(130)
+    await until(() => !isAlive(app))
+  },
+  60_000,
+)
+
+const isAlive = (pid: number) => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
 
 test('every day has a button in the console where it names one, and a place to look that exists', () => {
   expect(DAYS.length).toBeGreaterThan(20)

@@ -44,8 +44,8 @@ async function deployment(ways: ProxyWays = {}, env: Record<string, string> = {}
     NODE_EXTRA_CA_CERTS: own.file,
     ...env,
   }
-  async function goLive(...args: string[]) {
-    const child = node([CLI, ...args], { cwd: testFolder(), env: settings })
+  async function goLive(args: string[] = [], change: Record<string, string> = {}) {
+    const child = node([CLI, ...args], { cwd: testFolder(), env: { ...settings, ...change } })
     return { code: await child.ended, ...child.output }
   }
   return { app, origin, goLive }
@@ -54,7 +54,7 @@ async function deployment(ways: ProxyWays = {}, env: Record<string, string> = {}
 /** What failed, without the data folder: on which kind of disk the tests run is nobody's fault. */
 async function failedChecks(ways: ProxyWays, env: Record<string, string> = {}) {
   const { goLive } = await deployment(ways, env)
-  const { code, out } = await goLive('--json')
+  const { code, out } = await goLive(['--json'])
   const { checks }: Told = JSON.parse(out)
   const failed = checks.filter(({ status, name }) => status === 'failed' && name !== 'data folder')
   return { code, failed, names: failed.map(({ name }) => name) }
@@ -62,7 +62,7 @@ async function failedChecks(ways: ProxyWays, env: Record<string, string> = {}) {
 
 test('a deployment that is right has nothing to mend, and says what to register', async () => {
   const { app, origin, goLive } = await deployment()
-  const { out, code } = await goLive('--json')
+  const { out, code } = await goLive(['--json'])
   const told: Told = JSON.parse(out)
   expect(told.register).toMatchObject({
     redirect_uri: `${origin}/callback`,
@@ -94,7 +94,7 @@ test('a deployment that is right has nothing to mend, and says what to register'
 
 test('the checklist cites only files, drill days and commands that exist', async () => {
   const { goLive } = await deployment()
-  const { out } = await goLive('--json')
+  const { out } = await goLive(['--json'])
   const { checklist }: Told = JSON.parse(out)
   const { DAYS } = await import('../../src/cli/drill/days.ts')
   for (const { evidence } of checklist) {
@@ -152,6 +152,45 @@ test('a clock that is a minute off, and another secret than the app has, are nam
   const secret = await failedChecks({}, { REVENTO_WEBHOOK_SECRET: 'another-webhook-secret-0123' })
   expect(secret.names).toEqual(['webhook body', 'webhook stored'])
   expect(secret.failed[0]?.said).toContain('the running app does not accept the signature of these settings')
+})
+
+test('settings that are not those of the running app are named', async () => {
+  const { origin, goLive } = await deployment()
+  const { out } = await goLive(['--json'], { REVENTO_REDIRECT_URI: `${origin}/other/callback` })
+  const { checks }: Told = JSON.parse(out)
+  expect(checks.find(({ name }) => name === 'https')).toMatchObject({
+    status: 'failed',
+    said: `the running app sends the redirect URI ${origin}/callback, and these settings have ${origin}/other/callback`,
+  })
+})
+
+test('a token that is stored in the clear fails the checklist', async () => {
+  const { app, goLive } = await deployment()
+  const row = {
+    event_id: 'evt_1',
+    organization_id: 'org_1',
+    state: 'connected',
+    scope: 'event.read',
+  } as const
+  const times = {
+    access_expires_at: 1,
+    refresh_expires_at: 1,
+    consent_expires_at: 1,
+    connected_at: 1,
+    updated_at: 1,
+  }
+  const tokens = { access_token: Buffer.from('rev_install_x'), refresh_token: randomBytes(40), reason: null }
+  await app.database.query
+    .insertInto('connections')
+    .values({ ...row, ...times, ...tokens, version: 1 })
+    .execute()
+  const { code, out } = await goLive(['--json'])
+  const { checklist }: Told = JSON.parse(out)
+  const point = checklist.find(({ statement }) => statement.startsWith('no token is readable'))
+  expect([code, point]).toMatchObject([
+    1,
+    { status: 'failed', evidence: expect.stringContaining('1 in the clear') },
+  ])
 })
 
 describe('settings', () => {
@@ -216,7 +255,7 @@ test('--help, and a report for people', async () => {
   expect(out).toMatch(/^Register at Revento, exactly so:\n {2}redirect URI {3}https:/)
   expect(out).toMatch(/^FAILED {2}cookies: .*\n {8}to do: Have the proxy pass Set-Cookie on/m)
   expect(out).toMatch(/^tested {2}3\. a new refresh token is stored before it is used \(npm run drill/m)
-  const help = await goLive('--help')
+  const help = await goLive(['--help'])
   expect([help.code, help.out]).toEqual([0, expect.stringContaining('npm run go-live')])
-  expect((await goLive('--loud')).err).toContain('--help')
+  expect((await goLive(['--loud'])).err).toContain('--help')
 })
