@@ -2,7 +2,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import type { Handlers } from './handlers/context.ts'
 import { handlers } from './handlers/index.ts'
-import { health } from './health.ts'
+import { createProbe, health } from './health.ts'
 import { ConnectionUnavailable, createAccessTokens } from './oauth/access-token.ts'
 import { type ConnectionKey, createConnections } from './oauth/connections.ts'
 import { connectUrl, watchEndings } from './oauth/ending-soon.ts'
@@ -16,8 +16,9 @@ import { createTokenEndpoint } from './revento/token-endpoint.ts'
 import { atMost, type Runtime } from './runtime.ts'
 import { createServer } from './server.ts'
 import { status } from './status/index.ts'
-import { errorPage } from './status/layout.ts'
 import { createSessions } from './status/session.ts'
+import { createTitles } from './status/titles.ts'
+import { errorPage } from './status/views.messages.ts'
 import type { Database } from './storage/database.ts'
 import { createEventData } from './storage/event-data.ts'
 import type { Sealer } from './storage/sealing.ts'
@@ -40,6 +41,8 @@ export interface AppEdge {
   readonly logger: FastifyBaseLogger
   /** Tests bring their own. */
   readonly handlers?: Handlers
+  /** Fires when the app is closed because of an error that nobody caught. */
+  readonly crashed?: AbortSignal
 }
 
 /** Handlers get this long to end when the process stops; what does not is given back when its lease ends. */
@@ -90,6 +93,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
       }),
       isParking: error => error instanceof ConnectionUnavailable && error.code === 'reconsent_required',
       log: logger,
+      crashed: edge.crashed,
     },
     runtime,
   )
@@ -110,7 +114,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   }
 
   const app = createServer({ https: config.https, logger, runtime, errorPage })
-  await app.register(health, { database, inbox, runtime })
+  const trouble = createProbe(database, inbox, runtime)
+  await app.register(health, { trouble })
   const ownHost = { origin: config.origin, production: config.production }
   await app.register(oauth, {
     ...ownHost,
@@ -143,6 +148,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     connections,
     deliveries: createDeliveries(query),
     eventData,
+    titles: createTitles(runtime),
+    trouble,
     api,
     runtime,
   })

@@ -10,8 +10,8 @@ import { StorageError } from './storage/storage-error.ts'
 
 export interface ErrorAnswers {
   readonly https: boolean
-  /** The page for a person, where a browser asked. */
-  readonly errorPage: (error: ErrorBody, status: number) => string
+  /** The page for a person, where a browser asked. `eventId`: what it was about, where that is known. */
+  readonly errorPage: (error: ErrorBody, status: number, eventId?: string) => string
 }
 
 /** Every failure becomes a code of the table; the reason goes to the log. */
@@ -47,8 +47,10 @@ function sendError(
   status: number,
 ): FastifyReply {
   reply.code(status).header('cache-control', 'no-store')
+  const about = request.outcome?.['event_id']
+  const eventId = typeof about === 'string' ? about : undefined
   return prefersHtml(request)
-    ? reply.type('text/html; charset=utf-8').send(o.errorPage(body, status))
+    ? reply.type('text/html; charset=utf-8').send(o.errorPage(body, status, eventId))
     : reply.send(body)
 }
 

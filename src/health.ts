@@ -6,30 +6,36 @@ import { StorageError } from './storage/storage-error.ts'
 import type { Inbox } from './webhooks/inbox.ts'
 
 export interface HealthOptions {
-  readonly database: Database
-  readonly inbox: Pick<Inbox, 'trouble'>
-  readonly runtime: Pick<Runtime, 'monotonic'>
+  /** Why nothing can be stored now: a code; undefined when all is well. */
+  readonly trouble: () => Promise<string | undefined>
 }
 
-/** A probe writes; asked more often than this, /ready repeats its last answer. */
+/** A probe writes; asked more often than this, it repeats its last answer. */
 const PROBE_EVERY_MS = 500
 
+/** Tries to store something; a delivery that could not be stored a moment ago counts too. */
+export function createProbe(
+  database: Database,
+  inbox: Pick<Inbox, 'trouble'>,
+  runtime: Pick<Runtime, 'monotonic'>,
+) {
+  let probed = { at: Number.NEGATIVE_INFINITY, trouble: Promise.resolve<string | undefined>(undefined) }
+  return async () => {
+    const now = runtime.monotonic()
+    if (now - probed.at >= PROBE_EVERY_MS) probed = { at: now, trouble: probe(database) }
+    return (await probed.trouble) ?? inbox.trouble()
+  }
+}
+
 /** GET /health: the process answers. GET /ready: it can also store what comes in. */
-export const health: FastifyPluginAsync<HealthOptions> = async (app, { database, inbox, runtime }) => {
+export const health: FastifyPluginAsync<HealthOptions> = async (app, { trouble }) => {
   let draining = false
   app.addHook('preClose', async () => {
     draining = true
   })
-  let probed = { at: Number.NEGATIVE_INFINITY, trouble: Promise.resolve<string | undefined>(undefined) }
-  const trouble = () => {
-    if (draining) return Promise.resolve('draining')
-    const now = runtime.monotonic()
-    if (now - probed.at >= PROBE_EVERY_MS) probed = { at: now, trouble: probe(database) }
-    return probed.trouble
-  }
   app.get('/health', { exposeHeadRoute: true }, async () => ({ status: 'ok' }))
   app.get('/ready', { exposeHeadRoute: true }, async (request, reply) => {
-    const reason = (await trouble()) ?? inbox.trouble()
+    const reason = draining ? 'draining' : await trouble()
     if (reason === undefined) return { status: 'ok' }
     const code = reason === 'draining' ? 'shutting_down' : 'storage_unavailable'
     request.outcome = { reason }

@@ -1,5 +1,14 @@
-import { type Logger, pino } from 'pino'
+import { type Logger, type LoggerOptions, pino } from 'pino'
+import { createLogWriter } from './log-writer.ts'
 import { StorageError } from './storage/storage-error.ts'
+
+let said = { at: 0, text: '' }
+/** ISO 8601 UTC; made once a millisecond, which under load is for many lines. */
+function isoTime(): string {
+  const at = Date.now()
+  if (at !== said.at) said = { at, text: `,"time":"${new Date(at).toISOString()}"` }
+  return said.text
+}
 
 /** What may be said of an error: never its other members or its cause, which may hold tokens or payloads. */
 function errorFields(error: unknown): Record<string, unknown> {
@@ -14,23 +23,22 @@ function errorFields(error: unknown): Record<string, unknown> {
   }
 }
 
-/** What may wait for a reader of the log that has stopped reading; more is dropped rather than held. */
-const UNREAD_BYTES = 16 * 1024 * 1024
-
-/**
- * JSON lines; readable ones on a terminal, where pino-pretty is installed (it is not in production). Lines are written
- * as soon as the one before is out, many at once under load, and all of them before the process exits by itself.
- */
+/** JSON lines; readable ones on a terminal, where pino-pretty is installed (it is not in production). */
 export async function createLogger(level: string, terminal: boolean): Promise<Logger> {
   const options = {
     level,
     base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
+    timestamp: isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: errorFields, req: () => undefined, res: () => undefined },
   }
-  const lines = () => pino(options, pino.destination({ dest: 1, sync: false, maxLength: UNREAD_BYTES }))
-  if (!terminal) return lines()
+  if (!terminal) return lines(options)
   const pretty = await import('pino-pretty').catch(() => undefined)
-  return pretty ? pino(options, pretty.default({ ignore: 'part', singleLine: true })) : lines()
+  return pretty ? pino(options, pretty.default({ ignore: 'part', singleLine: true })) : lines(options)
+}
+
+function lines(options: LoggerOptions): Logger {
+  const writer = createLogWriter(1)
+  process.once('exit', () => writer.flushSync())
+  return pino(options, writer)
 }

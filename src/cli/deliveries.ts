@@ -99,7 +99,7 @@ async function list(deliveries: Deliveries, { state, provider, limit, json }: Fl
 
 async function show(deliveries: Deliveries, id: string, { json }: Flags): Promise<number> {
   const story = await found(deliveries, id)
-  console.log(json ? JSON.stringify(story) : storyText(story))
+  console.log(json ? JSON.stringify(story) : storyText(story, runtime.now()))
   return 0
 }
 
@@ -134,12 +134,20 @@ const REPLAYED = {
   not_dead: (id: string, state: string) =>
     `Delivery ${id} is ${state}: only dead ones, and ignored ones, can run again.`,
   erased: (id: string) => `Delivery ${id} cannot run again: its payload was erased.`,
+  answered: (id: string) =>
+    `Delivery ${id} cannot run again: its sender waited for the answer. Have the sender ask again.`,
   not_found: (id: string) => `There is no delivery ${id}.`,
 }
 
+function storageText(code: string): string {
+  if (code === 'database_locked') return 'The database is locked; nothing was changed. Try again in a moment.'
+  if (code === 'database_of_newer_version')
+    return 'This database is from a newer version of the app; nothing was changed. Use the commands of that version.'
+  return `The database cannot be used: ${code}. Nothing was changed. Check DATABASE_URL, its file and its folder.`
+}
+
 function explain(error: unknown): string {
-  if (error instanceof StorageError)
-    return `The database says ${error.code}; nothing was changed. Try again in a moment.`
+  if (error instanceof StorageError) return storageText(error.code)
   if (!(error instanceof Error)) return String(error)
   if (error.message.startsWith('no such '))
     return 'This database is from an older version: start the app once, and try again.'

@@ -55,6 +55,8 @@ function checkParameters(parameters: URLSearchParams): { state: string; error: s
 
 async function consumeFlow(o: OAuthOptions, request: FastifyRequest, state: string, error: string | null) {
   const flow = await o.flows.consume(state, request.cookies[o.flows.cookieName(state)])
+  // For the log, and for the button of the page that tells what went wrong.
+  if (flow.eventId !== undefined) request.outcome = { event_id: flow.eventId }
   if (!flow.ok) throw new AppError(error === DECLINED ? DECLINED : flow.reason, { reason: flow.reason })
   return flow
 }

@@ -47,6 +47,8 @@ export interface Connections {
   open(key: ConnectionKey): Promise<HeldToken | undefined>
   /** Ends the connection at this version; its tokens are erased. False: another writer was first. */
   end(key: ConnectionKey, state: 'reconsent' | 'revoked', reason: string, version: number): Promise<boolean>
+  /** Somebody wants it to end, whoever writes at the same time: a refresh under way loses. Its tokens are erased. */
+  disconnect(key: ConnectionKey): Promise<void>
   /** The platform has suspended the integration: every live connection is marked. */
   suspendAll(): Promise<number>
 }
@@ -136,6 +138,23 @@ export function createConnections(
         .where('version', '=', version)
         .executeTakeFirst()
       return numUpdatedRows === 1n
+    },
+    async disconnect(key) {
+      await query
+        .updateTable('connections')
+        .set({
+          state: 'revoked',
+          reason: 'disconnected',
+          access_token: null,
+          refresh_token: null,
+          ...SETTLED,
+        })
+        .set(eb => ({ version: eb('version', '+', 1), updated_at: runtime.now() }))
+        .where('event_id', '=', key.eventId)
+        .where('organization_id', '=', key.organizationId)
+        .where('platform', '=', platform)
+        .where('state', 'in', ['connected', 'suspended'])
+        .execute()
     },
     async suspendAll() {
       const { numUpdatedRows } = await query

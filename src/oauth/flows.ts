@@ -16,7 +16,8 @@ export interface StartedFlow {
 
 export type Consumed =
   | { ok: true; eventId: string; codeVerifier: string }
-  | { ok: false; reason: 'state_mismatch' | 'state_used' | 'state_expired' }
+  /** `eventId` only for the browser that began the flow. */
+  | { ok: false; reason: 'state_mismatch' | 'state_used' | 'state_expired'; eventId?: string }
 
 export interface Flows {
   start(eventId: string): Promise<StartedFlow>
@@ -96,6 +97,7 @@ export function createFlows(
       return {
         ok: false,
         reason: row.used_at === null && row.expires_at <= now ? 'state_expired' : 'state_used',
+        eventId: row.event_id,
       }
     },
   }

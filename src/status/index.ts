@@ -12,8 +12,12 @@ import { PAGE_LIMIT } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
 import type { EventData } from '../storage/event-data.ts'
 import type { Deliveries } from '../webhooks/deliveries.ts'
+import { actions } from './actions.route.ts'
+import { deliveriesRoutes } from './deliveries.route.ts'
 import { statusPage } from './page.ts'
-import type { Sessions } from './session.ts'
+import { type Sessions, signedIn } from './session.ts'
+import { streamRoute } from './stream.route.ts'
+import type { Titles } from './titles.ts'
 
 export interface StatusOptions {
   readonly origin: string
@@ -26,15 +30,17 @@ export interface StatusOptions {
   readonly deliveries: Deliveries
   readonly eventData: EventData
   readonly api: (key: ConnectionKey, requestId: string) => EventApi
-  readonly runtime: Pick<Runtime, 'now'>
+  readonly titles: Titles
+  /** Tries to store; answers why it cannot. */
+  readonly trouble: () => Promise<string | undefined>
+  readonly runtime: Runtime
 }
-
-const DELIVERIES_SHOWN = 20
 
 /** The organizer's page and its JSON. */
 export const status: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   await app.register(cookie)
   asset(app, 'style.css', 'text/css; charset=utf-8')
+  asset(app, 'page.js', 'text/javascript; charset=utf-8')
   asset(app, 'favicon.svg', 'image/svg+xml')
   app.route({
     method: 'GET',
@@ -44,7 +50,9 @@ export const status: FastifyPluginAsync<StatusOptions> = async (app, o) => {
       reply.type('text/html; charset=utf-8').send((await statusPage(o, request)).text),
   })
   participantsRoute(app, o)
-  deliveriesRoute(app, o)
+  deliveriesRoutes(app, o)
+  streamRoute(app, o)
+  await app.register(actions, o)
 }
 
 /** A file of this folder, read once. */
@@ -71,17 +79,6 @@ function participantsRoute(app: FastifyInstance, o: StatusOptions): void {
   })
 }
 
-/** GET /deliveries: those of the session's events, newest first. */
-function deliveriesRoute(app: FastifyInstance, o: StatusOptions): void {
-  app.get('/deliveries', async (request, reply) => {
-    const session = await o.sessions.read(request)
-    if (!session) throw new AppError('unauthenticated')
-    const eventIds = [...new Set(session.connections.map(key => key.eventId))]
-    reply.header('cache-control', 'no-store')
-    return { data: await o.deliveries.ofEvents(eventIds, DELIVERIES_SHOWN) }
-  })
-}
-
 function readQuery(request: FastifyRequest): { eventId: string; page: PageRequest } {
   const parameters = singleParameters(request)
   if (!parameters) throw new AppError('invalid_request', { reason: 'unreadable_query' })
@@ -99,10 +96,10 @@ function readQuery(request: FastifyRequest): { eventId: string; page: PageReques
 
 /** Another's event answers exactly like one that does not exist. */
 async function entitled(o: StatusOptions, request: FastifyRequest, eventId: string): Promise<ConnectionKey> {
-  const session = await o.sessions.read(request)
-  if (!session) throw new AppError('unauthenticated')
+  const session = await signedIn(o.sessions, request)
   const key = session.connections.find(held => held.eventId === eventId)
   if (!key) throw new AppError('not_found')
+  request.outcome = { event_id: eventId }
   return key
 }
 

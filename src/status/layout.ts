@@ -1,31 +1,17 @@
-import { ERRORS, type ErrorBody } from '../errors.ts'
 import { type Html, html } from '../html.ts'
+import { FORM_TOKEN } from './form.ts'
+import type { Session } from './session.ts'
 
-export function welcomePage(o: { sandbox: { url: string } | undefined; defaultEventId: string }): Html {
-  return layout(
-    'Connect an event',
-    html`
-<h1>Connect a Revento event</h1>
-<p>This app keeps a connection to one event of yours: it lists the participants and takes in what happens there,
-as it happens. You decide on Revento's own page what it may see, and you can end it there at any time.</p>
-<p><a class="button" href="/connect">Connect ${o.defaultEventId}</a></p>
-${sandboxNote(o.sandbox)}`,
-  )
+export interface Layout {
+  readonly title: string
+  readonly body: Html
+  /** Who looks, where somebody is known. */
+  readonly session?: Session | undefined
+  /** Where the script gets the changing parts from; without it the page has no script. */
+  readonly stream?: string
 }
 
-export function errorPage({ error, message, request_id }: ErrorBody, status: number): string {
-  const again = error !== 'not_found' && error !== 'method_not_allowed'
-  return layout(
-    ERRORS[error][1],
-    html`
-<h1>${message}</h1>
-${again && html`<p><a class="button" href="/connect">Connect an event</a></p>`}
-<p><a href="/">Back to the start page</a></p>
-<p class="quiet">${status} ${error} · request ${request_id}</p>`,
-  ).text
-}
-
-export function layout(title: string, body: Html, reload = false): Html {
+export function layout({ title, body, session, stream }: Layout): Html {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -34,27 +20,50 @@ export function layout(title: string, body: Html, reload = false): Html {
 <title>${title} · Revento starter</title>
 <link rel="stylesheet" href="/style.css">
 <link rel="icon" href="/favicon.svg" type="image/svg+xml">
-${reload && html`<meta http-equiv="refresh" content="2">`}
+${session && html`<script src="/page.js" type="module"></script>`}
 </head>
 <body>
-<header><a href="/">Revento starter</a></header>
-<main>${body}</main>
+<header><a class="home" href="/">Revento starter</a>
+${session && html`<form method="post" action="/logout">${formToken(session)}<button class="plain">Log out</button></form>`}</header>
+<main${stream !== undefined && html` data-stream="${stream}"`}>${body}</main>
 </body>
 </html>
 `
 }
 
+export const formToken = (session: Session) =>
+  html`<input type="hidden" name="${FORM_TOKEN}" value="${session.formToken}">`
+
+export const connectHref = (eventId: string) =>
+  `/connect?${new URLSearchParams({ event_id: eventId }).toString()}`
+
+export const connectLink = (eventId: string, text: string) =>
+  html`<a class="button" href="${connectHref(eventId)}">${text}</a>`
+
 export function sandboxNote(sandbox: { url: string } | undefined): Html | false {
   return (
     sandbox !== undefined &&
     html`
-<aside><p><strong>Sandbox.</strong> This runs against a pretend Revento on this machine, at
+<aside aria-label="Sandbox"><p><strong>Sandbox.</strong> This runs against a pretend Revento on this machine, at
 <a href="${sandbox.url}">${sandbox.url}</a>. No account is needed and nobody real is listed.</p></aside>`
   )
 }
 
-/** Short to read; the exact moment in UTC on hover and for machines. */
+/** UTC to the minute, exact on hover and for machines; the script shows it in the reader's own way. */
 export function time(ms: number): Html {
   const iso = new Date(ms).toISOString()
   return html`<time datetime="${iso}" title="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC</time>`
+}
+
+/** The same to the second: for things that follow each other closely. */
+export function exactTime(ms: number): Html {
+  const iso = new Date(ms).toISOString()
+  return html`<time datetime="${iso}" title="${iso}" data-seconds>${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC</time>`
+}
+
+export function duration(ms: number): string {
+  if (ms < 1_000) return `${Math.max(0, ms)} ms`
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`
+  if (ms < 3_600_000) return `${Math.round(ms / 60_000)} min`
+  return `${(ms / 3_600_000).toFixed(1)} h`
 }

@@ -1,100 +1,51 @@
 import type { FastifyRequest } from 'fastify'
-import type { Html } from '../html.ts'
-import { ConnectionUnavailable } from '../oauth/access-token.ts'
-import type { Connection, ConnectionKey } from '../oauth/connections.ts'
+import { Html, html } from '../html.ts'
 import { singleParameters } from '../parameters.ts'
-import { ApiError } from '../revento/api.ts'
-import type { Page } from '../revento/platform.ts'
-import type { ParticipantsTable } from '../storage/schema.ts'
 import type { StatusOptions } from './index.ts'
-import { welcomePage } from './layout.ts'
-import type { Session } from './session.ts'
-import { connectedPage } from './views.ts'
+import { layout, sandboxNote } from './layout.ts'
+import { look, soon, stored } from './overview.ts'
+import { participantList } from './participants.ts'
+import { marksOf, type PartName, type Rendered, renderParts } from './parts.ts'
+import { welcomePage } from './views.messages.ts'
+import { participantsSection } from './views.participants.ts'
 
-const ROWS = 10
-const DELIVERIES_SHOWN = 20
-/** While the first deliveries of a new connection come in, the page reloads by itself. */
-const FRESH_MS = 15_000
-
-/** A participant as Revento lists it, with what the webhooks have said since. */
-export interface ParticipantRow {
-  readonly id: string
-  readonly name: string
-  readonly status: string
-  /** The last event type that concerned this participant, and when it was received (ms). */
-  readonly change: { type: string; at: number } | undefined
-}
-
+/** GET /: what this browser's connections entitle it to, or how to begin. */
 export async function statusPage(o: StatusOptions, request: FastifyRequest): Promise<Html> {
   const session = await o.sessions.read(request)
-  if (!session) return welcomePage(o)
+  const before = session ? await stored(o.connections.find, session.connections) : []
+  // The event that was asked for, else the one that was connected last.
   const query = singleParameters(request) ?? new URLSearchParams()
-  const key = await selected(o, session, query.get('event'))
-  const cursor = query.get('cursor') ?? undefined
-  const { page, problem } = await participants(o, key, request.id, cursor)
-  const local = await o.eventData.participants(key.eventId)
+  const key = before.find(c => c.eventId === query.get('event_id')) ?? before[0]
+  if (!session || !key) return welcomePage(o)
+
+  const { titles, requestedScopes } = o
+  const api = o.api(key, request.id)
+  if (key.state === 'connected' && key.scopes.includes('event.read'))
+    void titles.learn(key, () => api.event())
+  const heard = () => o.eventData.participants(key.eventId)
+  const participants = await participantList(api, key, query.get('cursor') ?? undefined, heard)
   // Read after the call: it may have refreshed a token or found out that the connection has ended.
-  const connections = await known(o, session)
-  const eventIds = [...new Set(connections.map(c => c.eventId))]
-  return connectedPage({
-    ...o,
-    now: o.runtime.now(),
-    selected: key,
-    connections,
-    participants: page ? page.data.map(row => merge(row, local)) : local.map(localRow),
-    nextCursor: page?.has_more ? page.next_cursor : null,
-    laterPage: cursor !== undefined,
-    problem,
-    deliveries: await o.deliveries.ofEvents(eventIds, DELIVERIES_SHOWN),
-    reload: connections.some(c => o.runtime.now() - c.connectedAt < FRESH_MS),
+  const overview = await look(o, await soon(o.runtime, o.trouble()))(session.connections)
+  const now = o.runtime.now()
+  const parts = renderParts({ ...overview, session, selected: key.eventId, now, titles, requestedScopes })
+  return layout({
+    title: 'Connected events',
+    session,
+    stream: streamUrl(key.eventId, parts),
+    body: html`
+<div class="top"><h1>Connected events</h1><p id="live" class="quiet"></p></div>
+<div id="part-health" role="status">${partOf(parts, 'health')}</div>
+<div id="part-connections">${partOf(parts, 'connections')}</div>
+<div id="part-stuck">${partOf(parts, 'stuck')}</div>
+${participantsSection({ ...participants, title: titles.of(key), askedAt: now })}
+<div id="part-deliveries">${partOf(parts, 'deliveries')}</div>
+<p class="without-script"><a href="/?event_id=${key.eventId}">Look again</a></p>
+${sandboxNote(o.sandbox)}`,
   })
 }
 
-/** The event that was asked for, else the one that was connected last. */
-async function selected(o: StatusOptions, session: Session, eventId: string | null): Promise<ConnectionKey> {
-  const [first = { eventId: '', organizationId: '' }, ...others] = session.connections
-  const asked = session.connections.find(held => held.eventId === eventId)
-  if (asked || others.length === 0) return asked ?? first
-  const [latest] = (await known(o, session)).toSorted((a, b) => b.connectedAt - a.connectedAt)
-  return latest ?? first
-}
+/** The script asks here for what changes from now on. */
+const streamUrl = (event_id: string, parts: Rendered) =>
+  `/deliveries/stream?${new URLSearchParams({ event_id, have: marksOf(parts).join('.') }).toString()}`
 
-async function known(o: StatusOptions, session: Session): Promise<Connection[]> {
-  const found = await Promise.all(session.connections.map(key => o.connections.find(key)))
-  return found.filter(c => c !== undefined)
-}
-
-async function participants(
-  o: StatusOptions,
-  key: ConnectionKey,
-  requestId: string,
-  cursor: string | undefined,
-): Promise<{ page?: Page; problem?: string }> {
-  try {
-    return { page: await o.api(key, requestId).participants({ cursor, limit: ROWS }) }
-  } catch (error) {
-    if (error instanceof ConnectionUnavailable || error instanceof ApiError) return { problem: error.code }
-    throw error
-  }
-}
-
-const text = (v: unknown) => (typeof v === 'string' ? v : undefined)
-
-/** Row fields beside the status are not documented: shown where they are there. */
-function merge(row: Record<string, unknown>, local: readonly ParticipantsTable[]): ParticipantRow {
-  const id = text(row['id']) ?? text(row['participant_id']) ?? ''
-  const heard = local.find(l => l.participant_id === id)
-  return {
-    id,
-    name: text(row['name']) ?? heard?.name ?? id,
-    status: text(row['application_status']) ?? heard?.application_status ?? '',
-    change: heard && { type: heard.last_type, at: heard.updated_at },
-  }
-}
-
-const localRow = (row: ParticipantsTable): ParticipantRow => ({
-  id: row.participant_id,
-  name: row.name ?? row.participant_id,
-  status: row.application_status ?? '',
-  change: { type: row.last_type, at: row.updated_at },
-})
+const partOf = (parts: Rendered, name: PartName) => new Html(parts[name])

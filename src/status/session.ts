@@ -1,24 +1,47 @@
-import { createHash } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import type { CookieSerializeOptions } from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { AppError } from '../errors.ts'
 import type { ConnectionKey } from '../oauth/connections.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { StorageError } from '../storage/storage-error.ts'
 
 /** What a browser may see: the connections that it made itself. */
 export interface Session {
+  /** As it is stored: the hash of what the cookie holds. */
+  readonly id: string
+  /** Stands in each form: only a page made for this session knows it. */
+  readonly formToken: string
   readonly connections: readonly ConnectionKey[]
 }
 
 export interface Sessions {
-  /** Undefined without a live session. */
+  /** Undefined without a live session. Puts off its idle limit. */
   read(request: FastifyRequest): Promise<Session | undefined>
+  /** Which of these are alive, and what each may see; nothing is put off. */
+  alive(ids: readonly string[]): Promise<Map<string, ConnectionKey[]>>
+  /** Logs out: the id is worth nothing any more, whoever has a copy of it. */
+  end(session: Session, reply: FastifyReply): Promise<void>
   /** Adds a connection under a new session id, so an id known before the consent is worth nothing after it. */
   grant(request: FastifyRequest, reply: FastifyReply, key: ConnectionKey): Promise<void>
 }
 
 const SUCCESSION_MS = 60_000
+/** Throws unauthenticated without one. */
+export async function signedIn(sessions: Pick<Sessions, 'read'>, request: FastifyRequest): Promise<Session> {
+  const session = await sessions.read(request)
+  if (!session) throw new AppError('unauthenticated')
+  return session
+}
+
+export const eventIdsOf = ({ connections }: Session) => [...new Set(connections.map(key => key.eventId))]
+
+/** However often it is used. */
 const LIFETIME_MS = 7 * 24 * 3_600_000
+const IDLE_MS = 24 * 3_600_000
+/** Putting off the idle limit writes: not for every request. */
+const NOTED_EVERY_MS = 5 * 60_000
 const TOKEN = /^[A-Za-z0-9_-]{43}$/
 
 /** The cookie holds 256 random bits; the store holds their hash. */
@@ -29,30 +52,68 @@ export function createSessions(
 ): Sessions {
   const cookieName = `${o.cookiePrefix}revento_session`
 
-  async function held(trx: Queries, hash: string): Promise<ConnectionKey[]> {
+  async function alive(ids: readonly string[], trx = query): Promise<Map<string, ConnectionKey[]>> {
+    if (ids.length === 0) return new Map()
     const rows = await trx
       .selectFrom('session_connections')
       .innerJoin('sessions', 'sessions.id_hash', 'session_connections.session_hash')
-      .select(['event_id', 'organization_id'])
-      .where('session_hash', '=', hash)
+      .select(['id_hash', 'event_id', 'organization_id'])
+      .where('session_hash', 'in', ids)
       .where('expires_at', '>', runtime.now())
       .execute()
-    return rows.map(row => ({ eventId: row.event_id, organizationId: row.organization_id }))
+    const found = new Map<string, ConnectionKey[]>()
+    for (const { id_hash, event_id, organization_id } of rows) {
+      const key = { eventId: event_id, organizationId: organization_id }
+      found.set(id_hash, [...(found.get(id_hash) ?? []), key])
+    }
+    return found
+  }
+  const held = async (trx: Queries, id: string) => (await alive([id], trx)).get(id) ?? []
+
+  const tokenOf = (request: FastifyRequest) => {
+    const token = request.cookies[cookieName]
+    return token !== undefined && TOKEN.test(token) ? token : undefined
   }
 
-  const hashOf = (request: FastifyRequest) => {
-    const token = request.cookies[cookieName]
-    return token !== undefined && TOKEN.test(token) ? hashToken(token) : undefined
+  /** A store that cannot write must not keep anybody from reading. */
+  async function putOff(id: string, until: number): Promise<void> {
+    try {
+      await query
+        .updateTable('sessions')
+        .set({ expires_at: until })
+        .where('id_hash', '=', id)
+        .where('successor', 'is', null)
+        .execute()
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+    }
   }
 
   return {
     async read(request) {
-      const hash = hashOf(request)
-      const connections = hash === undefined ? [] : await held(query, hash)
-      return connections.length > 0 ? { connections } : undefined
+      const token = tokenOf(request)
+      if (token === undefined) return undefined
+      const id = hashToken(token)
+      const connections = await held(query, id)
+      if (connections.length === 0) return undefined
+      const times = query
+        .selectFrom('sessions')
+        .select(['created_at', 'expires_at'])
+        .where('id_hash', '=', id)
+      const row = await times.executeTakeFirst()
+      if (!row) return undefined
+      const until = Math.min(runtime.now() + IDLE_MS, row.created_at + LIFETIME_MS)
+      if (until - row.expires_at > NOTED_EVERY_MS) await putOff(id, until)
+      return { id, connections, formToken: createHmac('sha256', token).update('form').digest('base64url') }
+    },
+    alive,
+    async end({ id }, reply) {
+      await query.deleteFrom('sessions').where('id_hash', '=', id).execute()
+      reply.clearCookie(cookieName, o.cookie)
     },
     async grant(request, reply, key) {
-      const oldHash = hashOf(request)
+      const oldToken = tokenOf(request)
+      const oldHash = oldToken && hashToken(oldToken)
       const token = runtime.bytes(32).toString('base64url')
       const isNew = await query.transaction().execute(async trx => {
         await trx.deleteFrom('sessions').where('expires_at', '<=', runtime.now()).execute()
@@ -68,7 +129,7 @@ export function createSessions(
   /** The old id keeps nothing; for a minute it leads a callback that was under way to the new session. */
   async function replace(trx: Queries, oldHash: string | undefined, hash: string, key: ConnectionKey) {
     const now = runtime.now()
-    const session = { id_hash: hash, created_at: now, expires_at: now + LIFETIME_MS }
+    const session = { id_hash: hash, created_at: now, expires_at: now + IDLE_MS }
     await trx.insertInto('sessions').values(session).execute()
     await hold(trx, hash, key)
     if (oldHash === undefined) return

@@ -1,5 +1,6 @@
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { isOpen } from '../storage/records.ts'
 
 /** How many stored deliveries wait for their handler, and whether that is too many to take more. */
 export interface Backlog {
@@ -25,12 +26,7 @@ export function createBacklog(
 
   /** Other processes add and take as well, so the database is asked; no further than the limit. */
   async function count(): Promise<void> {
-    const some = query
-      .selectFrom('inbox')
-      .select('id')
-      .where('state', 'in', ['pending', 'running'])
-      .limit(limit)
-      .as('some')
+    const some = query.selectFrom('inbox').select('id').where(isOpen).limit(limit).as('some')
     const { n } = await query
       .selectFrom(some)
       .select(eb => eb.fn.countAll<number>().as('n'))

@@ -9,6 +9,12 @@ export interface DispatchLogOptions {
   readonly parkedAt: (delivery: Claimed) => { connect_url: string | undefined }
 }
 
+const WORDS = {
+  done: 'delivery handled',
+  ignored: 'delivery stored, nothing to run',
+  released: 'delivery given back: the process stops',
+}
+
 /** What an operator reads of each delivery after its 200; every line has its id as `delivery`. */
 export function createDispatchLog({ log, parkedAt }: DispatchLogOptions) {
   const part = 'dispatcher'
@@ -35,7 +41,12 @@ export function createDispatchLog({ log, parkedAt }: DispatchLogOptions) {
         log.warn({ ...fields, err, retry_in_ms: outcome.delayMs }, 'delivery not handled yet')
       else if (outcome.state === 'parked')
         log.warn({ ...fields, ...parkedAt(delivery) }, 'delivery parked: send the link to the organizer')
-      else log.info(fields, 'delivery handled')
+      else log.info(fields, WORDS[outcome.state])
+    },
+
+    accused({ id, provider, type, attempt }: Claimed): void {
+      const fields = { part, delivery: id, provider, type, attempt, outcome: 'interrupted' }
+      log.warn(fields, 'delivery was running when an error that nobody caught ended the process')
     },
 
     unsettled({ id, type, attempt }: Claimed, err: unknown): void {

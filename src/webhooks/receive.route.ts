@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
@@ -91,8 +92,6 @@ function readDeliveryId({ deliveryIdHeader, signed }: Provider, request: Fastify
   return signed.parts.includes('id') ? value : value.toLowerCase()
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
 /** Only after the signature: nothing unsigned is ever read (but by the autopsy, for a developer's log). */
 function readEnvelope(
   provider: Provider,
@@ -111,8 +110,7 @@ function readEnvelope(
 
 function parseJson(body: Buffer): unknown {
   try {
-    return JSON.parse(utf8.decode(body))
-  } catch {
-    throw new AppError('invalid_json', { reason: 'not_json' })
-  }
+    if (isUtf8(body)) return JSON.parse(body.toString())
+  } catch {}
+  throw new AppError('invalid_json', { reason: 'not_json' })
 }

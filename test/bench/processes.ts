@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { openSync } from 'node:fs'
+import { openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -7,6 +7,9 @@ import { freePort } from '../helpers/ports.ts'
 import type { Load, LoadResult } from './load.ts'
 
 export const SECRET = 'webhook-secret-for-the-bench'
+const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  scripts: { start?: string }
+}
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 export interface Server {
@@ -16,24 +19,36 @@ export interface Server {
   readonly startMs: number
   /** The most it held while it was watched, in MB. */
   peakMb(): number
-  stop(signal?: NodeJS.Signals): Promise<void>
+  /** Gives the exit code; null after a kill. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>
 }
 
+/** The flags of `npm start`. */
+const FLAGS = (scripts.start ?? '').split(' ').filter(word => word.startsWith('--'))
+
 /** The real program, as `npm start` runs it, on the real platform's settings; its log goes into `folder`. */
-export async function startApp(folder: string, env: Record<string, string> = {}): Promise<Server> {
+export async function startApp(
+  folder: string,
+  env: Record<string, string> = {},
+  log = join(folder, 'app.log'),
+): Promise<Server> {
   const port = String(await freePort())
   const credentials = { REVENTO_CLIENT_ID: 'bench', REVENTO_CLIENT_SECRET: 'client-secret-bench' }
   const settings = { PORT: port, REVENTO_WEBHOOK_SECRET: SECRET, DATABASE_URL: `sqlite:${folder}/bench.db` }
-  return start([file('../../src/main.ts')], port, {
+  return start([...FLAGS, file('../../src/main.ts')], port, {
     cwd: folder,
     env: { ...credentials, ...settings, ...env },
-    log: 'app.log',
+    log,
   })
 }
 
 export async function startPeer(kind: string, folder: string): Promise<Server> {
   const port = String(await freePort())
-  return start([file('peers.ts'), kind, port, SECRET], port, { cwd: folder, env: {}, log: 'peer.log' })
+  return start([file('peers.ts'), kind, port, SECRET], port, {
+    cwd: folder,
+    env: {},
+    log: join(folder, 'peer.log'),
+  })
 }
 
 async function start(
@@ -42,12 +57,12 @@ async function start(
   o: { cwd: string; env: Record<string, string>; log: string },
 ): Promise<Server> {
   const begun = performance.now()
-  const log = openSync(join(o.cwd, o.log), 'a')
+  const log = openSync(o.log, 'a')
   const env = { PATH: process.env['PATH'], ...o.env }
   const child = spawn(process.execPath, args, { cwd: o.cwd, env, stdio: ['ignore', log, log] })
   const url = `http://127.0.0.1:${port}`
   while (!(await answers(`${url}/ready`))) {
-    if (child.exitCode !== null) throw new Error(`${args[0]} ended at once: see ${join(o.cwd, o.log)}`)
+    if (child.exitCode !== null) throw new Error(`${args[0]} ended at once: see ${o.log}`)
     await delay(10)
   }
   const startMs = Math.round(performance.now() - begun)
@@ -59,9 +74,9 @@ async function start(
     peakMb: () => watch.peak,
     async stop(signal = 'SIGTERM') {
       clearInterval(watch.timer)
-      const ended = new Promise(resolve => child.once('exit', resolve))
+      const ended = new Promise<number | null>(resolve => child.once('exit', resolve))
       child.kill(signal)
-      await ended
+      return ended
     },
   }
 }

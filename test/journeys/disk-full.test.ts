@@ -19,7 +19,7 @@ test.skipIf(process.platform !== 'linux')(
   async () => {
     const folder = testFolder()
     const app = await startApp(folder, { LOG_LEVEL: 'error' })
-    onTestFinished(() => app.stop())
+    onTestFinished(async () => void (await app.stop()))
     const post = async () => {
       const id = crypto.randomUUID()
       const { body, headers } = signedDelivery({
@@ -65,4 +65,17 @@ test.skipIf(process.platform !== 'linux')(
     expect(acknowledged.length).toBeGreaterThan(5)
   },
   120_000,
+)
+
+test.skipIf(process.platform !== 'linux')(
+  'a log that cannot be written costs its lines and nothing else',
+  async () => {
+    // A device that refuses every write as a full disk does.
+    const app = await startApp(testFolder(), {}, '/dev/full')
+    for (let n = 0; n < 5; n++) {
+      const answer = await fetch(app.url, { method: 'POST', ...signedDelivery({ secret: SECRET }) })
+      expect(answer.status).toBe(200)
+    }
+    expect(await app.stop()).toBe(0)
+  },
 )

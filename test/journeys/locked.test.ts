@@ -9,7 +9,7 @@ import { signedDelivery } from '../helpers/webhook.ts'
 test('another program holds the database for two seconds: answered after the wait, /health all along', async () => {
   const folder = testFolder()
   const app = await startApp(folder, { LOG_LEVEL: 'error' })
-  onTestFinished(() => app.stop())
+  onTestFinished(async () => void (await app.stop()))
   const other = new DatabaseSync(join(folder, 'bench.db'), { timeout: 5000 })
   onTestFinished(() => other.close())
   other.exec('begin immediate')

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createClient } from '../helpers/client.ts'
+import { type Client, createClient } from '../helpers/client.ts'
 import { json, tokens } from '../helpers/upstream.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { connect, expectError, type Pair, participantsUrl, startPair } from '../oauth/harness.ts'
@@ -58,14 +58,76 @@ test('the session cookie is for this host and no script, and lives a week', asyn
   expect(new Set(attributes)).toEqual(new Set(['max-age=604800', 'path=/', 'httponly', 'samesite=lax']))
 })
 
-test('a session ends after a week, on the page too', async () => {
+const DAY_MS = 24 * 3_600_000
+const ask = async (pair: Pair, client: Client) => (await client.get(participantsUrl(pair, 'evt_one'))).status
+
+test('a session ends after a day in which nobody came, on the page too', async () => {
   const pair = await startPair()
   const { client } = await grant(pair, 'evt_one')()
-  pair.runtime.advance(WEEK_MS - 60_000)
-  expect((await client.get(participantsUrl(pair, 'evt_one'))).status).toBe(200)
-  pair.runtime.advance(60_000)
+  pair.runtime.advance(DAY_MS - 60_000)
+  expect(await ask(pair, client)).toBe(200)
+  pair.runtime.advance(DAY_MS - 60_000)
+  expect(await ask(pair, client)).toBe(200)
+  pair.runtime.advance(DAY_MS)
   expectError(pair, await client.get(participantsUrl(pair, 'evt_one')), 401, 'unauthenticated')
   expect((await client.get(`${pair.app.url}/`)).text).not.toContain('evt_one')
+})
+
+test('however often it is used, it ends after a week', async () => {
+  const pair = await startPair()
+  const { client } = await grant(pair, 'evt_one')()
+  const every = DAY_MS - 3_600_000
+  for (let passed = every; passed < WEEK_MS; passed += every) {
+    pair.runtime.advance(every)
+    expect(await ask(pair, client)).toBe(200)
+  }
+  pair.runtime.advance(WEEK_MS % every)
+  expect(await ask(pair, client)).toBe(401)
+})
+
+test('the idle limit is written once in five minutes, and not at all where nothing can be written', async () => {
+  const pair = await startPair()
+  const { client } = await grant(pair, 'evt_one')()
+  const until = async () =>
+    (await pair.app.database.query.selectFrom('sessions').select('expires_at').execute())[0]?.expires_at
+  const before = await until()
+  pair.runtime.advance(4 * 60_000)
+  expect(await ask(pair, client)).toBe(200)
+  expect(await until()).toBe(before)
+  pair.runtime.advance(2 * 60_000)
+  expect(await ask(pair, client)).toBe(200)
+  expect(await until()).toBeGreaterThan(before ?? 0)
+  await pair.app.database.exclusively(file => file.exec('pragma query_only = on'))
+  pair.runtime.advance(10 * 60_000)
+  expect(await ask(pair, client)).toBe(200)
+})
+
+test('thousands of forged cookies: 401 or the signed-out page, never an error of ours', async () => {
+  const pair = await startPair()
+  await grant(pair, 'evt_one')()
+  const random = (bytes: number) => Buffer.from(crypto.getRandomValues(new Uint8Array(bytes)))
+  const forged = Array.from({ length: 2_000 }, (_, n) => {
+    if (n % 4 === 0) return `revento_session=${random(32).toString('base64url')}`
+    if (n % 4 === 1)
+      return `revento_session=${random(n % 300)
+        .toString('latin1')
+        .replace(/[^\x21-\x7e\x80-\xff]/g, '%00')}`
+    if (n % 4 === 2)
+      return `revento_session=${random(20).toString('base64url')}; revento_session="${random(32).toString('hex')}"`
+    return `revento_session=%${random(9).toString('hex')};=;;revento_session`
+  })
+  const paths = ['/', '/participants?event_id=evt_one', '/deliveries', '/deliveries/1', '/deliveries/stream']
+  const seen = new Set<string>()
+  for (let n = 0; n < forged.length; n += 50)
+    await Promise.all(
+      forged.slice(n, n + 50).map(async (cookie, i) => {
+        const path = paths[(n + i) % paths.length] ?? '/'
+        const { status, text } = await createClient().get(pair.app.url + path, { cookie })
+        seen.add(`${path === '/'} ${status}`)
+        expect(text).not.toContain('evt_one')
+      }),
+    )
+  expect(seen).toEqual(new Set(['true 200', 'false 401']))
 })
 
 test('the store holds no session id in clear', async () => {

@@ -1,0 +1,77 @@
+import formbody from '@fastify/formbody'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { AppError, type ErrorCode } from '../errors.ts'
+import type { Connection } from '../oauth/connections.ts'
+import { prefersHtml, singleParameters } from '../parameters.ts'
+import type { Replayed } from '../webhooks/deliveries.ts'
+import { checkForm, field } from './form.ts'
+import type { StatusOptions } from './index.ts'
+import { eventIdsOf, type Session, signedIn } from './session.ts'
+import { disconnectPage } from './views.messages.ts'
+
+/** What the page's buttons do. Encapsulated, so that these routes take forms and nothing else. */
+export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
+  app.removeAllContentTypeParsers()
+  await app.register(formbody, { bodyLimit: 4096 })
+  const permitted = async (request: FastifyRequest): Promise<Session> => {
+    const session = await signedIn(o.sessions, request)
+    checkForm(request, session, o.origin)
+    return session
+  }
+
+  app.get('/disconnect', async (request, reply) => {
+    const session = await signedIn(o.sessions, request)
+    const query = singleParameters(request) ?? new URLSearchParams()
+    const connection = await held(o, session, query.get('event_id'), query.get('organization_id'))
+    const page = disconnectPage(connection, o.titles.of(connection), session)
+    return reply.type('text/html; charset=utf-8').send(page.text)
+  })
+
+  app.post('/disconnect', async (request, reply) => {
+    const session = await permitted(request)
+    const key = await held(o, session, field(request, 'event_id'), field(request, 'organization_id'))
+    await o.connections.disconnect(key)
+    request.outcome = { event_id: key.eventId, organization_id: key.organizationId }
+    return done(request, reply, '/', { event_id: key.eventId, organization_id: key.organizationId })
+  })
+
+  app.post<{ Params: { id: string } }>('/deliveries/:id/replay', async (request, reply) => {
+    const session = await permitted(request)
+    const { id } = request.params
+    const replayed = await o.deliveries.replay(id, eventIdsOf(session))
+    if (replayed !== 'replayed') throw new AppError(REFUSED[replayed])
+    request.outcome = { delivery: id }
+    return done(request, reply, field(request, 'from') === 'story' ? `/deliveries/${id}` : '/', { id })
+  })
+
+  app.post('/logout', async (request, reply) => {
+    await o.sessions.end(await permitted(request), reply)
+    return done(request, reply, '/', {})
+  })
+}
+
+const REFUSED: Record<Exclude<Replayed, 'replayed'>, ErrorCode> = {
+  not_found: 'not_found',
+  not_dead: 'not_replayable',
+  answered: 'not_replayable',
+  erased: 'delivery_erased',
+}
+
+/** A connection of this session; another's answers exactly like one that does not exist. */
+async function held(
+  o: StatusOptions,
+  session: Session,
+  eventId: string | null,
+  organizationId: string | null,
+): Promise<Connection> {
+  const key = session.connections.find(c => c.eventId === eventId && c.organizationId === organizationId)
+  const connection = key && (await o.connections.find(key))
+  if (!connection) throw new AppError('not_found')
+  return connection
+}
+
+/** Back to a page, which a reload does not send again; for others `{"done":true,…}`. */
+function done(request: FastifyRequest, reply: FastifyReply, path: string, said: object): FastifyReply {
+  reply.header('cache-control', 'no-store')
+  return prefersHtml(request) ? reply.redirect(path, 303) : reply.send({ done: true, ...said })
+}

@@ -1,0 +1,75 @@
+import { ConnectionUnavailable } from '../oauth/access-token.ts'
+import type { ConnectionKey } from '../oauth/connections.ts'
+import { ApiError, type EventApi } from '../revento/api.ts'
+import type { Page } from '../revento/platform.ts'
+import type { ParticipantsTable } from '../storage/schema.ts'
+
+/** A participant as Revento lists it, with what the webhooks have said since. */
+export interface ParticipantRow {
+  readonly id: string
+  readonly name: string
+  readonly status: string
+  /** The last event type that concerned this participant, and when it was received (ms). */
+  readonly change: { type: string; at: number } | undefined
+}
+
+export interface ParticipantList {
+  readonly eventId: string
+  readonly title: string | undefined
+  readonly rows: readonly ParticipantRow[]
+  readonly nextCursor: string | null
+  readonly laterPage: boolean
+  /** Why Revento's own list is missing: an error code. */
+  readonly problem?: string | undefined
+  readonly askedAt: number
+}
+
+const ROWS = 10
+
+/** One page of Revento's list; what was heard by webhook where Revento gives none. */
+export async function participantList(
+  api: EventApi,
+  { eventId }: ConnectionKey,
+  cursor: string | undefined,
+  stored: () => Promise<ParticipantsTable[]>,
+): Promise<Omit<ParticipantList, 'title' | 'askedAt'>> {
+  const { page, problem } = await ask(api, cursor)
+  const local = await stored()
+  return {
+    eventId,
+    rows: page ? page.data.map(row => merge(row, local)) : local.map(localRow),
+    nextCursor: page?.has_more ? page.next_cursor : null,
+    laterPage: cursor !== undefined,
+    problem,
+  }
+}
+
+async function ask(api: EventApi, cursor: string | undefined): Promise<{ page?: Page; problem?: string }> {
+  try {
+    return { page: await api.participants({ cursor, limit: ROWS }) }
+  } catch (error) {
+    if (error instanceof ConnectionUnavailable || error instanceof ApiError) return { problem: error.code }
+    throw error
+  }
+}
+
+const text = (v: unknown) => (typeof v === 'string' ? v : undefined)
+
+/** Row fields beside the status are not documented: shown where they are there. */
+function merge(row: Record<string, unknown>, local: readonly ParticipantsTable[]): ParticipantRow {
+  const id = text(row['id']) ?? text(row['participant_id']) ?? ''
+  const heard = local.find(l => l.participant_id === id)
+  return {
+    id,
+    name: text(row['name']) ?? heard?.name ?? id,
+    status: text(row['application_status']) ?? heard?.application_status ?? '',
+    change: heard && { type: heard.last_type, at: heard.updated_at },
+  }
+}
+
+const localRow = (row: ParticipantsTable): ParticipantRow => ({
+  id: row.participant_id,
+  name: row.name ?? row.participant_id,
+  status: row.application_status ?? '',
+  change: { type: row.last_type, at: row.updated_at },
+})

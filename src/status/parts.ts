@@ -1,0 +1,55 @@
+import { hash } from 'node:crypto'
+import { type Html, html } from '../html.ts'
+import type { Overview } from './overview.ts'
+import type { Session } from './session.ts'
+import type { Titles } from './titles.ts'
+import { connections } from './views.connections.ts'
+import { deliveriesTable, stuck } from './views.deliveries.ts'
+
+/** What the parts of the page that change by themselves are made of. */
+export interface Parts extends Overview {
+  readonly now: number
+  readonly session: Session
+  /** The event whose participants are listed. */
+  readonly selected: string
+  readonly requestedScopes: readonly string[]
+  readonly titles: Titles
+}
+
+/** In the order of the page; each stands in an element of its own, `part-NAME`. */
+export const PARTS = {
+  health,
+  connections,
+  stuck: (v: Parts) => stuck(v) || html``,
+  deliveries: deliveriesTable,
+} as const
+
+export type PartName = keyof typeof PARTS
+export const PART_NAMES = Object.keys(PARTS) as PartName[]
+export type Rendered = Record<PartName, string>
+
+export const renderParts = (v: Parts): Rendered =>
+  Object.fromEntries(PART_NAMES.map(name => [name, PARTS[name](v).text])) as Rendered
+
+/** Tells one state of the parts from another: what a page has, so that only what differs is sent to it. */
+export const marksOf = (parts: Rendered): string[] =>
+  PART_NAMES.map(name => hash('sha256', parts[name], 'base64url').slice(0, 11))
+
+/** The one sentence that says whether all is well. */
+function health({ trouble, connections, dead, parked }: Parts): Html {
+  if (trouble !== undefined)
+    return html`<p class="problem">This app cannot store anything right now (${trouble}). Nothing is lost: Revento is told to
+send its webhooks again. Whoever runs this app has to mend it.</p>`
+  const again = connections.filter(c => c.state === 'reconsent').length
+  const needs = [
+    again > 0 &&
+      (again === 1 ? 'an event has to be connected again' : `${again} events have to be connected again`),
+    parked.length > 0 && 'webhooks wait for a reconnect',
+    dead.length > 0 && 'webhooks were given up',
+  ].filter(need => need !== false)
+  if (needs.length > 0) return html`<p class="problem">Something needs you: ${needs.join('; ')}.</p>`
+  const live = connections.filter(c => c.state === 'connected').length
+  return live === 0
+    ? html`<p>No event is connected.</p>`
+    : html`<p class="good">All is well. Nothing needs you.</p>`
+}

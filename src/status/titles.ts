@@ -1,0 +1,45 @@
+import type { ConnectionKey } from '../oauth/connections.ts'
+import type { Row } from '../revento/pages.ts'
+import type { Runtime } from '../runtime.ts'
+
+/** The names of events as Revento tells them, for a while and in memory only: a page can do without. */
+export interface Titles {
+  of(key: ConnectionKey): string | undefined
+  /** Asks where it is not known, or was heard long ago; never fails. Not to be waited for. */
+  learn(key: ConnectionKey, ask: () => Promise<Row>): Promise<void>
+}
+
+const HEARD_FOR_MS = 3_600_000
+/** The title costs a call of Revento's limit: one that failed is not asked for at once again. */
+const FAILED_FOR_MS = 300_000
+const KEPT = 1_000
+
+export function createTitles(runtime: Pick<Runtime, 'now'>): Titles {
+  const known = new Map<string, { title: string | undefined; askAgainAt: number }>()
+  const nameOf = (key: ConnectionKey) => `${key.eventId} ${key.organizationId}`
+
+  function keep(name: string, title: string | undefined, forMs: number): void {
+    known.delete(name)
+    known.set(name, { title, askAgainAt: runtime.now() + forMs })
+    const [oldest] = known.keys()
+    if (known.size > KEPT && oldest !== undefined) known.delete(oldest)
+  }
+
+  return {
+    of: key => known.get(nameOf(key))?.title,
+    async learn(key, ask) {
+      const name = nameOf(key)
+      const before = known.get(name)
+      if (before && before.askAgainAt > runtime.now()) return
+      keep(name, before?.title, FAILED_FOR_MS)
+      const row = await ask().catch(() => undefined)
+      if (row) keep(name, titleOf(row) ?? before?.title, HEARD_FOR_MS)
+    },
+  }
+}
+
+/** The guide shows no complete row: either member may be there. */
+function titleOf(row: Row): string | undefined {
+  const title = [row['title'], row['name']].find(v => typeof v === 'string' && v.trim() !== '')
+  return typeof title === 'string' ? title.slice(0, 200) : undefined
+}

@@ -1,0 +1,69 @@
+import { type Html, html } from '../html.ts'
+import type { Connection } from '../oauth/connections.ts'
+import { endsSoon } from '../oauth/ending-soon.ts'
+import { DELETION_REQUIRED } from '../revento/platform.ts'
+import { connectLink, time } from './layout.ts'
+import type { Parts } from './parts.ts'
+import { ADVICE, REASONS, STATES } from './words.ts'
+
+export function connections(v: Parts): Html {
+  return html`
+<section aria-labelledby="connections-title">
+<h2 id="connections-title">Connections</h2>
+<div class="cards">${v.connections.map(c => card(c, v))}</div>
+</section>`
+}
+
+/** The deletion that Revento asked for, and how far it is. */
+function deletion(c: Connection, { deliveries, dead }: Parts): string | undefined {
+  const isIt = (d: { type: string; event_id: string | null }) =>
+    d.type === DELETION_REQUIRED && d.event_id === c.eventId
+  if (c.state === 'deleted') return undefined
+  if (dead.some(isIt))
+    return 'Revento asked to delete what is stored of this event, and that failed: replay it below.'
+  const under = deliveries.some(d => isIt(d) && (d.state === 'pending' || d.state === 'running'))
+  return under ? 'Being deleted: Revento has asked to erase what is stored of this event.' : undefined
+}
+
+function card(c: Connection, v: Parts): Html {
+  const [ending, deleting] = [endsSoon(c, v.now), deletion(c, v)]
+  const disconnected = c.state === 'revoked' && c.reason === 'disconnected'
+  const reason = c.state === 'reconsent' || c.state === 'revoked' ? REASONS[c.reason ?? ''] : undefined
+  const missing = v.requestedScopes.filter(scope => !c.scopes.includes(scope))
+  return html`
+<article class="card" data-state="${deleting ? 'deleting' : disconnected ? 'disconnected' : c.state}">
+${heading(c, v)}
+<p class="state">${disconnected ? 'Disconnected here: this app has given up its access' : STATES[c.state]}</p>
+${deleting && html`<p class="problem">${deleting}</p>`}
+${reason && html`<p>${reason}</p>`}
+${ADVICE[c.state] && html`<p>${ADVICE[c.state]}</p>`}
+${ending && html`<p class="problem">Ends ${time(c.refreshExpiresAt)}, unless it is connected again before.</p>`}
+${(c.state !== 'connected' || ending) && html`<p>${connectLink(c.eventId, 'Reconnect')}</p>`}
+<dl>
+<div><dt>Organization</dt><dd><bdi>${c.organizationId}</bdi></dd></div>
+<div><dt>${c.state === 'connected' ? 'May see' : 'Was allowed to see'}</dt><dd><bdi>${c.scopes.join(', ') || 'nothing'}</bdi></dd></div>
+${missing.length > 0 && html`<div><dt>Not granted</dt><dd>${missing.join(', ')}</dd></div>`}
+${c.state === 'connected' && expiries(c)}
+</dl>
+${hasTokens(c) && html`<p class="foot"><a href="/disconnect?${keyQuery(c)}">Disconnect…</a></p>`}
+</article>`
+}
+
+const hasTokens = (c: Connection) => c.state === 'connected' || c.state === 'suspended'
+
+const keyQuery = (c: Connection) =>
+  new URLSearchParams({ event_id: c.eventId, organization_id: c.organizationId }).toString()
+
+/** With several, each heading leads to that event's participants. */
+function heading(c: Connection, { connections, titles, selected }: Parts): Html {
+  const title = c.state === 'deleted' ? undefined : titles.of(c)
+  const name = html`<bdi>${title ?? c.eventId}</bdi>`
+  const current = c.eventId === selected
+  const link = html`<a href="/?${new URLSearchParams({ event_id: c.eventId }).toString()}">${name}</a>`
+  return html`<h3>${connections.length > 1 && !current ? link : name}</h3>
+${title && html`<p class="quiet id">${c.eventId}</p>`}`
+}
+
+const expiries = (c: Connection) => html`
+<div><dt>Access token until</dt><dd>${time(c.accessExpiresAt)}, renewed by itself</dd></div>
+<div><dt>Connection until</dt><dd>${time(c.refreshExpiresAt)} unless used; at the latest ${time(c.consentExpiresAt)}</dd></div>`

@@ -1,0 +1,88 @@
+import { type Html, html } from '../html.ts'
+import type { DeliveryView } from '../webhooks/deliveries.ts'
+import { connectHref, duration, formToken, time } from './layout.ts'
+import type { Parts } from './parts.ts'
+import type { Session } from './session.ts'
+import { DELIVERY_STATES } from './words.ts'
+
+const LISTED = 10
+
+/** What goes on only after somebody has done something. */
+export function stuck({ dead, parked, session }: Parts): Html | false {
+  if (dead.length + parked.length === 0) return false
+  return html`
+<section aria-labelledby="stuck-title">
+<h2 id="stuck-title">Waiting for you</h2>
+${parked.length > 0 && waiting(parked)}
+${
+  dead.length > 0 &&
+  html`<p>Given up after failing again and again: ${many(dead)}. Replay what should run, once the cause is mended.</p>
+${list(dead, d => replayForm(d, session, 'page'))}`
+}
+</section>`
+}
+
+function waiting(parked: readonly DeliveryView[]): Html {
+  const events = [...new Set(parked.map(d => d.event_id ?? ''))]
+  return html`<p>Waiting for you to reconnect ${events.map(
+    (event, n) => html`${n > 0 && ', '}<a href="${connectHref(event)}">${event}</a>`,
+  )}: ${many(parked)}. What waits goes on by itself then.</p>
+${list(parked, () => false)}`
+}
+
+const list = (deliveries: readonly DeliveryView[], action: (d: DeliveryView) => Html | false) => html`
+<ul class="rows">${deliveries.slice(0, LISTED).map(
+  d => html`
+<li class="row"><div><a href="/deliveries/${d.id}" id="stuck-${d.id}">${breakable(d.type)}</a> <span class="quiet">${time(Date.parse(d.received_at))}</span>
+${d.last_error !== null && html`<br><span class="quiet"><bdi>${d.last_error}</bdi></span>`}</div>${action(d)}</li>`,
+)}</ul>
+${deliveries.length > LISTED && html`<p class="quiet">These are the newest ${LISTED}. The operator’s list has all of them.</p>`}`
+
+/** The store is asked for a hundred at most. */
+const many = ({ length }: readonly DeliveryView[]) =>
+  length === 1 ? '1 delivery' : `${length >= 100 ? '100 or more' : length} deliveries`
+
+/** `from`: where the person is sent back to. */
+export const replayForm = (d: DeliveryView, session: Session, from: 'page' | 'story') => html`
+<form method="post" action="/deliveries/${d.id}/replay">${formToken(session)}<input type="hidden" name="from" value="${from}">
+<button class="button small" id="replay-${d.id}">Replay<span class="unseen"> delivery ${d.id}</span></button></form>`
+
+export function deliveriesTable({ deliveries, connections }: Parts): Html {
+  const several = connections.length > 1
+  return html`
+<section aria-labelledby="deliveries-title">
+<h2 id="deliveries-title">Webhook deliveries</h2>
+${
+  deliveries.length === 0
+    ? html`<p class="quiet">None yet. They appear here as they come in; if none does, check the webhook URL at Revento.</p>`
+    : html`<div class="scroll" tabindex="0" role="region" aria-label="Webhook deliveries, newest first"><table>
+<thead><tr><th scope="col">Type</th><th scope="col">State</th>${several && html`<th scope="col">Event</th>`}
+<th scope="col">Received</th><th scope="col">Attempts</th><th scope="col">Took</th><th scope="col">Delivery</th></tr></thead>
+<tbody>${deliveries.map(d => row(d, several))}</tbody>
+</table></div>`
+}
+</section>`
+}
+
+const row = (d: DeliveryView, several: boolean) => html`
+<tr data-state="${d.state}"><td><a href="/deliveries/${d.id}" id="delivery-${d.id}">${breakable(d.type)}<span class="unseen">, delivery ${d.id}</span></a></td>
+<td>${stateOf(d)}</td>${several && html`<td>${d.event_id}</td>`}
+<td>${time(Date.parse(d.received_at))}</td><td>${d.attempts}</td><td>${took(d)}</td>
+<td>${d.id}</td></tr>`
+
+/** From the moment it was received. */
+export const took = (d: DeliveryView) =>
+  d.finished_at === null ? '' : duration(Date.parse(d.finished_at) - Date.parse(d.received_at))
+
+/** One that failed and waits for its next run is not one that waits for its first. */
+export function stateOf(d: DeliveryView): Html {
+  const failed = d.state === 'pending' && d.last_error !== null
+  const error =
+    (failed || d.state === 'dead') && html`<br><span class="quiet"><bdi>${d.last_error}</bdi></span>`
+  const original = d.duplicate_of && html` of <a href="/deliveries/${d.duplicate_of}">${d.duplicate_of}</a>`
+  return html`${failed ? 'failed, runs again' : DELIVERY_STATES[d.state]}${original}${error}`
+}
+
+/** Lets a narrow column break a type after its dots and underscores. */
+export const breakable = (type: string) =>
+  html`<bdi>${type.split(/(?<=[._])/).map(part => html`${part}<wbr>`)}</bdi>`

@@ -1,0 +1,62 @@
+import { ERRORS, type ErrorBody } from '../errors.ts'
+import { type Html, html } from '../html.ts'
+import type { Connection } from '../oauth/connections.ts'
+import { connectLink, formToken, layout, sandboxNote } from './layout.ts'
+import type { Session } from './session.ts'
+import { NEXT } from './words.ts'
+
+/** Pages that say one thing. */
+
+export function welcomePage(o: { sandbox: { url: string } | undefined; defaultEventId: string }): Html {
+  return layout({
+    title: 'Connect an event',
+    body: html`
+<h1>Connect a Revento event</h1>
+<p>This app keeps a connection to one event of yours: it lists the participants and takes in what happens there,
+as it happens. You decide on Revento's own page what it may see, and you can end it there at any time.</p>
+<p><a class="button" href="/connect">Connect ${o.defaultEventId}</a></p>
+${sandboxNote(o.sandbox)}`,
+  })
+}
+
+/** `eventId`: what the person was about to connect, where that is known. */
+export function errorPage(
+  { error, message, request_id }: ErrorBody,
+  status: number,
+  eventId?: string,
+): string {
+  const next = NEXT[error]
+  const again = next?.again !== undefined && { words: next.again }
+  return layout({
+    title: ERRORS[error][1],
+    body: html`
+<h1>${message}</h1>
+${next && html`<p>${next.text}</p>`}
+${again && html`<p>${eventId === undefined ? html`<a class="button" href="/connect">${again.words}</a>` : connectLink(eventId, `${again.words}: ${eventId}`)}</p>`}
+<p><a href="/">Back to the start page</a></p>
+<p class="quiet">${status} ${error} · request ${request_id}</p>`,
+  }).text
+}
+
+/** Asks before anything is given up. */
+export function disconnectPage(c: Connection, title: string | undefined, session: Session): Html {
+  return layout({
+    title: 'Disconnect',
+    session,
+    body: html`
+<h1>Disconnect <bdi>${title ?? c.eventId}</bdi>?</h1>
+<p>This app then destroys its tokens for ${c.eventId} (<bdi>${c.organizationId}</bdi>) and can read nothing of it any more. It takes
+a new consent to connect it again.</p>
+<ul>
+<li><strong>At Revento the permission stays.</strong> Its documentation names no call by which an app gives a
+permission back. To end it there too, remove the app from your event at Revento.</li>
+<li>As long as Revento sends webhooks for this event, they are still taken in. Those that need the connection fail.</li>
+<li>What has been stored so far stays, until Revento asks for its deletion.</li>
+</ul>
+<form method="post" action="/disconnect">${formToken(session)}
+<input type="hidden" name="event_id" value="${c.eventId}">
+<input type="hidden" name="organization_id" value="${c.organizationId}">
+<p><button class="button danger">Disconnect</button> <a class="cancel" href="/">Keep it</a></p>
+</form>`,
+  })
+}

@@ -1,0 +1,113 @@
+import type { ErrorCode } from '../errors.ts'
+import type { AttemptOutcome, ConnectionState, DeliveryState } from '../storage/schema.ts'
+
+/** What codes are called on the page, and what to do about them. */
+
+export const STATES: Record<ConnectionState, string> = {
+  connected: 'Connected',
+  reconsent: 'Waiting for you: Revento asks to connect this event again',
+  revoked: 'Revoked: this app has no access to the event any more',
+  suspended: 'Suspended by Revento: nothing can be called until that is lifted',
+  deleted: 'Ended: what was stored of this event has been deleted',
+}
+
+export const ADVICE: Record<ConnectionState, string | undefined> = {
+  connected: undefined,
+  reconsent: 'Connect it again. Webhooks that wait for it go on by themselves then.',
+  revoked: 'If that was not intended, connect it again.',
+  suspended: 'Whoever runs this app has to settle it with Revento. After that, connect it again.',
+  deleted: 'Connecting it again starts with nothing.',
+}
+
+export const REASONS: Record<string, string> = {
+  invalid_grant: 'Revento no longer accepts the permission that was given.',
+  refresh_interrupted: 'Revento’s answer was lost while the permission was being renewed.',
+  consent_expired: 'The permission has reached its end.',
+  sealed_value_damaged: 'The stored permission is damaged.',
+  token_revoked: 'It was ended at Revento.',
+}
+
+/** Why Revento's own list is missing. */
+export const PROBLEMS: Record<string, string> = {
+  reconsent_required: 'Revento asks to connect this event again.',
+  revoked: 'This app has no access to the event any more.',
+  not_connected: 'This event is not connected.',
+  configuration_error: 'Revento does not accept this app’s credentials. Its operator has to correct them.',
+  upstream_timeout: 'Revento did not answer in time.',
+  upstream_error: 'Revento could not be reached, or gave no usable answer.',
+  rate_limit_exceeded: 'Revento’s limit for this connection is used up for now. Look again in a minute.',
+  concurrent_limit_exceeded: 'Revento is busy with other calls of this connection. Look again in a moment.',
+}
+
+export const DELIVERY_STATES: Record<DeliveryState, string> = {
+  pending: 'waiting',
+  running: 'being handled',
+  done: 'handled',
+  ignored: 'stored, no handler',
+  duplicate: 'duplicate',
+  parked: 'waits for reconnect',
+  dead: 'given up',
+}
+
+export const OUTCOMES: Record<AttemptOutcome, string> = {
+  done: 'handled',
+  ignored: 'nothing to do: what it held has been erased',
+  parked: 'stopped: Revento asks to connect this event again',
+  dead: 'failed, and was given up',
+  retry: 'failed, to be tried again',
+  released: 'given back, because the app was stopping',
+  interrupted: 'cut off: its process ended before it did',
+}
+
+/** What a person does next. `again`: the words of the button that starts a connection; absent: it would not help. */
+export const NEXT: Partial<Record<ErrorCode, { readonly text: string; readonly again?: string }>> = {
+  access_denied: { text: 'If you changed your mind, you can connect at any time.', again: 'Connect' },
+  state_missing: { text: 'Part of the address is missing. Nothing was changed.', again: 'Connect' },
+  state_mismatch: {
+    text: 'Revento has to send you back to the browser in which you clicked Connect. Nothing was changed.',
+    again: 'Connect in this browser',
+  },
+  state_used: {
+    text: 'Each link works once; it was probably opened twice. Look at the start page: the event may be connected already.',
+    again: 'Connect again',
+  },
+  state_expired: {
+    text: 'It took too long to come back from Revento. Nothing was changed.',
+    again: 'Connect again',
+  },
+  code_rejected: { text: 'Nothing was stored. Trying again usually helps.', again: 'Connect again' },
+  event_mismatch: {
+    text: 'On Revento’s page, choose the event that you want to connect here.',
+    again: 'Connect again',
+  },
+  invalid_event_id: { text: 'Copy it from Revento once more: it has letters, digits, - and _ only.' },
+  invalid_request: { text: 'Nothing was changed.', again: 'Connect' },
+  unauthenticated: {
+    text: 'You see here what was connected in this browser. After a day without a visit you have to connect again.',
+    again: 'Connect',
+  },
+  not_found: { text: 'The address may be mistyped, or what it led to is not yours to see.' },
+  form_rejected: { text: 'Go to the start page, and press the button there again.' },
+  not_replayable: { text: 'It may have been replayed already, in another window or by the operator.' },
+  reconsent_required: { text: 'Webhooks that wait for it go on by themselves then.', again: 'Reconnect' },
+  revoked: { text: 'If that was not intended, connect it again.', again: 'Reconnect' },
+  configuration_error: {
+    text: 'Nothing was stored. If it stays like this, give the request number below to whoever runs this app.',
+    again: 'Try again',
+  },
+  upstream_error: {
+    text: 'Nothing of it is stored here. Revento may have noted your consent already: that does no harm.',
+    again: 'Try again',
+  },
+  upstream_timeout: {
+    text: 'Nothing of it is stored here. Revento may have noted your consent already: that does no harm.',
+    again: 'Try again',
+  },
+  storage_unavailable: {
+    text: 'Nothing that Revento sends is lost: it is not acknowledged, and comes again. If it stays like this, tell whoever runs this app.',
+  },
+  internal_error: { text: 'Give the request number below to whoever runs this app.' },
+}
+
+/** A code as words. */
+export const words = (code: string) => code.replaceAll('_', ' ')

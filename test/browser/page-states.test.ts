@@ -1,0 +1,223 @@
+import type { Insertable } from 'kysely'
+import type { Page } from 'playwright-core'
+import { afterAll, describe, expect, test } from 'vitest'
+import type { InboxTable } from '../../src/storage/schema.ts'
+import { accessibilityProblems } from '../helpers/accessibility.ts'
+import { browserOrSkip } from '../helpers/browser.ts'
+import { type Answer, json } from '../helpers/upstream.ts'
+import { EVENT, type Pair, startPair } from '../oauth/harness.ts'
+
+const browser = await browserOrSkip()
+afterAll(() => browser?.close())
+
+const HOSTILE = '<script>window.hit = 1</script><img src=x onerror="window.hit = 2">\u202etxt.exe'
+const AT = Date.parse('2026-05-09T12:00:00.123Z')
+const ORGANIZATION = 'org_test_formal'
+
+/** What stands on the page with a mark that turns text round, and could turn what is beside it. */
+const OUTSIDE_BDI = `(() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  const found = []
+  for (let node = walker.nextNode(); node; node = walker.nextNode())
+    if (node.data.includes('\\u202e') && !node.parentElement.closest('bdi')) found.push(node.data)
+  return found
+})()`
+
+/** A Revento that agrees to everything, and lists one person with a hostile name; `query` is what it sends back. */
+const agreeing =
+  (rows: object[], query: Record<string, string> = { code: 'good-code' }): Answer =>
+  (request, response) => {
+    if (request.path !== '/oauth/authorize') {
+      const page = { title: HOSTILE, data: rows, next_cursor: 'next', has_more: true }
+      return json(200, page)(request, response)
+    }
+    const back = new URL(request.query.get('redirect_uri') ?? '')
+    back.search = new URLSearchParams({ ...query, state: request.query.get('state') ?? '' }).toString()
+    response.writeHead(303, { location: back.href }).end()
+  }
+
+async function stage() {
+  const pair = await startPair()
+  const row = { id: 'ptp_1', name: HOSTILE, application_status: HOSTILE }
+  pair.upstream.onApi = agreeing([row])
+  const page = await (await browser?.newContext())?.newPage()
+  if (!page) throw new Error('no page')
+  return { pair, page }
+}
+
+const inbox = ({ app }: Pair, change: Partial<Insertable<InboxTable>>) =>
+  app.database.query
+    .insertInto('inbox')
+    .values({
+      provider: 'revento',
+      delivery_id: HOSTILE,
+      envelope_id: HOSTILE,
+      type: HOSTILE,
+      event_id: EVENT,
+      organization_id: ORGANIZATION,
+      state: 'done',
+      attempts: 1,
+      next_at: 0,
+      lease_owner: null,
+      received_at: AT,
+      finished_at: AT + 1200,
+      last_error: null,
+      duplicate_of: null,
+      body: Buffer.from('{}'),
+      ...change,
+    })
+    .execute()
+
+/** At both widths, in light and dark: nothing that axe finds, and no scrolling sideways. */
+async function expectReadable(page: Page, name: string): Promise<void> {
+  for (const width of [360, 1440])
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.setViewportSize({ width, height: 900 })
+      await page.emulateMedia({ colorScheme })
+      expect([name, width, colorScheme, await accessibilityProblems(page)]).toEqual([
+        name,
+        width,
+        colorScheme,
+        [],
+      ])
+      expect([name, await page.evaluate('document.documentElement.scrollWidth')]).toEqual([name, width])
+    }
+}
+
+describe.skipIf(!browser)('every state of the page', () => {
+  test('is readable for everybody, at both widths, in light and dark', async () => {
+    const { pair, page } = await stage()
+    const { query } = pair.app.database
+    const shows = async (name: string, path: string, text: string) => {
+      await page.goto(pair.app.url + path)
+      expect(await page.locator('body').innerText()).toContain(text)
+      await expectReadable(page, name)
+    }
+    const becomes = (state: 'reconsent' | 'revoked' | 'suspended' | 'deleted', reason: string) =>
+      query.updateTable('connections').set({ state, reason }).execute()
+
+    await shows('welcome', '/', 'Connect a Revento event')
+    await page.goto(`${pair.app.url}/connect`)
+    await shows('connected, nothing received', '/', 'None yet.')
+    await inbox(pair, {})
+    await inbox(pair, { state: 'duplicate', duplicate_of: 1, body: null })
+    await inbox(pair, { state: 'dead', attempts: 8, last_error: HOSTILE })
+    await inbox(pair, { state: 'parked', finished_at: null, last_error: 'ConnectionUnavailable' })
+    await inbox(pair, { state: 'pending', finished_at: null, last_error: HOSTILE, next_at: 4e12 })
+    await query
+      .insertInto('attempts')
+      .values({
+        inbox_id: 3,
+        started_at: AT,
+        ended_at: AT + 9,
+        attempt: 8,
+        outcome: 'dead',
+        error: HOSTILE,
+        calls: JSON.stringify([
+          { at: AT, ms: 3, what: `GET /${HOSTILE}`, result: HOSTILE, request_id: crypto.randomUUID() },
+        ]),
+      })
+      .execute()
+    await query.updateTable('connections').set({ scope: 'event.read' }).execute()
+    await shows('connected', '/', 'Not granted')
+    await shows('a dead delivery', '/deliveries/3', 'failed, and was given up')
+    await shows('a parked delivery', '/deliveries/4', 'It goes on by itself')
+    await shows('a failed delivery', '/deliveries/5', 'It runs again at')
+    await shows(
+      'disconnecting',
+      `/disconnect?event_id=${EVENT}&organization_id=${ORGANIZATION}`,
+      'permission stays',
+    )
+    await inbox(pair, { type: 'data.deletion_required', state: 'running', finished_at: null, next_at: 4e12 })
+    await shows('being deleted', '/', 'Being deleted')
+    await becomes('reconsent', 'refresh_interrupted')
+    await shows('awaiting consent', '/', 'answer was lost while the permission was being renewed')
+    await becomes('revoked', 'token_revoked')
+    await shows('revoked', '/', 'It was ended at Revento.')
+    await becomes('suspended', 'integration_suspended')
+    await shows('suspended', '/', 'has to settle it with Revento')
+    await becomes('deleted', 'data_deletion_required')
+    await shows('deleted', '/', 'has been deleted')
+    pair.app.database.probe = () => Promise.reject(new Error('no'))
+    await shows('not found', '/deliveries/4711', 'There is nothing here.')
+    await shows('storage trouble', '/', 'cannot store anything right now')
+    await page.context().close()
+  }, 90_000)
+
+  test('what others wrote is text, and turns nothing around it', async () => {
+    const { pair, page } = await stage()
+    await page.goto(`${pair.app.url}/connect`)
+    await inbox(pair, { state: 'dead', last_error: HOSTILE })
+    const error = { last_error: HOSTILE, organization_id: HOSTILE }
+    await pair.app.database.query.updateTable('inbox').set(error).execute()
+    for (const path of [
+      '/',
+      '/deliveries/1',
+      `/disconnect?event_id=${EVENT}&organization_id=${ORGANIZATION}`,
+    ]) {
+      await page.goto(pair.app.url + path)
+      await page.getByText('<script>window.hit = 1</script>').first().waitFor()
+      expect(await page.evaluate('window.hit')).toBeUndefined()
+      expect(await page.evaluate<string[]>(OUTSIDE_BDI)).toEqual([])
+    }
+    await page.context().close()
+  })
+
+  test('times are in the reader’s own way, and exact in UTC behind it', async () => {
+    const { pair, page } = await stage()
+    const protocol = await page.context().newCDPSession(page)
+    await protocol.send('Emulation.setTimezoneOverride', { timezoneId: 'Asia/Tokyo' })
+    await protocol.send('Emulation.setLocaleOverride', { locale: 'de-DE' })
+    await page.goto(`${pair.app.url}/connect`)
+    await inbox(pair, {})
+    const time = page.locator('#part-deliveries time')
+    await time.filter({ hasText: '09.05.2026, 21:00' }).waitFor()
+    expect(await time.getAttribute('title')).toBe('2026-05-09T12:00:00.123Z')
+    await page.context().close()
+  })
+})
+
+describe.skipIf(!browser)('what goes wrong on the way is told with the next step', () => {
+  const opened = async (page: Page, url: string) => {
+    const answer = await page.goto(url)
+    const again = page.locator('a.button')
+    return {
+      status: answer?.status(),
+      text: await page.locator('main').innerText(),
+      next: (await again.count()) > 0 ? await again.getAttribute('href') : undefined,
+    }
+  }
+  const connect = `/connect?event_id=evt_two`
+
+  test('declined, used, expired, other browser, unreachable: each with its request number', async () => {
+    const { pair, page } = await stage()
+    const seen: [string, Awaited<ReturnType<typeof opened>>][] = []
+    const see = async (name: string, url: string) => {
+      seen.push([name, await opened(page, url)])
+      await expectReadable(page, name)
+    }
+    pair.upstream.onApi = agreeing([], { error: 'access_denied' })
+    await see('declined', pair.app.url + connect)
+    const declined = page.url()
+    await see('used', declined.replace('error=access_denied', 'code=x'))
+    pair.upstream.onApi = agreeing([])
+    pair.upstream.onToken = (_request, response) => void response.destroy()
+    await see('unreachable', pair.app.url + connect)
+    pair.upstream.onApi = (_request, response) => void json(200, {})(_request, response)
+    await page.goto(pair.app.url + connect)
+    const state = new URL(page.url()).searchParams.get('state') ?? ''
+    pair.runtime.advance(601_000)
+    await see('expired', `${pair.app.url}/callback?code=x&state=${state}`)
+    await page.context().clearCookies()
+    await see('other browser', `${pair.app.url}/callback?code=x&state=${state}`)
+    expect(seen.map(([name, { status, next }]) => [name, status, next])).toEqual([
+      ['declined', 400, connect],
+      ['used', 400, connect],
+      ['unreachable', 502, connect],
+      ['expired', 400, connect],
+      ['other browser', 400, '/connect'],
+    ])
+    for (const [, { text }] of seen) expect(text).toMatch(/request [0-9a-f-]{36}$/)
+    await page.context().close()
+  })
+})
