@@ -44,18 +44,21 @@ async function shortKeys(db: Kysely<OldKeys>): Promise<void> {
     .addColumn('inbox_id', 'bigint', c => c.notNull())
     .modifyEnd(sql`without rowid`)
     .execute()
-  // There may be millions: a batch at a time, in the order of the old table, whose rowid its schema does not name.
-  for (let after = 0; ; ) {
-    const { rows } = await sql<OldKeys['delivery_keys'] & { rowid: number }>`
-      select rowid, key, inbox_id from delivery_keys where rowid > ${after} order by rowid limit ${BATCH}`.execute(
+  // There may be millions: a batch at a time.
+  for (let after = ''; ; ) {
+    const old = await db
+      .selectFrom('delivery_keys')
+      .select(['key', 'inbox_id'])
+      .where('key', '>', after)
+      .orderBy('key')
+      .limit(BATCH)
+      .execute()
+    const short = records(old.map(({ key, inbox_id }) => ({ key: shortOf(key), id: inbox_id })))
+    await sql`insert into short_keys (key, inbox_id) select ${text('key')}, ${integer('id')} from ${short}`.execute(
       db,
     )
-    const short = rows.map(({ key, inbox_id }) => ({ key: shortOf(key), id: inbox_id }))
-    await sql`insert into short_keys (key, inbox_id) select ${text('key')}, ${integer('id')} from ${records(short)}`.execute(
-      db,
-    )
-    after = rows.at(-1)?.rowid ?? 0
-    if (rows.length < BATCH) break
+    after = old.at(-1)?.key ?? ''
+    if (old.length < BATCH) break
   }
   await db.schema.dropTable('delivery_keys').execute()
   await db.schema.alterTable('short_keys').renameTo('delivery_keys').execute()
