@@ -17,6 +17,11 @@ async function main(): Promise<number> {
   const dispatcher = new Agent({ connect: { timeout: 5_000 }, maxResponseSize: 1024 * 1024 })
   try {
     return await trigger(asked, dispatcher)
+  } catch (error) {
+    if (error instanceof Wrong) throw error
+    throw new Wrong(
+      `No answer from ${asked.url} (${reasonOf(error)}): does it run, and is the address right?`,
+    )
   } finally {
     await dispatcher.close()
   }
@@ -78,7 +83,7 @@ function explain(error: unknown): string {
   if (error instanceof ConfigError) return error.message
   if ((error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS'))
     return `${error.message}\nTry: npm run trigger -- --help`
-  return `No answer (${reasonOf(error)}): does it run, and is the address right?`
+  return error.message
 }
 
 process.exitCode = await main().catch((error: unknown) => {

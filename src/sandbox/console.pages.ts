@@ -31,7 +31,7 @@ export async function consolePages(app: FastifyInstance, context: Context): Prom
   app.get('/', async (request, reply) => show(request, reply, 'home', homePage(context)))
   app.get('/faults', async (request, reply) => show(request, reply, 'faults', faultsPage(faults.list())))
   app.get('/webhooks', async (request, reply) =>
-    show(request, reply, 'webhooks', webhooksPage(options.senders, deliveries.list())),
+    show(request, reply, 'webhooks', webhooksPage(options.senders, deliveries.list(), options.runtime.now())),
   )
   app.get('/webhooks/edit', async (request, reply) => show(request, reply, 'webhooks', edit(request.query)))
   app.get<{ Params: { id: string } }>('/deliveries/:id', async (request, reply) =>

@@ -1,3 +1,4 @@
+import type { Door } from './fault.ts'
 import { findFault } from './fault-table.ts'
 import { one } from './single.ts'
 import { many, span } from './views.parts.ts'
@@ -12,13 +13,20 @@ const SENTENCES = {
   suspend: n => `${many(n, 'installation')} ended, because the integration was suspended.`,
   'clock-moved': n => `The sandbox's clock was moved forward by ${span(n * 1000)}.`,
   'clock-reset': () => 'The clock is back at the machine’s time.',
-  'fault-started': (_, title) => `Started: ${title}.`,
+  'fault-started': (_, title, next) => `Started: ${title}.${next}`,
   'faults-cleared': n => `${many(n, 'bad day')} ended.`,
   'webhook-sent': n => (n === 1 ? 'The webhook is on its way.' : `${n} webhooks are on their way.`),
   'webhook-resent': () => 'The webhook is on its way again.',
-} as const satisfies Record<string, (count: number, title: string) => string>
+} as const satisfies Record<string, (count: number, title: string, next: string) => string>
 
 type Code = keyof typeof SENTENCES
+
+/** What makes a bad day at that door show. */
+const NEXT: Record<Door, string> = {
+  token: " Expire the access token, then reload your app's page.",
+  api: " Reload your app's page.",
+  webhook: ' Now send a webhook.',
+}
 
 /** What an action has to say, carried through the redirect as codes, so that no link can make a page say anything. */
 export interface Notice {
@@ -36,6 +44,7 @@ const isCode = (text: string): text is Code => Object.hasOwn(SENTENCES, text)
 
 export function noticeIn(query: unknown): string | undefined {
   const [done, count] = [one(query, 'done') ?? '', one(query, 'count') ?? '']
-  const title = findFault(one(query, 'what') ?? '')?.title ?? 'a bad day'
-  return isCode(done) && /^\d{1,9}$/.test(count) ? SENTENCES[done](Number(count), title) : undefined
+  const fault = findFault(one(query, 'what') ?? '')
+  const [title, next] = fault ? [fault.title, NEXT[fault.door]] : ['a bad day', '']
+  return isCode(done) && /^\d{1,9}$/.test(count) ? SENTENCES[done](Number(count), title, next) : undefined
 }

@@ -7,7 +7,7 @@ import { button, clockTime } from './views.parts.ts'
 export function deliveryPage(delivery: Delivery): Html {
   const { delivery_id, envelope_id, provider, type, event_id, state, created_at, attempts } = delivery
   return html`
-<p><a href="/webhooks#log">All webhooks</a></p>
+<p class="back"><a href="/webhooks#log">All webhooks</a></p>
 <h1>${type}</h1>
 <dl class="facts">
 <div><dt>State</dt><dd><strong class="${state}">${state}</strong></dd></div>

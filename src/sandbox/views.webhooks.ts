@@ -7,7 +7,8 @@ import { breakable, button, clockTime, many } from './views.parts.ts'
 
 const SHOWN = 100
 
-export function webhooksPage(senders: readonly Sender[], deliveries: readonly Delivery[]): Html {
+/** `now` makes each Refresh another address: a browser that has the same one with a fragment only scrolls. */
+export function webhooksPage(senders: readonly Sender[], deliveries: readonly Delivery[], now: number): Html {
   const dead = deliveries.filter(({ state }) => state === 'dead')
   return html`
 <h1>Webhooks</h1>
@@ -25,8 +26,8 @@ ${
 <section><h2 id="log">Delivery log</h2>
 ${
   deliveries.length
-    ? html`<p><a href="/webhooks#log">Refresh</a></p>${table('Delivery log', deliveries.slice(0, SHOWN), '')}`
-    : html`<p class="empty">Nothing was sent yet. Send one above, or connect an event in your app: four follow by themselves.</p>`
+    ? html`<p><a href="/webhooks?at=${now}#log">Refresh</a></p>${table('Delivery log', deliveries.slice(0, SHOWN), '')}`
+    : html`<p class="empty">Nothing was sent since the sandbox started. Send one above, or connect an event in your app: four follow by themselves.</p>`
 }
 </section>`
 }

@@ -35,7 +35,7 @@ export const renderParts = (v: Parts): Rendered =>
 export const marksOf = (parts: Rendered): string[] =>
   PART_NAMES.map(name => hash('sha256', parts[name], 'base64url').slice(0, 11))
 
-/** The one sentence that says whether all is well. */
+/** The one sentence that says whether something needs the reader; how the last call of the API went stands beside its list. */
 function health({ trouble, connections, dead, parked }: Parts): Html {
   if (trouble !== undefined)
     return html`<p class="problem">This app cannot store anything right now (${trouble}). Nothing is lost: Revento is told to
@@ -51,5 +51,5 @@ send its webhooks again. Whoever runs this app has to mend it.</p>`
   const live = connections.filter(c => c.state === 'connected').length
   return live === 0
     ? html`<p>No event is connected.</p>`
-    : html`<p class="good">All is well. Nothing needs you.</p>`
+    : html`<p class="good">Connected. Nothing needs you.</p>`
 }

@@ -1,6 +1,7 @@
 import { type Html, html } from '../html.ts'
 import { exactTime, time } from './layout.ts'
 import type { ParticipantList, ParticipantRow } from './participants.ts'
+import { breakable } from './views.deliveries.ts'
 import { PROBLEMS, words } from './words.ts'
 
 export function participantsSection(v: ParticipantList): Html {
@@ -15,7 +16,7 @@ ${v.rows.length > 0 && 'Below is what its webhooks have told so far.'}</p>`
 ${v.rows.length === 0 && !v.problem && html`<p class="quiet">${v.laterPage ? 'Nobody on this page.' : 'Nobody has applied yet. Who applies at Revento is listed here.'}</p>`}
 ${
   v.rows.length > 0 &&
-  html`<div class="scroll" tabindex="0" role="region" aria-label="Participants"><table>
+  html`<div class="scroll" tabindex="0" role="region" aria-label="Participants"><table class="participants">
 <thead><tr><th scope="col">Name</th><th scope="col">Application</th><th scope="col">Last webhook</th></tr></thead>
 <tbody>${v.rows.map(row)}</tbody>
 </table></div>`
@@ -23,14 +24,19 @@ ${
 <p class="pages">
 ${v.laterPage && html`<a href="/?${query(v.eventId)}">First page</a>`}
 ${v.nextCursor !== null && html`<a href="/?${query(v.eventId, v.nextCursor)}">Next page</a>`}
-${!v.problem && html`<span class="quiet">As Revento told it at ${exactTime(v.askedAt)}.</span>`}
+${canAsk(v) && html`<a href="/?${query(v.eventId)}">Ask Revento again</a>`}
+${!v.problem && html`<span class="quiet">As of ${exactTime(v.askedAt)}, not live.</span>`}
 </p>
 </section>`
 }
+
+/** Of an ended connection Revento answers nothing, however often it is asked. */
+const ENDED = ['reconsent_required', 'revoked', 'not_connected']
+const canAsk = ({ laterPage, problem }: ParticipantList) => !laterPage && !ENDED.includes(problem ?? '')
 
 const query = (event_id: string, cursor?: string) =>
   new URLSearchParams({ event_id, ...(cursor === undefined ? {} : { cursor }) }).toString()
 
 const row = (p: ParticipantRow) => html`
 <tr><td><bdi>${p.name}</bdi></td><td><bdi>${words(p.status)}</bdi></td>
-<td>${p.change ? html`<bdi>${p.change.type}</bdi> ${time(p.change.at)}` : html`<span class="quiet">none yet</span>`}</td></tr>`
+<td>${p.change ? html`${breakable(p.change.type)} ${time(p.change.at)}` : html`<span class="quiet">none yet</span>`}</td></tr>`

@@ -11,7 +11,7 @@ export function storyPage(d: DeliveryStory, session: Session): Html {
     title: `Delivery ${d.id}`,
     session,
     body: html`
-<p><a href="/">All deliveries</a></p>
+<p><a href="/#deliveries-title">All deliveries</a></p>
 <h1>${breakable(d.type)}</h1>
 <article class="card" data-state="${d.state}">
 <p class="state">Delivery ${d.id}: ${d.state === 'pending' && d.last_error !== null ? 'failed, runs again' : DELIVERY_STATES[d.state]}</p>
@@ -23,7 +23,7 @@ ${next(d, session)}
 <div><dt>Delivery id</dt><dd><bdi>${d.delivery_id ?? 'none was sent'}</bdi></dd></div>
 <div><dt>Signed id</dt><dd><bdi>${d.envelope_id}</bdi></dd></div>
 <div><dt>Attempts</dt><dd>${d.attempts}</dd></div>
-${d.finished_at !== null && html`<div><dt>Took</dt><dd>${took(d)}</dd></div>`}
+${d.finished_at !== null && html`<div><dt>Took in all</dt><dd>${took(d)}</dd></div>`}
 </dl>
 </article>
 <section aria-labelledby="story-title">

@@ -33,10 +33,11 @@ export const PROBLEMS: Record<string, string> = {
   revoked: 'This app has no access to the event any more.',
   not_connected: 'This event is not connected.',
   configuration_error: 'Revento does not accept this app’s credentials. Its operator has to correct them.',
-  upstream_timeout: 'Revento did not answer in time.',
-  upstream_error: 'Revento could not be reached, or gave no usable answer.',
-  rate_limit_exceeded: 'Revento’s limit for this connection is used up for now. Look again in a minute.',
-  concurrent_limit_exceeded: 'Revento is busy with other calls of this connection. Look again in a moment.',
+  upstream_timeout: 'Revento did not answer in time. Ask again in a moment.',
+  upstream_error: 'Revento could not be reached, or gave no usable answer. Ask again in a moment.',
+  internal_error: 'Revento has an error of its own (internal_error). Ask again in a moment.',
+  rate_limit_exceeded: 'Revento’s limit for this connection is used up for now. Ask again in a minute.',
+  concurrent_limit_exceeded: 'Revento is busy with other calls of this connection. Ask again in a moment.',
 }
 
 export const DELIVERY_STATES: Record<DeliveryState, string> = {

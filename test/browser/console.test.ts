@@ -111,6 +111,12 @@ describe.skipIf(!browser)('the sandbox console in a browser', () => {
       await sendWebhook(page, 'application.approved')
       // It struck this one, or one of those that follow a connection.
       const struck = page.locator('tr', { hasText: 'Webhook is signed with another secret' }).first()
+      // Twice: an address that differs from the page's in nothing but its fragment would only be scrolled to.
+      for (const _time of ['once', 'again']) {
+        const loaded = page.waitForResponse(answer => new URL(answer.url()).pathname === '/webhooks')
+        await page.getByRole('link', { name: 'Refresh' }).click()
+        await loaded
+      }
       await struck.getByRole('link').click()
       await page.getByText('Bad day: Webhook is signed with another secret.').waitFor()
       await until(async () => {

@@ -160,7 +160,11 @@ test.each([
   ['a secret of another form', ['standard', '--secret', 'plain'], '--secret must be'],
   ['a time that is not signed', ['entrupy', '--stale'], 'leave --stale out'],
   ['tampering with nothing', ['handshake', '--tamper'], 'leave --tamper out'],
-  ['nobody there', ['barker', '--url', 'http://127.0.0.1:9/'], 'No answer (ECONNREFUSED)'],
+  [
+    'nobody there',
+    ['barker', '--url', 'http://127.0.0.1:9/'],
+    'No answer from http://127.0.0.1:9/ (ECONNREFUSED)',
+  ],
 ] as [string, string[], string][])('%s: says what to type, exit code 1', async (_, args, says) => {
   const { code, out, err } = await trigger(args)
   expect([code, out]).toEqual([1, ''])

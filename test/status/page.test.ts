@@ -94,7 +94,7 @@ test('a webhook appears as handled, and changes its participant', async () => {
     const shown = await client.get(`${pair.app.url}/`, BROWSER)
     return /handled<\/td>/.test(shown.text) && shown.text
   })
-  expect(text).toMatch(/<bdi>application\.approved<\/bdi> <time/)
+  expect(text).toMatch(/<bdi>application\.<wbr>approved<wbr><\/bdi> <time/)
 })
 
 test('a query that cannot be read is not a failure of the page', async () => {
