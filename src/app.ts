@@ -46,6 +46,8 @@ export interface AppEdge {
   readonly logger: FastifyBaseLogger
   /** Tests bring their own. */
   readonly handlers?: Handlers
+  /** Fires when the app is closed because of an error that nobody caught. */
+  readonly crashed?: AbortSignal
   /** Where METRICS_PORT is set. */
   readonly metrics?: Metrics
 }
@@ -100,6 +102,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
       count: metrics.attempt,
       isParking: error => error instanceof ConnectionUnavailable && error.code === 'reconsent_required',
       log: logger,
+      crashed: edge.crashed,
     },
     runtime,
   )

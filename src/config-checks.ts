@@ -49,7 +49,7 @@ export function checkReal(env: Env, settings: Settings, problems: Problems, prod
     if (settings[name] !== undefined && !settings[name].startsWith('https://'))
       problems.set(name, `must be https in production: ${describe(name)}`)
   const known: readonly unknown[] = Object.values(SANDBOX_CREDENTIALS)
-  for (const name of CREDENTIALS)
+  for (const name of [...CREDENTIALS, 'REVENTO_WEBHOOK_SECRET_PREVIOUS'] as const)
     if (known.includes(settings[name])) problems.set(name, `is the sandbox's: ${describe(name)}`)
 }
 

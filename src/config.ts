@@ -89,6 +89,10 @@ export function readEnvironment(overrides: Env): Env {
   return { ...file, ...process.env, ...overrides }
 }
 
+/** The environment without this app's settings: for a process that gets its own. */
+export const environmentOfOthers = (): Env =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !VARIABLE_NAMES.includes(name)))
+
 /** Pure: the same environment gives the same Config, or a ConfigError that lists every problem at once. */
 export function loadConfig(env: Env): Config {
   const problems: Problems = new Map()

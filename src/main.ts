@@ -35,7 +35,7 @@ function flags(): Record<string, string> | undefined {
   return { ...(values.host && { HOST: values.host }), ...(values.port && { PORT: values.port }) }
 }
 
-async function start(config: Config, logger: FastifyBaseLogger) {
+async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSignal) {
   checkDataFolder(config.databasePath, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 })
   const metrics = await openMetrics(config, logger)
   const outgoing = createOutgoing()
@@ -46,6 +46,7 @@ async function start(config: Config, logger: FastifyBaseLogger) {
     outgoing,
     runtime,
     logger,
+    crashed,
     ...(metrics && { metrics }),
   })
   const sandbox = config.mode === 'sandbox' ? await startSandbox(config, logger) : undefined
@@ -121,6 +122,8 @@ function explain(error: unknown, config: Config): string {
   if (error instanceof StorageError && error.code.includes('key_file'))
     return `The key file ${config.keyFile} cannot be used: ${error.code}. Restore it, or delete it: connections made with it are lost.`
   if (error instanceof SealingKeyError || error instanceof DataFolderError) return error.message
+  if (error instanceof StorageError && error.code === 'database_of_newer_version')
+    return `The database ${config.databasePath} is from a newer version of this app. Start that version, or set another DATABASE_URL.`
   if (error instanceof StorageError)
     return `The database ${config.databasePath} cannot be used: ${error.code}. Check DATABASE_URL and its folder.`
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
@@ -135,7 +138,10 @@ try {
   const config = loadConfig(readEnvironment(overrides))
   const logger = await createLogger(config.logLevel, process.stdout.isTTY && !config.production)
   for (const warning of config.warnings) logger.warn({ part: 'config' }, warning)
-  const { stop, metricsUrl } = await start(config, logger).catch(error => fail(explain(error, config)))
+  const crashed = new AbortController()
+  const { stop, metricsUrl } = await start(config, logger, crashed.signal).catch(error =>
+    fail(explain(error, config)),
+  )
   logger.info(
     {
       mode: config.mode,
@@ -149,8 +155,10 @@ try {
     `Ready: open ${config.origin}`,
   )
   const closing = closeWithGrace({ delay: STOP_WITHIN_MS, logger: false }, async ({ err, signal }) => {
-    if (err) logger.error({ err }, 'stopping after an error nobody caught')
-    else logger.info({ signal }, 'stopping')
+    if (err) {
+      crashed.abort()
+      logger.error({ err }, 'stopping after an error nobody caught')
+    } else logger.info({ signal }, 'stopping')
     await stop()
     logger.info({}, 'stopped')
   })

@@ -121,7 +121,7 @@ describe('refusals', () => {
   })
 
   test.each(Object.values(SANDBOX_CREDENTIALS))('refuses a sandbox credential in production: %s', known => {
-    for (const name of Object.keys(CREDENTIALS)) {
+    for (const name of [...Object.keys(CREDENTIALS), 'REVENTO_WEBHOOK_SECRET_PREVIOUS']) {
       expect(problems({ ...PRODUCTION, [name]: known })[name]).toContain("sandbox's")
       expect(names({ ...CREDENTIALS, [name]: known })).toEqual(new Set())
     }

@@ -7,7 +7,7 @@ export function table(deliveries: readonly DeliveryView[]): string {
     ...deliveries.map(d => [d.id, d.state, d.type, d.provider, String(d.attempts), d.received_at, note(d)]),
   ]
   const widths = (rows[0] as string[]).map((_, column) =>
-    Math.max(...rows.map(row => row[column]?.length ?? 0)),
+    rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0),
   )
   return rows
     .map(row =>
@@ -25,8 +25,8 @@ const note = ({ last_error, duplicate_of }: DeliveryView) =>
 /** What a sender or a handler's error put in: no control characters reach the terminal. */
 const printable = (text: string) => text.replaceAll(/[\p{Cc}\p{Cf}]/gu, '?')
 
-/** The story of one delivery, for a person, in the order it happened. */
-export function storyText(story: DeliveryStory): string {
+/** The story of one delivery, for a person, in the order it happened. `now` in ms. */
+export function storyText(story: DeliveryStory, now: number): string {
   const ids = [
     `event ${story.event_id ?? 'none'}`,
     `organization ${story.organization_id ?? 'none'}`,
@@ -39,7 +39,7 @@ export function storyText(story: DeliveryStory): string {
     '',
     `${story.received_at}  received, stored and acknowledged`,
     ...story.runs.flatMap(runLines),
-    ...endLines(story),
+    ...endLines(story, now),
     '',
     `In the log: lines with "delivery":${story.id}`,
   ].join('\n')
@@ -69,7 +69,7 @@ const OUTCOMES = {
   interrupted: 'never ended: its process did',
 }
 
-function endLines(story: DeliveryStory): string[] {
+function endLines(story: DeliveryStory, now: number): string[] {
   const at = story.finished_at ?? '                        '
   switch (story.state) {
     case 'done':
@@ -83,12 +83,14 @@ function endLines(story: DeliveryStory): string[] {
     case 'dead':
       return [
         `${at}  given up: ${printable(story.last_error ?? '')}`,
-        ...(story.stored ? [`To run it again: npm run -s deliveries -- replay ${story.id}`] : []),
+        ...(story.replayable ? [`To run it again: npm run -s deliveries -- replay ${story.id}`] : []),
       ]
     case 'parked':
       return [`${at}  parked until the organizer connects the event again; then it runs by itself`]
     case 'running':
-      return ['Its handler runs now.']
+      return story.lease_until !== null && Date.parse(story.lease_until) < now
+        ? ['Its process ended before its handler did. It runs again as soon as the app runs.']
+        : ['Its handler runs now.']
     default:
       return [story.next_at === null ? 'It waits for its turn.' : `${story.next_at}  it is to run again`]
   }

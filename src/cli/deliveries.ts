@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
@@ -6,18 +7,23 @@ import type { DeliveryState } from '../storage/schema.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import { createDeliveries, type Deliveries, type DeliveryStory } from '../webhooks/deliveries.ts'
 import { providers } from '../webhooks/providers/index.ts'
+import { capture, NotCaptured } from './capture.ts'
 import { storyText, table } from './deliveries-text.ts'
 
 const STATES = ['pending', 'running', 'done', 'ignored', 'duplicate', 'parked', 'dead']
+const OF_ONE = ['show', 'replay', 'capture']
 const PROVIDERS = [...providers.map(({ name }) => name), 'handshake']
 
 const HELP = `Usage: npm run -s deliveries -- list [--state STATE] [--provider NAME] [--limit N] [--json]
        npm run -s deliveries -- show ID [--json]
        npm run -s deliveries -- replay ID
+       npm run -s deliveries -- capture ID [--out FOLDER]
 
 list    the newest deliveries, newest first; 50 unless --limit says otherwise
 show    the story of one: when it came, each run of its handler, what it asked of Revento, how it ended
 replay  has a dead delivery, or one that had no handler, run again as if it were new; once, however often it is asked
+capture writes the payload of one of Revento's, without what is personal in it, and a test that sends it to your handler;
+        into test/handlers unless --out says otherwise
 
 ID is the number that list, the page and the log show as "delivery", or the sender's id of the delivery.
 States: ${STATES.join(', ')}.
@@ -28,6 +34,7 @@ const options = {
   state: { type: 'string' },
   provider: { type: 'string' },
   limit: { type: 'string', default: '50' },
+  out: { type: 'string' },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -38,7 +45,7 @@ class Usage extends Error {}
 function readFlags() {
   const { values, positionals } = parseArgs({ options, allowPositionals: true })
   const [command, id, ...more] = positionals
-  const wantsId = command === 'show' || command === 'replay'
+  const wantsId = command !== undefined && OF_ONE.includes(command)
   if (values.help || command === undefined) return { ...values, command: 'help', id: '', limit: 0 }
   if (command !== 'list' && !wantsId) throw new Usage(`There is no command ${command}.`)
   if (wantsId && id === undefined) throw new Usage(`${command} needs the ID of a delivery.`)
@@ -50,6 +57,7 @@ function readFlags() {
     throw new Usage(`--state takes one of: ${STATES.join(', ')}.`)
   if (values.provider !== undefined && !PROVIDERS.includes(values.provider))
     throw new Usage(`--provider takes one of: ${PROVIDERS.join(', ')}.`)
+  if (values.out !== undefined && command !== 'capture') throw new Usage('--out belongs to capture.')
   return { ...values, command, id: id ?? '', limit }
 }
 
@@ -68,6 +76,7 @@ async function main(): Promise<number> {
     if (flags.command === 'list') return await list(createDeliveries(query), flags)
     const id = await idOf(query, flags.id)
     if (flags.command === 'replay') return await replay(databasePath, id)
+    if (flags.command === 'capture') return await captured(query, id, flags.out)
     return await show(createDeliveries(query), id, flags)
   } finally {
     await query.destroy()
@@ -90,7 +99,7 @@ async function list(deliveries: Deliveries, { state, provider, limit, json }: Fl
 
 async function show(deliveries: Deliveries, id: string, { json }: Flags): Promise<number> {
   const story = await found(deliveries, id)
-  console.log(json ? JSON.stringify(story) : storyText(story))
+  console.log(json ? JSON.stringify(story) : storyText(story, runtime.now()))
   return 0
 }
 
@@ -113,23 +122,38 @@ async function replay(databasePath: string, id: string): Promise<number> {
   }
 }
 
+async function captured(query: Queries, id: string, out = join('test', 'handlers')): Promise<number> {
+  const { fixture, test } = await capture(query, id, out)
+  console.log(`${fixture}\n${test}\nLook at the first before you commit it. Then: npx vitest run ${test}`)
+  return 0
+}
+
 const REPLAYED = {
   replayed: (id: string) =>
     `Delivery ${id} runs again, within a second where the app runs. Then: npm run -s deliveries -- show ${id}`,
   not_dead: (id: string, state: string) =>
     `Delivery ${id} is ${state}: only dead ones, and ignored ones, can run again.`,
   erased: (id: string) => `Delivery ${id} cannot run again: its payload was erased.`,
+  answered: (id: string) =>
+    `Delivery ${id} cannot run again: its sender waited for the answer. Have the sender ask again.`,
   not_found: (id: string) => `There is no delivery ${id}.`,
 }
 
+function storageText(code: string): string {
+  if (code === 'database_locked') return 'The database is locked; nothing was changed. Try again in a moment.'
+  if (code === 'database_of_newer_version')
+    return 'This database is from a newer version of the app; nothing was changed. Use the commands of that version.'
+  return `The database cannot be used: ${code}. Nothing was changed. Check DATABASE_URL, its file and its folder.`
+}
+
 function explain(error: unknown): string {
-  if (error instanceof StorageError)
-    return `The database says ${error.code}; nothing was changed. Try again in a moment.`
+  if (error instanceof StorageError) return storageText(error.code)
   if (!(error instanceof Error)) return String(error)
   if (error.message.startsWith('no such '))
     return 'This database is from an older version: start the app once, and try again.'
   const isFlag = String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS')
   if (isFlag || error instanceof Usage) return `${error.message}\nTry: npm run -s deliveries -- --help`
+  if (error instanceof NotCaptured) return error.message
   return error instanceof ConfigError ? error.message : (error.stack ?? error.message)
 }
 

@@ -1,6 +1,7 @@
 import type { Fault } from './fault.ts'
 
 const SLOW_MS = 5000
+const SILENT_MS = 120_000
 const MINUTES_10 = 600_000
 const REFUSES = 'Refuses it with 401; the next attempt, in order again, is taken.'
 
@@ -85,6 +86,14 @@ export const FAULTS: readonly Fault[] = [
     what: 'The answer comes five seconds late.',
     good: 'Waits, but not for ever, and still answers others.',
     effect: { delayMs: SLOW_MS },
+  },
+  {
+    name: 'api_silent',
+    door: 'api',
+    title: 'API never answers',
+    what: 'The answer would come after two minutes.',
+    good: 'Gives up after ten seconds, says so, and goes on with everything else.',
+    effect: { delayMs: SILENT_MS },
   },
   {
     name: 'api_truncated',

@@ -53,6 +53,7 @@ export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
 const REFUSED: Record<Exclude<Replayed, 'replayed'>, ErrorCode> = {
   not_found: 'not_found',
   not_dead: 'not_replayable',
+  answered: 'not_replayable',
   erased: 'delivery_erased',
 }
 

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { Kysely } from 'kysely'
+import { Kysely, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import type { Runtime } from '../runtime.ts'
 import { start } from './migrations/001-start.ts'
@@ -76,5 +76,13 @@ async function migrate(query: Queries): Promise<void> {
   const migrator = new Migrator({ db: query, provider: { getMigrations: async () => MIGRATIONS } })
   const { error } = await migrator.migrateToLatest()
   if (error instanceof StorageError) throw error
+  if (error && (await hasUnknown(query)))
+    throw new StorageError('database_of_newer_version', { cause: error })
   if (error) throw new StorageError('migration_failed', { cause: error })
+}
+
+/** Whether a later version of the app has changed the schema. */
+async function hasUnknown(query: Queries): Promise<boolean> {
+  const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(query)
+  return rows.some(({ name }) => !Object.hasOwn(MIGRATIONS, name))
 }

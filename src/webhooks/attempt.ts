@@ -2,6 +2,7 @@ import { ApiError } from '../revento/api.ts'
 import type { Call } from '../revento/call.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Claimed } from './claim.ts'
+import { errorText } from './error-text.ts'
 import type { Outcome } from './settle.ts'
 
 /** Runs the handler of one claimed delivery; rejects when it failed. `note` takes what it asked of Revento. */
@@ -86,8 +87,3 @@ export class HandlerStopped extends Error {
 
 /** Revento's Retry-After, where the handler let its error pass: sooner would only cost an attempt. */
 const askedMs = (error: unknown) => (error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0)
-
-/** Short enough for a list; the log has the stack. */
-function errorText(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}`.slice(0, 200) : 'error'
-}

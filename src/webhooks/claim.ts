@@ -33,6 +33,8 @@ export interface ClaimOptions {
   readonly limit: number
   /** Handlers that run now: with some, nothing is claimed that has to run alone. */
   readonly running: number
+  /** Claimed by this process and not settled yet: still its own, whatever the clock says of their leases. */
+  readonly held: readonly number[]
   readonly leaseMs: number
   readonly maxAttempts: number
   readonly now: number
@@ -56,6 +58,8 @@ export interface ClaimResult {
 export const MAX_CRASHES = 5
 /** One crash may be anybody's, also a restart; after the second it runs alone, so that the third accuses nobody else. */
 const ALONE_AFTER = 2
+/** Beyond every backoff, and beyond what Revento may ask for. */
+const LONGEST_WAIT_MS = 24 * 3_600_000
 
 /**
  * One transaction takes what is due, resolves both dedupe keys of what is new, and leases the rest: so no handler
@@ -91,7 +95,7 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
  * New ones (`next_at` 0) are due whatever the clock says. Up to half of the room goes to what has waited before, so
  * that neither holds up the other.
  */
-async function dueRows(trx: Queries, { limit, now }: ClaimOptions): Promise<Due[]> {
+async function dueRows(trx: Queries, { limit, now, held }: ClaimOptions): Promise<Due[]> {
   const due = trx
     .selectFrom('inbox')
     .select(['id', 'provider', 'delivery_id', 'envelope_id', 'type', 'state', 'attempts', 'crashes'])
@@ -102,6 +106,7 @@ async function dueRows(trx: Queries, { limit, now }: ClaimOptions): Promise<Due[
   const again = await due
     .where('next_at', '>', 0)
     .where('next_at', '<=', now)
+    .where('id', 'not in', ids(held))
     .limit(Math.ceil(limit / 2))
     .execute()
   const fresh = await due
@@ -156,8 +161,25 @@ async function end(
     list.length > 0 ? trx.updateTable('inbox').set(values).where('id', 'in', ids(list)).execute() : undefined
   await set(ended.ignored, { state: 'ignored', finished_at: now, lease_owner: null })
   await set(ended.erased, { body: null, last_error: null })
-  const last_error = 'its process ended before its handler did, each time'
+  const last_error = 'its process ended before its last run did'
   await set(ended.exhausted, { state: 'dead', finished_at: now, lease_owner: null, last_error })
+}
+
+/**
+ * What waits for a moment that no lease and no retry reaches was written under a clock that has been set back since:
+ * it would wait until that moment comes again.
+ */
+export async function mendTimes(query: Queries, now: number, leaseMs: number): Promise<void> {
+  const later = (state: 'running' | 'pending', ms: number) =>
+    query
+      .updateTable('inbox')
+      .set({ next_at: now + ms })
+      .where(isOpen)
+      .where('state', '=', state)
+      .where('next_at', '>', now + ms)
+      .execute()
+  await later('running', leaseMs)
+  await later('pending', LONGEST_WAIT_MS)
 }
 
 async function lease(trx: Queries, runnable: number[], o: ClaimOptions): Promise<Claimed[]> {

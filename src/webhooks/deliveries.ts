@@ -3,6 +3,7 @@ import type { Call } from '../revento/call.ts'
 import type { Queries } from '../storage/database.ts'
 import type { AttemptOutcome, AttemptsTable, DeliveryState } from '../storage/schema.ts'
 import { keysOf } from './dedupe.ts'
+import { inlineProviders } from './providers/index.ts'
 
 /** A delivery as the page, /deliveries and the operator's list show it. Times are ISO 8601 UTC. */
 export interface DeliveryView {
@@ -26,8 +27,12 @@ export interface DeliveryStory extends DeliveryView {
   readonly organization_id: string | null
   /** When it runs next, for one that waits for its time. */
   readonly next_at: string | null
+  /** For one that runs: after this moment its process has died, and it runs again. */
+  readonly lease_until: string | null
   /** False: its body was erased, or it is a duplicate; it cannot run again. */
   readonly stored: boolean
+  /** Whether `replay` would have it run again. */
+  readonly replayable: boolean
   /** One for each run of its handler that has ended, oldest first. */
   readonly runs: readonly DeliveryRun[]
 }
@@ -42,7 +47,8 @@ export interface DeliveryRun {
   readonly calls: readonly (Omit<Call, 'at'> & { readonly at: string })[]
 }
 
-export type Replayed = 'replayed' | 'not_found' | 'not_dead' | 'erased'
+/** `answered`: its sender waited for its handler, and nobody does any more. */
+export type Replayed = 'replayed' | 'not_found' | 'not_dead' | 'erased' | 'answered'
 
 /** Whose deliveries may be seen: those of these events. Undefined: the operator may see all. */
 type EventIds = readonly string[] | undefined
@@ -56,7 +62,10 @@ export interface DeliveryFilter {
 export interface Deliveries {
   /** The newest of all, newest first; for the operator. */
   list(filter: DeliveryFilter, limit: number): Promise<DeliveryView[]>
-  /** Our id of the delivery that came first under a sender's id, its header's or its envelope's. */
+  /**
+   * Our id of the delivery that came first under a sender's id, its header's or its envelope's. Reads the whole inbox
+   * where no dedupe key says it, as for senders that are answered by their handler: for the operator.
+   */
   locate(senderId: string, providers: readonly string[]): Promise<string | undefined>
   /** The newest deliveries of these events, newest first. */
   ofEvents(eventIds: readonly string[], limit: number): Promise<DeliveryView[]>
@@ -112,7 +121,9 @@ export function createDeliveries(query: Queries): Deliveries {
       envelope_id,
       organization_id,
       next_at: row.state === 'pending' && next_at > 0 ? iso(next_at) : null,
+      lease_until: row.state === 'running' ? iso(next_at) : null,
       stored: Boolean(stored),
+      replayable: Boolean(stored) && isOver(row.state) && !inlineProviders.includes(row.provider),
       runs: runs.map(runOf),
     }
   }
@@ -136,7 +147,15 @@ export function createDeliveries(query: Queries): Deliveries {
           keys.filter(key => key !== undefined),
         )
         .executeTakeFirst()
-      return row && String(row.inbox_id)
+      if (row) return String(row.inbox_id)
+      const unkeyed = await query
+        .selectFrom('inbox')
+        .select('id')
+        .where(eb => eb('envelope_id', '=', senderId).or('delivery_id', '=', senderId.toLowerCase()))
+        .orderBy('id')
+        .limit(1)
+        .executeTakeFirst()
+      return unkeyed && String(unkeyed.id)
     },
     async ofEvents(eventIds, limit) {
       if (eventIds.length === 0) return []
@@ -157,15 +176,21 @@ export function createDeliveries(query: Queries): Deliveries {
         .where('id', '=', Number(id))
         .where('state', 'in', ['dead', 'ignored'])
         .where('body', 'is not', null)
+        .where('provider', 'not in', inlineProviders)
       if (eventIds) again = again.where('event_id', 'in', eventIds)
       const { numUpdatedRows } = await again.executeTakeFirst()
       if (numUpdatedRows === 1n) return 'replayed'
       const found = await find(id, eventIds)
       if (!found) return 'not_found'
-      return found.stored || (found.state !== 'dead' && found.state !== 'ignored') ? 'not_dead' : 'erased'
+      if (!isOver(found.state)) return 'not_dead'
+      if (inlineProviders.includes(found.provider)) return 'answered'
+      return found.stored ? 'not_dead' : 'erased'
     },
   }
 }
+
+/** What may run again when an operator says so. */
+const isOver = (state: DeliveryState) => state === 'dead' || state === 'ignored'
 
 interface Row extends Omit<DeliveryView, 'id' | 'received_at' | 'finished_at' | 'duplicate_of'> {
   readonly id: number

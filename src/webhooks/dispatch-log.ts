@@ -11,6 +11,12 @@ export interface DispatchLogOptions {
   readonly count?: (provider: string, outcome: Outcome['state']) => void
 }
 
+const WORDS = {
+  done: 'delivery handled',
+  ignored: 'delivery stored, nothing to run',
+  released: 'delivery given back: the process stops',
+}
+
 /** What an operator reads of each delivery after its 200; every line has its id as `delivery`. */
 export function createDispatchLog({ log, parkedAt, count }: DispatchLogOptions) {
   const part = 'dispatcher'
@@ -26,7 +32,10 @@ export function createDispatchLog({ log, parkedAt, count }: DispatchLogOptions) 
       for (const delivery of interrupted)
         log.warn({ part, delivery, outcome: 'interrupted' }, 'the process that handled this delivery ended')
       for (const delivery of exhausted)
-        log.error({ part, delivery, outcome: 'dead' }, 'delivery given up: no run of it ended')
+        log.error(
+          { part, delivery, outcome: 'dead' },
+          'delivery given up: its process ended before its last run did',
+        )
     },
 
     ended({ delivery }: Run, { outcome, err }: { outcome: Outcome; err?: unknown }, ms: number): void {
@@ -38,7 +47,12 @@ export function createDispatchLog({ log, parkedAt, count }: DispatchLogOptions) 
         log.warn({ ...fields, err, retry_in_ms: outcome.delayMs }, 'delivery not handled yet')
       else if (outcome.state === 'parked')
         log.warn({ ...fields, ...parkedAt(delivery) }, 'delivery parked: send the link to the organizer')
-      else log.info(fields, 'delivery handled')
+      else log.info(fields, WORDS[outcome.state])
+    },
+
+    accused({ id, provider, type, attempt }: Claimed): void {
+      const fields = { part, delivery: id, provider, type, attempt, outcome: 'interrupted' }
+      log.warn(fields, 'delivery was running when an error that nobody caught ended the process')
     },
 
     unsettled({ id, type, attempt }: Claimed, err: unknown): void {

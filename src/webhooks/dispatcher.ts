@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { atMost, type Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import {
@@ -9,7 +10,7 @@ import {
   type Run,
   TIME_LIMIT_MS,
 } from './attempt.ts'
-import { type Claimed, claim } from './claim.ts'
+import { type Claimed, claim, mendTimes } from './claim.ts'
 import { createDispatchLog, type DispatchLogOptions } from './dispatch-log.ts'
 import { createPace } from './pace.ts'
 import { createSettler } from './settle.ts'
@@ -17,6 +18,8 @@ import { createSettler } from './settle.ts'
 export interface DispatcherOptions extends AttemptOptions, DispatchLogOptions {
   readonly concurrency: number
   readonly hasHandler: (provider: string, type: string) => boolean
+  /** Fires when an error that nobody caught ends the process: then what runs is accused of it, as after any crash. */
+  readonly crashed?: AbortSignal | undefined
 }
 
 export interface Dispatcher {
@@ -43,21 +46,33 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   const queue: { delivery: Claimed; startBy: number }[] = []
   const running = new Set<Run>()
   const settling = new Set<Promise<void>>()
+  /** All of these: from the claim until the outcome is stored. */
+  const held = new Set<number>()
   /** What runs now accuses itself if the process ends: nothing is claimed beside it. */
   let alone = false
   let waking = new AbortController()
   let looping: Promise<void> = Promise.resolve()
+  let clockAhead = Number.POSITIVE_INFINITY
 
   async function loop(): Promise<void> {
     while (!stopping.signal.aborted) {
       waking = new AbortController()
       stopLate()
-      const found = await fill().catch(err => {
-        o.log.error({ part: 'dispatcher', err }, 'cannot read the inbox; trying again')
-        return 0
-      })
+      const found = await watchClock()
+        .then(fill)
+        .catch(err => {
+          o.log.error({ part: 'dispatcher', err }, 'cannot read the inbox; trying again')
+          return 0
+        })
       await (found === 0 ? sleep(POLL_MS) : breathe())
     }
+  }
+
+  /** At the start, and when the clock was set back. */
+  async function watchClock(): Promise<void> {
+    const ahead = runtime.now() - runtime.monotonic()
+    if (ahead < clockAhead - POLL_MS) await mendTimes(query, runtime.now(), LEASE_MS)
+    clockAhead = ahead
   }
 
   /** Claims the next batch once the last one has begun; says how many rows it dealt with. */
@@ -66,8 +81,10 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     const startBy = runtime.monotonic() + LEASE_MS - TIME_LIMIT_MS
     const result = await claim(query, {
       owner,
-      limit: pace.batch(),
+      // Room for both, what is new and what comes back: with one place the retries would go first, all of them.
+      limit: Math.max(pace.batch(), 2),
       running: running.size,
+      held: [...held],
       leaseMs: LEASE_MS,
       maxAttempts: MAX_ATTEMPTS,
       now: runtime.now(),
@@ -75,7 +92,10 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     })
     tell.claimed(result)
     alone = result.alone
-    for (const delivery of result.claimed) queue.push({ delivery, startBy })
+    for (const delivery of result.claimed) {
+      held.add(delivery.id)
+      queue.push({ delivery, startBy })
+    }
     startQueued()
     return result.claimed.length + result.duplicates.length + result.ignored.length + result.exhausted.length
   }
@@ -99,6 +119,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       if (queue.length === 0) wake()
       const { startedAt, calls } = run
       const endedAt = runtime.now()
+      if (o.crashed?.aborted && result.outcome.state === 'released') return tell.accused(delivery)
       tell.ended(run, result, endedAt - startedAt)
       return settler.settle({ delivery, outcome: result.outcome, run: { startedAt, endedAt, calls } })
     })
@@ -109,7 +130,12 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     keep(settler.settle({ delivery, outcome: { state: 'released' } }), delivery)
 
   function keep(settled: Promise<void>, delivery: Claimed): void {
-    const kept = settled.catch(error => tell.unsettled(delivery, error)).finally(() => settling.delete(kept))
+    const kept = settled
+      .catch(error => tell.unsettled(delivery, error))
+      .finally(() => {
+        held.delete(delivery.id)
+        settling.delete(kept)
+      })
     settling.add(kept)
   }
 
@@ -134,6 +160,12 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     while (settling.size > 0) await Promise.allSettled(settling)
   }
 
+  /** What has not ended keeps its lease: given back, it would end the next process too, and never be counted. */
+  async function endAfterCrash(graceMs: number): Promise<void> {
+    await atMost(runtime, graceMs, allSettled())
+    for (const run of running) tell.accused(run.delivery)
+  }
+
   return {
     start() {
       looping = loop()
@@ -146,7 +178,8 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       const { numUpdatedRows } = await query
         .updateTable('inbox')
         .set({ state: 'pending', next_at: runtime.now() })
-        .where('state', '=', 'parked')
+        // As a literal, for the index of what waits for a person.
+        .where('state', '=', sql.lit('parked'))
         .where('event_id', '=', eventId)
         .executeTakeFirst()
       if (numUpdatedRows > 0n) wake()
@@ -157,6 +190,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       wake()
       await looping
       for (const { delivery } of queue.splice(0)) giveBack(delivery)
+      if (o.crashed?.aborted) return endAfterCrash(graceMs)
       for (const run of running) run.tell(new HandlerStopped())
       await atMost(runtime, graceMs, allSettled())
       for (const run of running) run.cutOff(new HandlerStopped())

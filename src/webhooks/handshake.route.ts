@@ -28,16 +28,13 @@ export function handshakeRoutes(app: FastifyInstance, o: HandshakeOptions): void
   const limit = createAttemptsLimit(o.runtime)
   const addressOf = createCallerAddress(o.trustedProxies)
 
-  /** Fails for whoever has failed too often, also with the right token: or its answer would tell. */
   function callerOf(request: FastifyRequest): string {
     const address = addressOf(request)
     if (address === undefined) throw new AppError('bad_request', { reason: 'no_caller_address' })
-    if (!limit.mayTry(address)) throw new AppError('too_many_requests')
     return address
   }
 
-  function refuse(reply: FastifyReply, address: string, status: string): FastifyReply {
-    limit.failed(address)
+  function refuse(reply: FastifyReply, status: string): FastifyReply {
     reply.request.outcome = { reason: status.replaceAll(' ', '_') }
     return reply.code(401).send({ status })
   }
@@ -45,8 +42,14 @@ export function handshakeRoutes(app: FastifyInstance, o: HandshakeOptions): void
   app.get('/handshake', async (request, reply) => {
     const address = callerOf(request)
     reply.header('cache-control', 'no-store')
+    // Also with the right token, or the answer would tell. Only guesses count: a busy sender whose registration has run
+    // out posts more than ten times before it can show its token again.
+    if (!limit.mayTry(address)) throw new AppError('too_many_requests')
     const given = singleParameters(request)?.get('verify_token')
-    if (!given || !isToken(given, o.token)) return refuse(reply, address, 'bad token')
+    if (!given || !isToken(given, o.token)) {
+      limit.failed(address)
+      return refuse(reply, 'bad token')
+    }
     await o.callers.register(address)
     return { status: 'success' }
   })
@@ -54,8 +57,8 @@ export function handshakeRoutes(app: FastifyInstance, o: HandshakeOptions): void
   app.post('/handshake', { bodyLimit: o.bodyLimit, onResponse: o.counted }, async (request, reply) => {
     const address = callerOf(request)
     const caller = await o.callers.check(address)
-    if (caller === 'expired') return refuse(reply, address, 'authorisation timeout')
-    if (caller === 'unknown') return refuse(reply, address, 'not authorised')
+    if (caller === 'expired') return refuse(reply, 'authorisation timeout')
+    if (caller === 'unknown') return refuse(reply, 'not authorised')
     const body = readJson(request)
     // Nothing in a request tells a repeat from a second event, so each one is a delivery of its own.
     const envelope = { id: o.runtime.uuid(), type: 'message', eventId: null, organizationId: null }

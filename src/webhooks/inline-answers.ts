@@ -140,10 +140,16 @@ async function append(
 }
 
 /**
- * Retention: forgets answers given before that moment (ms), a batch at a time so that no lock lasts; says how many.
- * A key that is forgotten runs its handler again when it comes again.
+ * Retention: forgets answers given before that moment (ms), a batch at a time; says how many. `pause` is awaited between
+ * batches: the store gives its answers without a turn of the event loop. A key that is forgotten runs its handler again
+ * when it comes again.
  */
-export async function deleteAnswersBefore(query: Queries, before: number, batch = 500): Promise<number> {
+export async function deleteAnswersBefore(
+  query: Queries,
+  before: number,
+  pause: () => Promise<unknown>,
+  batch = 200,
+): Promise<number> {
   for (let deleted = 0; ; ) {
     const old = query.selectFrom('inline_answers').select('key').where('updated_at', '<', before).limit(batch)
     const { numDeletedRows } = await query
@@ -152,5 +158,6 @@ export async function deleteAnswersBefore(query: Queries, before: number, batch 
       .executeTakeFirst()
     deleted += Number(numDeletedRows)
     if (numDeletedRows < batch) return deleted
+    await pause()
   }
 }

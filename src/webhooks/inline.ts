@@ -2,6 +2,7 @@ import { AppError } from '../errors.ts'
 import type { InlineAnswer } from '../handlers/context.ts'
 import type { Log } from '../log.ts'
 import { atMost, type Runtime } from '../runtime.ts'
+import { errorText } from './error-text.ts'
 import type { Incoming } from './inbox.ts'
 import type { InlineAnswers, StoredAnswer } from './inline-answers.ts'
 import type { Provider } from './provider.ts'
@@ -144,6 +145,3 @@ function toAnswer(result: unknown, { accepted }: Provider): StoredAnswer {
   if (text === undefined) throw new TypeError('the body of the answer is no JSON')
   return { status, body: text }
 }
-
-const errorText = (error: unknown) =>
-  error instanceof Error ? `${error.name}: ${error.message}`.slice(0, 200) : 'error'

@@ -6,7 +6,7 @@ import type { ReventoEvent } from '../revento/events.ts'
 import { type RunHandler, TIME_LIMIT_MS } from './attempt.ts'
 import type { Claimed } from './claim.ts'
 import type { Incoming } from './inbox.ts'
-import { providers } from './providers/index.ts'
+import { inlineProviders } from './providers/index.ts'
 
 export interface RunHandlerOptions {
   readonly handlers: Handlers
@@ -24,11 +24,9 @@ export const findHandler = (handlers: Handlers, provider: string, type: string):
   return list && Object.hasOwn(list, type) ? (list[type] as AnyHandler | undefined) : undefined
 }
 
-const INLINE = new Set(providers.filter(provider => provider.inline).map(({ name }) => name))
-
 /** A handler that answers its sender is never run from the inbox: nobody waits for the answer any more. */
 export const findQueuedHandler = (handlers: Handlers, provider: string, type: string) =>
-  INLINE.has(provider) ? undefined : findHandler(handlers, provider, type)
+  inlineProviders.includes(provider) ? undefined : findHandler(handlers, provider, type)
 
 /** The step from stored bytes to the cloner's function: parses them once and gives it its context. */
 export function createRunHandler(o: RunHandlerOptions): RunHandler {

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { node } from '../helpers/child.ts'
@@ -164,4 +166,58 @@ test.each([
   expect(code).toBe(1)
   expect(err).toContain(text)
   expect(err).toContain('--help')
+})
+
+/** Rows as they stand in the inbox. */
+const put = (b: Bench, sql: string) => b.database.exclusively(file => file.exec(sql))
+const COLUMNS = 'provider, envelope_id, type, state, attempts, next_at, received_at, finished_at, body'
+
+test('one whose sender waited for its answer is found by its id, and not promised to run again', async () => {
+  const b = await bench()
+  await put(
+    b,
+    `insert into inbox (${COLUMNS}) values ('aghanim', 'whevt_1', 'player.verify', 'dead', 1, 0, 1, 1, '{}')`,
+  )
+  const { code, out } = await run(b, 'show', 'whevt_1')
+  expect([code, out]).toEqual([0, expect.stringContaining('is dead')])
+  expect(out).not.toContain('replay')
+  expect(await run(b, 'replay', '1')).toMatchObject({ code: 1, out: expect.stringContaining('ask again') })
+  expect((await b.row(1)).state).toBe('dead')
+})
+
+test('of one that runs it says whether its process still can be alive', async () => {
+  const b = await bench()
+  const values = (until: number) => `('revento', 'e', 'a.type', 'running', 1, ${until}, 1, null, '{}')`
+  await put(
+    b,
+    `insert into inbox (${COLUMNS}) values ${values(Date.now() + 30_000)}, ${values(Date.now() - 1)}`,
+  )
+  expect((await run(b, 'show', '1')).out).toContain('Its handler runs now.')
+  expect((await run(b, 'show', '2')).out).toContain('Its process ended')
+})
+
+test('a list of two hundred thousand is printed whole', async () => {
+  const b = await bench()
+  await put(
+    b,
+    `with recursive n(i) as (select 1 union all select i + 1 from n where i < 200000)
+     insert into inbox (${COLUMNS}) select 'revento', 'evt', 'a.type', 'done', 1, 0, 1, 1, '{}' from n`,
+  )
+  const { code, out } = await run(b, 'list', '--limit', '999999')
+  expect([code, out.split('\n').length]).toEqual([0, 200_002])
+})
+
+test('what is wrong with the database is said as it is', async () => {
+  const b = await bench()
+  await put(b, `insert into kysely_migration values ('999-later', '2030-01-01T00:00:00Z')`)
+  expect(await run(b, 'replay', '1')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('newer version'),
+  })
+  const folder = testFolder()
+  writeFileSync(join(folder, 'x.db'), 'not a database, but long enough to be looked at: '.repeat(200))
+  const child = node([CLI, 'list'], { cwd: folder, env: { DATABASE_URL: 'sqlite:x.db' } })
+  expect(await child.ended).toBe(1)
+  expect(child.output.err).toContain('not_a_database')
+  expect(child.output.err).not.toContain('in a moment')
 })

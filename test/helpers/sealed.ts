@@ -115,6 +115,13 @@ export async function forgetKeys({ query }: Pick<Database, 'query'>): Promise<vo
   const tables = ['sealing_keys', 'erased_events', 'attempts', 'inline_answers', 'handshake_callers']
   for (const table of tables) await query.schema.dropTable(table).execute()
   await query.schema.dropIndex('inbox_stuck').execute()
+  await query.schema.dropTable('delivery_keys').execute()
+  await query.schema
+    .createTable('delivery_keys')
+    .addColumn('key', 'text', c => c.primaryKey())
+    .addColumn('inbox_id', 'bigint', c => c.notNull())
+    .addColumn('seen_at', 'bigint', c => c.notNull())
+    .execute()
   await query.schema.alterTable('connections').dropColumn('platform').execute()
   await query.schema.alterTable('sessions').dropColumn('successor').execute()
   await query.schema.alterTable('inbox').dropColumn('crashes').execute()

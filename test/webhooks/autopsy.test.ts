@@ -172,6 +172,18 @@ test('nothing where nothing fits, and for a large body', () => {
   expect(explain(revento, rightly(revento, BODY), large)).toBeUndefined()
 })
 
+test('a body of deep JSON is not written again: that would cost what the sender wants', () => {
+  const nested = (depth: number) => JSON.parse('['.repeat(depth) + ']'.repeat(depth))
+  for (const [depth, said] of [
+    [50, expect.stringContaining('other spacing')],
+    [51, undefined],
+  ] as const) {
+    const indented = JSON.stringify(nested(depth), null, 4)
+    const sent = Buffer.from(JSON.stringify(nested(depth)))
+    expect(explain(revento, rightly(revento, Buffer.from(indented)), sent)).toEqual(said)
+  }
+})
+
 test('it is in the log of a refusal, never in the answer, and not in production', async () => {
   const production = {
     NODE_ENV: 'production',

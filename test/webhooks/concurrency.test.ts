@@ -104,3 +104,82 @@ test('a thousand deliveries leave no sleeper behind but the one between two look
   await stopNow(dispatcher, b.clock)
   expect(b.clock.sleepers()).toEqual([])
 })
+
+test('a clock that jumps ahead does not have a handler run twice beside itself', async () => {
+  const b = await bench()
+  const { open, wait } = gates()
+  const own = manualClock()
+  b.dispatcher({ run: wait }, { ...own, now: b.clock.now })
+  const id = await b.append()
+  await until(() => open.length === 1)
+  b.clock.advance(60_000)
+  await b.append()
+  await until(() => open.length === 2)
+  for (const end of open) end()
+  expect(await b.reaches(id, 'done')).toMatchObject({ attempts: 1, crashes: 0 })
+})
+
+test('after an event loop that stood still, what ended meanwhile is done, and nothing is called a crash', async () => {
+  const b = await bench()
+  const { open, wait } = gates()
+  b.dispatcher({ run: wait })
+  const [done, late] = [await b.append(), await b.append()]
+  await until(() => open.length === 2)
+  // Both at once, as after forty seconds in which nothing could run.
+  open[0]?.()
+  b.clock.advance(40_000)
+  expect(await b.reaches(done, 'done')).toMatchObject({ attempts: 1, crashes: 0 })
+  await until(async () => (await b.row(late)).last_error !== null)
+  expect(await b.row(late)).toMatchObject({ state: 'pending', attempts: 1, crashes: 0 })
+})
+
+test.for([
+  ['a crashed delivery', { state: 'running', lease_owner: 'gone', attempts: 1 }, 31],
+  ['a retry', { state: 'pending', attempts: 1 }, 86_400],
+] as const)('%s of a clock that was set back comes back all the same', async ([, change, seconds]) => {
+  const b = await bench()
+  const id = await b.append()
+  const inYears = b.clock.now() + 5 * 365 * 86_400_000
+  await b.database.query
+    .updateTable('inbox')
+    .set({ ...change, next_at: inYears })
+    .execute()
+  b.dispatcher({ run: async () => {} })
+  await b.reaches(await b.append(), 'done')
+  b.clock.advance(seconds * 1000)
+  await b.reaches(id, 'done')
+})
+
+test('a clock that is set back while it runs holds nothing up for longer than a day', async () => {
+  const b = await bench()
+  let back = 0
+  const run = async ({ attempt }: { attempt: number }) => {
+    if (attempt === 1) throw new Error('not yet')
+  }
+  b.dispatcher({ run }, { ...b.clock, now: () => b.clock.now() - back })
+  const id = await b.append()
+  await until(async () => (await b.row(id)).last_error !== null)
+  back = 5 * 365 * 86_400_000
+  b.clock.advance(1000)
+  await until(async () => (await b.row(id)).next_at < b.clock.now())
+  b.clock.advance(86_400_000)
+  await b.reaches(id, 'done')
+})
+
+test('with one handler at a time, retries that are due do not hold up what is new', async () => {
+  const b = await bench()
+  const back = await Promise.all(Array.from({ length: 20 }, () => b.append()))
+  await b.database.query.updateTable('inbox').set({ next_at: b.clock.now(), attempts: 1 }).execute()
+  const fresh = await b.append()
+  const order: number[] = []
+  b.dispatcher({
+    concurrency: 1,
+    run: async ({ id }) => {
+      order.push(id)
+      // Slow, so that no more is claimed at once than has to be.
+      b.clock.advance(3000)
+    },
+  })
+  for (const id of [...back, fresh]) await b.reaches(id, 'done')
+  expect(order.indexOf(fresh)).toBeLessThan(3)
+})

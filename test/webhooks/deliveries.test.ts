@@ -5,6 +5,7 @@ import { openDatabase } from '../../src/storage/database.ts'
 import { createEventData } from '../../src/storage/event-data.ts'
 import { MAX_ATTEMPTS } from '../../src/webhooks/attempt.ts'
 import { createDeliveries } from '../../src/webhooks/deliveries.ts'
+import { until } from '../helpers/wait.ts'
 import { type Bench, bench } from './dispatching.ts'
 
 const deliveries = ({ database }: Bench) => createDeliveries(database.query)
@@ -104,7 +105,7 @@ test('the story tells of each run, with what it asked of Revento', async () => {
       throw new ApiError('upstream_error', 0, '')
     },
   })
-  await b.reaches(id, 'pending')
+  await until(async () => (await b.row(id)).last_error !== null)
   const failed = await deliveries(b).find(String(id))
   expect(failed?.next_at).not.toBeNull()
   b.clock.advance(60_000)
@@ -130,7 +131,7 @@ test('an erasure takes the errors of the runs with it', async () => {
       throw new TypeError('cannot greet Ada Lovelace')
     },
   })
-  await b.reaches(id, 'pending')
+  await until(async () => (await b.row(id)).last_error !== null)
   await createEventData(b.database.query, b.clock).erase('evt_1')
   expect(JSON.stringify(await deliveries(b).find(String(id)))).not.toContain('Ada')
 })

@@ -105,7 +105,7 @@ test('registrations are rows, so a restart keeps them: the thousand newest', asy
   expect([await again.check('10.0.0.2'), await again.check('10.0.0.3')]).toEqual(['unknown', 'registered'])
 })
 
-test('ten failures a minute for an address; then 429, also with the right token, until the minute is over', async () => {
+test('ten wrong tokens a minute for an address; then 429, also with the right token, until the minute is over', async () => {
   const app = await start()
   for (let i = 0; i < 10; i++) expect((await app.show('?verify_token=guess')).status).toBe(401)
   const limited = await app.show(right)
@@ -114,11 +114,27 @@ test('ten failures a minute for an address; then 429, also with the right token,
     'too_many_requests',
     '60',
   ])
-  expect((await app.post()).status).toBe(429)
+  expect((await app.post()).status).toBe(401)
   expect(await app.callers()).toEqual([])
   app.minute()
   expect((await app.show(right)).status).toBe(200)
   for (let i = 0; i < 12; i++) expect((await app.post()).status).toBe(200)
+})
+
+test('a busy sender whose registration has run out can show its token at once', async () => {
+  const app = await start()
+  await app.show(right)
+  app.advance(24 * HOUR_MS + 1000)
+  for (let i = 0; i < 20; i++) expect((await app.post()).status).toBe(401)
+  expect((await app.show(right)).status).toBe(200)
+  expect((await app.post()).status).toBe(200)
+})
+
+test('wrong tokens from beside a registered sender do not shut it out', async () => {
+  const app = await start()
+  await app.show(right)
+  for (let i = 0; i < 11; i++) await app.show('?verify_token=guess')
+  expect((await app.post()).status).toBe(200)
 })
 
 test('X-Forwarded-For counts only where the peer is a configured proxy', async () => {

@@ -106,7 +106,7 @@ test('old answers are forgotten in batches; newer ones stay', async () => {
   for (let i = 0; i < 7; i++) await answers.claim(`old ${i}`, delivery())
   clock.advance(1)
   await answers.claim('new', delivery())
-  expect(await deleteAnswersBefore(query, clock.now(), 3)).toBe(7)
+  expect(await deleteAnswersBefore(query, clock.now(), async () => {}, 3)).toBe(7)
   expect((await query.selectFrom('inline_answers').select('key').execute()).map(row => row.key)).toEqual([
     'new',
   ])

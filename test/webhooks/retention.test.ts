@@ -93,3 +93,35 @@ test('a store that fails is told of, and tried again an hour later', async () =>
   b.clock.advance(3_600_000)
   await until(async () => !(await b.rows()).includes(id))
 })
+
+test('old answers go in batches too, with time between them for everybody else', async () => {
+  const b = await start()
+  const answer = { status: 200, body: '{}', inbox_id: 1, event_id: null, lease_owner: null, lease_until: 0 }
+  const answers = Array.from({ length: 450 }, (_, i) => ({
+    key: `k${i}`,
+    ...answer,
+    updated_at: b.clock.now(),
+  }))
+  await b.query.insertInto('inline_answers').values(answers).execute()
+  const left = async () => (await b.query.selectFrom('inline_answers').select('key').execute()).length
+  b.clock.advance(31 * DAY)
+  b.watch()
+  await until(() => b.clock.sleepers().includes(50))
+  expect(await left()).toBe(250)
+  await until(async () => {
+    b.clock.advance(50)
+    return (await left()) === 0
+  })
+})
+
+test('one that was received under a wrong clock does not keep all that came after it', async () => {
+  const b = await start()
+  const [future, old] = [await b.append(), await b.append()]
+  await b.append()
+  await b.end([future, old], 'done')
+  const received_at = b.clock.now() + 3650 * DAY
+  await b.query.updateTable('inbox').set({ received_at }).where('id', '=', future).execute()
+  b.clock.advance(31 * DAY)
+  b.watch()
+  await until(async () => !(await b.rows()).includes(old))
+})

@@ -188,3 +188,12 @@ test('after the time limit the signal fires, the delivery is asked again, and th
   expect(row.last_error).toMatch(/^HandlerTimeout/)
   await b.reaches(await b.append(), 'done')
 })
+
+test('an error that cannot be read is a failure like any other, and holds no place', async () => {
+  const b = await bench()
+  const strange = Object.assign(new Error(), { message: Symbol('x'), name: Object.create(null) })
+  b.dispatcher({ concurrency: 1, run: ({ id }) => (id === 1 ? Promise.reject(strange) : Promise.resolve()) })
+  const [failing, next] = [await b.append(), await b.append()]
+  await b.reaches(next, 'done')
+  expect(await b.reaches(failing, 'pending')).toMatchObject({ attempts: 1, last_error: 'error' })
+})

@@ -86,3 +86,31 @@ test('nothing is claimed after the stop', async () => {
   expect((await b.row(id)).state).toBe('pending')
   expect(ran).toEqual([1])
 })
+
+test('after an error that nobody caught, what ends is done, and the rest stays accused', async () => {
+  const b = await bench()
+  const crashed = new AbortController()
+  const finish: (() => void)[] = []
+  const dispatcher = b.dispatcher({
+    crashed: crashed.signal,
+    concurrency: 3,
+    run: ({ id }) => {
+      if (id === 1) return hanging()
+      if (id === 2) return new Promise((_, reject) => finish.push(() => reject(new Error('no'))))
+      return new Promise<void>(resolve => finish.push(resolve))
+    },
+  })
+  for (let i = 0; i < 3; i++) await b.append()
+  await until(() => finish.length === 2)
+  crashed.abort()
+  const stopped = dispatcher.stop(3000)
+  await until(() => b.clock.sleepers().includes(3000))
+  for (const end of finish) end()
+  await b.reaches(3, 'done')
+  b.clock.advance(3000)
+  await stopped
+  expect(await b.row(1)).toMatchObject({ state: 'running', attempts: 1 })
+  expect(await b.row(2)).toMatchObject({ state: 'running', attempts: 1 })
+  const accused = b.log.filter(line => line.fields['outcome'] === 'interrupted')
+  expect(new Set(accused.map(line => line.fields['delivery']))).toEqual(new Set([1, 2]))
+})

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { integer, records, text } from '../records.ts'
 
 /**
  * Every run of a handler gets a row. Crashes are counted apart from failures. Dedupe keys become short digests, in a
@@ -33,6 +34,9 @@ interface OldKeys {
   short_keys: { key: string; inbox_id: number }
 }
 
+const BATCH = 10_000
+const shortOf = (key: string) => hash('sha256', key, 'base64url').slice(0, 22)
+
 async function shortKeys(db: Kysely<OldKeys>): Promise<void> {
   await db.schema
     .createTable('short_keys')
@@ -40,12 +44,19 @@ async function shortKeys(db: Kysely<OldKeys>): Promise<void> {
     .addColumn('inbox_id', 'bigint', c => c.notNull())
     .modifyEnd(sql`without rowid`)
     .execute()
-  const old = await db.selectFrom('delivery_keys').selectAll().execute()
-  for (const { key, inbox_id } of old)
-    await db
-      .insertInto('short_keys')
-      .values({ key: hash('sha256', key, 'base64url').slice(0, 22), inbox_id })
-      .execute()
+  // There may be millions: a batch at a time, in the order of the old table, whose rowid its schema does not name.
+  for (let after = 0; ; ) {
+    const { rows } = await sql<OldKeys['delivery_keys'] & { rowid: number }>`
+      select rowid, key, inbox_id from delivery_keys where rowid > ${after} order by rowid limit ${BATCH}`.execute(
+      db,
+    )
+    const short = rows.map(({ key, inbox_id }) => ({ key: shortOf(key), id: inbox_id }))
+    await sql`insert into short_keys (key, inbox_id) select ${text('key')}, ${integer('id')} from ${records(short)}`.execute(
+      db,
+    )
+    after = rows.at(-1)?.rowid ?? 0
+    if (rows.length < BATCH) break
+  }
   await db.schema.dropTable('delivery_keys').execute()
   await db.schema.alterTable('short_keys').renameTo('delivery_keys').execute()
 }

@@ -1,0 +1,116 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { startApp } from '../helpers/app.ts'
+import { node } from '../helpers/child.ts'
+import { createClient } from '../helpers/client.ts'
+import { copyProject, type ProjectCopy } from '../helpers/project.ts'
+import { until } from '../helpers/wait.ts'
+import { envelope, signedDelivery } from '../helpers/webhook.ts'
+
+const DATA = {
+  id: 'app_9',
+  participant_id: 'ptp_9',
+  name: 'Ada Lovelace',
+  status: 'approved',
+  custom_form_fields: { dietary_notes: 'no nuts' },
+}
+
+/** An app that has handled one delivery, a repeat of it, and one of a type that looks like a path. */
+async function appWithDeliveries() {
+  const app = await startApp()
+  const client = createClient()
+  const event = envelope({ data: DATA })
+  const odd = envelope({ type: '../../Evil`$1', event_id: null, organization_id: null })
+  for (const body of [event, event, odd]) {
+    const { body: bytes, headers } = signedDelivery({ body: JSON.stringify(body) })
+    expect((await client.post(`${app.url}/webhooks/revento`, bytes, headers)).status).toBe(200)
+  }
+  const states = () => app.database.query.selectFrom('inbox').select('state').orderBy('id').execute()
+  await until(
+    async () => JSON.stringify((await states()).map(row => row.state)) === '["done","duplicate","ignored"]',
+  )
+  return app
+}
+
+async function run(project: ProjectCopy, databasePath: string, ...args: string[]) {
+  const child = node([join(project.folder, 'src/cli/deliveries.ts'), ...args], {
+    cwd: project.folder,
+    env: { DATABASE_URL: `sqlite:${databasePath}` },
+  })
+  return { code: await child.ended, ...child.output }
+}
+
+/** As `npx vitest run FILE` in that project. */
+async function vitest(project: ProjectCopy, file: string) {
+  const child = node([join(project.folder, 'node_modules/vitest/vitest.mjs'), 'run', file], {
+    cwd: project.folder,
+    env: { NO_COLOR: '1' },
+  })
+  return { code: await child.ended, ...child.output }
+}
+
+test('a captured delivery becomes a fixture without the person, and a test that is green until the handler breaks', async () => {
+  const app = await appWithDeliveries()
+  const project = copyProject()
+  const { code, out } = await run(project, app.config.databasePath, 'capture', '1')
+  await app.close()
+  expect(code).toBe(0)
+  const [fixture = '', file = ''] = out.split('\n')
+  expect([fixture, file]).toEqual([
+    'test/handlers/captured/application-approved-1.json',
+    'test/handlers/captured-application-approved-1.test.ts',
+  ])
+  const text = readFileSync(join(project.folder, fixture), 'utf8')
+  expect(text).not.toMatch(/Ada|nuts/)
+  expect(JSON.parse(text)).toMatchObject({
+    type: 'application.approved',
+    event: { data: { participant_id: 'ptp_9' } },
+  })
+
+  // The drill sends it too, as news of somebody whom the sandbox does not know.
+  const show = `import { storyOf } from './src/cli/drill/deliveries.ts'
+    console.log(storyOf().first.map(draft => draft.body).filter(Boolean).join('\\n'))`
+  const story = node(['--input-type=module', '-e', show], { cwd: project.folder })
+  await story.ended
+  expect(story.output.out).toContain('"participant_id":"ptp_captured_0_9"')
+
+  const green = await vitest(project, file)
+  expect([green.code, green.out]).toEqual([0, expect.stringContaining('1 passed')])
+
+  project.replace(
+    'src/handlers/application-approved.ts',
+    "await saveParticipant(store, event, 'approved')",
+    "throw new TypeError('broken')",
+  )
+  const red = await vitest(project, file)
+  expect([red.code, red.out]).toEqual([1, expect.stringContaining('1 failed')])
+}, 90_000)
+
+test('--out chooses the folder; nothing is overwritten; a type does not choose a path', async () => {
+  const app = await appWithDeliveries()
+  const project = copyProject()
+  const path = app.config.databasePath
+  expect((await run(project, path, 'capture', '3', '--out', 'test/mine')).code).toBe(0)
+  expect(readdirSync(join(project.folder, 'test/mine'))).toEqual(['captured', 'captured-evil-1-3.test.ts'])
+  const text = readFileSync(join(project.folder, 'test/mine/captured-evil-1-3.test.ts'), 'utf8')
+  expect(text).toContain("from '../handlers/harness.ts'")
+  expect(text).toContain("test('..?..?Evil??1, as captured")
+  const again = await run(project, path, 'capture', '3', '--out', 'test/mine')
+  expect([again.code, again.err]).toEqual([1, expect.stringContaining('is there already')])
+  await app.close()
+})
+
+test.each([
+  [['capture', '2'], 'capture 1, which it repeats'],
+  [['capture', '99'], 'There is no delivery 99'],
+  [['capture'], 'capture needs the ID'],
+  [['list', '--out', 'x'], '--out belongs to capture'],
+])('%j says what is wrong, and writes nothing', async (args, text) => {
+  const app = await appWithDeliveries()
+  const project = copyProject()
+  const { code, err } = await run(project, app.config.databasePath, ...args)
+  await app.close()
+  expect([code, err]).toEqual([1, expect.stringContaining(text)])
+  expect(existsSync(join(project.folder, 'test/handlers/captured'))).toBe(false)
+})

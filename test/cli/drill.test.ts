@@ -1,0 +1,174 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { DAYS } from '../../src/cli/drill/days.ts'
+import { findFault } from '../../src/sandbox/fault-table.ts'
+import { node } from '../helpers/child.ts'
+import { testFolder } from '../helpers/folder.ts'
+import { copyProject, type ProjectCopy } from '../helpers/project.ts'
+import { until } from '../helpers/wait.ts'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+
+interface Told {
+  code: number | NodeJS.Signals | null
+  passed: number
+  failed: number
+  not_run: number
+  days: { name: string; status: string; look: string; reason?: string; console?: string; folder?: string }[]
+}
+
+async function drill(project: Pick<ProjectCopy, 'folder'>, days: string[], env = {}): Promise<Told> {
+  const args = days.flatMap(name => ['--only', name])
+  const child = node([join(project.folder, 'src/cli/drill.ts'), '--json', ...args], {
+    cwd: testFolder(),
+    env: { TMPDIR: testFolder(), ...env },
+  })
+  const code = await child.ended
+  return { code, ...JSON.parse(child.output.out || `{"printed":${JSON.stringify(child.output.err)}}`) }
+}
+
+describe('a handler that is broken is caught, and its file is named', () => {
+  test('one that is not safe to repeat', async () => {
+    const project = copyProject()
+    project.write(
+      'src/handlers/application-approved.ts',
+      `import type { HandlerContext } from './context.ts'
+export async function applicationApproved({ event, store }: HandlerContext<'application.approved'>): Promise<void> {
+  const known = await store.participants(event.event_id ?? '')
+  const badge = known.find(row => row.participant_id === event.data.participant_id)?.name ?? 'badge'
+  await store.saveParticipant({
+    eventId: event.event_id ?? '',
+    participantId: event.data.participant_id,
+    name: badge + ' printed',
+    applicationStatus: 'approved',
+    type: event.type,
+    occurredAt: new Date(event.occurred_at).toISOString(),
+  })
+}
+`,
+    )
+    const told = await drill(project, ['handler_throws'])
+    expect(told).toMatchObject({ code: 1, failed: 1 })
+    expect(told.days[0]).toMatchObject({ status: 'failed', look: 'src/handlers/application-approved.ts' })
+    expect(told.days[0]?.reason).toMatch(/second run of every handler left something else in "participants"/)
+    expect(existsSync(join(told.days[0]?.folder ?? '', 'app.log'))).toBe(true)
+  }, 120_000)
+
+  test('one that throws on a documented payload', async () => {
+    const project = copyProject()
+    project.replace(
+      'src/handlers/application-approved.ts',
+      '  const { event, store, log } = context\n',
+      `  const { event, store, log } = context
+  log.info({ track: (event.data.custom_form_fields as { favorite_track: string }).favorite_track.toUpperCase() }, '')
+`,
+    )
+    const told = await drill(project, ['handler_payloads'])
+    expect(told).toMatchObject({ code: 1, failed: 1 })
+    expect(told.days[0]).toMatchObject({ status: 'failed', look: 'src/handlers/application-approved.ts' })
+    expect(told.days[0]?.reason).toMatch(/application-approved\.ts \(application\.approved\) threw TypeError/)
+  }, 120_000)
+
+  test('one that never ends and does not heed its signal', async () => {
+    const project = copyProject()
+    project.replace(
+      'src/handlers/activity-updated.ts',
+      'Promise<void> {\n',
+      'Promise<void> {\n  await new Promise(() => {})\n',
+    )
+    const told = await drill(project, ['handler_payloads'])
+    expect(told).toMatchObject({ code: 1, failed: 1 })
+    expect(told.days[0]).toMatchObject({ status: 'failed', look: 'src/handlers/activity-updated.ts' })
+    expect(told.days[0]?.reason).toMatch(/activity-updated\.ts \(activity\.updated\) did not end within 20 s/)
+  }, 120_000)
+
+  test('one that forgets which news is newer', async () => {
+    const project = copyProject()
+    project.replace(
+      'src/handlers/save-participant.ts',
+      'occurredAt: comparable(event.occurred_at)',
+      'occurredAt: new Date().toISOString()',
+    )
+    const told = await drill(project, ['out_of_order'])
+    expect(told.days[0]).toMatchObject({ name: 'out_of_order', status: 'failed' })
+    expect(told.days[0]?.reason).toMatch(/the other order left something else in "participants"/)
+    expect(told.days[0]?.look).toMatch(/^src\/handlers\//)
+  }, 120_000)
+})
+
+test('code that is broken is caught too: a longer time limit, and no second try', async () => {
+  const project = copyProject()
+  project.replace(
+    'src/webhooks/providers/revento.ts',
+    "'x-revento-timestamp', 300_000",
+    "'x-revento-timestamp', 900_000",
+  )
+  project.replace('src/revento/retry.ts', 'MAX_ATTEMPTS = 3', 'MAX_ATTEMPTS = 1')
+  const told = await drill(project, ['truncated', 'stale', 'future', 'tampered'])
+  expect(told.days.map(({ name, status }) => [name, status])).toEqual([
+    ['truncated', 'failed'],
+    ['stale', 'failed'],
+    ['future', 'failed'],
+    ['tampered', 'passed'],
+  ])
+  expect(told.days[1]?.reason).toContain('the answers: [200], not [401,200]')
+}, 120_000)
+
+test('a day that this system cannot make is said to be not run, and counts as neither', async () => {
+  const told = await drill({ folder: ROOT }, ['disk_full'], { PATH: testFolder() })
+  expect(told).toMatchObject({ code: 0, passed: 0, failed: 0, not_run: 1 })
+  expect(told.days[0]?.reason).toContain('prlimit')
+}, 60_000)
+
+test.skipIf(process.platform === 'win32')(
+  'stopped in the middle, it leaves no process behind',
+  async () => {
+    const child = node([join(ROOT, 'src/cli/drill.ts'), '--only', 'slow_handler'], {
+      cwd: testFolder(),
+      env: { TMPDIR: testFolder() },
+    })
+    const started = () => {
+      const { stdout } = spawnSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
+      const pairs = stdout.split('\n').map(line => line.trim().split(/ +/).map(Number))
+      return pairs.find(([, parent]) => parent === child.pid)?.[0]
+    }
+    const app = await until(started, 20_000)
+    child.process.kill('SIGTERM')
+    expect(await child.ended).toBe(130)
+    await until(() => !isAlive(app))
+  },
+  60_000,
+)
+
+const isAlive = (pid: number) => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+test('every day has a button in the console where it names one, and a place to look that exists', () => {
+  expect(DAYS.length).toBeGreaterThan(20)
+  expect(new Set(DAYS.map(({ name }) => name)).size).toBe(DAYS.length)
+  for (const { name, look, fault } of DAYS) {
+    expect([name, existsSync(join(ROOT, look))]).toEqual([name, true])
+    if (fault !== undefined) expect([name, findFault(fault)?.name]).toEqual([name, fault])
+  }
+})
+
+test('--list says why each matters and where its button is; --help and a wrong name tell what to type', async () => {
+  const run = async (...args: string[]) => {
+    const child = node([join(ROOT, 'src/cli/drill.ts'), ...args], { cwd: testFolder() })
+    return { code: await child.ended, ...child.output }
+  }
+  const { out } = await run('--list')
+  for (const { name, why } of DAYS) for (const text of [`${name}: `, why]) expect(out).toContain(text)
+  expect(out).toContain('http://127.0.0.1:3100/faults#token_dropped')
+  expect((await run('--help')).out).toContain('--only NAME')
+  const wrong = await run('--only', 'sunny')
+  expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('There is no day sunny')])
+})

@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest'
+import { systemRuntime } from '../../src/runtime.ts'
+import { openDatabase } from '../../src/storage/database.ts'
+import { keysOf } from '../../src/webhooks/dedupe.ts'
+import { testDatabase } from '../helpers/database.ts'
+
+/** As version 006 left it. */
+const BEFORE_SHORT_KEYS = `
+  delete from kysely_migration where name >= '007';
+  drop table attempts; drop table inline_answers; drop table handshake_callers; drop index inbox_stuck;
+  alter table inbox drop column crashes;
+  drop table delivery_keys;
+  create table delivery_keys (key text primary key, inbox_id bigint not null, seen_at bigint not null)`
+
+test('every old dedupe key becomes a short one, however many there are', async () => {
+  const old = await testDatabase()
+  const ids = Array.from({ length: 10_001 }, (_, i) => i + 1)
+  await old.exclusively(file => {
+    file.exec(BEFORE_SHORT_KEYS)
+    const insert = file.prepare('insert into delivery_keys values (?, ?, 0)')
+    for (const id of ids) insert.run(`revento envelope evt_${id}`, id)
+    for (const id of ids) insert.run(`revento delivery d-${id}`, id)
+  })
+  await old.close()
+  const migrated = await openDatabase(old.path, systemRuntime)
+  const rows = await migrated.query.selectFrom('delivery_keys').select(['key', 'inbox_id']).execute()
+  await migrated.close()
+  const owners = new Map(rows.map(row => [row.key, row.inbox_id]))
+  expect(owners.size).toBe(20_002)
+  for (const id of ids) {
+    const keys = keysOf({ id, provider: 'revento', delivery_id: `d-${id}`, envelope_id: `evt_${id}` })
+    expect([owners.get(keys.envelope), owners.get(keys.delivery ?? '')]).toEqual([id, id])
+  }
+})
