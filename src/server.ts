@@ -19,10 +19,11 @@ export interface ServerOptions extends ErrorAnswers {
 const ARRIVAL_MS = 10_000
 
 /**
- * About 20 KB each, and 10,000 senders that wait at once are answered within seconds; beyond it a connection is closed
- * at once, which costs nothing. One address may hold them all: limiting that is the proxy's part.
+ * About 10 KB each, and what so many senders send at once is answered within seconds, also by a machine that has other
+ * things to do; twice as many took longer than a sender waits. Beyond it a connection is closed at once, which costs
+ * nothing. One address may hold them all: limiting that is the proxy's part.
  */
-const SOCKETS = 10_000
+const SOCKETS = 5_000
 
 /** Fastify with bounds, one log line a request, and errors that say nothing but a code of the table. */
 export function createServer(o: ServerOptions): FastifyInstance {

@@ -1,5 +1,5 @@
-import type { FastifyPluginAsync } from 'fastify'
-import { AppError } from '../errors.ts'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { errorBody } from '../errors.ts'
 import { countDeliveries } from '../metrics/counted.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Runtime } from '../runtime.ts'
@@ -34,9 +34,10 @@ export const webhooks: FastifyPluginAsync<WebhooksOptions> = async (app, o) => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   const overload = createOverload(o.runtime)
-  app.addHook('onRequest', (_request, _reply, done) =>
-    done(overload.isOver() ? new AppError('overloaded') : undefined),
-  )
+  app.addHook('onRequest', (request, reply, done) => {
+    if (overload.isOver()) shed(request, reply)
+    else done()
+  })
   const inbox = overload.watched(o.inbox)
   for (const provider of providers) {
     const counted = countDeliveries(o.metrics, provider.name)
@@ -53,4 +54,11 @@ export const webhooks: FastifyPluginAsync<WebhooksOptions> = async (app, o) => {
   app.addHook('onClose', async () => {
     await stopped
   })
+}
+
+/** Answered here, with no error made and no stack taken: refusing has to cost less than serving. */
+function shed(request: FastifyRequest, reply: FastifyReply): void {
+  request.outcome = { error: 'overloaded' }
+  reply.code(503).header('retry-after', '2').header('cache-control', 'no-store')
+  reply.send(errorBody('overloaded', request.id))
 }

@@ -25,7 +25,7 @@ test('while the event loop is two seconds late, webhooks are told to come again,
   expect((await app.post({ body, headers })).status).toBe(200)
   const shed = await until(() => app.requestLog().find(line => line['status'] === 503))
   expect(shed).toMatchObject({ error: 'overloaded', path: '/webhooks/revento' })
-  // One line each and no stack: refusing must cost less than serving.
+  // No stack: refusing has to cost less than serving.
   expect(app.log.filter(line => line['msg'] === 'request failed')).toEqual([])
 })
 
@@ -83,8 +83,8 @@ test('one whose commit failed waits no longer', async () => {
   expect(overload.isOver()).toBe(false)
 })
 
-test('no more than 10,000 sockets are held', async () => {
+test('no more than 5,000 sockets are held', async () => {
   const app = await startReceiver()
   onTestFinished(() => app.close())
-  expect(app.app.server.maxConnections).toBe(10_000)
+  expect(app.app.server.maxConnections).toBe(5_000)
 })
