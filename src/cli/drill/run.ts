@@ -4,8 +4,9 @@ import { systemRuntime as runtime } from '../../runtime.ts'
 import { type Day, Failed, NotHere } from './day.ts'
 import type { Effects } from './effects.ts'
 import { tellAll } from './handling.ts'
+import { openWorld } from './open-world.ts'
 import { createPlaces } from './places.ts'
-import { openWorld, type World } from './world.ts'
+import type { World } from './world.ts'
 
 export interface Verdict {
   readonly day: Day
