@@ -39,13 +39,13 @@ export async function ask(
     const reason = reasonOf(error)
     return {
       reason,
-      todo: TODO[reason] ?? 'Start the app and its proxy, and see that this URL leads to them.',
+      todo: FIXES[reason] ?? 'Start the app and its proxy, and see that this URL leads to them.',
     }
   }
 }
 
 const OWN_CA = 'give a certificate of a known authority, or name your own in NODE_EXTRA_CA_CERTS'
-const TODO: Readonly<Record<string, string>> = {
+const FIXES: Readonly<Record<string, string>> = {
   ENOTFOUND: 'The name has no address: add it to your DNS, or correct REVENTO_REDIRECT_URI.',
   ECONNREFUSED: 'Nothing listens there: start the proxy and open its port.',
   CERT_HAS_EXPIRED: 'Renew the certificate.',

@@ -14,7 +14,7 @@ const KINDS: ReadonlyMap<number, { what: string; bad: string }> = new Map([
   [0xfe534d42, { what: 'SMB', bad: UNSAFE }],
 ])
 
-const TODO =
+const FIX =
   'Mount a local disk or a volume there, e.g. docker run -v revento-data:/data, and set DATABASE_URL to a file on it.'
 
 /** Writable is tried; lasting can only be guessed from the kind of file system, and is said so. */
@@ -38,8 +38,8 @@ export function dataFolder(
     )
   }
   if (process.platform !== 'linux')
-    return unsure(name, `${folder} is writable; whether it lasts cannot be told on this system`, TODO)
+    return unsure(name, `${folder} is writable; whether it lasts cannot be told on this system`, FIX)
   const kind = KINDS.get(kindOf(folder))
-  if (kind) return failed(name, `${folder} is on ${kind.what}: ${kind.bad}`, TODO)
+  if (kind) return failed(name, `${folder} is on ${kind.what}: ${kind.bad}`, FIX)
   return ok(name, `${folder} is writable, and not in memory, a container layer or a network disk; back it up`)
 }
