@@ -1,11 +1,42 @@
 import { defineConfig } from 'vitest/config'
 
+/** What has to hold on both databases; `npx vitest run --project postgres` runs these alone. */
+const ON_POSTGRES = [
+  'test/postgres/*.test.ts',
+  'test/webhooks/{attempts,backlog,concurrency,deliveries,duplicates,handshake,inline}.test.ts',
+  'test/webhooks/{inline-processes,receive,retention,retries,stopping}.test.ts',
+  'test/handlers/*.test.ts',
+  'test/oauth/{callback-success,connect-cookies,flows,reconnect,refresh,refresh-storage}.test.ts',
+  'test/oauth/sealed-connections.test.ts',
+  'test/status/sessions.test.ts',
+  'test/storage/{newer-schema,open-sealed,reseal,storable}.test.ts',
+]
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     // Node's own type stripping, as in production: a test cannot pass on syntax that `npm start` refuses.
     experimental: { viteModuleRunner: false },
     testTimeout: 20_000,
     hookTimeout: 60_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'sqlite',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/postgres/**'],
+          provide: { store: 'sqlite' },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'postgres',
+          include: ON_POSTGRES,
+          provide: { store: 'postgres' },
+          globalSetup: 'test/helpers/postgres-setup.ts',
+        },
+      },
+    ],
   },
 })

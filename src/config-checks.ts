@@ -93,6 +93,15 @@ export function checkBases(settings: Settings, problems: Problems): void {
       problems.set(name, `must be a plain URL: ${describe(name)}`)
 }
 
+/** What pg would only say when it connects. */
+export function checkDatabaseUrl(url: string, problems: Problems): void {
+  const name = 'DATABASE_URL'
+  if (problems.has(name) || url.startsWith('sqlite:')) return
+  if (!URL.canParse(url))
+    problems.set(name, `must be a URL; write special characters as %XX: ${describe(name)}`)
+  else if (new URL(url).pathname.length < 2) problems.set(name, `must name a database: ${describe(name)}`)
+}
+
 /** Nothing but scheme, host, port and path: a password in it would reach the log. */
 function isPlainUrl(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined

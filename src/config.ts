@@ -5,6 +5,7 @@ import { Value } from 'typebox/value'
 import {
   CREDENTIALS,
   checkBases,
+  checkDatabaseUrl,
   checkPorts,
   checkReal,
   checkRedirectUri,
@@ -22,6 +23,7 @@ import {
   senderSecrets,
   slipIn,
 } from './config-checks.ts'
+import type { Store } from './storage/store.ts'
 import { describe, isInteger, type Settings, VARIABLE_NAMES, Variables } from './variables.ts'
 import type { Secrets } from './webhooks/provider.ts'
 import { revento } from './webhooks/providers/revento.ts'
@@ -50,11 +52,13 @@ export interface Config {
   readonly origin: string
   readonly https: boolean
   readonly defaultEventId: string
-  readonly databasePath: string
+  readonly store: Store
   /** Absent in development: then the key in `keyFile` is used, made on the first start. */
   readonly encryptionKey: Buffer | undefined
   readonly encryptionKeyPrevious: Buffer | undefined
   readonly keyFile: string
+  /** What the sandbox remembers. */
+  readonly sandboxFile: string
   readonly trustProxy: readonly string[]
   readonly logLevel: string
   readonly stateTtlMs: number
@@ -107,6 +111,7 @@ export function loadConfig(env: Env): Config {
   }
   checkRedirectUri(settings.REVENTO_REDIRECT_URI, problems, production)
   checkBases(settings, problems)
+  checkDatabaseUrl(settings.DATABASE_URL, problems)
   checkPorts(settings, sandbox, problems)
   checkTrustProxy(settings.TRUST_PROXY, problems)
   if (problems.size > 0) throw new ConfigError(problems, warnings)
@@ -139,7 +144,7 @@ interface Circumstances {
 
 function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, warnings: string[]): Config {
   const redirectUri = s.REVENTO_REDIRECT_URI ?? `http://localhost:${s.PORT}/callback`
-  const databasePath = resolve(s.DATABASE_URL.slice('sqlite:'.length))
+  const store = storeOf(s.DATABASE_URL)
   const sandboxBase = `http://127.0.0.1:${s.SANDBOX_PORT}`
   const base = (given: string | undefined, real: string, play: string) =>
     (sandbox ? play : (given ?? real)).replace(/\/+$/, '')
@@ -167,10 +172,10 @@ function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, w
     origin: new URL(redirectUri).origin,
     https: redirectUri.startsWith('https:'),
     defaultEventId: s.SANDBOX_EVENT_ID,
-    databasePath,
+    store,
     encryptionKey: bytes(s.ENCRYPTION_KEY),
     encryptionKeyPrevious: bytes(s.ENCRYPTION_KEY_PREVIOUS),
-    keyFile: join(dirname(databasePath), 'encryption.key'),
+    ...filesBeside(store),
     trustProxy: Object.freeze(s.TRUST_PROXY?.split(',') ?? []),
     logLevel: s.LOG_LEVEL,
     stateTtlMs: s.STATE_TTL_S * 1000,
@@ -180,4 +185,18 @@ function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, w
     underNpm,
     warnings: Object.freeze(warnings),
   })
+}
+
+const storeOf = (url: string): Store =>
+  Object.freeze(
+    url.startsWith('sqlite:')
+      ? { kind: 'sqlite', path: resolve(url.slice('sqlite:'.length)) }
+      : { kind: 'postgres', url },
+  )
+
+/** A database on a server has no folder here: then they are where SQLite's would be by default. */
+function filesBeside(store: Store) {
+  const folder = store.kind === 'sqlite' ? dirname(store.path) : resolve('data')
+  const sandboxFile = store.kind === 'sqlite' ? `${store.path}.sandbox.json` : join(folder, 'sandbox.json')
+  return { keyFile: join(folder, 'encryption.key'), sandboxFile }
 }

@@ -8,8 +8,10 @@ import { createLogger } from './logger.ts'
 import { openMetrics } from './metrics/index.ts'
 import { createOutgoing } from './revento/http.ts'
 import { systemRuntime as runtime } from './runtime.ts'
+import { NewerSchemaError } from './storage/migrate.ts'
 import { openSealed } from './storage/open-sealed.ts'
 import { StorageError } from './storage/storage-error.ts'
+import { storeName } from './storage/store.ts'
 import { SealingKeyError } from './storage/wrong-key.ts'
 import { autopsy } from './webhooks/autopsy.ts'
 import { providers } from './webhooks/providers/index.ts'
@@ -36,7 +38,8 @@ function flags(): Record<string, string> | undefined {
 }
 
 async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSignal) {
-  checkDataFolder(config.databasePath, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 })
+  if (config.store.kind === 'sqlite')
+    checkDataFolder(config.store.path, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 })
   const metrics = await openMetrics(config, logger)
   const outgoing = createOutgoing()
   const { database, sealer } = await openSealed(config, runtime)
@@ -76,7 +79,7 @@ async function startSandbox(config: Config, logger: FastifyBaseLogger): Promise<
     }),
     explain: ({ provider, headers, body, at }) =>
       autopsy(provider, config.providerSecrets, headers, Buffer.from(body), at),
-    stateFile: `${config.databasePath}.sandbox.json`,
+    stateFile: config.sandboxFile,
     runtime,
     dispatcher: createOutgoing().api,
     log: logger,
@@ -118,14 +121,17 @@ function explain(error: unknown, config: Config): string {
     return 'HOST is no address of this machine. Set 127.0.0.1, or 0.0.0.0 for all of them.'
   if (code === 'EACCES' && port !== undefined) return `Port ${port} needs more rights. Set PORT above 1023.`
   if (error instanceof StorageError && error.code === 'cannot_create_key_file')
-    return `The folder of ${config.databasePath} is not writable for this user. Give it to the user, or set DATABASE_URL.`
+    return `The folder of ${config.keyFile} is not writable for this user. Give it to the user, or set ENCRYPTION_KEY and DATABASE_URL.`
   if (error instanceof StorageError && error.code.includes('key_file'))
     return `The key file ${config.keyFile} cannot be used: ${error.code}. Restore it, or delete it: connections made with it are lost.`
-  if (error instanceof SealingKeyError || error instanceof DataFolderError) return error.message
-  if (error instanceof StorageError && error.code === 'database_of_newer_version')
-    return `The database ${config.databasePath} is from a newer version of this app. Start that version, or set another DATABASE_URL.`
+  if (
+    error instanceof SealingKeyError ||
+    error instanceof DataFolderError ||
+    error instanceof NewerSchemaError
+  )
+    return error.message
   if (error instanceof StorageError)
-    return `The database ${config.databasePath} cannot be used: ${error.code}. Check DATABASE_URL and its folder.`
+    return `The database ${storeName(config.store)} cannot be used: ${error.code}. Check DATABASE_URL${config.store.kind === 'sqlite' ? ' and its folder' : ' and its server'}.`
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 
@@ -145,7 +151,7 @@ try {
   logger.info(
     {
       mode: config.mode,
-      store: 'sqlite',
+      store: config.store.kind,
       providers: [...Object.keys(config.providerSecrets), ...(config.verifyToken ? ['handshake'] : [])],
       url: config.origin,
       revento: config.authBase,

@@ -44,8 +44,8 @@ const Own = Type.Object({
   TRUST_PROXY: optional('^[0-9A-Fa-f.:/]+(,[0-9A-Fa-f.:/]+)*$', 'proxy addresses, e.g. 10.0.0.1,10.1.0.0/16'),
   DATABASE_URL: withDefault(
     'sqlite:data/revento.db',
-    '^sqlite:[^?#]+$',
-    'sqlite:FILE, e.g. sqlite:data/revento.db (PostgreSQL is not supported yet)',
+    '^(sqlite:[^?#]+|postgres(ql)?://[!-~]+)$',
+    'sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE, e.g. sqlite:data/revento.db',
   ),
   ENCRYPTION_KEY: optional(KEY, '32 random bytes in base64: openssl rand -base64 32'),
   ENCRYPTION_KEY_PREVIOUS: optional(KEY, 'the key before the last rotation; otherwise remove the line'),

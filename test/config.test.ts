@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ConfigError, loadConfig } from '../src/config.ts'
 import { SANDBOX_CREDENTIALS } from '../src/config-checks.ts'
+import { storeName } from '../src/storage/store.ts'
 import { VARIABLE_NAMES } from '../src/variables.ts'
 import { providers } from '../src/webhooks/providers/index.ts'
 
@@ -45,7 +46,8 @@ describe('defaults and modes', () => {
       https: false,
       scopes: 'event.read participants.read',
       defaultEventId: 'evt_test_published',
-      databasePath: expect.stringMatching(/\/data\/revento\.db$/),
+      store: { kind: 'sqlite', path: expect.stringMatching(/\/data\/revento\.db$/) },
+      sandboxFile: expect.stringMatching(/\/data\/revento\.db\.sandbox\.json$/),
       keyFile: expect.stringMatching(/\/data\/encryption\.key$/),
       encryptionKey: undefined,
       bodyLimit: 262_144,
@@ -55,6 +57,16 @@ describe('defaults and modes', () => {
       logLevel: 'info',
       warnings: [],
     })
+  })
+
+  test('takes a PostgreSQL, whose own files stay in data/', () => {
+    const url = 'postgres://user:p%40ss@db.example.com:5433/revento?sslmode=require'
+    expect(loadConfig({ DATABASE_URL: url })).toMatchObject({
+      store: { kind: 'postgres', url },
+      keyFile: expect.stringMatching(/\/data\/encryption\.key$/),
+      sandboxFile: expect.stringMatching(/\/data\/sandbox\.json$/),
+    })
+    expect(storeName({ kind: 'postgres', url })).toBe('postgres://db.example.com:5433/revento')
   })
 
   test('points the sandbox mode at the sandbox port, on loopback', () => {

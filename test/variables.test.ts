@@ -118,7 +118,9 @@ describe('forms', () => {
   })
 
   test.each([
-    ['DATABASE_URL', 'postgres://localhost/revento'],
+    ['DATABASE_URL', 'postgres://localhost'],
+    ['DATABASE_URL', 'postgres://user:pass/word@host:x/revento'],
+    ['DATABASE_URL', 'mysql://localhost/revento'],
     ['DATABASE_URL', 'sqlite:'],
     ['ENCRYPTION_KEY', Buffer.alloc(31).toString('base64')],
     ['ENCRYPTION_KEY', Buffer.alloc(33).toString('base64')],

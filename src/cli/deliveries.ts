@@ -3,8 +3,10 @@ import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
 import { openDatabase, type Queries, readDatabase } from '../storage/database.ts'
+import { NewerSchemaError } from '../storage/migrate.ts'
 import type { DeliveryState } from '../storage/schema.ts'
 import { StorageError } from '../storage/storage-error.ts'
+import { type Store, storeName } from '../storage/store.ts'
 import { createDeliveries, type Deliveries, type DeliveryStory } from '../webhooks/deliveries.ts'
 import { providers } from '../webhooks/providers/index.ts'
 import { capture, NotCaptured } from './capture.ts'
@@ -69,13 +71,13 @@ async function main(): Promise<number> {
     console.log(HELP)
     return 0
   }
-  const { databasePath } = loadConfig(readEnvironment({}))
-  const query = readDatabase(databasePath, runtime)
-  if (!query) throw new Usage(`There is no ${databasePath}: check DATABASE_URL.`)
+  const { store } = loadConfig(readEnvironment({}))
+  const query = readDatabase(store, runtime)
+  if (!query) throw new Usage(`There is no ${storeName(store)}: check DATABASE_URL.`)
   try {
     if (flags.command === 'list') return await list(createDeliveries(query), flags)
     const id = await idOf(query, flags.id)
-    if (flags.command === 'replay') return await replay(databasePath, id)
+    if (flags.command === 'replay') return await replay(store, id)
     if (flags.command === 'capture') return await captured(query, id, flags.out)
     return await show(createDeliveries(query), id, flags)
   } finally {
@@ -109,8 +111,8 @@ async function found(deliveries: Deliveries, id: string): Promise<DeliveryStory>
   return story
 }
 
-async function replay(databasePath: string, id: string): Promise<number> {
-  const database = await openDatabase(databasePath, runtime)
+async function replay(store: Store, id: string): Promise<number> {
+  const database = await openDatabase(store, runtime)
   try {
     const deliveries = createDeliveries(database.query)
     const result = await deliveries.replay(id)
@@ -149,12 +151,15 @@ function storageText(code: string): string {
 function explain(error: unknown): string {
   if (error instanceof StorageError) return storageText(error.code)
   if (!(error instanceof Error)) return String(error)
-  if (error.message.startsWith('no such '))
+  // SQLite's words; PostgreSQL's codes for a table or a column that is not there.
+  const { code } = error as NodeJS.ErrnoException
+  if (error.message.startsWith('no such ') || code === '42P01' || code === '42703')
     return 'This database is from an older version: start the app once, and try again.'
-  const isFlag = String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS')
+  const isFlag = String(code).startsWith('ERR_PARSE_ARGS')
   if (isFlag || error instanceof Usage) return `${error.message}\nTry: npm run -s deliveries -- --help`
   if (error instanceof NotCaptured) return error.message
-  return error instanceof ConfigError ? error.message : (error.stack ?? error.message)
+  const forPeople = error instanceof ConfigError || error instanceof NewerSchemaError
+  return forPeople ? error.message : (error.stack ?? error.message)
 }
 
 process.exitCode = await main().catch((error: unknown) => {

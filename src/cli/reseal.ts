@@ -3,9 +3,11 @@ import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
 import { openDatabase } from '../storage/database.ts'
+import { NewerSchemaError } from '../storage/migrate.ts'
 import { checkKeys, type SealingSettings } from '../storage/open-sealed.ts'
 import { reseal } from '../storage/reseal.ts'
 import { StorageError } from '../storage/storage-error.ts'
+import { storeName } from '../storage/store.ts'
 import { SealingKeyError } from '../storage/wrong-key.ts'
 
 const HELP = `Usage: npm run reseal
@@ -34,17 +36,18 @@ async function main(): Promise<number> {
 }
 
 async function resealDatabase(config: SealingSettings): Promise<number> {
-  if (!existsSync(config.databasePath))
-    throw new NotYet(`There is no ${config.databasePath}: check DATABASE_URL.`)
+  const { store } = config
+  if (store.kind === 'sqlite' && !existsSync(store.path))
+    throw new NotYet(`There is no ${store.path}: check DATABASE_URL.`)
   const { sealer, known } = await checkKeys(config, runtime)
   const [current, previous] = sealer.keys
-  if (known.length === 0) throw new NotYet(`${config.databasePath} has no key yet: check DATABASE_URL.`)
+  if (known.length === 0) throw new NotYet(`${storeName(store)} has no key yet: check DATABASE_URL.`)
   // An app that runs with the old key only could read nothing of what this writes.
   if (known[0]?.id !== current)
     throw new NotYet('The app has not started with this ENCRYPTION_KEY yet: restart it, then run this again.')
   const toDo = known.reduce((sum, key) => sum + (key.id === current ? 0 : key.values), 0)
   console.log(`${values(toDo)} under another key than ENCRYPTION_KEY`)
-  const database = await openDatabase(config.databasePath, runtime)
+  const database = await openDatabase(store, runtime)
   const progress = (left: number) => console.log(`  ${left} left`)
   try {
     return report(await reseal({ query: database.query, sealer, runtime, log, progress }), previous)
@@ -81,7 +84,8 @@ function explain(error: unknown): string {
     return `Stopped, the database says ${error.code}. What was done stays: run this again.`
   if (!(error instanceof Error)) return String(error)
   const isFlag = (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') ?? false
-  const forPeople = isFlag || [ConfigError, SealingKeyError, NotYet].some(type => error instanceof type)
+  const forPeople =
+    isFlag || [ConfigError, NewerSchemaError, SealingKeyError, NotYet].some(type => error instanceof type)
   return forPeople ? error.message : (error.stack ?? error.message)
 }
 

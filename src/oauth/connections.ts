@@ -3,10 +3,12 @@ import { CONSENT_S } from '../revento/platform.ts'
 import type { TokenSet } from '../revento/token-outcome.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { alone, eventLock } from '../storage/dialect.ts'
 import type { ConnectionRow, ConnectionState } from '../storage/schema.ts'
 import { createSealedTokens, type OpenTokens } from '../storage/sealed-tokens.ts'
 import type { Sealer } from '../storage/sealing.ts'
 import { StorageError } from '../storage/storage-error.ts'
+import { transaction } from '../storage/transaction.ts'
 import { SETTLED, tokenColumns } from './token-columns.ts'
 
 /** A connection is one (event, organization). */
@@ -92,7 +94,8 @@ export function createConnections(
         connected_at: now,
       }
       const key = { event_id: tokens.eventId, organization_id: tokens.organizationId }
-      return query.transaction().execute(async trx => {
+      return transaction(query, async trx => {
+        await alone(trx, eventLock(tokens.eventId))
         // A new consent after an erasure: the event may be stored again.
         await trx.deleteFrom('erased_events').where('event_id', '=', tokens.eventId).execute()
         const saved = await trx

@@ -4,6 +4,7 @@ import type { Queries } from '../storage/database.ts'
 import { verifierPlace } from '../storage/sealed-places.ts'
 import type { Sealer } from '../storage/sealing.ts'
 import { StorageError } from '../storage/storage-error.ts'
+import { transaction } from '../storage/transaction.ts'
 
 /** One pass from /connect to /callback. `state`, `cookie` and `codeVerifier` are 256 random bits, base64url. */
 export interface StartedFlow {
@@ -57,7 +58,7 @@ export function createFlows(
         expires_at: now + o.ttlMs,
         used_at: null,
       }
-      await query.transaction().execute(async trx => {
+      await transaction(query, async trx => {
         await trx
           .deleteFrom('flows')
           .where('expires_at', '<', now - REMEMBER_MS)

@@ -1,9 +1,12 @@
 import type { TokenSet } from '../revento/token-outcome.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { isPostgres } from '../storage/dialect.ts'
+import { latestEnd } from '../storage/lease.ts'
 import type { ConnectionRow, RefreshFailure } from '../storage/schema.ts'
 import { tokenPlace } from '../storage/sealed-places.ts'
 import type { Sealer } from '../storage/sealing.ts'
+import { transaction } from '../storage/transaction.ts'
 import type { ConnectionKey } from './connections.ts'
 import { SETTLED, tokenColumns } from './token-columns.ts'
 
@@ -71,12 +74,14 @@ export function createRefreshLeases(query: Queries, sealer: Sealer, runtime: Run
 
   return {
     take: (key, version) =>
-      query.transaction().execute(async trx => {
+      transaction(query, async trx => {
         const row = await trx
           .selectFrom('connections')
           .selectAll()
           .where('event_id', '=', key.eventId)
           .where('organization_id', '=', key.organizationId)
+          // Of two takers the second waits here, and then reads what the first has written.
+          .$if(isPostgres(trx), select => select.forUpdate())
           .executeTakeFirst()
         const now = runtime.now()
         if (!row || row.version !== version || row.state !== 'connected') return { kind: 'changed' }
@@ -127,8 +132,7 @@ export function createRefreshLeases(query: Queries, sealer: Sealer, runtime: Run
 }
 
 function whyNot(row: ConnectionRow, now: number): Taken | undefined {
-  // A lease that ends later than one taken now was taken under another clock: it does not count.
-  if (row.lease_until > now && row.lease_until <= now + LEASE_MS)
+  if (row.lease_until > now && row.lease_until <= latestEnd(now, LEASE_MS))
     return { kind: 'held', until: row.lease_until }
   if (row.refresh_phase === 'recovering') return { kind: 'hopeless', reason: 'refresh_interrupted' }
   if (now >= row.refresh_expires_at) return { kind: 'hopeless', reason: 'consent_expired' }

@@ -122,7 +122,7 @@ export function createRefresh(
       await giveUp(lease.key, lease.version, 'refresh_interrupted')
       return true
     }
-    await leases.leaveUnknown(lease, failure, runtime.now() + jitter(RECOVER_AFTER_MS))
+    await leases.leaveUnknown(lease, failure, runtime.now() + Math.ceil(jitter(RECOVER_AFTER_MS)))
     return false
   }
 

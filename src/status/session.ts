@@ -5,7 +5,9 @@ import { AppError } from '../errors.ts'
 import type { ConnectionKey } from '../oauth/connections.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { alone } from '../storage/dialect.ts'
 import { StorageError } from '../storage/storage-error.ts'
+import { transaction } from '../storage/transaction.ts'
 
 /** What a browser may see: the connections that it made itself. */
 export interface Session {
@@ -115,7 +117,9 @@ export function createSessions(
       const oldToken = tokenOf(request)
       const oldHash = oldToken && hashToken(oldToken)
       const token = runtime.bytes(32).toString('base64url')
-      const isNew = await query.transaction().execute(async trx => {
+      const isNew = await transaction(query, async trx => {
+        // Of two callbacks at once that hold the same session, the second finds the successor.
+        if (oldHash) await alone(trx, `session ${oldHash}`)
         await trx.deleteFrom('sessions').where('expires_at', '<=', runtime.now()).execute()
         const successor = oldHash && (await successorOf(trx, oldHash))
         if (successor) await hold(trx, successor, key)

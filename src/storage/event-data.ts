@@ -1,7 +1,9 @@
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from './database.ts'
+import { alone, eventLock, together } from './dialect.ts'
 import type { ParticipantsTable } from './schema.ts'
+import { transaction } from './transaction.ts'
 
 /** What a webhook says of a participant; undefined members leave what is stored as it is. */
 export interface ParticipantChange {
@@ -29,7 +31,8 @@ export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): 
   return {
     saveParticipant: change =>
       // One transaction: an erasure between the look and the write would be undone.
-      query.transaction().execute(async trx => {
+      transaction(query, async trx => {
+        await together(trx, [eventLock(change.eventId)])
         const erased = await erasedEvents(trx, [{ event_id: change.eventId }])
         if (erased.size === 0) await upsertParticipant(trx, change, runtime.now())
       }),
@@ -42,7 +45,8 @@ export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): 
         .limit(200)
         .execute(),
     erase: eventId =>
-      query.transaction().execute(async trx => {
+      transaction(query, async trx => {
+        await alone(trx, eventLock(eventId))
         const erased_at = runtime.now()
         await trx
           .insertInto('erased_events')

@@ -1,16 +1,14 @@
 import { existsSync } from 'node:fs'
 import type { Config } from '../config.ts'
 import type { Runtime } from '../runtime.ts'
-import { type Database, openDatabase, readDatabase } from './database.ts'
+import { type Database, openDatabase, type Queries, readDatabase } from './database.ts'
 import { developmentKey } from './encryption-key.ts'
+import { refuseNewerSchema } from './migrate.ts'
 import { createSealer, type Sealer } from './sealing.ts'
 import { type KnownKey, readKeys, recordKeys } from './sealing-keys.ts'
 import { refuseWrongKeys, SealingKeyError } from './wrong-key.ts'
 
-export type SealingSettings = Pick<
-  Config,
-  'databasePath' | 'encryptionKey' | 'encryptionKeyPrevious' | 'keyFile'
->
+export type SealingSettings = Pick<Config, 'store' | 'encryptionKey' | 'encryptionKeyPrevious' | 'keyFile'>
 
 /** The database and its sealer. With a wrong key: SealingKeyError, and no byte is written before it. */
 export async function openSealed(
@@ -18,7 +16,7 @@ export async function openSealed(
   runtime: Runtime,
 ): Promise<{ database: Database; sealer: Sealer }> {
   const { sealer } = await checkKeys(o, runtime)
-  const database = await openDatabase(o.databasePath, runtime)
+  const database = await openDatabase(o.store, runtime)
   try {
     await recordKeys(database.query, sealer, runtime)
   } catch (error) {
@@ -33,8 +31,8 @@ export async function checkKeys(
   o: SealingSettings,
   runtime: Runtime,
 ): Promise<{ sealer: Sealer; known: readonly KnownKey[] }> {
-  const query = readDatabase(o.databasePath, runtime)
-  const known = query ? await readKeys(query, runtime).finally(() => query.destroy()) : []
+  const query = readDatabase(o.store, runtime)
+  const known = query ? await knownKeys(query, runtime).finally(() => query.destroy()) : []
   // A new key file would only hide that the old one is gone.
   if (!o.encryptionKey && known.length > 0 && !existsSync(o.keyFile))
     throw new SealingKeyError(
@@ -44,4 +42,9 @@ export async function checkKeys(
   const sealer = createSealer({ current, previous: o.encryptionKeyPrevious }, runtime)
   refuseWrongKeys(known, sealer)
   return { sealer, known }
+}
+
+async function knownKeys(query: Queries, runtime: Runtime): Promise<KnownKey[]> {
+  await refuseNewerSchema(query)
+  return readKeys(query, runtime)
 }

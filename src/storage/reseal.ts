@@ -7,6 +7,7 @@ import { verifierPlace } from './sealed-places.ts'
 import { createSealedTokens } from './sealed-tokens.ts'
 import { type Sealer, UnsealError } from './sealing.ts'
 import { countByKey } from './sealing-keys.ts'
+import { transaction } from './transaction.ts'
 
 export interface Resealing {
   readonly query: Queries
@@ -27,7 +28,7 @@ const PAUSE_MS = 20
  */
 export async function reseal(o: Resealing): Promise<Map<string, number>> {
   for (const batch of [connectionsBatch(o), flowsBatch(o)])
-    while ((await o.query.transaction().execute(batch)) === BATCH) {
+    while ((await transaction(o.query, batch)) === BATCH) {
       o.progress(sum(await countLeft(o)))
       await o.runtime.sleep(PAUSE_MS)
     }

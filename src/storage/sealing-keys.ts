@@ -1,8 +1,11 @@
 import { sql } from 'kysely'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from './database.ts'
+import { alone } from './dialect.ts'
+import { tablesOf } from './migrate.ts'
 import { checkPlace, tokenPlace } from './sealed-places.ts'
 import { keyIdOf, type Place, type Sealer } from './sealing.ts'
+import { transaction } from './transaction.ts'
 import { refuseWrongKeys } from './wrong-key.ts'
 
 /** A key that sealed something in this database. */
@@ -22,7 +25,7 @@ export interface Proof {
 
 /** The key in use first. Only reads, whatever the state of the schema. */
 export async function readKeys(query: Queries, runtime: Pick<Runtime, 'now'>): Promise<KnownKey[]> {
-  const tables = (await query.introspection.getTables()).map(table => table.name)
+  const tables = await tablesOf(query)
   if (!tables.includes('connections')) return []
   const recorded = tables.includes('sealing_keys') ? await recordedKeys(query) : []
   if (recorded.length === 0) return keysOfTokens(query)
@@ -52,7 +55,8 @@ export async function countByKey(
 
 /** Before the first value is sealed. In a transaction: of two starts with different keys, the second is refused. */
 export function recordKeys(query: Queries, sealer: Sealer, runtime: Pick<Runtime, 'now'>): Promise<void> {
-  return query.transaction().execute(async trx => {
+  return transaction(query, async trx => {
+    await alone(trx, 'sealing keys')
     refuseWrongKeys(await readKeys(trx, runtime), sealer)
     const [current, ...previous] = sealer.keys
     const [inUse] = await recordedKeys(trx)

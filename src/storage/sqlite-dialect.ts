@@ -9,6 +9,7 @@ import {
   SqliteDialect,
 } from 'kysely'
 import type { SqliteFile } from './sqlite.ts'
+import { storable } from './storable.ts'
 import { StorageError, storageError } from './storage-error.ts'
 
 /** Kysely's dialect on that file. The mutex around the single connection is Kysely's own. */
@@ -85,7 +86,7 @@ class NodeSqliteConnection implements DatabaseConnection {
   #execute<R>({ sql, parameters }: CompiledQuery): QueryResult<R> {
     if (!this.#file.inTransaction()) this.#file.assertSameFile()
     const statement = this.#file.prepare(sql)
-    const values = parameters as readonly SQLInputValue[]
+    const values = parameters.map(storable) as SQLInputValue[]
     if (statement.columns().length > 0) return { rows: statement.all(...values) as R[] }
     const { changes, lastInsertRowid } = statement.run(...values)
     return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }

@@ -1,10 +1,13 @@
 /** The store cannot do its work now. `code` is for the log and /ready; callers only ever see 503. */
 export class StorageError extends Error {
   readonly code: string
-  constructor(code: string, options?: { cause?: unknown }) {
-    super(`storage: ${code}`, options)
+  /** Nothing was kept of the transaction that this ended, and another try may succeed. */
+  readonly repeatable: boolean
+  constructor(code: string, options: { cause?: unknown; repeatable?: boolean } = {}) {
+    super(`storage: ${code}`, 'cause' in options ? { cause: options.cause } : {})
     this.name = 'StorageError'
     this.code = code
+    this.repeatable = options.repeatable ?? false
   }
 }
 

@@ -1,9 +1,11 @@
 import { sql } from 'kysely'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Queries } from '../storage/database.ts'
+import { isPostgres } from '../storage/dialect.ts'
 import { erasedEvents } from '../storage/event-data.ts'
 import { ids, integer, isOpen, records } from '../storage/records.ts'
 import type { InboxTable } from '../storage/schema.ts'
+import { transaction } from '../storage/transaction.ts'
 import { type Duplicate, findDuplicates, type Identified } from './dedupe.ts'
 
 /** A delivery whose handler may run now. `attempt` counts from 1; `eventId` is null on integration-level events. */
@@ -66,7 +68,7 @@ const LONGEST_WAIT_MS = 24 * 3_600_000
  * ever starts on a duplicate. A lease that ran out (its process ended) is due like everything else.
  */
 export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
-  return query.transaction().execute(async trx => {
+  return transaction(query, async trx => {
     const { rows, alone } = apart(await dueRows(trx, o), o.running)
     const duplicates = await findDuplicates(
       trx,
@@ -103,6 +105,8 @@ async function dueRows(trx: Queries, { limit, now, held }: ClaimOptions): Promis
     .where(isOpen)
     .orderBy('next_at')
     .orderBy('id')
+    // Two instances on PostgreSQL claim at the same time, each past what the other has.
+    .$if(isPostgres(trx), select => select.forUpdate().skipLocked())
   const again = await due
     .where('next_at', '>', 0)
     .where('next_at', '<=', now)

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Queries } from '../storage/database.ts'
+import { alone } from '../storage/dialect.ts'
 import { ids, integer, records, text } from '../storage/records.ts'
 
 /** What a delivery is recognized by. */
@@ -34,6 +35,9 @@ export function keysOf({ provider, delivery_id, envelope_id }: Identified) {
  * not recorded: a replayed body under somebody else's delivery id must not use that id up.
  */
 export async function findDuplicates(trx: Queries, rows: readonly Identified[]): Promise<Duplicate[]> {
+  if (rows.length === 0) return []
+  // Two instances may each have claimed one of two copies: the second looks when the first has recorded its keys.
+  await alone(trx, 'delivery keys')
   const keyed = rows.map(row => ({ id: row.id, ...keysOf(row) }))
   const owners = await ownersOf(
     trx,

@@ -1,5 +1,6 @@
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { transaction } from '../storage/transaction.ts'
 
 /** How long a caller may post after it showed the token. */
 export const REGISTERED_MS = 24 * 60 * 60 * 1000
@@ -15,7 +16,7 @@ export interface HandshakeCallers {
 export function createHandshakeCallers(query: Queries, runtime: Pick<Runtime, 'now'>): HandshakeCallers {
   return {
     register: address =>
-      query.transaction().execute(async trx => {
+      transaction(query, async trx => {
         const registered_at = runtime.now()
         await trx
           .insertInto('handshake_callers')

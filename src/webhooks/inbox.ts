@@ -1,7 +1,7 @@
 import type { Runtime } from '../runtime.ts'
 import type { Database } from '../storage/database.ts'
-import type { SqliteFile } from '../storage/sqlite.ts'
 import { StorageError } from '../storage/storage-error.ts'
+import { appendTo } from './append.ts'
 import type { Backlog } from './backlog.ts'
 import type { Envelope } from './provider.ts'
 
@@ -37,13 +37,9 @@ const WAITING_BYTES = 32 * 1024 * 1024
 /** Small writes may still go through where a delivery does not: on a disk that is nearly full. */
 const TROUBLE_MS = 10_000
 
-const INSERT = `insert into inbox
-  (provider, delivery_id, envelope_id, type, event_id, organization_id, state, attempts, next_at, received_at, body)
-  values (?, ?, ?, ?, ?, ?, 'pending', 0, 0, ?, ?)`
-
 /**
  * Group commit: deliveries that arrive while a commit runs go into the next one, so many share one fsync and each is
- * answered after its own commit. Rows are only appended here, by prepared statement; which of them are duplicates is
+ * answered after its own commit. Rows are only appended here, see append.ts; which of them are duplicates is
  * resolved in batches before any handler runs (claim.ts), because a unique index on random keys costs as much as the
  * row itself, and the query builder more.
  */
@@ -53,6 +49,7 @@ export function createInbox(
   onCommitted: () => void,
   runtime: Pick<Runtime, 'monotonic'>,
 ): Inbox {
+  const append = appendTo(database)
   let waiting: Waiting[] = []
   let waitingBytes = 0
   let committing = false
@@ -64,7 +61,7 @@ export function createInbox(
       waiting = waiting.slice(group.length)
       waitingBytes -= bytesOf(group)
       try {
-        const ids = await database.exclusively(file => group.map(({ delivery }) => insert(file, delivery)))
+        const ids = await append(group.map(({ delivery }) => delivery))
         for (const [i, { resolve }] of group.entries()) resolve(ids[i] ?? 0)
         failed = undefined
         backlog.added(group.length)
@@ -103,12 +100,4 @@ function nextGroup(waiting: readonly Waiting[]): Waiting[] {
     return i >= GROUP_ROWS || (i > 0 && bytes > GROUP_BYTES)
   })
   return end === -1 ? [...waiting] : waiting.slice(0, end)
-}
-
-function insert(file: SqliteFile, d: Incoming): number {
-  const { id, type, eventId, organizationId } = d.envelope
-  const { lastInsertRowid } = file
-    .prepare(INSERT)
-    .run(d.provider, d.deliveryId, id, type, eventId, organizationId, d.receivedAt, d.body)
-  return Number(lastInsertRowid)
 }

@@ -1,6 +1,8 @@
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { latestEnd } from '../storage/lease.ts'
 import type { InboxTable } from '../storage/schema.ts'
+import { transaction } from '../storage/transaction.ts'
 import type { Incoming } from './inbox.ts'
 
 /** As it went out, byte for byte. */
@@ -34,37 +36,46 @@ export interface InlineAnswers {
 
 export function createInlineAnswers(query: Queries, runtime: Runtime): InlineAnswers {
   return {
-    claim: (key, delivery) =>
-      query.transaction().execute(async trx => {
-        const now = runtime.now()
-        const row = await trx
-          .selectFrom('inline_answers')
-          .selectAll()
-          .where('key', '=', key)
-          .executeTakeFirst()
-        if (row && row.status !== null && row.body !== null) {
-          const { status, body, inbox_id } = row
-          return { state: 'answered', answer: { status, body }, inboxId: inbox_id ?? 0 }
-        }
-        // One that lasts longer than any lease was taken under another clock, and counts for nothing.
-        if (row && row.lease_until > now && row.lease_until <= now + ANSWER_LEASE_MS) return { state: 'busy' }
-        const owner = runtime.uuid()
-        const claimed = {
-          event_id: delivery.envelope.eventId,
-          lease_owner: owner,
-          lease_until: now + ANSWER_LEASE_MS,
-          updated_at: now,
-        }
-        await trx
-          .insertInto('inline_answers')
-          .values({ key, status: null, body: null, inbox_id: null, ...claimed })
-          .onConflict(c => c.column('key').doUpdateSet(claimed))
-          .execute()
-        return { state: 'mine', owner }
-      }),
+    async claim(key, delivery) {
+      const now = runtime.now()
+      const owner = runtime.uuid()
+      const claimed = {
+        event_id: delivery.envelope.eventId,
+        lease_owner: owner,
+        lease_until: now + ANSWER_LEASE_MS,
+        updated_at: now,
+      }
+      // The one statement that decides: of two that come together, one gets the row.
+      const mine = await query
+        .insertInto('inline_answers')
+        .values({ key, status: null, body: null, inbox_id: null, ...claimed })
+        .onConflict(c =>
+          c
+            .column('key')
+            .doUpdateSet(claimed)
+            .where('inline_answers.status', 'is', null)
+            .where(eb =>
+              eb.or([
+                eb('inline_answers.lease_until', '<=', now),
+                eb('inline_answers.lease_until', '>', latestEnd(now, ANSWER_LEASE_MS)),
+              ]),
+            ),
+        )
+        .returning('key')
+        .executeTakeFirst()
+      if (mine) return { state: 'mine', owner }
+      const row = await query
+        .selectFrom('inline_answers')
+        .select(['status', 'body', 'inbox_id'])
+        .where('key', '=', key)
+        .executeTakeFirst()
+      if (!row || row.status === null || row.body === null) return { state: 'busy' }
+      const { status, body, inbox_id } = row
+      return { state: 'answered', answer: { status, body }, inboxId: inbox_id ?? 0 }
+    },
 
     keep: (key, owner, delivery, answer) =>
-      query.transaction().execute(async trx => {
+      transaction(query, async trx => {
         const now = runtime.now()
         const { numUpdatedRows } = await trx
           .updateTable('inline_answers')
@@ -79,7 +90,7 @@ export function createInlineAnswers(query: Queries, runtime: Runtime): InlineAns
       }),
 
     letGo: (key, owner, delivery, error) =>
-      query.transaction().execute(async trx => {
+      transaction(query, async trx => {
         await trx
           .deleteFrom('inline_answers')
           .where('key', '=', key)

@@ -1,7 +1,9 @@
 import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { isPostgres } from '../storage/dialect.ts'
 import { ids } from '../storage/records.ts'
+import { transaction } from '../storage/transaction.ts'
 import { forget } from './dedupe.ts'
 import { deleteAnswersBefore } from './inline-answers.ts'
 
@@ -55,7 +57,7 @@ async function clean({ query, days, log }: RetentionOptions, runtime: Runtime, s
  * stays, so that no later delivery gets its number again.
  */
 function cleanBatch(query: Queries, before: number, after: number, now: number) {
-  return query.transaction().execute(async trx => {
+  return transaction(query, async trx => {
     const rows = await trx
       .selectFrom('inbox')
       .select(['id', 'provider', 'delivery_id', 'envelope_id', 'state', 'received_at', 'finished_at'])
@@ -63,6 +65,8 @@ function cleanBatch(query: Queries, before: number, after: number, now: number) 
       .where('id', '<', eb => eb.selectFrom('inbox').select(e => e.fn.max<number>('id').as('newest')))
       .orderBy('id')
       .limit(BATCH)
+      // What somebody replays or resumes at this moment is left for the next time.
+      .$if(isPostgres(trx), select => select.forUpdate().skipLocked())
       .execute()
     // One from the future came under a clock that was wrong: it says nothing of those behind it.
     const newer = rows.findIndex(row => row.received_at >= before && row.received_at <= now)

@@ -3,9 +3,11 @@ import type { Call } from '../revento/call.ts'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { eventLock, together } from '../storage/dialect.ts'
 import { erasedEvents } from '../storage/event-data.ts'
 import { ids, integer, records, text } from '../storage/records.ts'
 import { StorageError } from '../storage/storage-error.ts'
+import { transaction } from '../storage/transaction.ts'
 import type { Claimed } from './claim.ts'
 
 /** How one run of a handler ended. `retry` comes back after a wait; `released` at once, and did not count. */
@@ -49,7 +51,7 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
       const group = waiting
       waiting = []
       try {
-        await query.transaction().execute(trx =>
+        await transaction(query, trx =>
           write(
             trx,
             group.map(({ ended }) => ended),
@@ -71,6 +73,9 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
   /** Fenced by owner and attempt: a run that outlived its lease changes nothing, but is told of. */
   async function write(trx: Queries, ended: readonly Ended[]): Promise<void> {
     const now = runtime.now()
+    // Neither an erasure nor a reconnect of these events comes between what is read here and what is written.
+    const eventIds = ended.flatMap(({ delivery }) => delivery.eventId ?? [])
+    await together(trx, eventIds.map(eventLock))
     const group = await withoutErased(trx, ended)
     const back = await reconnected(trx, group)
     const rows = group.map(ended => ({
@@ -142,7 +147,12 @@ function columns({ delivery: { attempt }, outcome }: Ended, now: number, reconne
     case 'released':
       return { ...same, state: 'pending', attempts: attempt - 1 }
     case 'retry':
-      return { ...same, state: 'pending', next_at: now + outcome.delayMs, last_error: outcome.error }
+      return {
+        ...same,
+        state: 'pending',
+        next_at: now + Math.ceil(outcome.delayMs),
+        last_error: outcome.error,
+      }
     case 'parked':
       return reconnected
         ? { ...same, state: 'pending', next_at: now + RECONNECTED_MS }

@@ -21,6 +21,7 @@ export interface Server {
   peakMb(): number
   /** Gives the exit code; null after a kill. */
   stop(signal?: NodeJS.Signals): Promise<number | null>
+  isRunning(): boolean
 }
 
 /** The flags of `npm start`. */
@@ -72,6 +73,7 @@ async function start(
     pid: child.pid ?? 0,
     startMs,
     peakMb: () => watch.peak,
+    isRunning: () => child.exitCode === null && child.signalCode === null,
     async stop(signal = 'SIGTERM') {
       clearInterval(watch.timer)
       const ended = new Promise<number | null>(resolve => child.once('exit', resolve))

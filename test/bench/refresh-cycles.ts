@@ -9,15 +9,15 @@ import { ApiError } from '../../src/revento/api.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
 import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
-import { openDatabase } from '../../src/storage/database.ts'
 import { createSealer } from '../../src/storage/sealing.ts'
+import { openSqlite } from '../../src/storage/sqlite-database.ts'
 import { startPlatform } from '../helpers/platform.ts'
 
 /** node test/bench/refresh-cycles.ts [CYCLES]: expires and refreshes one token; prints requests and memory. */
 const cycles = Number(process.argv[2] ?? 10_000)
 const folder = mkdtempSync(join(tmpdir(), 'refresh-cycles-'))
 const platform = await startPlatform()
-const database = await openDatabase(join(folder, 'test.db'), runtime)
+const database = await openSqlite(join(folder, 'test.db'), runtime)
 const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
 const connections = createConnections(database.query, sealer, runtime, {
   log: { error() {}, warn() {} },

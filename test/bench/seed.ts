@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
 import { systemRuntime } from '../../src/runtime.ts'
-import { openDatabase } from '../../src/storage/database.ts'
+import { openSqlite } from '../../src/storage/sqlite-database.ts'
 import { keysOf } from '../../src/webhooks/dedupe.ts'
 
 const INSERT = `insert into inbox (id, provider, delivery_id, envelope_id, type, event_id, organization_id, state,
@@ -10,7 +10,7 @@ const INSERT = `insert into inbox (id, provider, delivery_id, envelope_id, type,
 
 /** A database as it is after `rows` deliveries were handled, each with its run and its two dedupe keys. */
 export async function seed(path: string, rows: number, progress: (text: string) => void): Promise<void> {
-  await (await openDatabase(path, systemRuntime)).close()
+  await (await openSqlite(path, systemRuntime)).close()
   const database = new DatabaseSync(path)
   database.exec('pragma synchronous=off; pragma cache_size=-200000; begin')
   const [insert, key, run] = [

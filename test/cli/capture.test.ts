@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { startApp } from '../helpers/app.ts'
 import { node } from '../helpers/child.ts'
 import { createClient } from '../helpers/client.ts'
+import { pathOf } from '../helpers/database.ts'
 import { copyProject, type ProjectCopy } from '../helpers/project.ts'
 import { until } from '../helpers/wait.ts'
 import { envelope, signedDelivery } from '../helpers/webhook.ts'
@@ -53,7 +54,7 @@ async function vitest(project: ProjectCopy, file: string) {
 test('a captured delivery becomes a fixture without the person, and a test that is green until the handler breaks', async () => {
   const app = await appWithDeliveries()
   const project = copyProject()
-  const { code, out } = await run(project, app.config.databasePath, 'capture', '1')
+  const { code, out } = await run(project, pathOf(app.config.store), 'capture', '1')
   await app.close()
   expect(code).toBe(0)
   const [fixture = '', file = ''] = out.split('\n')
@@ -90,7 +91,7 @@ test('a captured delivery becomes a fixture without the person, and a test that 
 test('--out chooses the folder; nothing is overwritten; a type does not choose a path', async () => {
   const app = await appWithDeliveries()
   const project = copyProject()
-  const path = app.config.databasePath
+  const path = pathOf(app.config.store)
   expect((await run(project, path, 'capture', '3', '--out', 'test/mine')).code).toBe(0)
   expect(readdirSync(join(project.folder, 'test/mine'))).toEqual(['captured', 'captured-evil-1-3.test.ts'])
   const text = readFileSync(join(project.folder, 'test/mine/captured-evil-1-3.test.ts'), 'utf8')
@@ -109,7 +110,7 @@ test.each([
 ])('%j says what is wrong, and writes nothing', async (args, text) => {
   const app = await appWithDeliveries()
   const project = copyProject()
-  const { code, err } = await run(project, app.config.databasePath, ...args)
+  const { code, err } = await run(project, pathOf(app.config.store), ...args)
   await app.close()
   expect([code, err]).toEqual([1, expect.stringContaining(text)])
   expect(existsSync(join(project.folder, 'test/handlers/captured'))).toBe(false)

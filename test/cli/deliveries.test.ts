@@ -3,13 +3,14 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { node } from '../helpers/child.ts'
+import { onFile } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { type Bench, bench } from '../webhooks/dispatching.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli/deliveries.ts', import.meta.url))
 
 async function run(b: Bench | undefined, ...args: string[]) {
-  const env: Record<string, string> = b ? { DATABASE_URL: `sqlite:${b.database.path}` } : {}
+  const env: Record<string, string> = b ? { DATABASE_URL: b.database.url } : {}
   const child = node([CLI, ...args], { cwd: testFolder(), env })
   const code = await child.ended
   return { code, ...child.output }
@@ -169,7 +170,7 @@ test.each([
 })
 
 /** Rows as they stand in the inbox. */
-const put = (b: Bench, sql: string) => b.database.exclusively(file => file.exec(sql))
+const put = (b: Bench, sql: string) => onFile(b.database, file => file.exec(sql))
 const COLUMNS = 'provider, envelope_id, type, state, attempts, next_at, received_at, finished_at, body'
 
 test('one whose sender waited for its answer is found by its id, and not promised to run again', async () => {

@@ -9,6 +9,7 @@ import { loadConfig } from '../../src/config.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { CLIENT_SECRET, startApp, WEBHOOK_SECRET } from '../helpers/app.ts'
 import { node } from '../helpers/child.ts'
+import { pathOf } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
 import { certificate, type ProxyWays, tlsProxy } from '../helpers/tls-proxy.ts'
@@ -40,7 +41,7 @@ async function deployment(ways: ProxyWays = {}, env: Record<string, string> = {}
     REVENTO_WEBHOOK_SECRET: WEBHOOK_SECRET,
     REVENTO_API_BASE: `${origin}/api/v1`,
     ENCRYPTION_KEY: randomBytes(32).toString('base64'),
-    DATABASE_URL: `sqlite:${app.config.databasePath}`,
+    DATABASE_URL: `sqlite:${pathOf(app.config.store)}`,
     NODE_EXTRA_CA_CERTS: own.file,
     ...env,
   }

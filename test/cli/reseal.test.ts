@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
@@ -7,6 +7,7 @@ import { type Database, openDatabase } from '../../src/storage/database.ts'
 import { openSealed } from '../../src/storage/open-sealed.ts'
 import { countByKey } from '../../src/storage/sealing-keys.ts'
 import { node } from '../helpers/child.ts'
+import { testStore } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import {
   base64,
@@ -14,7 +15,7 @@ import {
   idOf,
   saveConnections,
   saveFlow,
-  sealedFile,
+  sealedStore,
   sealerOf,
   settings,
   tokenSet,
@@ -25,10 +26,10 @@ const [oldKey] = sealerOf(1).keys
 const [newKey] = sealerOf(2).keys
 
 /** The command as a process of its own; with keys, in that order: current, previous. */
-function cli(path: string, keys: number[], args: string[] = []) {
+function cli(databaseUrl: string, keys: number[], args: string[] = []) {
   const [current, previous] = keys
   const env = {
-    DATABASE_URL: `sqlite:${path}`,
+    DATABASE_URL: databaseUrl,
     ...(current && { ENCRYPTION_KEY: base64(current) }),
     ...(previous && { ENCRYPTION_KEY_PREVIOUS: base64(previous) }),
   }
@@ -36,12 +37,12 @@ function cli(path: string, keys: number[], args: string[] = []) {
 }
 
 /** A database with connections from before the change of the key, opened by an app that has both keys. */
-async function rotated(connections: number): Promise<{ path: string; database: Database }> {
-  const path = join(testFolder(), 'test.db')
-  await sealedFile(path, 1, connections)
-  const { database } = await openSealed(settings(path, 2, 1), runtime)
+async function rotated(connections: number): Promise<{ url: string; database: Database }> {
+  const { store, url } = await testStore()
+  await sealedStore(store, 1, connections)
+  const { database } = await openSealed(settings(store, 2, 1), runtime)
   onTestFinished(() => database.close())
-  return { path, database }
+  return { url, database }
 }
 
 const counts = async ({ query }: Database) => Object.fromEntries(await countByKey(query, runtime))
@@ -49,25 +50,25 @@ const CAN_BE_REMOVED = '0 values left under the previous key: ENCRYPTION_KEY_PRE
 
 test('--help says the steps and does nothing', async () => {
   const path = join(testFolder(), 'none.db')
-  const child = cli(path, [], ['--help'])
+  const child = cli(`sqlite:${path}`, [], ['--help'])
   expect(await child.ended).toBe(0)
   expect(child.output.out).toMatch(/^Usage: npm run reseal\n/)
   expect(existsSync(path)).toBe(false)
 })
 
 test('seals everything again with progress, and says that the previous key can be removed', async () => {
-  const { path, database } = await rotated(120)
+  const { url, database } = await rotated(120)
   await saveFlow(database.query, sealerOf(1), 'flow')
-  const child = cli(path, [2, 1])
+  const child = cli(url, [2, 1])
   expect(await child.ended).toBe(0)
   expect(child.output).toEqual({
     err: '',
     out: `241 values under another key than ENCRYPTION_KEY\n  141 left\n  41 left\n${CAN_BE_REMOVED}`,
   })
   expect(await counts(database)).toEqual({ [newKey]: 241 })
-  const again = cli(path, [2, 1])
+  const again = cli(url, [2, 1])
   expect([await again.ended, again.output.out.endsWith(CAN_BE_REMOVED)]).toEqual([0, true])
-  const without = cli(path, [2])
+  const without = cli(url, [2])
   expect([await without.ended, without.output.out]).toEqual([
     0,
     expect.stringMatching(/0 values left under the previous key: ENCRYPTION_KEY_PREVIOUS is not set\n$/),
@@ -75,9 +76,9 @@ test('seals everything again with progress, and says that the previous key can b
 })
 
 test('beside an app that rotates tokens all the time: none of its tokens is lost', async () => {
-  const { path, database } = await rotated(150)
+  const { url, database } = await rotated(150)
   const connections = connectionsOf(database.query, sealerOf(2, 1))
-  const child = cli(path, [2, 1])
+  const child = cli(url, [2, 1])
   const generation = new Map<number, number>()
   let running = true
   void child.ended.then(() => {
@@ -105,14 +106,14 @@ test('beside an app that rotates tokens all the time: none of its tokens is lost
 })
 
 test('killed in the middle: everything still opens, and the next run finishes', async () => {
-  const { path, database } = await rotated(1500)
-  const child = cli(path, [2, 1])
+  const { url, database } = await rotated(1500)
+  const child = cli(url, [2, 1])
   await child.says(' left')
   child.process.kill('SIGKILL')
   expect(await child.ended).toBe('SIGKILL')
   const between = await counts(database)
   expect(between).toEqual({ [oldKey]: expect.any(Number), [newKey]: expect.any(Number) })
-  const again = cli(path, [2, 1])
+  const again = cli(url, [2, 1])
   expect([await again.ended, again.output.out.endsWith(CAN_BE_REMOVED)]).toEqual([0, true])
   const connections = connectionsOf(database.query, sealerOf(2))
   for (let n = 1; n <= 1500; n += 17)
@@ -120,13 +121,13 @@ test('killed in the middle: everything still opens, and the next run finishes', 
 })
 
 test('says which connection is damaged, by its event, without a value', async () => {
-  const { path, database } = await rotated(2)
+  const { url, database } = await rotated(2)
   await database.query
     .updateTable('connections')
     .set(eb => ({ access_token: eb.ref('refresh_token') }))
     .where('event_id', '=', 'evt_1')
     .execute()
-  const child = cli(path, [2, 1])
+  const child = cli(url, [2, 1])
   expect(await child.ended).toBe(0)
   expect(child.output.err).toMatch(/"event_id":"evt_1".*damaged/)
   expect(child.output.err.trim().split('\n')).toHaveLength(1)
@@ -134,8 +135,8 @@ test('says which connection is damaged, by its event, without a value', async ()
 })
 
 test('values that an app with the old key alone writes meanwhile are left: exit 1, with the reason', async () => {
-  const { path, database } = await rotated(1500)
-  const child = cli(path, [2, 1])
+  const { url, database } = await rotated(1500)
+  const child = cli(url, [2, 1])
   await child.says(' left')
   await saveConnections(database.query, sealerOf(1), 1)
   expect(await child.ended).toBe(1)
@@ -156,29 +157,30 @@ const REFUSALS: [string, number[], RegExp][] = [
 ]
 
 test.each(REFUSALS)('refuses %s', async (_, keys, message) => {
-  const { path, database } = await rotated(2)
-  const before = readFileSync(path)
-  const child = cli(path, keys)
+  const { url, database } = await rotated(2)
+  const rows = () => database.query.selectFrom('connections').selectAll().orderBy('event_id').execute()
+  const before = await rows()
+  const child = cli(url, keys)
   expect([await child.ended, child.output.out]).toEqual([1, ''])
   expect(child.output.err).toMatch(message)
-  expect(readFileSync(path)).toEqual(before)
+  expect(await rows()).toEqual(before)
   expect(await counts(database)).toEqual({ [oldKey]: 4 })
 })
 
 test('refuses to be ahead of the app, which could read nothing afterwards', async () => {
-  const path = join(testFolder(), 'test.db')
-  await sealedFile(path, 1, 2)
-  const child = cli(path, [2, 1])
+  const { store, url } = await testStore()
+  await sealedStore(store, 1, 2)
+  const child = cli(url, [2, 1])
   expect(await child.ended).toBe(1)
   expect(child.output.err).toMatch(/^The app has not started with this ENCRYPTION_KEY yet: restart it/)
-  const database = await openDatabase(path, runtime)
+  const database = await openDatabase(store, runtime)
   onTestFinished(() => database.close())
   expect(await counts(database)).toEqual({ [oldKey]: 4 })
 })
 
 test('makes no database and no key file where there is none', async () => {
   const path = join(testFolder(), 'data', 'none.db')
-  const child = cli(path, [])
+  const child = cli(`sqlite:${path}`, [])
   expect(await child.ended).toBe(1)
   expect(child.output.err).toMatch(/^There is no .*none\.db: check DATABASE_URL\.\n$/)
   expect(existsSync(join(path, '..'))).toBe(false)
@@ -188,7 +190,7 @@ test('a wrong setting or flag is explained without a stack', async () => {
   const wrong = node([CLI], { cwd: testFolder(), env: { ENCRYPTION_KEY: 'short' } })
   expect(await wrong.ended).toBe(1)
   expect(wrong.output.err).toMatch(/^1 setting is missing or wrong:\n {2}ENCRYPTION_KEY/)
-  const flag = cli('x', [], ['--dry-run'])
+  const flag = cli('sqlite:x', [], ['--dry-run'])
   expect(await flag.ended).toBe(1)
   expect(flag.output.err).toMatch(/^Unknown option '--dry-run'/)
   expect(flag.output.err).not.toMatch(/^ {4}at /m)

@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { createApp } from '../../src/app.ts'
@@ -11,21 +8,24 @@ import { createOutgoing } from '../../src/revento/http.ts'
 import type { Runtime } from '../../src/runtime.ts'
 import { type Database, openDatabase } from '../../src/storage/database.ts'
 import { createSealer } from '../../src/storage/sealing.ts'
+import { newStore } from './database.ts'
 import { freePort } from './ports.ts'
 import { testRuntime } from './runtime.ts'
+import { CLIENT_SECRET, WEBHOOK_SECRET } from './secrets.ts'
 
 export interface TestApp {
   url: string
   app: FastifyInstance
   database: Database
   config: Config
-  folder: string
   /** Every log line so far, parsed. */
   log: Record<string, unknown>[]
   close(): Promise<void>
 }
 
 export interface TestAppOptions {
+  /** Of a database that others use too; otherwise it gets one of its own. */
+  databaseUrl?: string
   env?: Record<string, string>
   authBase?: string
   apiBase?: string
@@ -34,13 +34,13 @@ export interface TestAppOptions {
   metrics?: Metrics
 }
 
-export const WEBHOOK_SECRET = 'whsec_test_0123456789abcdef'
-export const CLIENT_SECRET = 'client-secret-for-tests'
+export { CLIENT_SECRET, WEBHOOK_SECRET }
+
 const NOWHERE = 'http://127.0.0.1:9'
 
 /** The real app on a real socket and a real database file, against whatever Revento the test brings. */
 export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
-  const folder = mkdtempSync(join(tmpdir(), 'revento-app-'))
+  const made = o.databaseUrl ? { url: o.databaseUrl, drop: async () => {} } : await newStore()
   const port = await freePort()
   const runtime = o.runtime ?? testRuntime()
   const config = loadConfig({
@@ -50,12 +50,12 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
     REVENTO_WEBHOOK_SECRET: WEBHOOK_SECRET,
     REVENTO_AUTH_BASE: o.authBase ?? NOWHERE,
     REVENTO_API_BASE: o.apiBase ?? `${NOWHERE}/api/v1`,
-    DATABASE_URL: `sqlite:${join(folder, 'test.db')}`,
+    DATABASE_URL: made.url,
     ...o.env,
   })
   const log: Record<string, unknown>[] = []
   const logger = pino({ level: 'trace', base: null }, { write: line => void log.push(JSON.parse(line)) })
-  const database = await openDatabase(config.databasePath, runtime)
+  const database = await openDatabase(config.store, runtime)
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
   const edge = { database, sealer, outgoing: createOutgoing(), runtime, logger }
   const { handlers, metrics } = o
@@ -66,11 +66,17 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
     app,
     database,
     config,
-    folder,
     log,
     close: async () => {
       await app.close()
-      rmSync(folder, { recursive: true, force: true })
+      await made.drop()
     },
   }
+}
+
+/** The database file; only where the store is SQLite. */
+export function fileOf({ config }: Pick<TestApp, 'config'>): string {
+  if (config.store.kind !== 'sqlite')
+    throw new Error('this test is about a file: it cannot run on PostgreSQL')
+  return config.store.path
 }

@@ -1,17 +1,130 @@
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { DatabaseSync } from 'node:sqlite'
+import pg from 'pg'
+import { inject, onTestFinished } from 'vitest'
 import { type Runtime, systemRuntime } from '../../src/runtime.ts'
-import { type Database, openDatabase } from '../../src/storage/database.ts'
-import { testFolder } from './folder.ts'
+import { type Database, openDatabase, type SqliteDatabase } from '../../src/storage/database.ts'
+import type { SqliteFile } from '../../src/storage/sqlite.ts'
+import { openSqlite } from '../../src/storage/sqlite-database.ts'
+import type { Store } from '../../src/storage/store.ts'
+import { makeFolder, testFolder } from './folder.ts'
 
-export interface TestDatabase extends Database {
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Which database this run of the suite is on; see vitest.config.ts. */
+    store: Store['kind']
+    /** A database of the server; one that is migrated, to copy; how the name of a test's own has to begin. */
+    postgres: { url: string; template: string; prefix: string }
+  }
+}
+
+export interface NewStore {
+  readonly store: Store
+  /** As DATABASE_URL. */
+  readonly url: string
+  drop(): Promise<void>
+}
+
+/** Databases of this test file that are empty again: making one takes longer than most tests. */
+const emptied: NewStore[] = []
+
+/** Nothing is in it yet: a file, or a database that is migrated already. */
+export async function newStore(): Promise<NewStore> {
+  if (inject('store') === 'postgres')
+    return emptied.pop() ?? reusable(await newPostgres(inject('postgres').template))
+  const folder = makeFolder()
+  const path = join(folder.path, 'data', 'test.db')
+  return { store: { kind: 'sqlite', path }, url: `sqlite:${path}`, drop: async () => folder.remove() }
+}
+
+/** Of its own in any case. `template`: which database it is a copy of. */
+export async function newPostgres(template = 'template1'): Promise<NewStore> {
+  const { url: server, prefix } = inject('postgres')
+  const name = `${prefix}${crypto.randomUUID().replaceAll('-', '')}`
+  await onServer(server, `create database ${name} template ${template}`)
+  const url = new URL(server)
+  url.pathname = name
+  return {
+    store: { kind: 'postgres', url: url.href },
+    url: url.href,
+    drop: () => onServer(server, `drop database ${name} with (force)`),
+  }
+}
+
+/** Ends who is still connected (a test kills processes), and removes the rows. */
+const EMPTY = `select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid();
+  do $$ declare t record; begin
+    for t in select tablename from pg_tables where schemaname = 'public' and tablename not like 'kysely%' loop
+      execute 'delete from ' || t.tablename;
+    end loop;
+  end $$;
+  alter table inbox alter column id restart`
+
+function reusable(made: NewStore): NewStore {
+  const again = { ...made, drop: async () => onServer(made.url, EMPTY).then(() => void emptied.push(again)) }
+  return again
+}
+
+/** The same without the schema. */
+export const bareStore = () => (inject('store') === 'postgres' ? newPostgres() : newStore())
+
+/** A store that is gone after the test. */
+export async function testStore(): Promise<NewStore> {
+  const made = await newStore()
+  onTestFinished(() => made.drop())
+  return made
+}
+
+export type TestDatabase = Database & Pick<NewStore, 'store' | 'url'>
+
+/** A real, migrated database of this test's own, closed and removed after it. */
+export async function testDatabase(runtime: Runtime = systemRuntime): Promise<TestDatabase> {
+  const { store, url } = await testStore()
+  const database = await openDatabase(store, runtime)
+  onTestFinished(() => database.close())
+  return { ...database, store, url }
+}
+
+export interface TestFile extends SqliteDatabase {
   readonly path: string
 }
 
-/** A real, migrated file of this test's own, closed and removed after it. */
-export async function testDatabase(runtime: Runtime = systemRuntime): Promise<TestDatabase> {
+/** The same for what only SQLite does. */
+export async function testFile(runtime: Runtime = systemRuntime): Promise<TestFile> {
   const path = join(testFolder(), 'data', 'test.db')
-  const database = await openDatabase(path, runtime)
+  const database = await openSqlite(path, runtime)
   onTestFinished(() => database.close())
   return { ...database, path }
+}
+
+/** For a test of what only SQLite does, in a suite that runs on it alone. */
+export function onFile<T>(database: Database, work: (file: SqliteFile) => T): Promise<T> {
+  if (database.kind !== 'sqlite') throw new Error('this test is for SQLite')
+  return database.exclusively(work)
+}
+
+/** Where a SQLite database is. */
+export function pathOf(store: Store): string {
+  if (store.kind !== 'sqlite') throw new Error('this test is for SQLite')
+  return store.path
+}
+
+/** Until it is called, nobody else writes to this store; they wait and then give up. */
+export async function holdWrites(store: Store): Promise<() => Promise<void>> {
+  if (store.kind === 'sqlite') {
+    const file = new DatabaseSync(store.path)
+    file.exec('begin immediate')
+    return async () => file.close()
+  }
+  const client = new pg.Client(store.url)
+  await client.connect()
+  await client.query('begin; lock table inbox, connections, flows, health in exclusive mode')
+  return () => client.end()
+}
+
+async function onServer(url: string, sql: string): Promise<void> {
+  const client = new pg.Client(url)
+  await client.connect()
+  await client.query(sql).finally(() => client.end())
 }

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline'
+import { loadConfig } from '../../src/config.ts'
 import { ConnectionUnavailable, createAccessTokens } from '../../src/oauth/access-token.ts'
 import { createConnections } from '../../src/oauth/connections.ts'
 import { createRefresh } from '../../src/oauth/refresh.ts'
@@ -11,9 +12,9 @@ import { openDatabase } from '../../src/storage/database.ts'
 import { createSealer } from '../../src/storage/sealing.ts'
 
 /** A process that only calls the API: one call for each line on stdin, its outcome as a line on stdout. */
-const [path = '', authBase = '', apiBase = ''] = process.argv.slice(2)
+const [databaseUrl = '', authBase = '', apiBase = ''] = process.argv.slice(2)
 const log = { info() {}, warn() {}, error() {} }
-const database = await openDatabase(path, runtime)
+const database = await openDatabase(loadConfig({ DATABASE_URL: databaseUrl }).store, runtime)
 const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
 const connections = createConnections(database.query, sealer, runtime, {
   log: { error() {}, warn() {} },

@@ -8,6 +8,7 @@ import { openSealed, type SealingSettings } from '../../src/storage/open-sealed.
 import { verifierPlace } from '../../src/storage/sealed-places.ts'
 import { createSealedTokens } from '../../src/storage/sealed-tokens.ts'
 import { createSealer, type Sealer } from '../../src/storage/sealing.ts'
+import type { Store } from '../../src/storage/store.ts'
 
 /** A key that is easy to tell from another: 32 times the same byte. */
 export const key = (fill: number) => Buffer.alloc(32, fill)
@@ -18,9 +19,10 @@ export const sealerOf = (current: number, previous?: number) =>
     runtime,
   )
 
-export const settings = (databasePath: string, current: number, previous?: number): SealingSettings => ({
-  databasePath,
-  keyFile: `${databasePath}.key`,
+export const settings = (store: Store, current: number, previous?: number): SealingSettings => ({
+  store,
+  // None is made: the key is given.
+  keyFile: 'no-such.key',
   encryptionKey: key(current),
   encryptionKeyPrevious: previous === undefined ? undefined : key(previous),
 })
@@ -103,9 +105,9 @@ export const saveFlow = (query: Queries, sealer: Sealer, name: string, expiresAt
     })
     .execute()
 
-/** A database file as the app leaves it after a start with key `current`, with this many connections. */
-export async function sealedFile(path: string, current: number, count: number): Promise<void> {
-  const { database, sealer } = await openSealed(settings(path, current), runtime)
+/** A database as the app leaves it after a start with key `current`, with this many connections. */
+export async function sealedStore(store: Store, current: number, count: number): Promise<void> {
+  const { database, sealer } = await openSealed(settings(store, current), runtime)
   await saveConnections(database.query, sealer, count)
   await database.close()
 }

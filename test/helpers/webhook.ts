@@ -1,6 +1,6 @@
 import { revento } from '../../src/webhooks/providers/revento.ts'
 import { sign } from '../../src/webhooks/signature.ts'
-import { WEBHOOK_SECRET } from './app.ts'
+import { WEBHOOK_SECRET } from './secrets.ts'
 
 let sent = 0
 

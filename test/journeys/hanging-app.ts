@@ -8,7 +8,7 @@ import { createSealer } from '../../src/storage/sealing.ts'
 
 /** A process whose handler never ends the first time, and says so: for the test that kills it there. */
 const config = loadConfig(process.env)
-const database = await openDatabase(config.databasePath, runtime)
+const database = await openDatabase(config.store, runtime)
 const app = await createApp(config, {
   database,
   sealer: createSealer({ current: Buffer.alloc(32, 7) }, runtime),

@@ -1,7 +1,4 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -9,6 +6,7 @@ import { createConnections } from '../../src/oauth/connections.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { type Database, openDatabase } from '../../src/storage/database.ts'
 import { createSealer } from '../../src/storage/sealing.ts'
+import { type NewStore, newStore } from '../helpers/database.ts'
 import { type Platform, startPlatform } from '../helpers/platform.ts'
 import { until } from '../helpers/wait.ts'
 
@@ -16,14 +14,14 @@ const WORKER = fileURLToPath(new URL('../helpers/refresh-worker.ts', import.meta
 const key = { eventId: 'evt_test_published', organizationId: 'org_test_formal' }
 const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
 
-let folder: string
+let made: NewStore
 let database: Database
 let platform: Platform
 let workers: Worker[]
 
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'revento-refresh-'))
-  database = await openDatabase(join(folder, 'test.db'), runtime)
+  made = await newStore()
+  database = await openDatabase(made.store, runtime)
   platform = await startPlatform({ tokenDelayMs: 40 })
   workers = []
 })
@@ -31,7 +29,7 @@ afterEach(async () => {
   for (const worker of workers) worker.child.kill('SIGKILL')
   await platform.upstream.close()
   await database.close()
-  rmSync(folder, { recursive: true, force: true })
+  await made.drop()
 })
 
 interface Worker {
@@ -43,7 +41,7 @@ interface Worker {
 
 async function startWorker(): Promise<Worker> {
   const { authBase, apiBase } = platform.upstream
-  const child = spawn(process.execPath, [WORKER, join(folder, 'test.db'), authBase, apiBase])
+  const child = spawn(process.execPath, [WORKER, made.url, authBase, apiBase])
   const lines: string[] = []
   child.stderr.pipe(process.stderr)
   createInterface({ input: child.stdout }).on('line', line => lines.push(line))

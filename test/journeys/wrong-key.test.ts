@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
-import { base64, sealedFile } from '../helpers/sealed.ts'
+import { base64, sealedStore } from '../helpers/sealed.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
@@ -71,7 +71,7 @@ describe('a start with another ENCRYPTION_KEY than the database’s ends before 
   test('after an orderly stop', async () => {
     const folder = testFolder()
     await run(folder, { ENCRYPTION_KEY: base64(1) }, 'SIGTERM')
-    await sealedFile(join(folder, 'data', 'test.db'), 1, 2)
+    await sealedStore({ kind: 'sqlite', path: join(folder, 'data', 'test.db') }, 1, 2)
     await expectRefused(folder, { ENCRYPTION_KEY: base64(2) }, MESSAGE)
     await expectRefused(folder, { ENCRYPTION_KEY: base64(2), ENCRYPTION_KEY_PREVIOUS: base64(3) }, MESSAGE)
     await run(folder, { ENCRYPTION_KEY: base64(1) }, 'SIGTERM')
@@ -88,7 +88,7 @@ describe('a start with another ENCRYPTION_KEY than the database’s ends before 
 
   test('within 2 s; the quickest of three counts, since other tests share the processor', async () => {
     const folder = testFolder()
-    await sealedFile(join(folder, 'data', 'test.db'), 1, 2)
+    await sealedStore({ kind: 'sqlite', path: join(folder, 'data', 'test.db') }, 1, 2)
     const took: number[] = []
     for (let i = 0; i < 3; i++) took.push(await expectRefused(folder, { ENCRYPTION_KEY: base64(2) }, MESSAGE))
     expect(Math.min(...took)).toBeLessThan(2_000)
@@ -118,7 +118,7 @@ describe('a start with another ENCRYPTION_KEY than the database’s ends before 
 test('the three steps: both keys, reseal, the new key alone', async () => {
   const folder = testFolder()
   const path = join(folder, 'data', 'test.db')
-  await sealedFile(path, 1, 3)
+  await sealedStore({ kind: 'sqlite', path: path }, 1, 3)
   const both = { ENCRYPTION_KEY: base64(2), ENCRYPTION_KEY_PREVIOUS: base64(1) }
   const { child } = await start(folder, both)
   await child.says('Ready: open')

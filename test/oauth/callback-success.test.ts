@@ -1,5 +1,6 @@
-import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
+import { systemRuntime } from '../../src/runtime.ts'
+import { readDatabase } from '../../src/storage/database.ts'
 import { createClient } from '../helpers/client.ts'
 import { emptyPage, json, tokens } from '../helpers/upstream.ts'
 import {
@@ -80,17 +81,18 @@ test('the request id is a fresh one for each call, and stands in the log', async
   expect(logged).toEqual(ids)
 })
 
-test('the tokens are committed before the first call: a second connection to the file sees them', async () => {
+test('the tokens are committed before the first call: another connection sees them', async () => {
   const pair = await startPair()
   let seen: unknown
-  pair.upstream.onApi = (request, response) => {
-    const file = new DatabaseSync(pair.app.config.databasePath, { readOnly: true })
-    seen = file.prepare('select state, length(access_token) > 28 as sealed from connections').all()
-    file.close()
-    json(200, emptyPage)(request, response)
+  const look = async () => {
+    const query = readDatabase(pair.app.config.store, systemRuntime)
+    const rows = await query?.selectFrom('connections').select(['state', 'access_token']).execute()
+    seen = rows?.map(row => [row.state, (row.access_token?.length ?? 0) > 28])
+    await query?.destroy()
   }
+  pair.upstream.onApi = (request, response) => void look().then(() => json(200, emptyPage)(request, response))
   await connect(pair)
-  expect(seen).toEqual([{ state: 'connected', sealed: 1 }])
+  expect(seen).toEqual([['connected', true]])
 })
 
 test.for<[string, number, unknown, string]>([

@@ -66,18 +66,20 @@ test('a real browser that comes back once more is told that the link was used, o
   expect(pair.upstream.tokenRequests()).toHaveLength(1)
 })
 
-test('two callbacks of one browser at once keep every connection', async () => {
+test('callbacks of one browser at once keep every connection', async () => {
   const pair = await startPair()
   const client = createClient()
   await comeBack(pair, client, { code: 'c', state: (await begin(pair, client)).state })
-  const tabs = [await begin(pair, client, '?event_id=evt_c'), await begin(pair, client, '?event_id=evt_d')]
+  const events = ['evt_c', 'evt_d', 'evt_e', 'evt_f', 'evt_g', 'evt_h']
+  const tabs = await Promise.all(events.map(event => begin(pair, client, `?event_id=${event}`)))
   pair.upstream.onToken = (request, response) => {
     const event_id = request.form.get('code') ?? ''
     json(200, tokens({ event_id }))(request, response)
   }
-  const back = (n: number, code: string) => comeBack(pair, client, { code, state: tabs[n]?.state ?? '' })
-  const replies = await Promise.all([back(0, 'evt_c'), back(1, 'evt_d')])
-  expect(replies.map(reply => reply.status)).toEqual([200, 200])
-  for (const event of ['evt_test_published', 'evt_c', 'evt_d'])
+  const back = ({ state }: { state: string }, n: number) =>
+    comeBack(pair, client, { code: events[n] ?? '', state })
+  const replies = await Promise.all(tabs.map(back))
+  expect(replies.map(reply => reply.status)).toEqual(events.map(() => 200))
+  for (const event of ['evt_test_published', ...events])
     expect((await client.get(`${pair.app.url}/participants?event_id=${event}`)).status).toBe(200)
 })

@@ -60,7 +60,7 @@ export async function connect(pair: Pair, client = createClient(), query = '') {
 }
 
 export const storedConnections = ({ app }: Pair): Promise<Selectable<ConnectionsTable>[]> =>
-  app.database.query.selectFrom('connections').selectAll().execute()
+  app.database.query.selectFrom('connections').selectAll().orderBy('event_id').execute()
 
 /** The one shape of every error, with nothing of the upstream in it or in the log. */
 export function expectError(pair: Pair, reply: Reply, status: number, code: string): void {

@@ -1,22 +1,20 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { systemRuntime } from '../../src/runtime.ts'
 import { type Database, openDatabase } from '../../src/storage/database.ts'
+import { type NewStore, newStore } from '../helpers/database.ts'
 import { type Command, FAULTS, runModel } from './refresh-model.ts'
 
 const RUNS = Number(process.env['MODEL_RUNS'] ?? 150)
-let folder: string
+let made: NewStore
 let database: Database
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'refresh-model-'))
-  database = await openDatabase(join(folder, 'test.db'), systemRuntime)
+  made = await newStore()
+  database = await openDatabase(made.store, systemRuntime)
 })
 afterAll(async () => {
   await database.close()
-  rmSync(folder, { recursive: true, force: true })
+  await made.drop()
 })
 
 const use = fc.record({ do: fc.constant('use' as const), process: fc.nat(2) })

@@ -1,5 +1,5 @@
-import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
+import { holdWrites } from '../helpers/database.ts'
 import { json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import { connect, knows, participantsUrl, startPair, storedConnections } from './harness.ts'
@@ -14,19 +14,20 @@ async function expired() {
 
 test('tokens that cannot be stored at once are kept until they can, and never asked for twice', async () => {
   const { pair, ask } = await expired()
-  const other = new DatabaseSync(pair.app.config.databasePath)
+  let letGo = async () => {}
   pair.upstream.onToken = (request, response) => {
-    other.exec('begin immediate')
-    json(200, tokens({ access_token: 'fresh' }))(request, response)
+    void holdWrites(pair.app.config.store).then(release => {
+      letGo = release
+      json(200, tokens({ access_token: 'fresh' }))(request, response)
+    })
   }
   const asked = ask()
-  // Longer than the eight seconds after which a write gives up.
+  // SQLite gives up a write after eight seconds, PostgreSQL after four.
   await until(
     () => pair.app.log.some(line => /cannot store the refreshed tokens/.test(String(line['msg']))),
     15_000,
   )
-  other.exec('rollback')
-  other.close()
+  await letGo()
   expect((await asked).status).toBe(200)
   expect(pair.upstream.tokenRequests()).toHaveLength(1)
   expect((await storedConnections(pair))[0]).toMatchObject({ state: 'connected', refresh_phase: 'idle' })

@@ -1,5 +1,6 @@
-import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
+import { systemRuntime } from '../../src/runtime.ts'
+import { readDatabase } from '../../src/storage/database.ts'
 import { type Answer, emptyPage, json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import {
@@ -49,12 +50,13 @@ test('token_expired: one refresh as documented, one retry with the new token', a
 test('the new pair is committed before the retried call', async () => {
   const { pair, ask } = await expired()
   const versions: unknown[] = []
-  pair.upstream.onApi = (request, response) => {
-    const file = new DatabaseSync(pair.app.config.databasePath, { readOnly: true })
-    versions.push(file.prepare('select version from connections').get()?.['version'])
-    file.close()
-    knows('fresh')(request, response)
+  const look = async () => {
+    const query = readDatabase(pair.app.config.store, systemRuntime)
+    const row = await query?.selectFrom('connections').select('version').executeTakeFirst()
+    versions.push(row?.version)
+    await query?.destroy()
   }
+  pair.upstream.onApi = (request, response) => void look().then(() => knows('fresh')(request, response))
   expect((await ask()).status).toBe(200)
   expect(versions).toEqual([1, 2])
 })

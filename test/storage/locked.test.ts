@@ -2,10 +2,10 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { systemRuntime } from '../../src/runtime.ts'
-import { openDatabase } from '../../src/storage/database.ts'
+import { openSqlite } from '../../src/storage/sqlite-database.ts'
 import { node } from '../helpers/child.ts'
 import { manualClock } from '../helpers/clock.ts'
-import { testDatabase } from '../helpers/database.ts'
+import { testFile } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { until } from '../helpers/wait.ts'
 
@@ -39,11 +39,11 @@ const insert = 'insert into health values (7, 0) on conflict do nothing'
 
 describe('another process holds the write lock for a second', () => {
   test.each([
-    ['a statement', (d: Awaited<ReturnType<typeof testDatabase>>) => d.probe()],
+    ['a statement', (d: Awaited<ReturnType<typeof testFile>>) => d.probe()],
     ['exclusive work', d => d.exclusively(file => file.prepare(insert).run())],
     ['a transaction', d => d.query.transaction().execute(trx => trx.deleteFrom('health').execute())],
   ])('%s waits for it without holding up the event loop, and succeeds', async (_, write) => {
-    const database = await testDatabase()
+    const database = await testFile()
     const child = await lockFor(database.path, 1000)
     const startedAt = performance.now()
     const pause = await longestPause(() => write(database))
@@ -55,7 +55,7 @@ describe('another process holds the write lock for a second', () => {
 
 test('gives up with database_locked when the lock is held longer than eight seconds, and keeps nothing', async () => {
   const clock = manualClock()
-  const database = await testDatabase(clock)
+  const database = await testFile(clock)
   const other = new DatabaseSync(database.path)
   onTestFinished(() => other.close())
   other.exec('begin immediate')
@@ -81,7 +81,7 @@ test('gives up with database_locked when the lock is held longer than eight seco
 })
 
 test('a reader is not held up by another process’s open write', async () => {
-  const database = await testDatabase()
+  const database = await testFile()
   const other = new DatabaseSync(database.path)
   onTestFinished(() => other.close())
   other.exec('begin immediate')
@@ -90,15 +90,15 @@ test('a reader is not held up by another process’s open write', async () => {
 
 test('six processes that open a fresh file at once all find it migrated', async () => {
   const path = join(testFolder(), 'fresh', 'test.db')
-  const [database, runtime] = ['storage/database', 'runtime'].map(
+  const [database, runtime] = ['storage/sqlite-database', 'runtime'].map(
     name => new URL(`../../src/${name}.ts`, import.meta.url).href,
   )
   const script = `
-    const { openDatabase } = await import(${JSON.stringify(database)})
+    const { openSqlite } = await import(${JSON.stringify(database)})
     const { systemRuntime } = await import(${JSON.stringify(runtime)})
     process.stdout.write('ready')
     await new Promise(resolve => process.stdin.once('data', resolve))
-    const db = await openDatabase(${JSON.stringify(path)}, systemRuntime)
+    const db = await openSqlite(${JSON.stringify(path)}, systemRuntime)
     await db.probe()
     await db.close()
     process.stdin.destroy()`
@@ -108,7 +108,7 @@ test('six processes that open a fresh file at once all find it migrated', async 
   const codes = await Promise.all(children.map(child => child.ended))
   expect(children.map(child => child.output.err)).toEqual(children.map(() => ''))
   expect(codes).toEqual(children.map(() => 0))
-  const opened = await openDatabase(path, systemRuntime)
+  const opened = await openSqlite(path, systemRuntime)
   expect(await opened.query.selectFrom('inbox').selectAll().execute()).toEqual([])
   await opened.close()
 })

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { systemRuntime } from '../../src/runtime.ts'
-import { openDatabase } from '../../src/storage/database.ts'
+import { openSqlite } from '../../src/storage/sqlite-database.ts'
 import { keysOf } from '../../src/webhooks/dedupe.ts'
-import { testDatabase } from '../helpers/database.ts'
+import { testFile } from '../helpers/database.ts'
 
 /** As version 006 left it. */
 const BEFORE_SHORT_KEYS = `
@@ -13,7 +13,7 @@ const BEFORE_SHORT_KEYS = `
   create table delivery_keys (key text primary key, inbox_id bigint not null, seen_at bigint not null)`
 
 test('every old dedupe key becomes a short one, however many there are', async () => {
-  const old = await testDatabase()
+  const old = await testFile()
   const ids = Array.from({ length: 10_001 }, (_, i) => i + 1)
   await old.exclusively(file => {
     file.exec(BEFORE_SHORT_KEYS)
@@ -22,7 +22,7 @@ test('every old dedupe key becomes a short one, however many there are', async (
     for (const id of ids) insert.run(`revento delivery d-${id}`, id)
   })
   await old.close()
-  const migrated = await openDatabase(old.path, systemRuntime)
+  const migrated = await openSqlite(old.path, systemRuntime)
   const rows = await migrated.query.selectFrom('delivery_keys').select(['key', 'inbox_id']).execute()
   await migrated.close()
   const owners = new Map(rows.map(row => [row.key, row.inbox_id]))

@@ -1,19 +1,20 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
-import { openDatabase } from '../../src/storage/database.ts'
+import { openDatabase, readDatabase } from '../../src/storage/database.ts'
+import { tablesOf } from '../../src/storage/migrate.ts'
 import { openSealed, type SealingSettings } from '../../src/storage/open-sealed.ts'
+import { testStore } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
-import { forgetKeys, saveConnections, sealedFile, sealerOf, settings } from '../helpers/sealed.ts'
+import { forgetKeys, saveConnections, sealedStore, sealerOf, settings } from '../helpers/sealed.ts'
 
-/** A folder with a database that was started with key 1 and holds this many connections. */
+/** A database that was started with key 1 and holds this many connections. */
 async function database(connections: number) {
-  const folder = testFolder()
-  const path = join(folder, 'test.db')
-  await sealedFile(path, 1, connections)
-  const open = (current: number, previous?: number) => opens(settings(path, current, previous))
-  return { folder, path, open }
+  const { store } = await testStore()
+  await sealedStore(store, 1, connections)
+  const open = (current: number, previous?: number) => opens(settings(store, current, previous))
+  return { store, open }
 }
 
 async function opens(o: SealingSettings): Promise<string> {
@@ -75,15 +76,15 @@ test('the message tells key ids, never a key', async () => {
 })
 
 test('a second start that opened at the same moment with another key is refused', async () => {
-  const path = join(testFolder(), 'test.db')
-  const results = await Promise.all([opens(settings(path, 1)), opens(settings(path, 2))])
+  const { store } = await testStore()
+  const results = await Promise.all([opens(settings(store, 1)), opens(settings(store, 2))])
   expect(results.filter(result => result === 'opened')).toHaveLength(1)
   expect(results.filter(result => WRONG.test(result))).toHaveLength(1)
 })
 
 test('a check value that does not open stops the start', async () => {
-  const { path, open } = await database(0)
-  const opened = await openDatabase(path, runtime)
+  const { store, open } = await database(0)
+  const opened = await openDatabase(store, runtime)
   await opened.query
     .updateTable('sealing_keys')
     .set({ check_value: sealerOf(1).seal('x', { table: '', row: '', column: '' }) })
@@ -95,7 +96,7 @@ test('a check value that does not open stops the start', async () => {
 describe('a database from before the table of keys', () => {
   async function older(connections: number) {
     const made = await database(connections)
-    const opened = await openDatabase(made.path, runtime)
+    const opened = await openDatabase(made.store, runtime)
     await forgetKeys(opened)
     await opened.close()
     return made
@@ -117,16 +118,22 @@ describe('a database from before the table of keys', () => {
   })
 
   test('refuses another key', async () => {
-    const { path, folder, open } = await older(2)
-    const before = readFileSync(path)
+    const { store, open } = await older(2)
+    const tables = async () => {
+      const query = readDatabase(store, runtime)
+      const found = query && (await tablesOf(query))
+      await query?.destroy()
+      return found
+    }
+    const before = await tables()
     expect(await open(2)).toMatch(WRONG)
-    expect(readFileSync(path)).toEqual(before)
-    expect(readdirSync(folder).filter(name => !name.startsWith('test.db'))).toEqual([])
+    expect(await tables()).toEqual(before)
+    expect(before).not.toContain('sealing_keys')
   })
 
   test('after a change then needs both keys', async () => {
-    const { path, open } = await older(2)
-    const opened = await openDatabase(path, runtime)
+    const { store, open } = await older(2)
+    const opened = await openDatabase(store, runtime)
     await saveConnections(opened.query, sealerOf(2), 1, 3)
     await forgetKeys(opened)
     await opened.close()
@@ -136,8 +143,8 @@ describe('a database from before the table of keys', () => {
   })
 
   test.each([2, 40])('one value damaged at byte %i does not stop the start', async at => {
-    const { path, open } = await older(2)
-    const opened = await openDatabase(path, runtime)
+    const { store, open } = await older(2)
+    const opened = await openDatabase(store, runtime)
     const row = await opened.query.selectFrom('connections').selectAll().executeTakeFirstOrThrow()
     const access_token = Buffer.from(row.access_token ?? [])
     access_token[at] = (access_token[at] ?? 0) ^ 1
@@ -160,20 +167,21 @@ describe('a database from before the table of keys', () => {
 
 describe('without ENCRYPTION_KEY', () => {
   test('a key file is made for a new database, and needed from then on', async () => {
-    const path = join(testFolder(), 'test.db')
-    const o = { ...settings(path, 1), encryptionKey: undefined }
+    const { store } = await testStore()
+    const keyFile = join(testFolder(), 'encryption.key')
+    const o = { ...settings(store, 1), encryptionKey: undefined, keyFile }
     expect(await opens(o)).toBe('opened')
     expect(await opens(o)).toBe('opened')
-    const elsewhere = { ...o, keyFile: `${path}.other` }
+    const elsewhere = { ...o, keyFile: `${keyFile}.other` }
     expect(await opens(elsewhere)).toMatch(/^ENCRYPTION_KEY is not set and the key file .* is gone/)
     expect(existsSync(elsewhere.keyFile)).toBe(false)
   })
 })
 
 test('an ordinary start writes nothing to the table of keys', async () => {
-  const { path, open } = await database(1)
+  const { store, open } = await database(1)
   const keys = async () => {
-    const opened = await openDatabase(path, runtime)
+    const opened = await openDatabase(store, runtime)
     onTestFinished(() => opened.close())
     return opened.query.selectFrom('sealing_keys').selectAll().execute()
   }

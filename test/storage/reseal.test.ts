@@ -56,7 +56,9 @@ test('every sealed column is under the current key afterwards, and opens with it
 test('covers every column of the schema that is a blob, apart from bodies and the check value', async () => {
   const { query } = await testDatabase()
   const blobs = (await query.introspection.getTables()).flatMap(table =>
-    table.columns.filter(c => c.dataType.toLowerCase() === 'blob').map(c => `${table.name}.${c.name}`),
+    table.columns
+      .filter(c => ['blob', 'bytea'].includes(c.dataType.toLowerCase()))
+      .map(c => `${table.name}.${c.name}`),
   )
   expect(blobs.sort()).toEqual([
     'connections.access_token',

@@ -3,15 +3,15 @@ import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
 import { describe, expect, test } from 'vitest'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
-import { openDatabase } from '../../src/storage/database.ts'
 import { SqliteFile } from '../../src/storage/sqlite.ts'
-import { testDatabase } from '../helpers/database.ts'
+import { openSqlite } from '../../src/storage/sqlite-database.ts'
+import { testFile } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 
 const mode = (path: string) => (statSync(path).mode & 0o777).toString(8)
 
 test('commits to a write-ahead log with an fsync each, and checks foreign keys', async () => {
-  const { query } = await testDatabase()
+  const { query } = await testFile()
   const pragma = async (name: string) => {
     const { rows } = await sql<Record<string, unknown>>`${sql.raw(`pragma ${name}`)}`.execute(query)
     return Object.values(rows[0] ?? {})[0]
@@ -22,7 +22,7 @@ test('commits to a write-ahead log with an fsync each, and checks foreign keys',
 })
 
 test('the file, its log and its folder are the owner’s alone', async () => {
-  const { path, probe } = await testDatabase()
+  const { path, probe } = await testFile()
   await probe()
   expect([path, `${path}-wal`, `${path}-shm`].map(mode)).toEqual(['600', '600', '600'])
   expect(mode(dirname(path))).toBe('700')
@@ -32,24 +32,24 @@ test('an existing file that others could read is closed to them', async () => {
   const path = join(testFolder(), 'wide.db')
   writeFileSync(path, '')
   chmodSync(path, 0o666)
-  const database = await openDatabase(path, runtime)
+  const database = await openSqlite(path, runtime)
   expect(mode(path)).toBe('600')
   await database.close()
 })
 
 test('opens its own file again with what was in it, and migrates nothing twice', async () => {
   const path = join(testFolder(), 'again.db')
-  const first = await openDatabase(path, runtime)
+  const first = await openSqlite(path, runtime)
   await first.probe()
   await first.close()
-  const second = await openDatabase(path, runtime)
+  const second = await openSqlite(path, runtime)
   expect(await second.query.selectFrom('health').selectAll().execute()).toHaveLength(1)
   await second.close()
 })
 
 describe('refuses to open', () => {
   const refused = (path: string, code: string) =>
-    expect(openDatabase(path, runtime)).rejects.toMatchObject({ name: 'StorageError', code })
+    expect(openSqlite(path, runtime)).rejects.toMatchObject({ name: 'StorageError', code })
 
   test('a file that is no database', async () => {
     const path = join(testFolder(), 'other.db')

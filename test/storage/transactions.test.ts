@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { type TestDatabase, testDatabase } from '../helpers/database.ts'
+import { type TestFile, testFile } from '../helpers/database.ts'
 
-const write = (database: Pick<TestDatabase, 'query'>, id: number, at = 0) =>
+const write = (database: Pick<TestFile, 'query'>, id: number, at = 0) =>
   database.query.insertInto('health').values({ id, checked_at: at }).execute()
-const ids = async ({ query }: TestDatabase) =>
+const ids = async ({ query }: TestFile) =>
   (await query.selectFrom('health').select('id').orderBy('id').execute()).map(row => row.id)
 const failure = new Error('on purpose')
 
 describe('all or nothing', () => {
   test('a transaction that throws leaves nothing', async () => {
-    const database = await testDatabase()
+    const database = await testFile()
     const work = database.query.transaction().execute(async trx => {
       await write({ query: trx }, 1)
       throw failure
@@ -19,7 +19,7 @@ describe('all or nothing', () => {
   })
 
   test('a transaction whose statement violates a constraint leaves nothing, and the next one works', async () => {
-    const database = await testDatabase()
+    const database = await testFile()
     const work = database.query.transaction().execute(async trx => {
       await write({ query: trx }, 1)
       await write({ query: trx }, 1)
@@ -30,7 +30,7 @@ describe('all or nothing', () => {
   })
 
   test('exclusive work that throws leaves nothing, and the next one works', async () => {
-    const database = await testDatabase()
+    const database = await testFile()
     const insert = (id: number) =>
       database.exclusively(file => file.prepare('insert into health values (?, 0)').run(id))
     const work = database.exclusively(file => {
@@ -45,7 +45,7 @@ describe('all or nothing', () => {
 
 describe('nobody joins another’s transaction', () => {
   test('a statement issued during a transaction waits for its end, and survives its rollback', async () => {
-    const database = await testDatabase()
+    const database = await testFile()
     const order: string[] = []
     let outside: Promise<unknown> = Promise.resolve()
     const inside = database.query.transaction().execute(async trx => {
@@ -62,7 +62,7 @@ describe('nobody joins another’s transaction', () => {
   })
 
   test('exclusive work issued during a transaction waits for its end, and survives its rollback', async () => {
-    const database = await testDatabase()
+    const database = await testFile()
     let outside: Promise<unknown> = Promise.resolve()
     const inside = database.query.transaction().execute(async trx => {
       await write({ query: trx }, 1)
@@ -78,7 +78,7 @@ describe('nobody joins another’s transaction', () => {
   })
 
   test('a hundred writers of all three kinds, every third rolled back: exactly the others are there', async () => {
-    const database = await testDatabase()
+    const database = await testFile()
     const kinds = [
       (id: number) => write(database, id),
       (id: number) =>

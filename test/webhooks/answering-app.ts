@@ -11,7 +11,7 @@ import { createSealer } from '../../src/storage/sealing.ts'
 const { HANG, CLOCK_AHEAD_MS = '0' } = process.env
 const runtime = { ...systemRuntime, now: () => Date.now() + Number(CLOCK_AHEAD_MS) }
 const config = loadConfig(process.env)
-const database = await openDatabase(config.databasePath, runtime)
+const database = await openDatabase(config.store, runtime)
 const app = await createApp(config, {
   database,
   sealer: createSealer({ current: Buffer.alloc(32, 7) }, runtime),

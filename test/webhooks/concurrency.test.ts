@@ -54,13 +54,17 @@ test('a lease that ran out is run again, and the late run changes nothing any mo
   const { open, wait } = gates()
   // Its own time stands still: like a process that was suspended and never met its time limit.
   const late = () => wait().then(() => Promise.reject(new Error('late')))
-  b.dispatcher({ concurrency: 1, run: late }, manualClock())
+  const run = (delivery: { id: number }) => (delivery.id === id ? late() : Promise.resolve())
+  b.dispatcher({ concurrency: 1, run }, manualClock())
   const id = await b.append()
   await b.reaches(id, 'running')
   b.dispatcher({ run: delivery => (delivery.id === id ? wait() : Promise.resolve()) })
+  // It has looked, and found nothing.
+  await until(() => b.clock.sleepers().includes(1000))
   b.clock.advance(29_999)
   await b.reaches(await b.append(), 'done')
   expect((await b.row(id)).attempts).toBe(1)
+  await until(() => b.clock.sleepers().includes(1000))
   b.clock.advance(1001)
   await until(() => open.length === 2)
   expect(await b.row(id)).toMatchObject({ state: 'running', attempts: 2 })

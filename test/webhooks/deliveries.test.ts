@@ -47,7 +47,7 @@ test('one that had no handler runs again too', async () => {
 
 test('asked from two connections at once, a hundred times: one of each pair replays it', async () => {
   const b = await bench()
-  const other = await openDatabase(b.database.path, systemRuntime)
+  const other = await openDatabase(b.database.store, systemRuntime)
   const both = [deliveries(b), createDeliveries(other.query)]
   for (let round = 0; round < 100; round++) {
     const id = await standing(b, 'dead')
@@ -136,7 +136,7 @@ test('an erasure takes the errors of the runs with it', async () => {
   expect(JSON.stringify(await deliveries(b).find(String(id)))).not.toContain('Ada')
 })
 
-test('what waits for a person is found among many by an index of its own', async () => {
+test('what waits for a person is found among many', async () => {
   const b = await bench()
   const dead = [await standing(b, 'dead'), await standing(b, 'dead')]
   await standing(b, 'done')
@@ -145,12 +145,4 @@ test('what waits for a person is found among many by an index of its own', async
   expect((await deliveries(b).stuck('evt_1', 'dead', 9)).map(d => d.id)).toEqual(dead.toReversed())
   expect((await deliveries(b).stuck('evt_1', 'dead', 1)).map(d => d.id)).toEqual(dead.slice(1))
   expect((await deliveries(b).stuck('evt_1', 'parked', 9)).map(d => d.id)).toEqual([parked])
-  const plan = await b.database.exclusively(file =>
-    file
-      .prepare(
-        "explain query plan select id from inbox where event_id = ? and state = 'dead' order by id desc",
-      )
-      .all('evt_1'),
-  )
-  expect(JSON.stringify(plan)).toContain('inbox_stuck')
 })

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { createEventData } from '../../src/storage/event-data.ts'
@@ -7,7 +6,7 @@ import { aghanim } from '../../src/webhooks/providers/aghanim.ts'
 import { node } from '../helpers/child.ts'
 import { createClient } from '../helpers/client.ts'
 import { manualClock } from '../helpers/clock.ts'
-import { testDatabase } from '../helpers/database.ts'
+import { testDatabase, testStore } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
 import { SENDERS_ENV, signedAs } from '../helpers/senders.ts'
@@ -15,7 +14,7 @@ import { question } from './inline-harness.ts'
 
 const APP = fileURLToPath(new URL('answering-app.ts', import.meta.url))
 
-async function startProcess(folder: string, env: Record<string, string> = {}) {
+async function startProcess(databaseUrl: string, env: Record<string, string> = {}) {
   const port = await freePort()
   const settings = {
     ...SENDERS_ENV,
@@ -23,9 +22,9 @@ async function startProcess(folder: string, env: Record<string, string> = {}) {
     REVENTO_CLIENT_ID: 'client-for-tests',
     REVENTO_CLIENT_SECRET: 'client-secret-for-tests',
     REVENTO_WEBHOOK_SECRET: 'whsec_test_0123456789',
-    DATABASE_URL: `sqlite:${join(folder, 'test.db')}`,
+    DATABASE_URL: databaseUrl,
   }
-  const child = node([APP], { cwd: folder, env: { ...settings, ...env } })
+  const child = node([APP], { cwd: testFolder(), env: { ...settings, ...env } })
   await child.says('Ready')
   const body = question({ event_id: 'whevt_p' })
   const client = createClient()
@@ -37,8 +36,8 @@ async function startProcess(folder: string, env: Record<string, string> = {}) {
 }
 
 test('two processes on one database: one handler runs, and both give its answer', async () => {
-  const folder = testFolder()
-  const apps = [await startProcess(folder), await startProcess(folder)]
+  const { url } = await testStore()
+  const apps = [await startProcess(url), await startProcess(url)]
   const answers = await Promise.all([...apps, ...apps, ...apps].map(app => app.ask()))
   expect(new Set(answers.map(answer => answer.status))).toEqual(new Set([200]))
   expect(new Set(answers.map(answer => answer.text)).size).toBe(1)
@@ -46,8 +45,8 @@ test('two processes on one database: one handler runs, and both give its answer'
 })
 
 test('a process killed before its answer leaves a lease that runs out; then the question is answered', async () => {
-  const folder = testFolder()
-  const first = await startProcess(folder, { HANG: '1' })
+  const { url } = await testStore()
+  const first = await startProcess(url, { HANG: '1' })
   const lost = first.ask().then(
     () => 'answered',
     () => 'lost',
@@ -55,7 +54,7 @@ test('a process killed before its answer leaves a lease that runs out; then the 
   await first.says('began')
   first.process.kill('SIGKILL')
   expect(await lost).toBe('lost')
-  const second = await startProcess(folder, { CLOCK_AHEAD_MS: '15001' })
+  const second = await startProcess(url, { CLOCK_AHEAD_MS: '15001' })
   expect((await second.ask()).status).toBe(200)
   expect(second.began()).toBe(1)
 })

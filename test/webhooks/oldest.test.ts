@@ -2,7 +2,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { CompiledQuery, KyselyPlugin } from 'kysely'
 import { expect, test } from 'vitest'
 import { oldestWaitMs } from '../../src/webhooks/oldest.ts'
-import { testDatabase } from '../helpers/database.ts'
+import { testDatabase, testFile } from '../helpers/database.ts'
 
 const NOW = 1_000_000
 
@@ -35,7 +35,7 @@ test.each([
 })
 
 test('a million rows that ended cost it nothing: both questions use the index of due rows', async () => {
-  const { query, path } = await testDatabase()
+  const { query, path } = await testFile()
   const statements: CompiledQuery[] = []
   const spy: KyselyPlugin = {
     transformQuery({ node, queryId }) {

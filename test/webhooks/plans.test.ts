@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import { SqliteFile } from '../../src/storage/sqlite.ts'
 import { createBacklog } from '../../src/webhooks/backlog.ts'
+import { onFile } from '../helpers/database.ts'
 import { until } from '../helpers/wait.ts'
 import { bench } from './dispatching.ts'
 
@@ -28,7 +29,7 @@ test('nothing that the dispatcher or the backlog asks reads the whole inbox', as
   const asked = new Set(prepare.mock.calls.map(([sql]) => sql).filter(sql => / "?inbox"?\b/.test(sql)))
   vi.restoreAllMocks()
   expect(asked.size).toBeGreaterThan(6)
-  const plans = await b.database.exclusively(file =>
+  const plans = await onFile(b.database, file =>
     [...asked].map(sql => ({ sql, plan: JSON.stringify(file.prepare(`explain query plan ${sql}`).all()) })),
   )
   for (const { sql, plan } of plans) expect(plan, sql).not.toMatch(/SCAN inbox"/)

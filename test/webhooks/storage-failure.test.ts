@@ -1,6 +1,7 @@
 import { copyFileSync, renameSync, rmSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { fileOf } from '../helpers/app.ts'
 import { createClient } from '../helpers/client.ts'
 import { manualClock } from '../helpers/clock.ts'
 import { until } from '../helpers/wait.ts'
@@ -32,7 +33,7 @@ describe.each([
 ])('the database file was %s', (_, lose) => {
   beforeEach(async () => {
     app = await startReceiver()
-    lose(app.config.databasePath)
+    lose(fileOf(app))
   })
 
   test('every delivery is answered 503 with Retry-After, never 200', async () => {
@@ -56,7 +57,7 @@ describe.each([
 
 test('the answer tells no path and no database text', async () => {
   app = await startReceiver()
-  rmSync(app.config.databasePath)
+  rmSync(fileOf(app))
   const { text } = await deliver()
   expect(JSON.parse(text)).toEqual({
     error: 'storage_unavailable',
@@ -67,7 +68,7 @@ test('the answer tells no path and no database text', async () => {
 
 test('a file that comes back is used again, and /ready says so', async () => {
   app = await startReceiver()
-  const path = app.config.databasePath
+  const path = fileOf(app)
   renameSync(path, `${path}.away`)
   expect((await deliver()).status).toBe(503)
   renameSync(`${path}.away`, path)
@@ -79,7 +80,7 @@ test('a file that comes back is used again, and /ready says so', async () => {
 test('a lock that does not end is a 503 within ten seconds, also for those queued behind others', async () => {
   const clock = manualClock()
   app = await startReceiver({ runtime: clock })
-  const other = new DatabaseSync(app.config.databasePath)
+  const other = new DatabaseSync(fileOf(app))
   other.exec('begin immediate')
   const lockedAt = clock.now()
   const post = () => app.post(signedDelivery({ at: clock.now() }))

@@ -1,5 +1,6 @@
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { storeName } from '../../storage/store.ts'
 import { type Finding, failed, ok, type Scene, unsure } from './finding.ts'
 
 /** Linux's numbers for kinds of file systems (statfs(2)). */
@@ -23,7 +24,8 @@ export function dataFolder(
   kindOf: (folder: string) => number = folder => Number(statfsSync(folder).type),
 ): Finding {
   const name = 'data folder'
-  const folder = dirname(config.databasePath)
+  if (config.store.kind !== 'sqlite') return ok(name, `${storeName(config.store)} keeps the data`)
+  const folder = dirname(config.store.path)
   if (!existsSync(folder)) return failed(name, `${folder} does not exist`, `mkdir -p ${folder}`)
   const probe = join(folder, `.go-live-${runtime.uuid()}`)
   try {

@@ -1,5 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { isPostgres } from '../dialect.ts'
+import { blobOf, byteOrder } from './types.ts'
 
 const STATES = sql`state in ('connected','reconsent','revoked','suspended','deleted')`
 const DELIVERY_STATES = sql`state in ('pending','running','done','ignored','duplicate','parked','dead')`
@@ -14,11 +16,12 @@ export const start: Migration = {
 }
 
 async function consent(db: Kysely<unknown>): Promise<void> {
+  const blob = blobOf(db)
   await db.schema
     .createTable('flows')
     .addColumn('state_hash', 'text', c => c.primaryKey())
     .addColumn('cookie_hash', 'text', c => c.notNull())
-    .addColumn('verifier', 'blob')
+    .addColumn('verifier', blob)
     .addColumn('event_id', 'text', c => c.notNull())
     .addColumn('created_at', 'bigint', c => c.notNull())
     .addColumn('expires_at', 'bigint', c => c.notNull())
@@ -32,8 +35,8 @@ async function consent(db: Kysely<unknown>): Promise<void> {
     .addColumn('state', 'text', c => c.notNull().check(STATES))
     .addColumn('reason', 'text')
     .addColumn('scope', 'text', c => c.notNull())
-    .addColumn('access_token', 'blob')
-    .addColumn('refresh_token', 'blob')
+    .addColumn('access_token', blob)
+    .addColumn('refresh_token', blob)
     .addColumn('access_expires_at', 'bigint', c => c.notNull())
     .addColumn('refresh_expires_at', 'bigint', c => c.notNull())
     .addColumn('consent_expires_at', 'bigint', c => c.notNull())
@@ -63,9 +66,11 @@ async function sessions(db: Kysely<unknown>): Promise<void> {
 
 /** No unique key on the inbox itself: a random index per row is dear on the way to the 200 (see inbox.ts). */
 async function inbox(db: Kysely<unknown>): Promise<void> {
-  await db.schema
-    .createTable('inbox')
-    .addColumn('id', 'integer', c => c.primaryKey().autoIncrement())
+  const table = db.schema.createTable('inbox')
+  const numbered = isPostgres(db)
+    ? table.addColumn('id', 'bigint', c => c.primaryKey().generatedByDefaultAsIdentity())
+    : table.addColumn('id', 'integer', c => c.primaryKey().autoIncrement())
+  await numbered
     .addColumn('provider', 'text', c => c.notNull())
     .addColumn('delivery_id', 'text')
     .addColumn('envelope_id', 'text', c => c.notNull())
@@ -80,7 +85,7 @@ async function inbox(db: Kysely<unknown>): Promise<void> {
     .addColumn('finished_at', 'bigint')
     .addColumn('last_error', 'text')
     .addColumn('duplicate_of', 'bigint')
-    .addColumn('body', 'blob')
+    .addColumn('body', blobOf(db))
     .execute()
   await db.schema
     .createIndex('inbox_due')
@@ -105,7 +110,7 @@ async function participantsAndHealth(db: Kysely<unknown>): Promise<void> {
     .addColumn('name', 'text')
     .addColumn('application_status', 'text')
     .addColumn('last_type', 'text', c => c.notNull())
-    .addColumn('occurred_at', 'text', c => c.notNull())
+    .addColumn('occurred_at', byteOrder(db), c => c.notNull())
     .addColumn('updated_at', 'bigint', c => c.notNull())
     .addPrimaryKeyConstraint('participants_pk', ['event_id', 'participant_id'])
     .execute()

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { blobOf } from './types.ts'
 
 export const sealingKeys: Migration = {
   async up(db: Kysely<unknown>) {
@@ -7,7 +8,7 @@ export const sealingKeys: Migration = {
       .createTable('sealing_keys')
       .addColumn('key_id', 'text', c => c.primaryKey())
       .addColumn('generation', 'bigint', c => c.notNull())
-      .addColumn('check_value', 'blob')
+      .addColumn('check_value', blobOf(db))
       .execute()
   },
 }

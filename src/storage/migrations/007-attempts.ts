@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { integer, records, text } from '../records.ts'
+import { withoutRowid } from './types.ts'
 
 /**
  * Every run of a handler gets a row. Crashes are counted apart from failures. Dedupe keys become short digests, in a
@@ -23,7 +24,7 @@ export const attempts: Migration = {
       .addColumn('error', 'text')
       .addColumn('calls', 'text')
       .addPrimaryKeyConstraint('attempts_pk', ['inbox_id', 'started_at'])
-      .modifyEnd(sql`without rowid`)
+      .modifyEnd(withoutRowid(db))
       .execute()
     await shortKeys(db as Kysely<OldKeys>)
   },
@@ -42,7 +43,7 @@ async function shortKeys(db: Kysely<OldKeys>): Promise<void> {
     .createTable('short_keys')
     .addColumn('key', 'text', c => c.primaryKey().notNull())
     .addColumn('inbox_id', 'bigint', c => c.notNull())
-    .modifyEnd(sql`without rowid`)
+    .modifyEnd(withoutRowid(db))
     .execute()
   // There may be millions: a batch at a time.
   for (let after = ''; ; ) {

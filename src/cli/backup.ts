@@ -1,0 +1,79 @@
+import { chmodSync, existsSync, renameSync, rmSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { backup, DatabaseSync } from 'node:sqlite'
+import { parseArgs } from 'node:util'
+import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
+
+const HELP = `Usage: npm run backup -- FILE
+
+Copies the SQLite database of DATABASE_URL, as it is at one moment, into FILE, beside the running app and under load.
+The copy is checked before it gets its name. Keep ENCRYPTION_KEY (or the file encryption.key) elsewhere: without it the
+tokens in a backup are of no use, to anybody. For PostgreSQL use pg_dump.
+`
+
+/** What a person has to change. */
+class Usage extends Error {}
+
+/** In one step: between two steps a write by the app would make the copy begin again, and under load never end. */
+const ALL_PAGES = 0x7fff_ffff
+
+function readFlags(): string | undefined {
+  const { values, positionals } = parseArgs({
+    options: { help: { type: 'boolean', short: 'h' } },
+    allowPositionals: true,
+  })
+  if (values.help) return undefined
+  const [file, ...more] = positionals
+  if (file === undefined || more.length > 0) throw new Usage('Give one FILE to write to.')
+  return resolve(file)
+}
+
+async function main(): Promise<void> {
+  const file = readFlags()
+  if (file === undefined) return console.log(HELP)
+  const { store } = loadConfig(readEnvironment({}))
+  if (store.kind !== 'sqlite') throw new Usage('DATABASE_URL is a PostgreSQL: use pg_dump.')
+  if (!existsSync(store.path)) throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
+  if (existsSync(file)) throw new Usage(`${file} exists already: give another name, or remove it.`)
+  const draft = `${file}.part`
+  const source = new DatabaseSync(store.path, { readOnly: true, timeout: 8_000 })
+  try {
+    await backup(source, draft, { rate: ALL_PAGES })
+    chmodSync(draft, 0o600)
+    const counts = check(draft)
+    renameSync(draft, file)
+    console.log(`${file}: ${counts}, ${Math.ceil(statSync(file).size / 1024)} KiB`)
+  } finally {
+    source.close()
+    for (const rest of ['', '-wal', '-shm', '-journal']) rmSync(`${draft}${rest}`, { force: true })
+  }
+}
+
+/** Reads every page of the copy. */
+function check(path: string): string {
+  const copy = new DatabaseSync(path)
+  try {
+    // In one file: a backup is moved about without what stands beside it.
+    copy.exec('pragma journal_mode = delete')
+    const [verdict] = Object.values(copy.prepare('pragma integrity_check').get() ?? {})
+    if (verdict !== 'ok') throw new Usage(`The copy is damaged, and so the database may be: ${verdict}`)
+    const count = (table: string) => copy.prepare(`select count(*) n from ${table}`).get()?.['n']
+    return `${count('inbox')} deliveries, ${count('connections')} connections`
+  } finally {
+    copy.close()
+  }
+}
+
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const { code } = error as NodeJS.ErrnoException
+  if (error instanceof Usage || code?.startsWith('ERR_PARSE_ARGS'))
+    return `${error.message}\nTry: npm run backup -- --help`
+  if (error instanceof ConfigError) return error.message
+  return `No backup was made: ${error.message}. Check that the folder is there, writable and has room.`
+}
+
+await main().catch((error: unknown) => {
+  console.error(explain(error))
+  process.exitCode = 1
+})

@@ -1,0 +1,119 @@
+import { existsSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { parseArgs } from 'node:util'
+import { type Config, ConfigError, loadConfig, readEnvironment } from '../config.ts'
+import { systemRuntime as runtime } from '../runtime.ts'
+import { type Copied, copyStore, firstFilled } from '../storage/copy-store.ts'
+import { NewerSchemaError } from '../storage/migrate.ts'
+import { openPostgres, patientPostgres } from '../storage/postgres-database.ts'
+import { openSqlite } from '../storage/sqlite-database.ts'
+import { StorageError } from '../storage/storage-error.ts'
+import { type PostgresStore, type SqliteStore, storeName } from '../storage/store.ts'
+
+const HELP = `Usage: npm run move -- --to postgres://USER:PASSWORD@HOST/DATABASE
+
+Copies the SQLite database of DATABASE_URL into an empty PostgreSQL database, all of it or nothing, and compares the
+counts. The SQLite file stays as it is.
+
+  1. Stop the app.
+  2. npm run move -- --to postgres://…
+  3. Set DATABASE_URL to that URL, and ENCRYPTION_KEY to the same key as before; start the app.
+`
+
+/** What a person has to change. */
+class Usage extends Error {}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { to: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  })
+  if (values.help) return console.log(HELP)
+  const config = loadConfig(readEnvironment({}))
+  const { store } = config
+  if (store.kind !== 'sqlite')
+    throw new Usage('DATABASE_URL is no SQLite database: there is nothing to move.')
+  if (!existsSync(store.path)) throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
+  const target = targetOf(values.to)
+  // Brings its schema to where the new one will be.
+  await (await openSqlite(store.path, runtime)).close()
+  const source = alone(store)
+  try {
+    await move(source, store, target)
+  } finally {
+    source.close()
+  }
+  console.log(nextSteps(config, target))
+}
+
+function targetOf(url: string | undefined): PostgresStore {
+  if (url === undefined) throw new Usage('--to is missing.')
+  if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url))
+    throw new Usage('--to takes a URL like postgres://USER:PASSWORD@HOST/DATABASE.')
+  return { kind: 'postgres', url }
+}
+
+/** Nobody else has the file open, and nobody opens it meanwhile: an app that runs would go on writing to it. */
+function alone({ path }: SqliteStore): DatabaseSync {
+  const source = new DatabaseSync(path, { timeout: 1_000 })
+  try {
+    // Refused while another connection is open.
+    source.exec('pragma journal_mode = delete')
+    source.exec('begin exclusive')
+    return source
+  } catch (error) {
+    source.close()
+    throw new Usage('The app is still running on this database: stop it first.', { cause: error })
+  }
+}
+
+async function move(source: DatabaseSync, from: SqliteStore, to: PostgresStore): Promise<void> {
+  await (await openPostgres(to.url, runtime)).close()
+  const target = patientPostgres(to.url, runtime)
+  try {
+    const filled = await firstFilled(target)
+    if (filled)
+      throw new Usage(`${storeName(to)} is not empty: its table ${filled} has rows. Give an empty database.`)
+    console.log(`${storeName(from)} -> ${storeName(to)}`)
+    const copied = await copyStore(source, target, told())
+    for (const { table, rows } of copied) console.log(`  ${table}: ${rows} rows`)
+    compare(source, copied)
+  } finally {
+    await target.destroy()
+  }
+}
+
+/** A line for each ten thousand rows. */
+function told() {
+  return ({ table, rows }: Copied) => {
+    if (rows % 10_000 === 0) console.log(`  ${table}: ${rows} so far`)
+  }
+}
+
+function compare(source: DatabaseSync, copied: readonly Copied[]): void {
+  for (const { table, rows } of copied) {
+    const n = source.prepare(`select count(*) n from ${table}`).get()?.['n']
+    if (n !== rows)
+      throw new Usage(`${table} has ${n} rows, and ${rows} were copied: empty the target and try again.`)
+  }
+}
+
+const nextSteps = ({ encryptionKey, keyFile }: Config, target: PostgresStore) =>
+  [
+    `Everything was copied. Now set DATABASE_URL to ${storeName(target)}, with its user and password,`,
+    encryptionKey ? 'keep ENCRYPTION_KEY as it is,' : `set ENCRYPTION_KEY to what is in ${keyFile},`,
+    'and start the app.',
+  ].join('\n')
+
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const isFlag = String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS')
+  if (isFlag || error instanceof Usage) return `${error.message}\nTry: npm run move -- --help`
+  if (error instanceof StorageError) return `Nothing was moved, the database says ${error.code}.`
+  const forPeople = error instanceof ConfigError || error instanceof NewerSchemaError
+  return forPeople ? error.message : `Nothing was moved: ${error.stack ?? error.message}`
+}
+
+await main().catch((error: unknown) => {
+  console.error(explain(error))
+  process.exitCode = 1
+})

@@ -1,0 +1,94 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { sql } from 'kysely'
+import type { Queries } from './database.ts'
+import type { Schema } from './schema.ts'
+
+/** Every table that is moved; those that others refer to come first. `health` has nothing to keep. */
+const TABLES = [
+  'flows',
+  'connections',
+  'sessions',
+  'session_connections',
+  'inbox',
+  'delivery_keys',
+  'attempts',
+  'participants',
+  'erased_events',
+  'sealing_keys',
+  'inline_answers',
+  'handshake_callers',
+] as const satisfies readonly (keyof Schema)[]
+
+/** PostgreSQL takes at most 65,535 parameters in a statement. */
+const BATCH = 500
+
+export interface Copied {
+  readonly table: string
+  readonly rows: number
+}
+
+/** The first table that has rows. */
+export async function firstFilled(query: Queries): Promise<string | undefined> {
+  for (const table of TABLES) {
+    const { rows } = await sql`select 1 from ${sql.table(table)} limit 1`.execute(query)
+    if (rows.length > 0) return table
+  }
+  return undefined
+}
+
+/** Copies everything in one transaction, so that what is interrupted leaves nothing behind. */
+export function copyStore(
+  source: DatabaseSync,
+  target: Queries,
+  progress: (copied: Copied) => void,
+): Promise<Copied[]> {
+  return target.transaction().execute(async trx => {
+    const done: Copied[] = []
+    for (const table of TABLES) {
+      const rows = await copyTable(source, trx, table, rows => progress({ table, rows }))
+      done.push({ table, rows })
+    }
+    await continueNumbers(source, trx)
+    return done
+  })
+}
+
+async function copyTable(
+  source: DatabaseSync,
+  trx: Queries,
+  table: keyof Schema,
+  progress: (rows: number) => void,
+): Promise<number> {
+  let batch: Record<string, unknown>[] = []
+  let copied = 0
+  const write = async () => {
+    if (batch.length === 0) return
+    // The columns are the table's own: which table it is, is known only here.
+    await trx
+      .insertInto(table)
+      .values(batch as never)
+      .execute()
+    copied += batch.length
+    batch = []
+    progress(copied)
+  }
+  for (const row of source.prepare(`select * from ${table}`).iterate()) {
+    batch.push(wholeNumbers(row))
+    if (batch.length === BATCH) await write()
+  }
+  await write()
+  return copied
+}
+
+/** SQLite keeps a fraction in a column of whole numbers; PostgreSQL refuses it. */
+const wholeNumbers = (row: Record<string, unknown>) =>
+  Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [name, typeof value === 'number' ? Math.ceil(value) : value]),
+  )
+
+/** No later delivery gets the number of one that was removed. */
+async function continueNumbers(source: DatabaseSync, trx: Queries): Promise<void> {
+  const last = source.prepare(`select seq from sqlite_sequence where name = 'inbox'`).get()?.['seq']
+  if (typeof last === 'number')
+    await sql`select setval(pg_get_serial_sequence('inbox', 'id'), ${last})`.execute(trx)
+}

@@ -1,0 +1,81 @@
+import { sql } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import type { Queries } from './database.ts'
+import { isPostgres } from './dialect.ts'
+import { start } from './migrations/001-start.ts'
+import { refreshLease } from './migrations/002-refresh-lease.ts'
+import { sealingKeys } from './migrations/003-sealing-keys.ts'
+import { erasedEvents } from './migrations/004-erased-events.ts'
+import { platform } from './migrations/005-platform.ts'
+import { sessionSuccessor } from './migrations/006-session-successor.ts'
+import { attempts } from './migrations/007-attempts.ts'
+import { senders } from './migrations/008-senders.ts'
+import { stuckDeliveries } from './migrations/009-stuck-deliveries.ts'
+import { StorageError } from './storage-error.ts'
+
+const MIGRATIONS = {
+  '001-start': start,
+  '002-refresh-lease': refreshLease,
+  '003-sealing-keys': sealingKeys,
+  '004-erased-events': erasedEvents,
+  '005-platform': platform,
+  '006-session-successor': sessionSuccessor,
+  '007-attempts': attempts,
+  '008-senders': senders,
+  '009-stuck-deliveries': stuckDeliveries,
+}
+
+/** In their order, as written above. */
+const KNOWN = Object.keys(MIGRATIONS)
+export const SCHEMA_VERSION = KNOWN.at(-1) ?? ''
+
+/** A database that a newer program has changed: this one would misread it. The message is for the operator, whole. */
+export class NewerSchemaError extends Error {
+  constructor(found: string) {
+    super(
+      `The database has schema ${found}, and this version of the program knows up to ${SCHEMA_VERSION}. ` +
+        'Start the newer version, or restore a backup from before it. Nothing has been written.',
+    )
+    this.name = 'NewerSchemaError'
+  }
+}
+
+/** Brings the schema up to date, once however many processes start: Kysely's migrator takes a lock for it. */
+export async function migrate(query: Queries): Promise<void> {
+  await refuseNewerSchema(query)
+  const schema = await schemaOf(query)
+  const migrator = new Migrator({
+    db: query,
+    provider: { getMigrations: async () => MIGRATIONS },
+    // Otherwise a table of that name in any other schema would count as ours.
+    ...(schema === undefined ? {} : { migrationTableSchema: schema }),
+  })
+  const { error } = await migrator.migrateToLatest()
+  if (error === undefined) return
+  if (error instanceof StorageError) throw error
+  // A newer program may have been quicker by a moment.
+  await refuseNewerSchema(query)
+  throw new StorageError('migration_failed', { cause: error })
+}
+
+export async function refuseNewerSchema(query: Queries): Promise<void> {
+  if (!(await tablesOf(query)).includes('kysely_migration')) return
+  const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(query)
+  const found = rows.map(row => row.name)
+  if (found.some(name => !KNOWN.includes(name))) throw new NewerSchemaError(found.at(-1) ?? '')
+}
+
+/** The tables that our queries see. */
+export async function tablesOf(query: Queries): Promise<string[]> {
+  const schema = await schemaOf(query)
+  const tables = await query.introspection.getTables({ withInternalKyselyTables: true })
+  return tables.filter(table => table.schema === schema).map(table => table.name)
+}
+
+/** PostgreSQL: the first schema of the search path, where new tables go. */
+async function schemaOf(query: Queries): Promise<string | undefined> {
+  if (!isPostgres(query)) return undefined
+  const { rows } = await sql<{ name: string | null }>`select current_schema() as name`.execute(query)
+  if (!rows[0]?.name) throw new StorageError('no_schema_in_search_path')
+  return rows[0].name
+}

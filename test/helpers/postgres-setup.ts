@@ -1,0 +1,26 @@
+import pg from 'pg'
+import type { TestProject } from 'vitest/node'
+import { systemRuntime } from '../../src/runtime.ts'
+import { openPostgres } from '../../src/storage/postgres-database.ts'
+import { startPostgres } from './postgres.ts'
+
+/** Once a run: the server (TEST_DATABASE_URL, or one of our own), and a migrated database that tests copy. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const given = process.env['TEST_DATABASE_URL']
+  const server = given ? { url: given, stop: async () => {} } : await startPostgres()
+  const prefix = `revento_test_${process.pid}_`
+  const template = `${prefix}template`
+  const admin = new pg.Client(server.url)
+  await admin.connect()
+  await admin.query(`create database ${template}`)
+  const url = new URL(server.url)
+  url.pathname = template
+  await (await openPostgres(url.href, systemRuntime)).close()
+  project.provide('postgres', { url: server.url, template, prefix })
+  return async () => {
+    const made = await admin.query('select datname from pg_database where starts_with(datname, $1)', [prefix])
+    for (const { datname } of made.rows) await admin.query(`drop database ${datname} with (force)`)
+    await admin.end()
+    await server.stop()
+  }
+}

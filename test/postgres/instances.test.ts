@@ -1,0 +1,126 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { createConnections } from '../../src/oauth/connections.ts'
+import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { openDatabase } from '../../src/storage/database.ts'
+import { createEventData } from '../../src/storage/event-data.ts'
+import { createSealer } from '../../src/storage/sealing.ts'
+import { findDuplicates } from '../../src/webhooks/dedupe.ts'
+import { createInlineAnswers } from '../../src/webhooks/inline-answers.ts'
+import { startApp } from '../helpers/app.ts'
+import { createClient, stateOf } from '../helpers/client.ts'
+import { testDatabase, testStore } from '../helpers/database.ts'
+import { tokenSet } from '../helpers/sealed.ts'
+import { emptyPage, json, startUpstream } from '../helpers/upstream.ts'
+import { until } from '../helpers/wait.ts'
+import { signedDelivery } from '../helpers/webhook.ts'
+
+/** Apps on one database, each with its own connections to it and its own dispatcher. */
+async function instances(count: number, ran: string[] = [], o: Partial<Parameters<typeof startApp>[0]> = {}) {
+  const { url: databaseUrl } = await testStore()
+  const note = async ({ event }: { event: { id: string } }) => void ran.push(event.id)
+  const handlers = { revento: { 'application.approved': note } }
+  const apps = []
+  for (let i = 0; i < count; i++) {
+    const app = await startApp({ databaseUrl, handlers, ...o })
+    onTestFinished(() => app.close())
+    apps.push(app)
+  }
+  return apps
+}
+
+test('the same delivery to four instances at once, a hundred rounds: a hundred runs', {
+  timeout: 60_000,
+}, async () => {
+  const ran: string[] = []
+  const apps = await instances(4, ran)
+  const [first] = apps
+  for (let round = 0; round < 100; round++) {
+    const { body, headers } = signedDelivery({ id: `delivery-${round}`, event: { id: `evt_round_${round}` } })
+    const answers = await Promise.all(
+      apps.map(app => createClient().post(`${app.url}/webhooks/revento`, body, headers)),
+    )
+    expect(answers.map(answer => answer.status)).toEqual([200, 200, 200, 200])
+  }
+  const rows = await until(async () => {
+    const all = (await first?.database.query.selectFrom('inbox').selectAll().execute()) ?? []
+    return all.every(row => row.state === 'done' || row.state === 'duplicate') && all
+  }, 30_000)
+  expect(ran).toHaveLength(100)
+  expect(new Set(ran).size).toBe(100)
+  expect(rows).toHaveLength(400)
+  expect(rows.filter(row => row.state === 'done')).toHaveLength(100)
+})
+
+test('two copies claimed by two transactions at once: one is the duplicate of the other', async () => {
+  const { query } = await testDatabase()
+  for (let round = 0; round < 50; round++) {
+    const copy = (id: number) => ({ id, provider: 'revento', delivery_id: null, envelope_id: `evt_${round}` })
+    const look = (id: number) => query.transaction().execute(trx => findDuplicates(trx, [copy(id)]))
+    const [a, b] = await Promise.all([look(2 * round + 1), look(2 * round + 2)])
+    expect([...(a ?? []), ...(b ?? [])]).toHaveLength(1)
+  }
+})
+
+test('connect on one instance, come back on another: connected, and the session holds on both', async () => {
+  const upstream = await startUpstream()
+  onTestFinished(() => upstream.close())
+  upstream.onApi = json(200, emptyPage)
+  const env = { REVENTO_REDIRECT_URI: 'http://app.test/callback' }
+  const [a, b] = await instances(2, [], { env, authBase: upstream.authBase, apiBase: upstream.apiBase })
+  const client = createClient()
+  const state = stateOf(await client.get(`${a?.url}/connect`))
+  const back = await client.get(`${b?.url}/callback?${new URLSearchParams({ code: 'good-code', state })}`)
+  expect([back.status, back.json()['message']]).toEqual([200, 'Connected!'])
+  for (const app of [a, b]) {
+    const page = await client.get(`${app?.url}/participants?event_id=evt_test_published`)
+    expect(page.status).toBe(200)
+  }
+  const again = await client.get(`${a?.url}/callback?${new URLSearchParams({ code: 'good-code', state })}`)
+  expect(again.json()['error']).toBe('state_used')
+})
+
+test('of many that claim an answer at once, one gets it, each time', async () => {
+  const { query } = await testDatabase()
+  const envelope = { id: 'e', type: 't', eventId: null, organizationId: null }
+  const delivery = { provider: 'aghanim', deliveryId: null, envelope, receivedAt: 0, body: Buffer.from('{}') }
+  const answers = createInlineAnswers(query, runtime)
+  for (let round = 0; round < 50; round++) {
+    const claims = await Promise.all(Array.from({ length: 8 }, () => answers.claim(`key ${round}`, delivery)))
+    expect(claims.filter(claim => claim.state === 'mine')).toHaveLength(1)
+  }
+})
+
+test('an erasure and what is written meanwhile: nothing personal is left, a hundred times', async () => {
+  const { store } = await testDatabase()
+  const databases = await Promise.all([openDatabase(store, runtime), openDatabase(store, runtime)])
+  onTestFinished(async () => void (await Promise.all(databases.map(database => database.close()))))
+  const [one, other] = databases.map(({ query }) => createEventData(query, runtime))
+  for (let round = 0; round < 100; round++) {
+    const eventId = `evt_${round}`
+    const save = (n: number) =>
+      one?.saveParticipant({ eventId, participantId: `p${n}`, name: 'Ada', type: 't', occurredAt: '2026' })
+    await Promise.all([save(1), save(2), other?.erase(eventId), save(3), save(4)])
+    expect(await other?.participants(eventId)).toEqual([])
+  }
+})
+
+test('an erasure and a reconnect at once end as if one had come after the other', async () => {
+  const { query } = await testDatabase()
+  const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
+  const log = { error() {}, warn() {} }
+  const connections = createConnections(query, sealer, runtime, { log, platform: 'real' })
+  const data = createEventData(query, runtime)
+  for (let round = 1; round <= 60; round++) {
+    await connections.save(tokenSet(round))
+    await Promise.all([data.erase(`evt_${round}`), connections.save(tokenSet(round))])
+    const erased = await query
+      .selectFrom('erased_events')
+      .selectAll()
+      .where('event_id', '=', `evt_${round}`)
+      .execute()
+    const found = await connections.find({ eventId: `evt_${round}`, organizationId: 'org_1' })
+    expect([found?.state, erased.length]).toEqual(
+      found?.state === 'connected' ? ['connected', 0] : ['deleted', 1],
+    )
+  }
+})

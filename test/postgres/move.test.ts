@@ -1,0 +1,144 @@
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, onTestFinished, test } from 'vitest'
+import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { openDatabase, type Queries } from '../../src/storage/database.ts'
+import { openSealed } from '../../src/storage/open-sealed.ts'
+import { openSqlite } from '../../src/storage/sqlite-database.ts'
+import { keysOf } from '../../src/webhooks/dedupe.ts'
+import { createDeliveries } from '../../src/webhooks/deliveries.ts'
+import { node } from '../helpers/child.ts'
+import { newPostgres } from '../helpers/database.ts'
+import { testFolder } from '../helpers/folder.ts'
+import { connectionsOf, idOf, saveFlow, sealedStore, sealerOf, settings } from '../helpers/sealed.ts'
+
+const file = (path: string) => fileURLToPath(new URL(`../../src/cli/${path}`, import.meta.url))
+const ROWS = 1_203
+
+/** A SQLite database with connections, a flow and many deliveries; the last one has been removed again. */
+async function filled(): Promise<string> {
+  const path = join(testFolder(), 'test.db')
+  await sealedStore({ kind: 'sqlite', path }, 1, 3)
+  const { query, close } = await openSqlite(path, runtime)
+  await saveFlow(query, sealerOf(1), 'flow')
+  await query.transaction().execute(async trx => {
+    for (let id = 1; id <= ROWS + 1; id++) await deliver(trx, id)
+  })
+  await query
+    .deleteFrom('inbox')
+    .where('id', '=', ROWS + 1)
+    .execute()
+  await query
+    .updateTable('connections')
+    .set({ refresh_not_before: 12.5 })
+    .where('event_id', '=', 'evt_1')
+    .execute()
+  await close()
+  return path
+}
+
+async function deliver(query: Queries, id: number): Promise<void> {
+  const row = { provider: 'revento', delivery_id: `d${id}`, envelope_id: `e${id}` }
+  const rest = { type: 't', event_id: 'evt_1', organization_id: 'org_1', state: 'done', attempts: 1 } as const
+  const body = Buffer.from([0, 255, id % 256])
+  await query
+    .insertInto('inbox')
+    .values({ id, ...row, ...rest, next_at: 0, received_at: id, finished_at: id, body })
+    .execute()
+  const { envelope } = keysOf({ id, ...row })
+  await query.insertInto('delivery_keys').values({ key: envelope, inbox_id: id }).execute()
+}
+
+const move = (path: string, to: string) =>
+  node([file('move.ts'), '--to', to], { cwd: testFolder(), env: { DATABASE_URL: `sqlite:${path}` } })
+
+async function target() {
+  const made = await newPostgres()
+  onTestFinished(() => made.drop())
+  return made
+}
+
+test('moves every row, with its numbers, bytes and tokens; new numbers go on after the old', async () => {
+  const [path, to] = [await filled(), await target()]
+  const child = move(path, to.url)
+  expect([await child.ended, child.output.err]).toEqual([0, ''])
+  for (const said of [
+    'connections: 3 rows',
+    'flows: 1 rows',
+    `inbox: ${ROWS} rows`,
+    `delivery_keys: ${ROWS + 1} rows`,
+  ])
+    expect(child.output.out).toContain(said)
+  const { database } = await openSealed(settings(to.store, 1), runtime)
+  onTestFinished(() => database.close())
+  const rows = await database.query.selectFrom('inbox').selectAll().orderBy('id').execute()
+  expect(rows.map(row => row.id)).toEqual(Array.from({ length: ROWS }, (_, i) => i + 1))
+  expect([...(rows[299]?.body ?? [])]).toEqual([0, 255, 300 % 256])
+  expect(await createDeliveries(database.query).locate('e77', ['revento'])).toBe('77')
+  expect(await connectionsOf(database.query, sealerOf(1)).open(idOf(2))).toMatchObject({
+    accessToken: 'access_2',
+  })
+  const next = { provider: 'p', envelope_id: 'n', type: 't', attempts: 0, next_at: 0, received_at: 0 }
+  const { id } = await database.query
+    .insertInto('inbox')
+    .values({ ...next, state: 'done' })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  expect(id).toBe(ROWS + 2)
+})
+
+test('a target with rows is refused, and stays as it is', async () => {
+  const [path, to] = [await filled(), await target()]
+  expect(await move(path, to.url).ended).toBe(0)
+  const again = move(path, to.url)
+  expect([await again.ended, again.output.err]).toEqual([
+    1,
+    expect.stringContaining('is not empty: its table flows'),
+  ])
+})
+
+test('while the app runs on the file nothing is moved', async () => {
+  const [path, to] = [await filled(), await target()]
+  const app = await openSqlite(path, runtime)
+  onTestFinished(() => app.close())
+  await app.probe()
+  const child = move(path, to.url)
+  expect([await child.ended, child.output.err]).toEqual([1, expect.stringContaining('still running')])
+  await app.probe()
+})
+
+test('a server that does not answer: nothing was moved, and no password is printed', async () => {
+  const child = move(await filled(), 'postgres://someone:canary-password@127.0.0.1:9/x')
+  expect([await child.ended, child.output.err]).toEqual([1, expect.stringContaining('database_unreachable')])
+  expect(child.output.err + child.output.out).not.toContain('canary')
+})
+
+test('the operator’s commands and the program read PostgreSQL; its password is printed nowhere', async () => {
+  const to = await target()
+  await sealedStore(to.store, 1, 2)
+  const { query, close } = await openDatabase(to.store, runtime)
+  await deliver(query, 1)
+  await close()
+  const url = Object.assign(new URL(to.url), { password: 'canary-password' }).href
+  const key = sealerKey(1)
+  const env = { DATABASE_URL: url, ENCRYPTION_KEY: sealerKey(2), ENCRYPTION_KEY_PREVIOUS: key }
+  const list = node([file('deliveries.ts'), 'list', '--json'], { cwd: testFolder(), env })
+  expect([await list.ended, JSON.parse(list.output.out)]).toMatchObject([0, { id: '1', delivery_id: 'd1' }])
+  await (await openSealed(settings(to.store, 2, 1), runtime)).database.close()
+  const reseal = node([file('reseal.ts')], { cwd: testFolder(), env })
+  expect([await reseal.ended, reseal.output.out]).toEqual([0, expect.stringContaining('0 values left')])
+  const wrong = node([file('../main.ts')], {
+    cwd: testFolder(),
+    env: { ...env, ENCRYPTION_KEY: sealerKey(9) },
+  })
+  expect(await wrong.ended).toBe(1)
+  const missing = node([file('../main.ts')], {
+    cwd: testFolder(),
+    env: { ...env, DATABASE_URL: `${url}_none` },
+  })
+  expect([await missing.ended, missing.output.err]).toEqual([1, expect.stringContaining('database_missing')])
+  for (const { output } of [list, reseal, wrong, missing])
+    expect(output.out + output.err).not.toContain('canary')
+})
+
+const sealerKey = (fill: number) => Buffer.alloc(32, fill).toString('base64')

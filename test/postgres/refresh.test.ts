@@ -1,0 +1,28 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { testStore } from '../helpers/database.ts'
+import { startWorkers } from '../helpers/refresh-workers.ts'
+
+test('4 processes and 25 expiries make exactly 25 token requests', { timeout: 90_000 }, async () => {
+  const { store, url } = await testStore()
+  const { platform, expireAndCall, stop } = await startWorkers(store, url, 4)
+  onTestFinished(stop)
+  for (let round = 1; round <= 25; round++) {
+    expect(await expireAndCall()).toEqual(['ok', 'ok', 'ok', 'ok'])
+    expect(platform.upstream.tokenRequests().length).toBe(round)
+  }
+  expect(platform.revoked()).toBe(false)
+})
+
+test('an answer that is lost is asked for once more, and then the organizer', {
+  timeout: 40_000,
+}, async () => {
+  const { store, url } = await testStore()
+  const { platform, expireAndCall, stop } = await startWorkers(store, url, 1)
+  onTestFinished(stop)
+  platform.after = async () => {
+    platform.after = async () => true
+    return false
+  }
+  expect(await expireAndCall()).toEqual(['reconsent_required'])
+  expect(platform.upstream.tokenRequests().length).toBe(2)
+})
