@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts'
 import type { ConnectionKey } from '../oauth/connections.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
-import { alone } from '../storage/dialect.ts'
+import { alone, isPostgres } from '../storage/dialect.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import { transaction } from '../storage/transaction.ts'
 
@@ -153,6 +153,8 @@ async function successorOf(trx: Queries, hash: string): Promise<string | undefin
     .innerJoin('sessions as next', 'next.id_hash', 'old.successor')
     .select('next.id_hash')
     .where('old.id_hash', '=', hash)
+    // A logout waits until what is added to the successor stands.
+    .$if(isPostgres(trx), select => select.forKeyShare())
     .executeTakeFirst()
   return row?.id_hash
 }

@@ -1,7 +1,7 @@
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from './database.ts'
-import { alone, eventLock, together } from './dialect.ts'
+import { alone, eventLock, isPostgres, together } from './dialect.ts'
 import type { ParticipantsTable } from './schema.ts'
 import { transaction } from './transaction.ts'
 
@@ -44,8 +44,8 @@ export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): 
         .orderBy('updated_at', 'desc')
         .limit(200)
         .execute(),
-    erase: eventId =>
-      transaction(query, async trx => {
+    async erase(eventId) {
+      await transaction(query, async trx => {
         await alone(trx, eventLock(eventId))
         const erased_at = runtime.now()
         await trx
@@ -53,13 +53,7 @@ export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): 
           .values({ event_id: eventId, erased_at })
           .onConflict(c => c.column('event_id').doUpdateSet({ erased_at }))
           .execute()
-        // Its own delivery is still running, and may have to run again; it loses its body when it is done.
-        await trx
-          .updateTable('inbox')
-          .set({ body: null, last_error: null })
-          .where('event_id', '=', eventId)
-          .where('type', '<>', DELETION_REQUIRED)
-          .execute()
+        await dropDeliveries(trx, eventId)
         const deliveries = trx.selectFrom('inbox').select('id').where('event_id', '=', eventId)
         await trx
           .updateTable('attempts')
@@ -70,8 +64,26 @@ export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): 
         await trx.deleteFrom('participants').where('event_id', '=', eventId).execute()
         await trx.deleteFrom('flows').where('event_id', '=', eventId).execute()
         await endConnections(trx, eventId, erased_at)
-      }),
+      })
+      // PostgreSQL: what came and was claimed beside that transaction was not seen by it, nor it by the claim.
+      if (!isPostgres(query)) return
+      await transaction(query, async trx => {
+        await alone(trx, eventLock(eventId))
+        if ((await erasedEvents(trx, [{ event_id: eventId }])).size > 0) await dropDeliveries(trx, eventId)
+      })
+    },
   }
+}
+
+/** An erasure's own delivery is still running, and may have to run again; it loses its body when it is done. */
+async function dropDeliveries(trx: Queries, eventId: string): Promise<void> {
+  await trx
+    .updateTable('inbox')
+    .set({ body: null, last_error: null })
+    .where('event_id', '=', eventId)
+    .where('type', '<>', DELETION_REQUIRED)
+    .where(eb => eb('body', 'is not', null).or('last_error', 'is not', null))
+    .execute()
 }
 
 async function endConnections(query: Queries, eventId: string, now: number): Promise<void> {

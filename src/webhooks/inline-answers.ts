@@ -166,6 +166,8 @@ export async function deleteAnswersBefore(
     const { numDeletedRows } = await query
       .deleteFrom('inline_answers')
       .where('key', 'in', old)
+      // Once more: it may be claimed again while this waits for its row.
+      .where('updated_at', '<', before)
       .executeTakeFirst()
     deleted += Number(numDeletedRows)
     if (numDeletedRows < batch) return deleted

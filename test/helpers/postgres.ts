@@ -30,8 +30,11 @@ const WHAT_TO_SET =
   'PostgreSQL for the tests did not start. Set TEST_DATABASE_URL to a server where databases may be created, ' +
   'e.g. postgres://postgres@localhost/postgres'
 
-/** A PostgreSQL of one's own, from the packaged binaries, on a loopback port and in a temporary folder. */
-export async function startPostgres(): Promise<PostgresServer> {
+/**
+ * A PostgreSQL of one's own, from the packaged binaries, on a loopback port and in a temporary folder. `durable`: a
+ * commit is on disk before it returns, as everywhere outside of tests.
+ */
+export async function startPostgres({ durable = false, port = 0 } = {}): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), 'revento-postgres-'))
   try {
     const user = ordinaryUser()
@@ -42,7 +45,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     const data = join(folder, 'data')
     const flags = ['-U', 'app', '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-sync']
     execFileSync(join(bin, 'initdb'), ['-D', data, ...flags], { ...run, stdio: 'pipe' })
-    return await serve({ folder, bin, data, run, port: await freePort() })
+    return await serve({ folder, bin, data, run, durable, port: port || (await freePort()) })
   } catch (error) {
     rmSync(folder, { recursive: true, force: true })
     throw new Error(WHAT_TO_SET, { cause: error })
@@ -54,15 +57,16 @@ interface Setup {
   bin: string
   data: string
   run: { env: NodeJS.ProcessEnv; cwd: string; uid?: number; gid?: number }
+  durable: boolean
   port: number
 }
 
-async function serve({ folder, bin, data, run, port }: Setup): Promise<PostgresServer> {
+async function serve({ folder, bin, data, run, durable, port }: Setup): Promise<PostgresServer> {
   const url = `postgres://app@127.0.0.1:${port}/postgres`
   const settings = [
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
-    'fsync=off',
+    `fsync=${durable ? 'on' : 'off'}`,
     'max_connections=200',
   ]
   let child: ChildProcess

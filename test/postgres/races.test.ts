@@ -1,0 +1,94 @@
+import { sql } from 'kysely'
+import pg from 'pg'
+import { expect, test } from 'vitest'
+import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { createSessions } from '../../src/status/session.ts'
+import type { Queries } from '../../src/storage/database.ts'
+import { createEventData } from '../../src/storage/event-data.ts'
+import { claim } from '../../src/webhooks/claim.ts'
+import { createSettler } from '../../src/webhooks/settle.ts'
+import { testDatabase } from '../helpers/database.ts'
+import { until } from '../helpers/wait.ts'
+
+/** What PostgreSQL lets come between two statements of a transaction, put there on purpose. */
+
+const EVENT = 'evt_1'
+const OWNER = 'this instance'
+
+/** Holds what this statement locks until it is called. */
+async function holding(url: string, statement: string): Promise<() => Promise<void>> {
+  const client = new pg.Client(url)
+  await client.connect()
+  await client.query(`begin; ${statement}`)
+  return () => client.end()
+}
+
+const somebodyWaits = (query: Queries) =>
+  until(async () => {
+    const { rows } = await sql`select 1 from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`.execute(query)
+    return rows.length > 0
+  })
+
+const arrive = (query: Queries, type: string) =>
+  query
+    .insertInto('inbox')
+    .values({
+      ...{ provider: 'revento', delivery_id: null, envelope_id: `envelope ${type}`, type, event_id: EVENT },
+      ...{ organization_id: 'org_1', state: 'pending', attempts: 0, next_at: 0, received_at: Date.now() },
+      body: Buffer.from('{"name":"Ada"}'),
+    })
+    .execute()
+
+const claimAll = (query: Queries) =>
+  claim(query, {
+    ...{ owner: OWNER, limit: 10, running: 0, held: [], leaseMs: 30_000, maxAttempts: 8, now: Date.now() },
+    hasHandler: (_provider, type) => type === 'handled',
+  })
+
+test('what arrives and is claimed while its event is being erased keeps no body', async () => {
+  const { query, url } = await testDatabase()
+  const data = createEventData(query, runtime)
+  const person = { eventId: EVENT, participantId: 'p1', type: 't', occurredAt: '2026' }
+  await data.saveParticipant(person)
+  const letGo = await holding(url, 'select 1 from participants for update')
+  // It has dealt with the inbox, and waits before its end.
+  const erasing = data.erase(EVENT)
+  await somebodyWaits(query)
+  await arrive(query, 'handled')
+  await arrive(query, 'without a handler')
+  const { claimed, ignored } = await claimAll(query)
+  expect([claimed.length, ignored.length]).toEqual([1, 1])
+  await letGo()
+  await erasing
+  const settler = createSettler(query, OWNER, runtime)
+  for (const delivery of claimed) await settler.settle({ delivery, outcome: { state: 'done' } })
+  const rows = await query.selectFrom('inbox').select(['type', 'state', 'body']).orderBy('id').execute()
+  expect(rows).toEqual([
+    { type: 'handled', state: 'done', body: null },
+    { type: 'without a handler', state: 'ignored', body: null },
+  ])
+})
+
+test('a logout beside a callback that was under way: both end, a hundred times', async () => {
+  const { query } = await testDatabase()
+  const sessions = createSessions(query, runtime, { cookiePrefix: '', cookie: {} })
+  const browser = (cookie?: string) => {
+    const set: string[] = []
+    const reply = { setCookie: (_name: string, value: string) => void set.push(value), clearCookie() {} }
+    const request = { cookies: cookie === undefined ? {} : { revento_session: cookie } }
+    const grant = (n: number) =>
+      sessions.grant(request as never, reply as never, { eventId: `evt_${n}`, organizationId: 'org' })
+    return { set, grant, reply, request }
+  }
+  for (let round = 0; round < 100; round++) {
+    const first = browser()
+    await first.grant(1)
+    const second = browser(first.set[0])
+    await second.grant(2)
+    const now = await sessions.read(browser(second.set[0]).request as never)
+    if (!now) throw new Error('no session')
+    await Promise.all([browser(first.set[0]).grant(3), sessions.end(now, second.reply as never)])
+    expect(await sessions.read(browser(second.set[0]).request as never)).toBeUndefined()
+  }
+})
