@@ -16,6 +16,8 @@ export default defineConfig({
   test: {
     // Node's own type stripping, as in production: a test cannot pass on syntax that `npm start` refuses.
     experimental: { viteModuleRunner: false },
+    // Most of them wait for processes and clocks: one a core, where Vitest would leave a core alone.
+    maxWorkers: '100%',
     testTimeout: 20_000,
     hookTimeout: 60_000,
     projects: [
