@@ -1,5 +1,5 @@
 import { Gauge, type Registry } from 'prom-client'
-import type { KeyState } from '../rotation/verdict.ts'
+import { canGo, type KeyState } from '../rotation/verdict.ts'
 
 /** For who changes a secret or a key: when the old one was last used, and whether it can go. One read for each scrape. */
 export function watchKeys(register: Registry, read: () => Promise<readonly KeyState[]>): void {
@@ -41,8 +41,7 @@ export function watchKeys(register: Registry, read: () => Promise<readonly KeySt
   })
   const removable = 'key_previous_removable'
   gauge(removable, '1: _PREVIOUS can be removed; absent where it is not set', ['variable'], (g, state) => {
-    const { variable, verdict } = state
-    if (verdict) g.set({ variable }, verdict === 'removable' || verdict === 'same' ? 1 : 0)
+    if (state.verdict) g.set({ variable: state.variable }, canGo(state) ? 1 : 0)
   })
   const left = 'sealed_values_previous_key'
   gauge(left, 'Values under ENCRYPTION_KEY_PREVIOUS; absent where it is not set', [], (g, state) => {

@@ -16,7 +16,10 @@ export interface HeldKey {
 export const ENCRYPTION_KEY = 'ENCRYPTION_KEY'
 export const VERIFY_TOKEN = 'WEBHOOK_VERIFY_TOKEN'
 
-/** How long a sender may go on with what it signed before is documented nowhere; none is known to retry for longer. */
+/**
+ * How long Revento and the others retry is not documented. A retry of what was signed before is at most minutes old
+ * where its timestamp is judged; a day is for those that sign none, and for a sender of many machines.
+ */
 const DAY_MS = 24 * 3_600_000
 
 export function heldKeys(

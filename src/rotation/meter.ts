@@ -6,7 +6,7 @@ import { keyInUse } from '../storage/sealing-keys.ts'
 import { transaction } from '../storage/transaction.ts'
 import { ENCRYPTION_KEY, type HeldKey, isSame } from './held.ts'
 import { readKeyStates, storeUses } from './uses.ts'
-import { type KeyState, toldText } from './verdict.ts'
+import { canGo, type KeyState, toldText } from './verdict.ts'
 
 export type Which = 'current' | 'previous'
 /** Told of each use, on the way to a webhook's 200: it only remembers the moment. */
@@ -88,11 +88,9 @@ export function createMeter({ query, keys, sealer, log }: MeterOptions, runtime:
   async function tellChanges(): Promise<void> {
     if (!isChanging || runtime.monotonic() - toldAt < TELL_EVERY_MS) return
     for (const state of await changes()) {
-      const [fields, text] = [
-        { part: 'keys', variable: state.variable, verdict: state.verdict },
-        toldText(state),
-      ]
-      if (state.verdict === 'removable' || state.verdict === 'same') log.warn(fields, text)
+      const fields = { part: 'keys', variable: state.variable, verdict: state.verdict }
+      const text = toldText(state)
+      if (canGo(state)) log.warn(fields, text)
       else log.info(fields, text)
     }
     toldAt = runtime.monotonic()

@@ -27,8 +27,8 @@ export async function readKeyStates(
   later: (variable: string, which: 'current' | 'previous') => number = () => 0,
 ): Promise<KeyState[]> {
   const rows = await query.selectFrom('key_uses').selectAll().execute()
-  const sealing = keys.find(key => key.variable === ENCRYPTION_KEY)?.previous
-  const counts = sealing && (await countByKey(query, runtime))
+  const [sealedBefore] = keys.find(key => key.variable === ENCRYPTION_KEY && !isSame(key))?.previous ?? []
+  const sealed = sealedBefore && (await countByKey(query, runtime)).get(sealedBefore)
   const useOf = (variable: string, names: readonly string[] = [], usedAt: number): Use | undefined => {
     const own = rows.filter(row => row.variable === variable && names.includes(row.fingerprint))
     if (own.length === 0) return undefined
@@ -41,7 +41,7 @@ export async function readKeyStates(
     const { variable } = key
     const current = useOf(variable, key.current, later(variable, 'current'))
     const previous = useOf(variable, key.previous, later(variable, 'previous'))
-    const left = variable === ENCRYPTION_KEY && sealing ? (counts?.get(sealing[0] ?? '') ?? 0) : undefined
+    const left = variable === ENCRYPTION_KEY && sealedBefore ? Number(sealed ?? 0) : undefined
     const changing = key.previous !== undefined
     const verdict = isSame(key) ? 'same' : judge({ current, previous, left }, key.quietMs, runtime.now())
     return { variable, current, previous, left, verdict: changing ? verdict : undefined }

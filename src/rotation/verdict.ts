@@ -43,6 +43,9 @@ export function judge(
   return current.lastUsedAt - quietSince >= quietMs ? 'removable' : 'in_use'
 }
 
+export const canGo = ({ verdict }: Pick<KeyState, 'verdict'>): boolean =>
+  verdict === 'removable' || verdict === 'same'
+
 /** A sentence about what is being changed, which may have a moment in it. */
 export interface Told {
   readonly before: string
