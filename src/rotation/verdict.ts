@@ -69,7 +69,7 @@ function ofSecret(verdict: Verdict | undefined, remove: string, variable: string
   const days = variable === 'WEBHOOK_VERIFY_TOKEN' ? 'two days' : 'a day'
   if (verdict === 'removable') return `The new one has been in use for ${days} without it. ${remove}`
   if (verdict === 'new_unused')
-    return 'Nothing has come with the new one yet: keep it, and look at the sender.'
+    return 'Nothing has come with the new one yet: keep the previous one, and look at the sender.'
   return `Keep it until the new one has been in use for ${days} without it.`
 }
 

@@ -10,7 +10,7 @@ export function rotationSection(changes: readonly KeyState[]): Html | false {
     html`
 <section aria-labelledby="keys-title">
 <h2 id="keys-title">Keys being changed</h2>
-<p class="quiet">For whoever runs this app; you need not do anything.</p>
+<p class="quiet">For whoever runs this app; an organizer need not do anything.</p>
 <ul class="rows">${changes.map(line)}</ul>
 </section>`
   )

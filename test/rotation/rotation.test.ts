@@ -62,7 +62,7 @@ test('a secret is changed: kept while it is used, and gone without a delivery lo
   const both = await start(url, runtime, NEW, OLD)
   const atFirst = await both.page()
   expect(atFirst).toContain(`${REVENTO}: the previous one was last used ${minute(firstUsed)} UTC.`)
-  expect(atFirst).toContain('Nothing has come with the new one yet: keep it')
+  expect(atFirst).toContain('Nothing has come with the new one yet: keep the previous one')
   toTheMinute(runtime)
   expect(await both.deliver(OLD)).toBe(200)
   const oldUsed = runtime.now()
@@ -113,7 +113,7 @@ test('two processes on one database: what one has taken with the old secret, the
   expect(await one.deliver(NEW)).toBe(200)
   expect(await one.page()).toContain(SAFE)
   expect(await two.deliver(OLD)).toBe(200)
-  expect(await two.page()).toContain('keep it')
+  expect(await two.page()).toContain('keep the previous one')
   // Stopping stores what the last minute brought.
   await two.app.close()
   expect(await one.page()).toContain('Keep it until')

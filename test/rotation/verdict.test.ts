@@ -70,7 +70,7 @@ test('what is told names the variable and the moment, and says what to do', () =
   const sealing = { variable: 'ENCRYPTION_KEY', left: 2 }
   for (const [change, text] of [
     [{ verdict: 'removable' }, 'delete BARKER_WEBHOOK_SECRET_PREVIOUS and restart'],
-    [{ verdict: 'new_unused' }, 'Nothing has come with the new one yet: keep it'],
+    [{ verdict: 'new_unused' }, 'Nothing has come with the new one yet: keep the previous one'],
     [{ variable: 'WEBHOOK_VERIFY_TOKEN' }, 'for two days without it'],
     [{ ...sealing, verdict: 'values_left' }, '2 values are left under it: keep it, and run npm run reseal.'],
     [{ ...sealing, left: 1, verdict: 'values_left' }, '1 value is left under it'],
