@@ -8,6 +8,7 @@ const ON_POSTGRES = [
   'test/handlers/*.test.ts',
   'test/oauth/{callback-success,connect-cookies,flows,reconnect,refresh,refresh-storage}.test.ts',
   'test/oauth/sealed-connections.test.ts',
+  'test/rotation/{meter,rotation}.test.ts',
   'test/status/sessions.test.ts',
   'test/storage/{newer-schema,open-sealed,reseal,storable}.test.ts',
 ]

@@ -16,6 +16,8 @@ import { createRefreshLeases } from './oauth/refresh-lease.ts'
 import { createApiClient } from './revento/api.ts'
 import type { Outgoing } from './revento/http.ts'
 import { createTokenEndpoint } from './revento/token-endpoint.ts'
+import { heldKeys } from './rotation/held.ts'
+import { createMeter } from './rotation/meter.ts'
 import { atMost, type Runtime } from './runtime.ts'
 import { createServer } from './server.ts'
 import { status } from './status/index.ts'
@@ -55,6 +57,9 @@ export interface AppEdge {
 /** A refresh under way gets this long; later, the next process has to recover it. */
 const REFRESH_GRACE_MS = 2_000
 
+/** Which keys were used in the last minute is worth no longer a wait. */
+const LAST_NOTES_MS = 500
+
 /** Somebody waits for a page: rather say that Revento's limit is used up than let them wait for it. */
 const PAGE_PATIENCE_MS = 2_000
 
@@ -65,10 +70,13 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const cookieOptions = { httpOnly: true, sameSite: 'lax', path: '/', secure: config.https } as const
   const cookiePrefix = config.https ? '__Host-' : ''
 
+  const keys = heldKeys(config, edge.sealer)
+  const meter = createMeter({ query, keys, sealer: edge.sealer, log: logger }, runtime)
+  const sealer = meter.watched(edge.sealer)
   const traces = createTraces()
   const tokenEndpoint = countRefreshes(createTokenEndpoint(config, outgoing.token, runtime), metrics)
-  const connections = createConnections(query, edge.sealer, runtime, { log: logger, platform: config.mode })
-  const leases = createRefreshLeases(query, edge.sealer, runtime)
+  const connections = createConnections(query, sealer, runtime, { log: logger, platform: config.mode })
+  const leases = createRefreshLeases(query, sealer, runtime)
   const refresh = createRefresh(
     { leases, connections, tokenEndpoint, origin: config.origin, log: logger },
     runtime,
@@ -84,7 +92,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     const patience = { patienceMs: PAGE_PATIENCE_MS, about, ...(trace && { traceparent: trace.traceparent }) }
     return apiClient.forEvent(key, call => accessTokens.use(key, call), patience)
   }
-  const flows = createFlows(query, edge.sealer, runtime, { ttlMs: config.stateTtlMs, cookiePrefix })
+  const flows = createFlows(query, sealer, runtime, { ttlMs: config.stateTtlMs, cookiePrefix })
   const sessions = createSessions(query, runtime, { cookiePrefix, cookie: cookieOptions })
   const eventData = createEventData(query, runtime)
   const store = { ...eventData, suspendConnections: () => connections.suspendAll() }
@@ -113,6 +121,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     backlog: backlog.waiting,
     oldestSeconds: async () => (await oldestWaitMs(query, runtime.now())) / 1000,
   })
+  metrics.watchKeys(meter.states)
   const inline = createInline(
     {
       answers: createInlineAnswers(query, runtime),
@@ -135,6 +144,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   app.addHook('onClose', async () => {
     await atMost(runtime, REFRESH_GRACE_MS, accessTokens.settled())
     await outgoing.close()
+    await atMost(runtime, LAST_NOTES_MS, meter.flush())
     await database.close()
   })
   const trouble = createProbe(database, inbox, runtime)
@@ -163,6 +173,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     explain: !config.production,
     stopHandlers: dispatcher.stop,
     metrics,
+    noteUse: meter.noteUse,
     runtime,
   })
   await app.register(status, {
@@ -175,6 +186,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     deliveries: createDeliveries(query),
     eventData,
     titles: createTitles(runtime),
+    keyChanges: meter.changes,
     trouble,
     api,
     runtime,
@@ -183,6 +195,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   app.addHook('onListen', async () => {
     dispatcher.start()
     void backlog.watch(stopped.signal)
+    void meter.watch(stopped.signal)
     void watchEndings({ connections, log: logger, origin: config.origin }, runtime, stopped.signal)
     void watchRetention({ query, days: config.retentionDays, log: logger }, runtime, stopped.signal)
   })

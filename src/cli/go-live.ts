@@ -8,6 +8,7 @@ import { dataFolder } from './go-live/data-folder.ts'
 import type { Scene } from './go-live/finding.ts'
 import { connect, reachable } from './go-live/public-url.ts'
 import { failures, type Report, registration, reportText } from './go-live/report.ts'
+import { rotation } from './go-live/rotation.ts'
 import { encryptionKey, senders, settings } from './go-live/settings.ts'
 import { type Delivered, webhook } from './go-live/webhook.ts'
 
@@ -31,6 +32,7 @@ async function examine(scene: Scene): Promise<Report> {
     ...settings(scene),
     senders(scene),
     encryptionKey(scene),
+    ...(await rotation(scene)),
     dataFolder(scene),
     await clock(scene),
     reached,

@@ -1,4 +1,5 @@
 import type { TokenOutcome } from '../revento/token-outcome.ts'
+import type { KeyState } from '../rotation/verdict.ts'
 import type { Outcome } from '../webhooks/settle.ts'
 
 /**
@@ -17,6 +18,8 @@ export interface Metrics {
   apiRequest(code: string): void
   /** Read at each scrape. */
   watchInbox(inbox: InboxGauges): void
+  /** Read at each scrape. */
+  watchKeys(states: () => Promise<readonly KeyState[]>): void
 }
 
 export interface InboxGauges {
@@ -33,4 +36,5 @@ export const noMetrics: Metrics = {
   refresh: nothing,
   apiRequest: nothing,
   watchInbox: nothing,
+  watchKeys: nothing,
 }

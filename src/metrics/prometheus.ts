@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { watchKeys } from './keys.ts'
 import type { Metrics } from './metrics.ts'
 
 export interface Prometheus extends Metrics {
@@ -43,6 +44,7 @@ export function createPrometheus(build: { version: string; mode: string }): Prom
       gauge('inbox_backlog', 'Deliveries that wait for a handler or are in one', async () => backlog())
       gauge('inbox_oldest_pending_age_seconds', 'How long the one due longest has waited', oldestSeconds)
     },
+    watchKeys: states => watchKeys(register, states),
   }
 
   /** Absent, rather than wrong, while the database does not answer; the rest is still told. */

@@ -2,6 +2,7 @@ import { type Action, type Done, MOST_AT_ONCE } from './action.ts'
 import type { Context } from './context.ts'
 import { active, CONTROLS, type Control, controls, TOLD_BY } from './control.ts'
 import { findEvent } from './events.ts'
+import { findFault } from './fault-table.ts'
 import type { Wanted } from './faults.ts'
 import { type Fields, flag, text, whole } from './fields.ts'
 import type { Message } from './message.ts'
@@ -68,8 +69,9 @@ export const clockOf = ({ clock }: Context) => {
 }
 
 function startFault({ faults }: Context, fields: Fields): Done {
+  if (!findFault(text(fields, 'name') ?? '')) throw new Problem('unknown_fault')
   const wanted = readFault(fields)
-  if (!faults.start(wanted)) throw new Problem('not_found')
+  faults.start(wanted)
   const found = faults.list().find(({ fault }) => fault.name === wanted.name)
   const notice = { done: 'fault-started', count: 0, what: wanted.name } as const
   return { json: { ...found?.term, name: wanted.name }, page: '/faults', notice }
@@ -87,7 +89,7 @@ function readFault(fields: Fields): Wanted {
   const term = { name: text(fields, 'name') ?? '', size: whole(fields, 'size', MOST_AT_ONCE) }
   if (count !== undefined && seconds === undefined) return { ...term, count }
   if (seconds !== undefined && count === undefined) return { ...term, seconds }
-  throw new Problem('invalid_request')
+  throw new Problem('invalid_term')
 }
 
 function clearFaults({ faults }: Context, fields: Fields): Done {

@@ -11,7 +11,7 @@ import type { Installation } from './state.ts'
 const BODY_LIMIT = 512 * 1024
 
 /**
- * The console as JSON, for tests and tools: POST takes an object, GET answers.
+ * The console as JSON, for tests and tools: POST takes an object, GET answers. GET /console/api lists the routes.
  * - POST /expire-access-tokens, /expire-refresh-tokens, /revoke-refresh-tokens, /revoke, /archive, /suspend
  *   `{event_id?, tell?}`: `{changed}`; GET /installations
  * - POST /clock `{advance_s}`, /clock/reset; GET /clock: `{now, offset_s}`
@@ -24,6 +24,8 @@ export async function consoleApi(app: FastifyInstance, context: Context): Promis
   const { state, clock, deliveries, faults, options, tokenRequests } = context
   app.removeContentTypeParser('text/plain')
   app.addHook('onRequest', refuseOtherOrigins)
+  const routes: string[] = []
+  app.addHook('onRoute', ({ method, url }) => void routes.push(`${String(method)} ${url}`))
   app.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
   })
@@ -43,6 +45,7 @@ export async function consoleApi(app: FastifyInstance, context: Context): Promis
   app.get<{ Params: { id: string } }>('/deliveries/:id', async ({ params }) => deliveries.find(params.id))
   app.get('/installations', async () => ({ data: Object.values(state.installations).map(shown) }))
   app.get('/token-requests', async () => tokenRequests.list())
+  app.get('', async () => ({ data: routes }))
 
   function shown(installation: Installation) {
     const { access, accessUntil, refreshUntil } = holdings(state, installation, clock.now())

@@ -20,8 +20,8 @@ export interface Due {
 }
 
 export interface Faults {
-  /** Replaces what was set for this fault; false when there is no such fault. */
-  start(wanted: Wanted): boolean
+  /** Replaces what was set for this fault; its name is one of the table. */
+  start(wanted: Wanted): void
   /** Ends one, or all without a name; how many there were. */
   clear(name?: string): number
   /** The one question of every door. The fault that was started first strikes, and is counted down. */
@@ -57,12 +57,10 @@ export function createFaults(runtime: Pick<Runtime, 'now'>, log: FastifyBaseLogg
   return {
     due,
     start(wanted) {
-      if (!findFault(wanted.name)) return false
       const size = wanted.size ?? BURST_SIZE
       active.delete(wanted.name)
       if ('count' in wanted) active.set(wanted.name, { left: wanted.count, until: null, size })
       else active.set(wanted.name, { left: null, until: runtime.now() + wanted.seconds * 1000, size })
-      return true
     },
     clear(name) {
       forgetPast()

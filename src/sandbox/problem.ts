@@ -1,4 +1,5 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { FAULTS } from './fault-table.ts'
 
 /** An answer that is not a success. Codes marked * are the sandbox's own: the guide does not show the platform's. */
 export const PROBLEMS = {
@@ -8,12 +9,14 @@ export const PROBLEMS = {
   event_not_authorized: [403, 'The token belongs to another event.'],
   /* * */ missing_scope: [403, 'The token does not carry the scope this endpoint needs.'],
   /* * */ cross_origin: [403, 'Only the pages of this sandbox, and tools, may ask for this.'],
+  /* * */ unknown_fault: [404, `There is no such bad day; there are: ${FAULTS.map(f => f.name).join(', ')}.`],
   /* * */ not_found: [404, 'There is nothing here.'],
   /* * */ not_acceptable: [406, 'Only version 1 of the API exists.'],
   /* * */ delivery_pending: [409, 'This delivery is still being sent.'],
   /* * */ payload_too_large: [413, 'The body is too large.'],
   /* * */ unsupported_media_type: [415, 'The content type is not taken here.'],
   /* * */ invalid_request: [400, 'The request is malformed.'],
+  /* * */ invalid_term: [400, 'A bad day lasts for a count (1 to 1000) or for seconds (1 to 86400).'],
   /* * */ invalid_limit: [400, 'limit is a whole number from 1 to 50.'],
   /* * */ invalid_cursor: [400, 'The cursor did not come from this list.'],
   /* * */ clock_limit: [400, 'The clock cannot be more than ten years ahead.'],

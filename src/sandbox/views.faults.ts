@@ -50,7 +50,7 @@ function startForm({ name, title, effect }: Row['fault']): Html {
   return html`<form method="post" action="/console/faults" class="row">
 <input type="hidden" name="name" value="${name}">
 <input type="number" name="amount" value="1" min="1" max="1000" required aria-label="How many: ${title}">
-<select name="unit" aria-label="Unit: ${title}"><option value="count">times</option><option value="seconds">seconds</option></select>
+<select name="unit" aria-label="Unit: ${title}"><option value="count">request(s)</option><option value="seconds">second(s)</option></select>
 ${size}
 <button aria-label="Start: ${title}">Start</button>
 </form>`

@@ -54,7 +54,7 @@ export function button(o: {
 }
 
 export function termText({ left, until }: Term, now: number): string {
-  if (left !== null) return left === 1 ? 'once more' : `${left} more times`
+  if (left !== null) return `for ${many(left, 'more request')}`
   return `for ${span(Math.max(1000, (until ?? now) - now))}`
 }
 

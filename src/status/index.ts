@@ -9,6 +9,7 @@ import { sendToOwnHost } from '../oauth/own-host.ts'
 import { singleParameters } from '../parameters.ts'
 import { ApiError, type EventApi, type PageRequest } from '../revento/api.ts'
 import { PAGE_LIMIT } from '../revento/platform.ts'
+import type { KeyState } from '../rotation/verdict.ts'
 import type { Runtime } from '../runtime.ts'
 import type { EventData } from '../storage/event-data.ts'
 import type { Deliveries } from '../webhooks/deliveries.ts'
@@ -31,6 +32,8 @@ export interface StatusOptions {
   readonly eventData: EventData
   readonly api: (key: ConnectionKey, requestId: string) => EventApi
   readonly titles: Titles
+  /** Secrets and keys of the app that have a previous one. */
+  readonly keyChanges: () => Promise<readonly KeyState[]>
   /** Tries to store; answers why it cannot. */
   readonly trouble: () => Promise<string | undefined>
   readonly runtime: Runtime

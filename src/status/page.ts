@@ -8,6 +8,7 @@ import { participantList } from './participants.ts'
 import { marksOf, type PartName, type Rendered, renderParts } from './parts.ts'
 import { welcomePage } from './views.messages.ts'
 import { participantsSection } from './views.participants.ts'
+import { rotationSection } from './views.rotation.ts'
 
 /** GET /: what this browser's connections entitle it to, or how to begin. */
 export async function statusPage(o: StatusOptions, request: FastifyRequest): Promise<Html> {
@@ -39,6 +40,7 @@ export async function statusPage(o: StatusOptions, request: FastifyRequest): Pro
 <div id="part-stuck">${partOf(parts, 'stuck')}</div>
 ${participantsSection({ ...participants, title: titles.of(key), askedAt: now })}
 <div id="part-deliveries">${partOf(parts, 'deliveries')}</div>
+${rotationSection(await o.keyChanges())}
 <p class="without-script"><a href="/?event_id=${key.eventId}">Look again</a></p>
 ${sandboxNote(o.sandbox)}`,
   })

@@ -17,6 +17,7 @@ const TABLES = [
   'sealing_keys',
   'inline_answers',
   'handshake_callers',
+  'key_uses',
 ] as const satisfies readonly (keyof Schema)[]
 
 /** PostgreSQL takes at most 65,535 parameters in a statement. */

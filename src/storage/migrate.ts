@@ -11,6 +11,7 @@ import { sessionSuccessor } from './migrations/006-session-successor.ts'
 import { attempts } from './migrations/007-attempts.ts'
 import { senders } from './migrations/008-senders.ts'
 import { stuckDeliveries } from './migrations/009-stuck-deliveries.ts'
+import { keyUses } from './migrations/010-key-uses.ts'
 import { StorageError } from './storage-error.ts'
 
 const MIGRATIONS = {
@@ -23,6 +24,7 @@ const MIGRATIONS = {
   '007-attempts': attempts,
   '008-senders': senders,
   '009-stuck-deliveries': stuckDeliveries,
+  '010-key-uses': keyUses,
 }
 
 /** In their order, as written above. */

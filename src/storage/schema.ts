@@ -15,6 +15,7 @@ export interface Schema {
   sealing_keys: SealingKeysTable
   inline_answers: InlineAnswersTable
   handshake_callers: HandshakeCallersTable
+  key_uses: KeyUsesTable
 }
 
 export interface FlowsTable {
@@ -168,4 +169,15 @@ export interface InlineAnswersTable {
 export interface HandshakeCallersTable {
   address: string
   registered_at: number
+}
+
+/** When a secret or key was last used, whichever role it had; see rotation/meter. */
+export interface KeyUsesTable {
+  variable: string
+  /** Tells this key from those before and after it; see `fingerprints` in sealing.ts. */
+  fingerprint: string
+  /** When counting began. */
+  since: number
+  /** 0: not since then. */
+  last_used_at: number
 }

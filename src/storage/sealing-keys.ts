@@ -80,6 +80,10 @@ async function recordInUse(query: Queries, sealer: Sealer, generation: number): 
     .execute()
 }
 
+/** The id of the key that the last start with a new one gave; undefined before any start recorded its key. */
+export const keyInUse = async (query: Queries): Promise<string | undefined> =>
+  (await recordedKeys(query))[0]?.key_id
+
 const recordedKeys = (query: Queries) =>
   query.selectFrom('sealing_keys').selectAll().orderBy('generation', 'desc').execute()
 

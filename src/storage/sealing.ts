@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, createHmac } from 'node:crypto'
 import type { Runtime } from '../runtime.ts'
 
 /**
@@ -23,6 +23,8 @@ export interface Sealer {
   seal(text: string, place: Place): Buffer
   /** Throws UnsealError for a damaged, moved or foreign value. */
   open(sealed: Uint8Array, place: Place): string
+  /** Names for a text, one by each key, the current first: who has no key can neither make nor test one. */
+  fingerprints(text: string): readonly string[]
 }
 
 export class UnsealError extends Error {
@@ -59,6 +61,7 @@ export function createSealer(
       if (!key || head[0] !== FORMAT) throw new UnsealError('unknown_key')
       return decipher(key.key, bytes, associatedData(place, head))
     },
+    fingerprints: text => known.map(({ key }) => fingerprint(key, text)),
   }
 }
 
@@ -78,6 +81,9 @@ export const keyIdOf = (sealed: Uint8Array) => Buffer.from(sealed.subarray(1, KE
 
 /** Names a key without telling anything of it. */
 const keyId = (key: Buffer) => createHash('sha256').update('key id').update(key).digest().subarray(0, 4)
+
+const fingerprint = (key: Buffer, text: string) =>
+  createHmac('sha256', key).update('fingerprint ').update(text).digest('hex').slice(0, 16)
 
 const associatedData = ({ table, row, column }: Place, head: Buffer) =>
   Buffer.concat([Buffer.from(`${JSON.stringify([table, row, column])} `), head])

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandl
 import { createCallerAddress } from '../caller-address.ts'
 import { AppError } from '../errors.ts'
 import { singleParameters } from '../parameters.ts'
+import type { NoteUse, Which } from '../rotation/meter.ts'
 import type { Runtime } from '../runtime.ts'
 import { createAttemptsLimit } from './attempts-limit.ts'
 import type { HandshakeCallers } from './handshake-callers.ts'
@@ -15,6 +16,8 @@ export interface HandshakeOptions {
   readonly trustedProxies: readonly string[]
   readonly inbox: Inbox
   readonly bodyLimit: number
+  /** Told which token a caller showed. */
+  readonly noteUse: NoteUse
   /** Told of each answer to a delivery. */
   readonly counted: onResponseHookHandler
   readonly runtime: Runtime
@@ -46,11 +49,13 @@ export function handshakeRoutes(app: FastifyInstance, o: HandshakeOptions): void
     // out posts more than ten times before it can show its token again.
     if (!limit.mayTry(address)) throw new AppError('too_many_requests')
     const given = singleParameters(request)?.get('verify_token')
-    if (!given || !isToken(given, o.token)) {
+    const which = given && tokenShown(given, o.token)
+    if (!which) {
       limit.failed(address)
       return refuse(reply, 'bad token')
     }
     await o.callers.register(address)
+    o.noteUse(which, o.runtime.now())
     return { status: 'success' }
   })
 
@@ -69,10 +74,11 @@ export function handshakeRoutes(app: FastifyInstance, o: HandshakeOptions): void
 }
 
 /** Compared by their hashes, in constant time whatever the length. */
-function isToken(given: string, { current, previous }: Secrets): boolean {
+function tokenShown(given: string, { current, previous }: Secrets): Which | undefined {
   const hash = (text: string) => createHash('sha256').update(text).digest()
-  const [mine, ...known] = [given, current, ...(previous ? [previous] : [])].map(hash)
-  return known.map(token => mine !== undefined && timingSafeEqual(mine, token)).includes(true)
+  const mine = hash(given)
+  const matches = [current, ...(previous ? [previous] : [])].map(token => timingSafeEqual(mine, hash(token)))
+  return (['current', 'previous'] as const)[matches.indexOf(true)]
 }
 
 function readJson(request: FastifyRequest): Buffer {

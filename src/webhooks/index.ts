@@ -2,6 +2,8 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { errorBody } from '../errors.ts'
 import { countDeliveries } from '../metrics/counted.ts'
 import type { Metrics } from '../metrics/metrics.ts'
+import { VERIFY_TOKEN } from '../rotation/held.ts'
+import type { Meter } from '../rotation/meter.ts'
 import type { Runtime } from '../runtime.ts'
 import { type HandshakeOptions, handshakeRoutes } from './handshake.route.ts'
 import type { Inbox } from './inbox.ts'
@@ -14,7 +16,9 @@ import { receiveRoute } from './receive.route.ts'
 export interface WebhooksOptions {
   /** By provider: one without a secret has no route. */
   readonly secrets: Readonly<Record<string, Secrets>>
-  readonly handshake: Omit<HandshakeOptions, 'inbox' | 'bodyLimit' | 'counted' | 'runtime'> | undefined
+  readonly handshake:
+    | Omit<HandshakeOptions, 'inbox' | 'bodyLimit' | 'counted' | 'noteUse' | 'runtime'>
+    | undefined
   readonly inbox: Inbox
   readonly inline: Inline
   readonly bodyLimit: number
@@ -23,6 +27,7 @@ export interface WebhooksOptions {
   /** Tells handlers of stored deliveries to end. */
   readonly stopHandlers: (graceMs: number) => Promise<void>
   readonly metrics: Metrics
+  readonly noteUse: Meter['noteUse']
   readonly runtime: Runtime
 }
 
@@ -41,11 +46,13 @@ export const webhooks: FastifyPluginAsync<WebhooksOptions> = async (app, o) => {
   const inbox = overload.watched(o.inbox)
   for (const provider of providers) {
     const counted = countDeliveries(o.metrics, provider.name)
+    const noteUse = o.noteUse(provider.secret.variable)
     if (o.secrets[provider.name])
-      receiveRoute(app, { ...o, inbox, provider, counted, answerInline: o.inline.answer })
+      receiveRoute(app, { ...o, inbox, provider, counted, noteUse, answerInline: o.inline.answer })
   }
   const counted = countDeliveries(o.metrics, 'handshake')
-  if (o.handshake) handshakeRoutes(app, { ...o, ...o.handshake, inbox, counted })
+  if (o.handshake)
+    handshakeRoutes(app, { ...o, ...o.handshake, inbox, counted, noteUse: o.noteUse(VERIFY_TOKEN) })
   // Beside the drain, not before it: the sockets stay open for the answers.
   let stopped: Promise<unknown> | undefined
   app.addHook('preClose', async () => {

@@ -72,6 +72,9 @@ export interface SecretForm {
   readonly toKey?: (secret: string) => Buffer
 }
 
+/** What go-live sends to the app itself: it says nothing of the sender. */
+export const SELF_TEST = 'starter.go_live'
+
 /** 8 to 512 visible characters, as the other secrets of this app. */
 export const SECRET_FORM = '^[!-~]{8,512}$'
 

@@ -1,11 +1,12 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandler } from 'fastify'
 import { AppError } from '../errors.ts'
+import type { NoteUse } from '../rotation/meter.ts'
 import type { Runtime } from '../runtime.ts'
 import { autopsy } from './autopsy.ts'
 import type { Inbox } from './inbox.ts'
 import type { AnswerInline } from './inline.ts'
-import type { Envelope, Provider, Secrets } from './provider.ts'
+import { type Envelope, type Provider, SELF_TEST, type Secrets } from './provider.ts'
 import { fingerprint, verify } from './signature.ts'
 
 export interface ReceiveOptions {
@@ -17,6 +18,8 @@ export interface ReceiveOptions {
   readonly bodyLimit: number
   /** Whether the log may say why a signature did not match. */
   readonly explain: boolean
+  /** Told which secret the sender used. */
+  readonly noteUse: NoteUse
   /** Told of each answer. */
   readonly counted: onResponseHookHandler
   readonly runtime: Runtime
@@ -53,6 +56,7 @@ async function receive(
     ...(announced && announced !== envelope.type ? { type_header_differs: true } : {}),
   }
   const delivery = { provider: provider.name, deliveryId, envelope, receivedAt: runtime.now(), body }
+  if (envelope.type !== SELF_TEST) o.noteUse(secret, delivery.receivedAt)
   if (provider.inline) {
     const answer = await o.answerInline(provider, delivery)
     request.outcome = { ...request.outcome, delivery: answer.delivery, repeated: answer.repeated }

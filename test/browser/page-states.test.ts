@@ -36,8 +36,8 @@ const agreeing =
     response.writeHead(303, { location: back.href }).end()
   }
 
-async function stage() {
-  const pair = await startPair()
+async function stage(env: Record<string, string> = {}) {
+  const pair = await startPair({ env })
   const row = { id: 'ptp_1', name: HOSTILE, application_status: HOSTILE }
   pair.upstream.onApi = agreeing([row])
   const page = await (await browser?.newContext())?.newPage()
@@ -86,7 +86,7 @@ async function expectReadable(page: Page, name: string): Promise<void> {
 
 describe.skipIf(!browser)('every state of the page', () => {
   test('is readable for everybody, at both widths, in light and dark', async () => {
-    const { pair, page } = await stage()
+    const { pair, page } = await stage({ REVENTO_WEBHOOK_SECRET_PREVIOUS: 'secret-before-the-last' })
     const { query } = pair.app.database
     const shows = async (name: string, path: string, text: string) => {
       await page.goto(pair.app.url + path)
@@ -120,6 +120,7 @@ describe.skipIf(!browser)('every state of the page', () => {
       .execute()
     await query.updateTable('connections').set({ scope: 'event.read' }).execute()
     await shows('connected', '/', 'Not granted')
+    await shows('a secret being changed', '/', 'Nothing has come with the new one yet')
     await shows('a dead delivery', '/deliveries/3', 'failed, and was given up')
     await shows('a parked delivery', '/deliveries/4', 'It goes on by itself')
     await shows('a failed delivery', '/deliveries/5', 'It runs again at')

@@ -114,7 +114,14 @@ export async function sealedStore(store: Store, current: number, count: number):
 
 /** Takes a database back to before the table of keys. */
 export async function forgetKeys({ query }: Pick<Database, 'query'>): Promise<void> {
-  const tables = ['sealing_keys', 'erased_events', 'attempts', 'inline_answers', 'handshake_callers']
+  const tables = [
+    'sealing_keys',
+    'erased_events',
+    'attempts',
+    'inline_answers',
+    'handshake_callers',
+    'key_uses',
+  ]
   for (const table of tables) await query.schema.dropTable(table).execute()
   await query.schema.dropIndex('inbox_stuck').execute()
   await query.schema.dropTable('delivery_keys').execute()

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { ACTIONS } from '../../src/sandbox/actions.ts'
 import type { Attempt } from '../../src/sandbox/delivery.ts'
 import type { Sent } from '../../src/sandbox/index.ts'
 import type { Provider } from '../../src/webhooks/provider.ts'
@@ -22,6 +23,20 @@ import {
 const OTHER = { event_id: 'evt_test_second' }
 const errorOf = async (sandbox: Started, access: string, event = EVENT) =>
   (await api(sandbox, access, `/events/${event}`)).json['error']
+
+test('GET /console/api lists every route, and each answers', async () => {
+  const sandbox = await start()
+  const { json } = await call(`${sandbox.url}/console/api`)
+  const routes = json['data'] as string[]
+  expect(routes).toEqual(
+    expect.arrayContaining(['POST /console/api/faults', 'GET /console/api/deliveries/:id']),
+  )
+  expect(routes).toContain('GET /console/api')
+  expect(new Set(routes).size).toBe(routes.length)
+  for (const route of routes.filter(one => one.startsWith('GET ') && !one.includes(':')))
+    expect([route, (await call(sandbox.url + route.slice(4))).status]).toEqual([route, 200])
+  expect(routes.filter(one => one.startsWith('POST '))).toHaveLength(ACTIONS.length)
+})
 
 describe('controls', () => {
   test('expire-access-tokens: token_expired, and a refresh helps', async () => {

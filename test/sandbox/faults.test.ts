@@ -220,6 +220,18 @@ describe('terms', () => {
   })
 })
 
+test('a name that no fault has is answered with those that there are, with or without a term', async () => {
+  const sandbox = await start()
+  for (const body of [{ name: 'api_5000', count: 1 }, { name: 'api_5000' }, {}]) {
+    const { status, json } = await post(sandbox, '/console/api/faults', body)
+    expect([status, json['error']]).toEqual([404, 'unknown_fault'])
+    for (const { name } of FAULTS) expect(json['message']).toContain(name)
+    expect(json['message']).not.toContain('api_5000')
+  }
+  const { json } = await post(sandbox, '/console/api/faults', { name: 'api_500' })
+  expect(json).toMatchObject({ error: 'invalid_term', message: expect.stringContaining('count') })
+})
+
 test('every fault has a name of its own, and says what it does and what a good app does', () => {
   expect(new Set(FAULTS.map(({ name }) => name)).size).toBe(FAULTS.length)
   for (const { name, door, title, what, good, effect } of FAULTS) {

@@ -42,7 +42,7 @@ describe('every page', () => {
     for (const path of PATHS) {
       const { text } = await page(sandbox, path)
       expect(text).toContain('The clock is 1 hour ahead')
-      expect(text).toContain('API is slow</a>: 3 more times')
+      expect(text).toContain('API is slow</a>: for 3 more requests')
     }
   })
 
@@ -222,7 +222,7 @@ describe('failures', () => {
       amount: '',
       unit: 'count',
     })
-    expect([status, text.includes('The request is malformed.')]).toEqual([400, true])
+    expect([status, text.includes('A bad day lasts for a count')]).toEqual([400, true])
     expect((await page(sandbox, '/')).text).not.toContain('Right now')
   })
 })

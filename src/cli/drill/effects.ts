@@ -19,6 +19,7 @@ const BOOKKEEPING: Record<Exclude<keyof Schema, 'participants' | 'erased_events'
   sealing_keys: true,
   inline_answers: true,
   handshake_callers: true,
+  key_uses: true,
 }
 const COLUMNS_OF: Readonly<Record<string, readonly string[]>> = { connections: ['event_id', 'state'] }
 

@@ -1,11 +1,10 @@
 import { readDatabase } from '../../storage/database.ts'
+import { SELF_TEST } from '../../webhooks/provider.ts'
 import { revento } from '../../webhooks/providers/revento.ts'
 import { signedHeaders } from '../../webhooks/sender.ts'
 import { type Answered, ask, type Unanswered } from './ask.ts'
 import { type Finding, failed, ok, type Scene, unsure } from './finding.ts'
 
-/** No handler has it: it is stored, marked `ignored`, and that is all. */
-const TYPE = 'starter.go_live'
 const STALE_MS = 600_000
 const RECORDED_MS = 10_000
 
@@ -19,10 +18,10 @@ export interface Delivered {
   readonly repeated: boolean
 }
 
-/** Whitespace, escapes and numbers that nobody who writes the JSON anew would keep, and text beyond Latin. */
+/** No handler has its type: it is stored, marked `ignored`, and that is all. Whitespace, escapes and numbers that nobody who writes the JSON anew would keep, and text beyond Latin. */
 const oddBody = (id: string, at: number) =>
   Buffer.from(
-    `{ "id" :"evt_delivery_${id}",\r\n\t"type":"${TYPE}", "occurred_at":"${new Date(at).toISOString()}" ,
+    `{ "id" :"evt_delivery_${id}",\r\n\t"type":"${SELF_TEST}", "occurred_at":"${new Date(at).toISOString()}" ,
  "event_id":null,"organization_id":null,"data":{"text":"Zo\\u00eb Zoë 李小龙 \u{1d11e}\u2028","n":1.00,"e":1e2 ,"s":"<&\\/>"} }\r\n `,
   )
 
@@ -37,7 +36,7 @@ export async function webhook(scene: Scene): Promise<Delivered> {
   const body = oddBody(id, runtime.now())
   const send = (change: { secret?: string; at?: number; to?: string } = {}) => {
     const { secret = config.webhookSecrets.current, at = runtime.now(), to = url } = change
-    const headers = signedHeaders({ provider: revento, secret, body, type: TYPE, deliveryId: id, at })
+    const headers = signedHeaders({ provider: revento, secret, body, type: SELF_TEST, deliveryId: id, at })
     return ask(scene, to, { method: 'POST', headers, body })
   }
   const first = await send()

@@ -1,0 +1,27 @@
+import { heldKeys } from '../../rotation/held.ts'
+import { readKeyStates } from '../../rotation/uses.ts'
+import { canGo, toldText } from '../../rotation/verdict.ts'
+import { readDatabase } from '../../storage/database.ts'
+import { tablesOf } from '../../storage/migrate.ts'
+import { createSealer } from '../../storage/sealing.ts'
+import { type Finding, ok, type Scene, unsure } from './finding.ts'
+
+/** Secrets and keys that are being changed: a door that is left open is worth a look. */
+export async function rotation({ config, runtime }: Pick<Scene, 'config' | 'runtime'>): Promise<Finding[]> {
+  const { encryptionKey: current, encryptionKeyPrevious: previous, store } = config
+  if (!current) return []
+  const keys = heldKeys(config, createSealer({ current, previous }, runtime))
+  const query = keys.some(key => key.previous) ? readDatabase(store, runtime) : undefined
+  if (!query) return []
+  try {
+    if (!(await tablesOf(query)).includes('key_uses')) return []
+    const states = await readKeyStates(query, keys, runtime)
+    return states.flatMap(state => {
+      if (state.verdict === undefined) return []
+      const todo = `Delete ${state.variable}_PREVIOUS where the app runs, and restart it.`
+      return [canGo(state) ? unsure('rotation', toldText(state), todo) : ok('rotation', toldText(state))]
+    })
+  } finally {
+    await query.destroy()
+  }
+}

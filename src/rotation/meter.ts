@@ -1,0 +1,140 @@
+import type { Log } from '../log.ts'
+import type { Runtime } from '../runtime.ts'
+import type { Queries } from '../storage/database.ts'
+import { keyIdOf, type Sealer } from '../storage/sealing.ts'
+import { keyInUse } from '../storage/sealing-keys.ts'
+import { transaction } from '../storage/transaction.ts'
+import { ENCRYPTION_KEY, type HeldKey, isSame } from './held.ts'
+import { readKeyStates, storeUses } from './uses.ts'
+import { canGo, type KeyState, toldText } from './verdict.ts'
+
+export type Which = 'current' | 'previous'
+/** Told of each use, on the way to a webhook's 200: it only remembers the moment. */
+export type NoteUse = (which: Which, at: number) => void
+
+export interface Meter {
+  noteUse(variable: string): NoteUse
+  /** The same sealer, whose keys' uses are noted. */
+  watched(sealer: Sealer): Sealer
+  /** Of all keys, as far as all processes have stored it, and this one knows it. */
+  states(): Promise<KeyState[]>
+  /** Those that are being changed. */
+  changes(): Promise<KeyState[]>
+  /** Stores what is new once a minute, and says daily what is being changed; until the signal fires. */
+  watch(signal: AbortSignal): Promise<void>
+  /** Stores what is new. */
+  flush(): Promise<void>
+}
+
+export interface MeterOptions {
+  readonly query: Queries
+  readonly keys: readonly HeldKey[]
+  readonly sealer: Sealer
+  readonly log: Log
+}
+
+interface Slot {
+  readonly variable: string
+  readonly fingerprint: string
+  usedAt: number
+  /** What of that is stored; -1: not even that it is held. */
+  storedAt: number
+}
+type Slots = Partial<Record<Which, Slot>>
+
+/** A process that is killed takes this much of what it knew with it. */
+const EVERY_MS = 60_000
+const TELL_EVERY_MS = 24 * 3_600_000
+
+/** When each secret and key was last used: kept in memory, and stored at most once a minute however much comes. */
+export function createMeter({ query, keys, sealer, log }: MeterOptions, runtime: Runtime): Meter {
+  const slots = new Map(keys.map(key => [key.variable, slotsOf(key)]))
+  const isChanging = keys.some(key => key.previous !== undefined)
+  const noteUse = (variable: string): NoteUse => {
+    const own = slots.get(variable) ?? {}
+    return (which, at) => {
+      const slot = own[which]
+      if (slot && at > slot.usedAt) slot.usedAt = at
+    }
+  }
+  const noteOpened = noteUse(ENCRYPTION_KEY)
+  let toldAt = Number.NEGATIVE_INFINITY
+  let outdated = false
+
+  async function flush(): Promise<void> {
+    const fresh = [...slots.values()].flatMap(own => Object.values(own)).filter(s => s.usedAt > s.storedAt)
+    if (fresh.length === 0) return
+    const since = runtime.now()
+    const rows = fresh.map(({ variable, fingerprint, usedAt }) => ({
+      variable,
+      fingerprint,
+      since,
+      last_used_at: usedAt,
+    }))
+    await transaction(query, trx => storeUses(trx, rows))
+    for (const [i, slot] of fresh.entries()) slot.storedAt = rows[i]?.last_used_at ?? slot.storedAt
+  }
+
+  /** Another process was started with a new key: what this one seals is still under the old one. */
+  async function noteOutdated(): Promise<void> {
+    const inUse = await keyInUse(query)
+    if (inUse === undefined || inUse === sealer.keys[0]) return
+    noteOpened('current', runtime.now())
+    if (!outdated)
+      log.warn({ part: 'keys' }, 'another process has a new ENCRYPTION_KEY: restart this one with it')
+    outdated = true
+  }
+
+  async function tellChanges(): Promise<void> {
+    if (!isChanging || runtime.monotonic() - toldAt < TELL_EVERY_MS) return
+    for (const state of await changes()) {
+      const fields = { part: 'keys', variable: state.variable, verdict: state.verdict }
+      const text = toldText(state)
+      if (canGo(state)) log.warn(fields, text)
+      else log.info(fields, text)
+    }
+    toldAt = runtime.monotonic()
+  }
+
+  const states = () =>
+    readKeyStates(query, keys, runtime, (variable, which) => slots.get(variable)?.[which]?.usedAt ?? 0)
+  const changes = async () => (isChanging ? (await states()).filter(state => state.verdict) : [])
+
+  return {
+    noteUse,
+    states,
+    changes,
+    flush,
+    watched: watchedSealer => ({
+      ...watchedSealer,
+      open(sealed, place) {
+        const text = watchedSealer.open(sealed, place)
+        noteOpened(keyIdOf(sealed) === sealer.keys[0] ? 'current' : 'previous', runtime.now())
+        return text
+      },
+    }),
+    async watch(signal) {
+      while (!signal.aborted) {
+        await noteOutdated()
+          .then(flush)
+          .then(tellChanges)
+          .catch(err => {
+            if (!signal.aborted)
+              log.error({ part: 'keys', err }, 'cannot store which keys are in use; trying again')
+          })
+        await runtime.sleep(EVERY_MS, signal).catch(() => {})
+      }
+    },
+  }
+}
+
+function slotsOf(key: HeldKey): Slots {
+  const slot = ([fingerprint = '']: readonly string[]): Slot => ({
+    variable: key.variable,
+    fingerprint,
+    usedAt: 0,
+    storedAt: -1,
+  })
+  const current = slot(key.current)
+  return key.previous && !isSame(key) ? { current, previous: slot(key.previous) } : { current }
+}
