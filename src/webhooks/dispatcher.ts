@@ -1,4 +1,3 @@
-import { sql } from 'kysely'
 import { atMost, type Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import {
@@ -13,6 +12,7 @@ import {
 import { type Claimed, claim, mendTimes } from './claim.ts'
 import { createDispatchLog, type DispatchLogOptions } from './dispatch-log.ts'
 import { createPace } from './pace.ts'
+import { wakeForgotten, wakeParked } from './parked.ts'
 import { createSettler } from './settle.ts'
 
 export interface DispatcherOptions extends AttemptOptions, DispatchLogOptions {
@@ -71,7 +71,10 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   /** At the start, and when the clock was set back. */
   async function watchClock(): Promise<void> {
     const ahead = runtime.now() - runtime.monotonic()
-    if (ahead < clockAhead - POLL_MS) await mendTimes(query, runtime.now(), LEASE_MS)
+    if (ahead < clockAhead - POLL_MS) {
+      await mendTimes(query, runtime.now(), LEASE_MS)
+      await wakeForgotten(query, runtime.now())
+    }
     clockAhead = ahead
   }
 
@@ -175,15 +178,9 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       wake()
     },
     async resume(eventId) {
-      const { numUpdatedRows } = await query
-        .updateTable('inbox')
-        .set({ state: 'pending', next_at: runtime.now() })
-        // As a literal, for the index of what waits for a person.
-        .where('state', '=', sql.lit('parked'))
-        .where('event_id', '=', eventId)
-        .executeTakeFirst()
-      if (numUpdatedRows > 0n) wake()
-      return Number(numUpdatedRows)
+      const woken = await wakeParked(query, eventId, runtime.now())
+      if (woken > 0) wake()
+      return woken
     },
     async stop(graceMs) {
       stopping.abort()

@@ -1,12 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { startPostgres } from '../helpers/postgres.ts'
 import type { LoadResult } from './load.ts'
 import { runLoad, SECRET, type Server, startApp, startPeer } from './processes.ts'
 import { seed } from './seed.ts'
+import { type BenchStore, countOf, postgresStore, sqliteStore } from './stores.ts'
 
 const HELP = `Usage: npm run bench -- [--seconds N] [--rounds N] [--rows N] [--json]
 
@@ -55,19 +56,20 @@ async function measurePeer(kind: string, folder: string, seconds: number): Promi
   return result
 }
 
-async function measureApp(folder: string, seconds: number): Promise<AppMeasured> {
-  const server = await startApp(folder)
-  const database = new DatabaseSync(join(folder, 'bench.db'), { readOnly: true, timeout: 5000 })
-  const count = (states: string) =>
-    Number(database.prepare(`select count(*) n from inbox where state in (${states})`).get()?.['n'])
-  const before = count(`'done'`)
+async function measureApp(
+  folder: string,
+  seconds: number,
+  store: BenchStore = sqliteStore(folder),
+): Promise<AppMeasured> {
+  const server = await startApp(folder, store.env)
+  const before = await countOf(store, `'done'`)
   const begun = performance.now()
   const result = await measure(server, seconds)
-  while (count(`'pending', 'running'`) > 0) await delay(50)
-  const handled = count(`'done'`) - before
+  while ((await countOf(store, `'pending', 'running'`)) > 0) await delay(50)
+  const handled = (await countOf(store, `'done'`)) - before
   const handledPerSecond = Math.round(handled / ((performance.now() - begun) / 1000))
-  database.close()
   await server.stop()
+  await store.close()
   return { ...result, handledPerSecond, startMs: server.startMs }
 }
 
@@ -83,17 +85,21 @@ async function main(): Promise<void> {
   if (![seconds, rounds, rows].every(n => n !== undefined && Number.isInteger(n) && n >= 1))
     throw new Error('--seconds, --rounds and --rows take whole numbers from 1. Try: npm run bench -- --help')
   const folder = mkdtempSync(join(tmpdir(), 'revento-bench-'))
+  const given = process.env['TEST_DATABASE_URL']
+  const server = given ? { url: given, stop: async () => {} } : await startPostgres({ durable: true })
   try {
-    report(await run(folder, seconds ?? 1, rounds ?? 1, rows ?? 1), values.json)
+    report(await run(folder, server.url, seconds ?? 1, rounds ?? 1, rows ?? 1), values.json)
   } finally {
+    await server.stop()
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-async function run(folder: string, seconds: number, rounds: number, rows: number) {
+async function run(folder: string, postgres: string, seconds: number, rounds: number, rows: number) {
   const peers: Record<string, Measured[]> = { fastify: [], express: [], http: [] }
   const app: AppMeasured[] = []
   const full: AppMeasured[] = []
+  const onPostgres: AppMeasured[] = []
   const inFolder = (name: string) => mkdtempSync(join(folder, name))
   for (let round = 1; round <= rounds; round++) {
     for (const [kind, list] of Object.entries(peers)) {
@@ -102,6 +108,8 @@ async function run(folder: string, seconds: number, rounds: number, rows: number
     }
     progress(`round ${round} of ${rounds}: this app`)
     app.push(await measureApp(inFolder('app-'), seconds))
+    progress(`round ${round} of ${rounds}: this app on PostgreSQL`)
+    onPostgres.push(await measureApp(inFolder('app-'), seconds, await postgresStore(postgres)))
   }
   const stored = inFolder('full-')
   await seed(join(stored, 'bench.db'), rows, progress)
@@ -110,12 +118,12 @@ async function run(folder: string, seconds: number, rounds: number, rows: number
     app.push(await measureApp(inFolder('app-'), seconds))
     full.push(await measureApp(stored, seconds))
   }
-  return { peers, app, full, rounds, rows }
+  return { peers, app, full, onPostgres, rounds, rows }
 }
 
 type Results = Awaited<ReturnType<typeof run>>
 
-function report({ peers, app, full, rounds, rows }: Results, json: boolean): void {
+function report({ peers, app, full, onPostgres, rounds, rows }: Results, json: boolean): void {
   const beside = app.slice(0, rounds)
   const empty = app.slice(rounds)
   const ratio = (ours: Measured[], theirs: Measured[] = []) =>
@@ -131,6 +139,7 @@ function report({ peers, app, full, rounds, rows }: Results, json: boolean): voi
     'to the Express quickstart (at least 1.1)': ratio(beside, peers['express']),
     'to bare node:http': ratio(beside, peers['http']),
     [`with ${rows} deliveries stored, to empty (at least 0.90)`]: ratio(full, empty),
+    'on PostgreSQL, to SQLite': ratio(onPostgres, beside),
   }
   const servers = {
     'bare Fastify': summary(peers['fastify'] ?? []),
@@ -138,16 +147,19 @@ function report({ peers, app, full, rounds, rows }: Results, json: boolean): voi
     'bare node:http': summary(peers['http'] ?? []),
     'this app': summary(app),
     [`this app, ${rows} stored`]: summary(full),
+    'this app on PostgreSQL': summary(onPostgres),
   }
-  const handledPerSecond = median(app.map(m => m.handledPerSecond))
+  const handled = (list: AppMeasured[]) => median(list.map(m => m.handledPerSecond))
+  const [handledPerSecond, handledOnPostgres] = [handled(app), handled(onPostgres)]
   const startMs = median(app.map(m => m.startMs))
   if (json) {
-    console.log(JSON.stringify({ servers, ratios, handledPerSecond, startMs }))
+    console.log(JSON.stringify({ servers, ratios, handledPerSecond, handledOnPostgres, startMs }))
     return
   }
   console.table(servers)
   console.table(ratios)
-  console.log(`handled from end to end: ${handledPerSecond} a second; start to ready: ${startMs} ms`)
+  console.log(`handled from end to end: ${handledPerSecond} a second, on PostgreSQL ${handledOnPostgres}`)
+  console.log(`start to ready: ${startMs} ms`)
 }
 
 await main().catch(error => {

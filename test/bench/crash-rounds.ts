@@ -1,10 +1,9 @@
 import { randomInt, randomUUID } from 'node:crypto'
-import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { SECRET, type Server, startApp } from './processes.ts'
+import { type BenchStore, countOf, sqliteStore } from './stores.ts'
 
 export interface CrashResult {
   readonly rounds: number
@@ -26,23 +25,23 @@ export interface CrashResult {
 export async function crashRounds(o: {
   folder: string
   rounds: number
+  store?: BenchStore
   /** As if the thirty seconds of the leases that the kills left had passed. */
   hurry?: boolean
   told?: (text: string) => void
 }): Promise<CrashResult> {
   const acknowledged: string[] = []
+  const store = o.store ?? sqliteStore(o.folder)
   for (let round = 1; round <= o.rounds; round++) {
-    const app = await startApp(o.folder)
+    const app = await startApp(o.folder, store.env)
     acknowledged.push(...(await loadUntilKilled(app, randomInt(30, 600))))
     o.told?.(`round ${round} of ${o.rounds}: ${acknowledged.length} acknowledged`)
   }
-  const app = await startApp(o.folder)
-  const database = new DatabaseSync(join(o.folder, 'bench.db'), { timeout: 5000 })
+  const app = await startApp(o.folder, store.env)
   try {
     const begun = performance.now()
-    if (o.hurry) database.exec(`update inbox set next_at = next_at - 30000 where state = 'running'`)
-    const open = database.prepare(`select count(*) n from inbox where state in ('pending', 'running')`)
-    while (Number(open.get()?.['n']) > 0) {
+    if (o.hurry) await store.rows(`update inbox set next_at = next_at - 30000 where state = 'running'`)
+    while ((await countOf(store, `'pending', 'running'`)) > 0) {
       if (performance.now() - begun > 90_000) throw new Error('not everything was handled within 90 s')
       await delay(100)
     }
@@ -50,27 +49,21 @@ export async function crashRounds(o: {
     return {
       rounds: o.rounds,
       acknowledged: acknowledged.length,
-      ...compare(database, acknowledged),
+      ...(await compare(store, acknowledged)),
       resumedMs,
     }
   } finally {
-    database.close()
     await app.stop()
+    await store.close()
   }
 }
 
 /** Every participant's id is its delivery's: the handler's own record tells which ones it has seen. */
-function compare(database: DatabaseSync, acknowledged: readonly string[]) {
-  const column = (sql: string) =>
-    new Set(
-      database
-        .prepare(sql)
-        .all()
-        .map(row => String(row['id'])),
-    )
-  const stored = column('select delivery_id id from inbox')
-  const handled = column('select substr(participant_id, 5) id from participants')
-  const twice = column(
+async function compare(store: BenchStore, acknowledged: readonly string[]) {
+  const column = async (sql: string) => new Set((await store.rows(sql)).map(row => String(row['id'])))
+  const stored = await column('select delivery_id id from inbox')
+  const handled = await column('select substr(participant_id, 5) id from participants')
+  const twice = await column(
     `select inbox_id id from attempts where outcome = 'done' group by inbox_id having count(*) > 1`,
   )
   return {

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
@@ -23,6 +24,8 @@ export interface PostgresServer {
   crash(): Promise<void>
   /** Once more on the same data and port. */
   start(): Promise<void>
+  /** While it is down: another server, which has everything that it has. */
+  copied(): Promise<PostgresServer>
   stop(): Promise<void>
 }
 
@@ -95,6 +98,11 @@ async function serve({ folder, bin, data, run, durable, port }: Setup): Promise<
     url,
     start,
     crash: () => end('SIGQUIT'),
+    async copied() {
+      const copy = `${data}-${randomUUID()}`
+      execFileSync('cp', ['-a', data, copy])
+      return serve({ folder: copy, bin, data: copy, run, durable, port: await freePort() })
+    },
     async stop() {
       await end('SIGINT')
       rmSync(folder, { recursive: true, force: true })

@@ -1,4 +1,6 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, connect as dial, type Socket } from 'node:net'
+import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
@@ -35,9 +37,9 @@ interface Under extends Receiver {
 }
 
 let made = 0
-async function start(through: (url: string) => string = url => url): Promise<Under> {
+async function start(through: (url: string) => string = url => url, owner = 'app'): Promise<Under> {
   const name = `faults_${++made}`
-  await admin(`create database ${name}`)
+  await admin(`create database ${name} owner ${owner}`)
   const app = await startReceiver({ databaseUrl: through(at(name)) })
   onTestFinished(() => app.close())
   expect((await app.send()).status).toBe(200)
@@ -163,6 +165,79 @@ test('a server that is read-only: 503 that says so, and 200 within 5 s after', {
   await expectNothingLost(app, 2)
 })
 
+test('a server that restarts as a standby: 503 that says read-only, and 200 within 5 s after its promotion', {
+  timeout: 60_000,
+}, async () => {
+  const app = await start()
+  const data = (await admin('show data_directory')).rows[0].data_directory
+  await server.crash()
+  writeFileSync(join(data, 'standby.signal'), '')
+  await server.start()
+  await until(async () => (await app.ready())[1] === 'database_read_only')
+  expect((await app.send()).status).toBe(503)
+  await admin('select pg_promote()')
+  expect(await app.recovers()).toBeLessThan(5_000)
+  await expectNothingLost(app, 2)
+})
+
+test('another server behind the same address, while the old one still answers: 200 within 5 s', {
+  timeout: 60_000,
+}, async () => {
+  const door = await silentProxy(Number(new URL(server.url).port))
+  const app = await start(url => Object.assign(new URL(url), { port: String(door.port) }).href)
+  // As a replica is: the same rows up to here, and nothing that is written to the old one from now on.
+  await admin(`alter database ${app.name} set default_transaction_read_only = on`)
+  await server.crash()
+  const other = await server.copied()
+  onTestFinished(() => other.stop())
+  await server.start()
+  await until(async () => (await app.ready())[1] === 'database_read_only')
+  const theirs = new pg.Client(other.url)
+  await theirs.connect()
+  await theirs.query(`alter database ${app.name} reset default_transaction_read_only`)
+  await theirs.end()
+  door.leadTo(Number(new URL(other.url).port))
+  expect(await app.recovers()).toBeLessThan(5_000)
+  await expectNothingLost(app, 2)
+})
+
+const cut = (app: Under) =>
+  admin(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${app.name}'`)
+
+test.for([
+  ['a password that was changed', `password 'other'`, `password 'canary'`, 'database_login_refused'],
+  ['no connection left for its role', 'connection limit 0', 'connection limit -1', 'too_many_connections'],
+] as const)(
+  '%s: 503 that says so, and 200 within 5 s after it is undone',
+  {
+    timeout: 40_000,
+  },
+  async ([, broken, mended, reason], { onTestFinished }) => {
+    const role = `role_${made}`
+    await admin(`create role ${role} login password 'canary'`)
+    onTestFinished(await onlyWithPassword(role))
+    const own = (url: string) => Object.assign(new URL(url), { username: role, password: 'canary' }).href
+    const app = await start(own, role)
+    await admin(`alter role ${role} ${broken}`)
+    await cut(app)
+    await until(async () => (await app.ready())[1] === reason)
+    for (let i = 0; i < 3; i++) expect((await app.send()).status).toBe(503)
+    await admin(`alter role ${role} ${mended}`)
+    expect(await app.recovers()).toBeLessThan(5_000)
+    await expectNothingLost(app, 2)
+    expect(JSON.stringify(app.log)).not.toContain('canary')
+  },
+)
+
+/** The test's server trusts everybody; gives what undoes it. */
+async function onlyWithPassword(role: string): Promise<() => Promise<void>> {
+  const { hba_file: file } = (await admin('show hba_file')).rows[0]
+  const before = readFileSync(file, 'utf8')
+  writeFileSync(file, `host all ${role} 127.0.0.1/32 scram-sha-256\n${before}`)
+  await admin('select pg_reload_conf()')
+  return async () => writeFileSync(file, before)
+}
+
 test('a transaction whose connection is lost before its commit runs again, and leaves one trace', async () => {
   const { name, database } = await start()
   let runs = 0
@@ -199,18 +274,20 @@ async function limited(): Promise<string> {
 /** Passes everything on until `begin`; then takes bytes and gives none, as a network does that lost its other end. */
 async function silentProxy(target: number) {
   let silent = false
+  let to = target
   const sockets = new Set<Socket>()
   const proxy = createServer(inside => {
     sockets.add(inside)
     inside.on('error', () => {})
     if (silent) return
-    const outside = dial(target, '127.0.0.1')
+    const outside = dial(to, '127.0.0.1')
     outside.on('error', () => {})
     sockets.add(outside)
     // Those from before never speak again, also when the network is back.
     inside.on('data', chunk => void (inside.writableNeedDrain || quiet.has(inside) || outside.write(chunk)))
     outside.on('data', chunk => void (quiet.has(inside) || inside.write(chunk)))
     inside.on('close', () => outside.destroy())
+    outside.on('close', () => quiet.has(inside) || inside.destroy())
   })
   const quiet = new Set<Socket>()
   await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
@@ -227,6 +304,10 @@ async function silentProxy(target: number) {
     },
     end() {
       silent = false
+    },
+    /** New connections go there; those that stand stay as they are. */
+    leadTo(port: number) {
+      to = port
     },
   }
 }

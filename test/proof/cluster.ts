@@ -11,18 +11,27 @@ import { SECRET, type Server, startApp } from '../bench/processes.ts'
 import { startPostgres } from '../helpers/postgres.ts'
 
 /** No instance has this address: a balancer would, and what comes back goes to any of them. */
-const ORIGIN = 'http://app.test'
+const NOWHERE = 'http://app.test'
+const NOT_HERE = 'http://127.0.0.1:9'
 
 export interface Cluster {
   /** Origins, one for each process. */
-  readonly apps: readonly { url: string; kill(): Promise<void> }[]
+  readonly apps: readonly { url: string; kill(): Promise<void>; stop(): Promise<number | null> }[]
   readonly sandboxUrl: string
   readonly database: pg.Client
   stop(): Promise<void>
 }
 
-/** PostgreSQL (the one that is given, else one of our own), the sandbox, and app processes that share both. */
-export async function startCluster(count: number, given: string | undefined): Promise<Cluster> {
+/**
+ * PostgreSQL (the one that is given, else one of our own), the sandbox, and app processes that share both. `origin`:
+ * where a balancer stands before them; the sandbox sends browsers and webhooks there.
+ */
+export async function startCluster(
+  count: number,
+  given: string | undefined,
+  origin?: string,
+): Promise<Cluster> {
+  const redirectUri = `${origin ?? NOWHERE}/callback`
   const folder = mkdtempSync(join(tmpdir(), 'revento-proof-'))
   const server = given ? { url: given, stop: async () => {} } : await startPostgres()
   const database = await ownDatabase(server.url)
@@ -31,9 +40,9 @@ export async function startCluster(count: number, given: string | undefined): Pr
     port: 0,
     clientId: 'bench',
     clientSecret: 'client-secret-bench',
-    redirectUri: `${ORIGIN}/callback`,
-    // Its own webhooks are not what is counted here.
-    senders: [{ provider: revento, secret: SECRET, url: 'http://127.0.0.1:9/nowhere' }],
+    redirectUri,
+    // Without a balancer, its own webhooks are not what is counted.
+    senders: [{ provider: revento, secret: SECRET, url: `${origin ?? NOT_HERE}/webhooks/revento` }],
     production: false,
     runtime,
     dispatcher: createOutgoing().api,
@@ -44,7 +53,7 @@ export async function startCluster(count: number, given: string | undefined): Pr
     ENCRYPTION_KEY: runtime.bytes(32).toString('base64'),
     REVENTO_AUTH_BASE: sandbox.url,
     REVENTO_API_BASE: `${sandbox.url}/api/v1`,
-    REVENTO_REDIRECT_URI: `${ORIGIN}/callback`,
+    REVENTO_REDIRECT_URI: redirectUri,
   }
   // At once: one of them makes the tables.
   const apps = await Promise.all(Array.from({ length: count }, () => startApp(folder, env)))
@@ -52,6 +61,7 @@ export async function startCluster(count: number, given: string | undefined): Pr
     apps: apps.map(app => ({
       url: new URL(app.url).origin,
       kill: async () => void (await app.stop('SIGKILL')),
+      stop: () => app.stop(),
     })),
     sandboxUrl: sandbox.url,
     database: database.client,

@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest'
+import { systemRuntime } from '../../src/runtime.ts'
+import { createSealer } from '../../src/storage/sealing.ts'
+import { connectionsOf, tokenSet } from '../helpers/sealed.ts'
 import { until } from '../helpers/wait.ts'
-import { bench, hanging } from './dispatching.ts'
+import { bench, hanging, stopNow } from './dispatching.ts'
 
 test('a handler that ends within the grace is done, and does not run again', async () => {
   const b = await bench()
@@ -113,4 +116,19 @@ test('after an error that nobody caught, what ends is done, and the rest stays a
   expect(await b.row(2)).toMatchObject({ state: 'running', attempts: 1 })
   const accused = b.log.filter(line => line.fields['outcome'] === 'interrupted')
   expect(new Set(accused.map(line => line.fields['delivery']))).toEqual(new Set([1, 2]))
+})
+
+test('a reconnect whose process ended before it woke what had waited: the next start wakes it', async () => {
+  const b = await bench()
+  const parking = () => Promise.reject(new Error('needs the organizer'))
+  const first = b.dispatcher({ run: parking, isParking: () => true })
+  const [waited, others] = [await b.append({ eventId: 'evt_1' }), await b.append({ eventId: 'evt_2' })]
+  await b.reaches(waited, 'parked')
+  await b.reaches(others, 'parked')
+  await stopNow(first, b.clock)
+  const sealer = createSealer({ current: Buffer.alloc(32, 7) }, systemRuntime)
+  await connectionsOf(b.database.query, sealer).save(tokenSet(1))
+  b.dispatcher({ run: async () => {} })
+  expect(await b.reaches(waited, 'done')).toMatchObject({ attempts: 1 })
+  expect((await b.row(others)).state).toBe('parked')
 })

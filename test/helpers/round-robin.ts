@@ -1,0 +1,41 @@
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+
+export interface RoundRobin {
+  readonly url: string
+  /** Origins; each request goes to the next one. */
+  targets: readonly string[]
+  /** Which target got it, by path, in the order they came. */
+  readonly served: readonly { readonly path: string; readonly target: string }[]
+  close(): Promise<void>
+}
+
+/** A balancer without sticky sessions: whose browser it is changes nothing. */
+export async function startRoundRobin(port: number): Promise<RoundRobin> {
+  const served: { path: string; target: string }[] = []
+  let turn = 0
+  const balancer = { url: `http://localhost:${port}`, targets: [] as readonly string[], served }
+  const server = createServer((incoming, outgoing) => {
+    const target = balancer.targets[turn++ % balancer.targets.length] ?? ''
+    served.push({ path: incoming.url?.split('?', 1)[0] ?? '', target })
+    pass(incoming, outgoing, target)
+  })
+  await new Promise<void>(resolve => server.listen(port, resolve))
+  return Object.assign(balancer, {
+    close: () =>
+      new Promise<void>(resolve => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  })
+}
+
+function pass(incoming: IncomingMessage, outgoing: ServerResponse, target: string): void {
+  const { method, headers, url } = incoming
+  const onward = request(target + url, { method, headers, agent: false }, answer => {
+    outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
+    answer.on('error', () => outgoing.destroy()).pipe(outgoing)
+  })
+  onward.on('error', () => (outgoing.headersSent ? outgoing.destroy() : outgoing.writeHead(502).end()))
+  outgoing.on('close', () => onward.destroy())
+  incoming.pipe(onward)
+}
