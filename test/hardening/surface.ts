@@ -69,7 +69,7 @@ export function routesOf({ app }: Surface): { path: string; methods: string[] }[
 
 /** One request that ends its connection. `lines`: headers as they stand on the wire. */
 export const request = (start: string, lines: readonly string[] = [], body = '') =>
-  `${[start, 'Host: localhost', 'Connection: close', ...lines].join('\r\n')}\r\n\r\n${body}`
+  `${[start, 'Host: app.test', 'Connection: close', ...lines].join('\r\n')}\r\n\r\n${body}`
 
 /** What an answer may carry; a header that an input smuggled in is none of them. */
 const HEADERS = new Set([
@@ -150,8 +150,8 @@ export async function judgeAfter(surface: Surface, rowsBefore: number): Promise<
   expect(({} as Record<string, unknown>)['polluted']).toBeUndefined()
 }
 
-/** `status code`; the status alone where the answer is no error in JSON. */
+/** `status code`; the status alone where the answer is no error, or the handshake's. */
 export function codeOf({ status, text }: RawAnswer): string {
-  const [, code] = /^\{"error":"([a-z_]+)"/.exec(text) ?? []
+  const [, code] = /^\{"error":"([a-z_]+)"/.exec(text) ?? / ([a-z_]+) · request /.exec(text) ?? []
   return code === undefined ? String(status) : `${status} ${code}`
 }

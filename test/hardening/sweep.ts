@@ -8,7 +8,7 @@ export type Row = [what: string, bytes: string, ...answers: string[]]
 /** Sends each row; fails with those that were answered in another way than it says. */
 export async function sweep(surface: Surface, rows: readonly Row[], stored = 0): Promise<void> {
   const before = await surface.rows()
-  const wrong: unknown[] = []
+  const wrong: string[] = []
   let slowest = { what: '', ms: 0 }
   for (const [what, bytes, ...expected] of rows) {
     const startedAt = performance.now()
@@ -17,7 +17,9 @@ export async function sweep(surface: Surface, rows: readonly Row[], stored = 0):
     if (ms > slowest.ms) slowest = { what, ms }
     const given = answers.map(codeOf)
     if (given.join() !== expected.join() || rest !== '' || !closed)
-      wrong.push({ what, expected, given, rest, closed })
+      wrong.push(
+        `${what}: ${given.join()} instead of ${expected.join()}${closed ? '' : ', left open'}${rest}`,
+      )
     for (const answer of answers) judge(answer, surface, what)
   }
   expect(wrong).toEqual([])
