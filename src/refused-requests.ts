@@ -6,7 +6,7 @@ import type { Runtime } from './runtime.ts'
 
 export interface RefusalOptions {
   readonly logger: FastifyBaseLogger
-  readonly runtime: Pick<Runtime, 'uuid'>
+  readonly runtime: Pick<Runtime, 'sleep' | 'uuid'>
 }
 
 export interface Refusals {
@@ -20,6 +20,9 @@ const CLIENT_ERRORS: Record<string, ErrorCode> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
   HPE_HEADER_OVERFLOW: 'headers_too_large',
 }
+
+/** What a caller still sends after it was refused is read and dropped for so long. */
+const LINGER_MS = 1_000
 
 /** The newest request of a connection, and what is answered before it. */
 interface Latest {
@@ -40,14 +43,15 @@ export function createRefusals({ logger, runtime }: RefusalOptions): Refusals {
   function refuse(socket: Socket, code: ErrorCode, reason: string | undefined): void {
     if (refused.has(socket)) return
     refused.add(socket)
-    // What follows cannot be read as requests: it is left where it is.
+    // What follows cannot be read as requests.
     socket.pause()
     const last = latest.get(socket)
-    if (!last) answer(socket, code, reason)
-    else if (last.request.complete) after(last.response, () => answer(socket, code, reason))
-    // It is the body of the last one that is broken: one answer, not two.
-    else if (last.response.headersSent) after(last.response, () => socket.destroySoon())
-    else after(last.before, () => answer(socket, code, reason))
+    const broken = last && !last.request.complete ? last.response : undefined
+    after(broken ? last?.before : last?.response, () => {
+      // Where the body of the last one is broken, it may have been answered without it: one answer, not two.
+      if (broken?.headersSent) after(broken, () => end(socket))
+      else answer(socket, code, reason)
+    })
   }
 
   function answer(socket: Socket, code: ErrorCode, reason: string | undefined): void {
@@ -55,7 +59,19 @@ export function createRefusals({ logger, runtime }: RefusalOptions): Refusals {
     const { status } = new AppError(code)
     const request_id = runtime.uuid()
     logger.warn({ request_id, status, error: code, reason }, 'request')
-    socket.end(written(status, code, JSON.stringify(errorBody(code, request_id))), () => socket.destroy())
+    end(socket, written(status, code, JSON.stringify(errorBody(code, request_id))))
+  }
+
+  /** Closed at once with something unread, the socket could be reset before the answer has been read. */
+  function end(socket: Socket, bytes = ''): void {
+    const closed = new AbortController()
+    socket.once('close', () => closed.abort())
+    socket.end(bytes)
+    socket.resume()
+    runtime.sleep(LINGER_MS, closed.signal).then(
+      () => socket.destroy(),
+      () => {},
+    )
   }
 
   return {
