@@ -26,12 +26,13 @@ export const open = (port: number): Promise<Socket> =>
 
 /**
  * Writes these bytes as they are, which no HTTP client would, and reads until the app ends the connection or has given
- * `expected` answers.
+ * `expected` answers. `finish`: says that nothing more will come, so that the app does not wait for it.
  */
 export async function exchange(
   port: number,
   bytes: string | Buffer | readonly (string | Buffer)[],
   expected = Number.POSITIVE_INFINITY,
+  finish = false,
 ): Promise<Exchange> {
   const socket = await open(port)
   let text = ''
@@ -44,7 +45,8 @@ export async function exchange(
     socket.setEncoding('latin1')
     socket.on('data', chunk => {
       text += chunk
-      if (readAnswers(text).answers.length >= expected) end(false)
+      const { answers } = readAnswers(text)
+      if (answers.length >= expected || answers.some(isStream)) end(false)
     })
     socket.on('end', () => end(true))
     // A refusal may come while we still write: what it said has been read by then, or is lost.
@@ -53,6 +55,7 @@ export async function exchange(
   })
   for (const part of [bytes].flat() as (string | Buffer)[])
     socket.write(typeof part === 'string' ? Buffer.from(part, 'latin1') : part)
+  if (finish) socket.end()
   const closed = await answered
   socket.destroy()
   return { ...readAnswers(text, true), closed }
@@ -76,8 +79,13 @@ export function readAnswers(text: string, ended = false): { answers: RawAnswer[]
   }
 }
 
+/** It goes on as long as both sides like. */
+const isStream = ({ headers }: Pick<RawAnswer, 'headers'>) =>
+  headers['content-type']?.[0] === 'text/event-stream'
+
 /** The answer to HEAD states the length of what it leaves out: then the next one follows, or nothing. */
 function lengthOf(headers: RawAnswer['headers'], body: string, ended: boolean): number | undefined {
+  if (isStream({ headers })) return body.length
   if (headers['transfer-encoding']) {
     const end = body.indexOf('0\r\n\r\n')
     return end === -1 ? undefined : end + 5

@@ -20,12 +20,15 @@ export interface Surface {
   readonly client: Client
   readonly formToken: string
   rows(): Promise<number>
+  /** Lets so many ms pass for what limits callers. */
+  pass(ms: number): void
   close(): Promise<void>
 }
 
 /** The app with every route there is, on real sockets, and a browser that has connected an event. */
 export async function startSurface(env: Record<string, string> = {}): Promise<Surface> {
-  const runtime = testRuntime()
+  let passed = 0
+  const runtime = { ...testRuntime(), monotonic: () => performance.now() + passed }
   const upstream = await startUpstream()
   const { authBase, apiBase } = upstream
   const handlers = { revento: {}, aghanim: { 'player.verify': async () => undefined } }
@@ -41,6 +44,9 @@ export async function startSurface(env: Record<string, string> = {}): Promise<Su
     client,
     formToken,
     rows: async () => (await app.database.query.selectFrom('inbox').select('id').execute()).length,
+    pass(ms) {
+      passed += ms
+    },
     async close() {
       await app.close()
       await upstream.close()
