@@ -73,6 +73,7 @@ test('queries', async () => {
     ),
     ...get(`/participants?__proto__=polluted&constructor=${MARKER}`, '404 not_found', cookie),
     ...get(`/participants?${'a&'.repeat(7_000)}`, invalid, cookie),
+    ...both('an address that has shown no token', 'POST /webhooks/handshake HTTP/1.1', '401'),
     ...get('/webhooks/handshake?verify_token=a&verify_token=b', '401'),
     ...get(`/webhooks/handshake?verify_token=${CRLF}`, '401'),
     ...get('/webhooks/handshake?verify_token=%zz', '401'),
