@@ -98,14 +98,24 @@ test('a broken one behind a stream is not written into it', async () => {
   socket.destroy()
 })
 
-test('who has finished sending gets the answer', async () => {
+test('a delivery whose sender has finished sending is stored; Node may not wait with the answer', async () => {
   const socket = await open(surface.port)
+  socket.resume().end(delivery())
+  await once(socket, 'end')
+  await until(async () => (await surface.rows()) === rowsBefore + 1)
+  stored = 1
+})
+
+test('who goes on sending after a refusal reads it, and is cut off soon', async () => {
+  const socket = await open(surface.port)
+  socket.on('error', () => {})
   let text = ''
   socket.setEncoding('latin1').on('data', chunk => (text += chunk))
-  socket.end(delivery())
-  await once(socket, 'end')
-  expect(readAnswers(text, true).answers.map(codeOf)).toEqual(['200'])
-  stored = 1
+  socket.write(`${MARKER}\r\n\r\n`)
+  const sending = setInterval(() => socket.write('a'.repeat(65_536)), 5)
+  await until(() => socket.closed)
+  clearInterval(sending)
+  expect(readAnswers(text, true).answers.map(codeOf)).toEqual(['400 bad_request'])
 })
 
 test('what is cut off in its middle is not stored, and is no error of ours', async () => {

@@ -26,13 +26,14 @@ export const open = (port: number): Promise<Socket> =>
 
 /**
  * Writes these bytes as they are, which no HTTP client would, and reads until the app ends the connection or has given
- * `expected` answers. `finish`: says that nothing more will come, so that the app does not wait for it.
+ * `expected` answers. `finishMs`: after so long without any it says that nothing more will come, which ends what is
+ * incomplete; it would also end what takes longer.
  */
 export async function exchange(
   port: number,
   bytes: string | Buffer | readonly (string | Buffer)[],
   expected = Number.POSITIVE_INFINITY,
-  finish = false,
+  finishMs?: number,
 ): Promise<Exchange> {
   const socket = await open(port)
   let text = ''
@@ -55,8 +56,8 @@ export async function exchange(
   })
   for (const part of [bytes].flat() as (string | Buffer)[])
     socket.write(typeof part === 'string' ? Buffer.from(part, 'latin1') : part)
-  if (finish) socket.end()
-  const closed = await answered
+  const finish = finishMs === undefined ? undefined : setTimeout(() => text === '' && socket.end(), finishMs)
+  const closed = await answered.finally(() => clearTimeout(finish))
   socket.destroy()
   return { ...readAnswers(text, true), closed }
 }
