@@ -1,10 +1,8 @@
-import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorBody, type ErrorCode, errorBody } from './errors.ts'
 import { pageHeaders } from './page-headers.ts'
 import { prefersHtml } from './parameters.ts'
 import { pathOf } from './request-log.ts'
-import type { Runtime } from './runtime.ts'
 import { UnsealError } from './storage/sealing.ts'
 import { StorageError } from './storage/storage-error.ts'
 
@@ -80,26 +78,3 @@ function codeOf(error: unknown): ErrorCode {
 }
 
 const statusOf = (code: ErrorCode) => new AppError(code).status
-
-const CLIENT_ERRORS: Record<string, ErrorCode> = {
-  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
-  HPE_HEADER_OVERFLOW: 'headers_too_large',
-}
-
-/** What the HTTP parser refused never becomes a request: answered here, by hand, in the same shape. */
-export function answerClientError(error: Error & { code?: string }, socket: Socket, runtime: Runtime): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const code = CLIENT_ERRORS[error.code ?? ''] ?? 'bad_request'
-  const body = JSON.stringify(errorBody(code, runtime.uuid()))
-  socket.end(
-    [
-      `HTTP/1.1 ${statusOf(code)} ${code}`,
-      'Content-Type: application/json; charset=utf-8',
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      'Cache-Control: no-store',
-      'Connection: close',
-      '',
-      body,
-    ].join('\r\n'),
-  )
-}

@@ -4,9 +4,10 @@ import Fastify, {
   type FastifyReply,
   LogController,
 } from 'fastify'
-import { answerClientError, answerUnrouted, type ErrorAnswers, handleErrors } from './error-answers.ts'
-import { AppError } from './errors.ts'
+import { refuseAmbiguous } from './ambiguous-requests.ts'
+import { answerUnrouted, type ErrorAnswers, handleErrors } from './error-answers.ts'
 import { pageHeaders } from './page-headers.ts'
+import { createRefusals } from './refused-requests.ts'
 import { logRequests } from './request-log.ts'
 import type { Runtime } from './runtime.ts'
 
@@ -27,6 +28,7 @@ const SOCKETS = 5_000
 
 /** Fastify with bounds, one log line a request, and errors that say nothing but a code of the table. */
 export function createServer(o: ServerOptions): FastifyInstance {
+  const refusals = createRefusals(o)
   const app = Fastify({
     loggerInstance: o.logger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
@@ -38,29 +40,21 @@ export function createServer(o: ServerOptions): FastifyInstance {
       headersTimeout: ARRIVAL_MS,
       requestTimeout: ARRIVAL_MS,
       connectionsCheckingInterval: 1_000,
-      // Node would answer with an empty 400; the check below answers in our shape.
+      // Node would answer with an empty 400; refuseAmbiguous answers in our shape.
       requireHostHeader: false,
     },
     keepAliveTimeout: 65_000,
     return503OnClosing: false,
-    clientErrorHandler: (error, socket) => answerClientError(error, socket, o.runtime),
+    clientErrorHandler: refusals.onClientError,
     frameworkErrors: (error, request, reply: FastifyReply) => answerUnrouted(error, request, reply, o),
   })
   app.server.maxConnections = SOCKETS
+  refusals.watch(app.server)
   logRequests(app)
-  checkHost(app)
+  refuseAmbiguous(app)
   handleErrors(app, o)
   finishAnswers(app, o.https)
   return app
-}
-
-/** What Node answers by itself with no body: a request without Host, and an expectation, which may be ignored. */
-function checkHost(app: FastifyInstance): void {
-  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
-  app.addHook('onRequest', (request, _reply, done) => {
-    const missing = request.raw.httpVersion === '1.1' && request.headers.host === undefined
-    done(missing ? new AppError('bad_request', { reason: 'no_host' }) : undefined)
-  })
 }
 
 /**

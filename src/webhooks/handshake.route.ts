@@ -39,7 +39,7 @@ export function handshakeRoutes(app: FastifyInstance, o: HandshakeOptions): void
 
   function refuse(reply: FastifyReply, status: string): FastifyReply {
     reply.request.outcome = { reason: status.replaceAll(' ', '_') }
-    return reply.code(401).send({ status })
+    return reply.code(401).header('cache-control', 'no-store').send({ status })
   }
 
   app.get('/handshake', async (request, reply) => {

@@ -10,12 +10,14 @@ const ROUTES = {
 }
 const CANARY = 'canary-in-the-request'
 
-/** Bytes as they are to the app's port; the whole answer until the app ends the connection. */
-function rawExchange({ app }: Pair, bytes: string): Promise<string> {
+/** Bytes as they are to the app's port, and `drip` again and again; the whole answer until the app ends the connection. */
+function rawExchange({ app }: Pair, bytes: string, drip = ''): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connectSocket(app.config.port, '127.0.0.1', () => socket.write(bytes, 'latin1'))
     let answer = ''
+    const dripping = setInterval(() => socket.write(drip), 500)
     socket.setEncoding('utf8').on('data', chunk => (answer += chunk))
+    socket.on('end', () => clearInterval(dripping))
     socket.on('close', () => resolve(answer)).on('error', reject)
   })
 }
@@ -185,10 +187,22 @@ test('an address in absolute form leads to no other host', async () => {
   expect(answer).not.toContain('stranger')
 })
 
-test('a request that drips is given up after 10 s, in its headers and in its body', async () => {
+test('a request that stalls or drips is given up after 10 s, in its headers and in its body', async () => {
   const pair = await startPair()
   const headers = `POST /webhooks/revento HTTP/1.1\r\nHost: localhost\r\n`
-  const body = 'Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{'
-  const answers = await Promise.all([rawExchange(pair, headers), rawExchange(pair, headers + body)])
+  const body = 'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{'
+  const chunks = 'Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n'
+  const [silent, ...answers] = await Promise.all([
+    rawExchange(pair, ''),
+    rawExchange(pair, headers),
+    rawExchange(pair, headers + body),
+    rawExchange(pair, `${headers}X: `, 'a'),
+    rawExchange(pair, headers + body, ' '),
+    rawExchange(pair, headers + chunks, '1\r\n \r\n'),
+  ])
   for (const answer of answers) expectShape(408, 'request_timeout', parseRaw(answer))
+  // Who asked for nothing is told nothing, and no line is written: browsers open connections ahead.
+  expect(silent).toBe('')
+  const told = pair.app.log.filter(line => line['error'] === 'request_timeout')
+  expect(told).toHaveLength(answers.length)
 })

@@ -1,0 +1,163 @@
+import { expect } from 'vitest'
+import { ERRORS } from '../../src/errors.ts'
+import { pageHeaders } from '../../src/page-headers.ts'
+import { startApp, type TestApp } from '../helpers/app.ts'
+import type { Client } from '../helpers/client.ts'
+import { testRuntime } from '../helpers/runtime.ts'
+import { SENDERS_ENV } from '../helpers/senders.ts'
+import { startUpstream, type Upstream } from '../helpers/upstream.ts'
+import { connect, UUID } from '../oauth/harness.ts'
+import { exchange, type RawAnswer } from './raw.ts'
+
+/** Stands in every hostile input: it must come out nowhere. */
+export const MARKER = 'Zq7hostile'
+
+export interface Surface {
+  readonly app: TestApp
+  readonly upstream: Upstream
+  readonly port: number
+  /** A browser with a session. */
+  readonly client: Client
+  readonly formToken: string
+  rows(): Promise<number>
+  /** Lets so many ms pass for what limits callers. */
+  pass(ms: number): void
+  close(): Promise<void>
+}
+
+/** The app with every route there is, on real sockets, and a browser that has connected an event. */
+export async function startSurface(env: Record<string, string> = {}): Promise<Surface> {
+  let passed = 0
+  const runtime = { ...testRuntime(), monotonic: () => performance.now() + passed }
+  const upstream = await startUpstream()
+  const { authBase, apiBase } = upstream
+  const handlers = { revento: {}, aghanim: { 'player.verify': async () => undefined } }
+  const app = await startApp({ env: { ...SENDERS_ENV, ...env }, authBase, apiBase, runtime, handlers })
+  const { client } = await connect({ app, upstream, runtime })
+  const page = await client.get(`${app.url}/`, { accept: 'text/html' })
+  const [, formToken = ''] = /name="form_token" value="([^"]+)"/.exec(page.text) ?? []
+  expect(formToken).not.toBe('')
+  return {
+    app,
+    upstream,
+    port: app.config.port,
+    client,
+    formToken,
+    rows: async () => (await app.database.query.selectFrom('inbox').select('id').execute()).length,
+    pass(ms) {
+      passed += ms
+    },
+    async close() {
+      await app.close()
+      await upstream.close()
+    },
+  }
+}
+
+export const cookieOf = ({ client }: Surface) =>
+  [...client.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+
+/** Each route as the app itself lists it, so that a new one is attacked too. */
+export function routesOf({ app }: Surface): { path: string; methods: string[] }[] {
+  const parents: string[] = []
+  const routes = app.app
+    .printRoutes({ commonPrefix: false })
+    .split('\n')
+    .flatMap(line => {
+      const [, indent = '', part = '', methods] = /^(.*)[├└]── (\S+)(?: \(([A-Z, ]+)\))?$/.exec(line) ?? []
+      const depth = indent.length / 4
+      parents.splice(depth, parents.length, (parents[depth - 1] ?? '') + part)
+      return methods ? [{ path: parents[depth] ?? '', methods: methods.split(', ') }] : []
+    })
+  expect(routes.map(({ path }) => path)).toContain('/deliveries/:id/replay')
+  return routes
+}
+
+/** One request that ends its connection. `lines`: headers as they stand on the wire. */
+export const request = (start: string, lines: readonly string[] = [], body = '') =>
+  `${[start, 'Host: app.test', 'Connection: close', ...lines].join('\r\n')}\r\n\r\n${body}`
+
+/** What an answer may carry; a header that an input smuggled in is none of them. */
+const HEADERS = new Set([
+  ...Object.keys(pageHeaders(true)),
+  'allow',
+  'connection',
+  'content-length',
+  'content-type',
+  'date',
+  'keep-alive',
+  'location',
+  'retry-after',
+  'set-cookie',
+  'transfer-encoding',
+  'x-accel-buffering',
+  'x-content-type-options',
+])
+
+/** What holds of every answer, whatever was sent. */
+export function judge(answer: RawAnswer, surface: Surface, what: string): void {
+  const { status, headers, text } = answer
+  expect(status, what).toBeGreaterThanOrEqual(200)
+  expect(status, what).toBeLessThan(500)
+  for (const [name, values] of Object.entries(headers)) {
+    expect(HEADERS, what).toContain(name)
+    if (name !== 'set-cookie') expect(values, `${what}: ${name}`).toHaveLength(1)
+  }
+  expect(headers['x-content-type-options'], what).toEqual(['nosniff'])
+  const location = headers['location']?.[0]
+  if (location !== undefined) expect(isOwn(location, surface), `${what}: ${location}`).toBe(true)
+  else expect(JSON.stringify(headers) + text, what).not.toContain(MARKER)
+  if (status >= 400) judgeError(answer, what)
+}
+
+const isOwn = (location: string, { app, upstream }: Surface) =>
+  /^\/(?![/\\])/.test(location) ||
+  [app.config.origin, upstream.authBase].some(origin => location.startsWith(`${origin}/`))
+
+const pages: Record<string, string> = pageHeaders(false)
+
+/** Exactly the fixed shape: as JSON, as a page for a browser, and nothing for HEAD. */
+function judgeError({ status, headers, text }: RawAnswer, what: string): void {
+  expect(headers['cache-control'], what).toEqual(['no-store'])
+  if (text === '') return
+  const type = headers['content-type']?.[0] ?? ''
+  if (type.startsWith('text/html')) {
+    for (const [name, value] of Object.entries(pages)) expect(headers[name], what).toEqual([value])
+    expect(text, what).toMatch(new RegExp(`${status} [a-z_]+ · request `))
+    return
+  }
+  expect(type, what).toBe('application/json; charset=utf-8')
+  const body = JSON.parse(text) as Record<string, unknown>
+  // The document of the handshake states these.
+  if (status === 401 && 'status' in body) {
+    expect(['bad token', 'not authorised'], what).toContain(body['status'])
+    return
+  }
+  const code = body['error'] as keyof typeof ERRORS
+  expect(Object.keys(ERRORS), what).toContain(code)
+  expect(body, what).toEqual({
+    error: code,
+    message: ERRORS[code][1],
+    request_id: expect.stringMatching(UUID),
+  })
+}
+
+/** What holds of the process after any number of inputs. */
+export async function judgeAfter(surface: Surface, rowsBefore: number): Promise<void> {
+  const { app, port } = surface
+  const [health] = (await exchange(port, request('GET /health HTTP/1.1'))).answers
+  expect(health).toMatchObject({ status: 200, text: '{"status":"ok"}' })
+  expect(await surface.rows()).toBe(rowsBefore)
+  expect(app.log.filter(line => Number(line['level']) >= 50)).toEqual([])
+  // The path is logged as it was asked for, as JSON, and cut; nothing else of a request is.
+  const said = app.log.map(({ path: _path, ...line }) => JSON.stringify(line))
+  expect(said.filter(line => line.includes(MARKER))).toEqual([])
+  expect(Object.keys(Object.prototype)).toEqual([])
+  expect(({} as Record<string, unknown>)['polluted']).toBeUndefined()
+}
+
+/** `status code`; the status alone where the answer is no error, or the handshake's. */
+export function codeOf({ status, text }: RawAnswer): string {
+  const [, code] = /^\{"error":"([a-z_]+)"/.exec(text) ?? / ([a-z_]+) · request /.exec(text) ?? []
+  return code === undefined ? String(status) : `${status} ${code}`
+}

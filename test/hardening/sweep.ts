@@ -1,0 +1,28 @@
+import { expect } from 'vitest'
+import { exchange } from './raw.ts'
+import { codeOf, judge, judgeAfter, type Surface } from './surface.ts'
+
+/** What is sent, and `status code` of each answer, in their order. */
+export type Row = [what: string, bytes: string, ...answers: string[]]
+
+/** Sends each row; fails with those that were answered in another way than it says. */
+export async function sweep(surface: Surface, rows: readonly Row[], stored = 0): Promise<void> {
+  const before = await surface.rows()
+  const wrong: string[] = []
+  let slowest = { what: '', ms: 0 }
+  for (const [what, bytes, ...expected] of rows) {
+    const startedAt = performance.now()
+    const { answers, rest, closed } = await exchange(surface.port, bytes)
+    const ms = performance.now() - startedAt
+    if (ms > slowest.ms) slowest = { what, ms }
+    const given = answers.map(codeOf)
+    if (given.join() !== expected.join() || rest !== '' || !closed)
+      wrong.push(
+        `${what}: ${given.join()} instead of ${expected.join()}${closed ? '' : ', left open'}${rest}`,
+      )
+    for (const answer of answers) judge(answer, surface, what)
+  }
+  expect(wrong).toEqual([])
+  await judgeAfter(surface, before + stored)
+  console.log(`${rows.length} messages; the slowest took ${slowest.ms.toFixed(1)} ms: ${slowest.what}`)
+}
