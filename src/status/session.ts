@@ -44,6 +44,8 @@ const LIFETIME_MS = 7 * 24 * 3_600_000
 const IDLE_MS = 24 * 3_600_000
 /** Putting off the idle limit writes: not for every request. */
 const NOTED_EVERY_MS = 5 * 60_000
+/** Of one connection at a time. */
+export const MOST_SESSIONS = 100
 const TOKEN = /^[A-Za-z0-9_-]{43}$/
 
 /** The cookie holds 256 random bits; the store holds their hash. */
@@ -136,6 +138,7 @@ export function createSessions(
     const session = { id_hash: hash, created_at: now, expires_at: now + IDLE_MS }
     await trx.insertInto('sessions').values(session).execute()
     await hold(trx, hash, key)
+    await endOldest(trx, key)
     if (oldHash === undefined) return
     for (const kept of await held(trx, oldHash)) await hold(trx, hash, kept)
     await trx.deleteFrom('session_connections').where('session_hash', '=', oldHash).execute()
@@ -165,6 +168,21 @@ async function hold(trx: Queries, session_hash: string, key: ConnectionKey): Pro
     .values({ session_hash, event_id: key.eventId, organization_id: key.organizationId })
     .onConflict(c => c.doNothing())
     .execute()
+}
+
+/** Whoever connects an event again and again ends the oldest of what they began. */
+async function endOldest(trx: Queries, key: ConnectionKey): Promise<void> {
+  const beyond = trx
+    .selectFrom('session_connections')
+    .innerJoin('sessions', 'sessions.id_hash', 'session_connections.session_hash')
+    .select('id_hash')
+    .where('event_id', '=', key.eventId)
+    .where('organization_id', '=', key.organizationId)
+    .orderBy('created_at', 'desc')
+    .orderBy('id_hash')
+    .limit(MOST_SESSIONS)
+    .offset(MOST_SESSIONS)
+  await trx.deleteFrom('sessions').where('id_hash', 'in', beyond).execute()
 }
 
 const hashToken = (token: string) => createHash('sha256').update(token).digest('base64url')

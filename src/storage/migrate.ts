@@ -12,6 +12,7 @@ import { attempts } from './migrations/007-attempts.ts'
 import { senders } from './migrations/008-senders.ts'
 import { stuckDeliveries } from './migrations/009-stuck-deliveries.ts'
 import { keyUses } from './migrations/010-key-uses.ts'
+import { sessionsByConnection } from './migrations/011-sessions-by-connection.ts'
 import { StorageError } from './storage-error.ts'
 
 const MIGRATIONS = {
@@ -25,6 +26,7 @@ const MIGRATIONS = {
   '008-senders': senders,
   '009-stuck-deliveries': stuckDeliveries,
   '010-key-uses': keyUses,
+  '011-sessions-by-connection': sessionsByConnection,
 }
 
 /** In their order, as written above. */

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { MOST_SESSIONS } from '../../src/status/session.ts'
 import { type Client, createClient } from '../helpers/client.ts'
 import { json, tokens } from '../helpers/upstream.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
@@ -97,6 +98,29 @@ test('the idle limit is written once in five minutes', async () => {
   pair.runtime.advance(2 * 60_000)
   expect(await ask(pair, client)).toBe(200)
   expect(await until()).toBeGreaterThan(before ?? 0)
+})
+
+test('a connection has a hundred sessions at most: the oldest ends', async () => {
+  const pair = await startPair()
+  const first = (await grant(pair, 'evt_one')()).client
+  pair.runtime.advance(1000)
+  const [second, other] = [(await grant(pair, 'evt_one')()).client, (await grant(pair, 'evt_two')()).client]
+  const { query } = pair.app.database
+  const now = pair.runtime.now()
+  const rows = Array.from({ length: MOST_SESSIONS - 2 }, (_, n) => ({ id_hash: `${n}`, created_at: now }))
+  await query
+    .insertInto('sessions')
+    .values(rows.map(row => ({ ...row, expires_at: now + DAY_MS })))
+    .execute()
+  const held = await query.selectFrom('session_connections').selectAll().execute()
+  const { organization_id = '' } = held[0] ?? {}
+  const of = { event_id: 'evt_one', organization_id }
+  const holds = rows.map(({ id_hash }) => ({ session_hash: id_hash, ...of }))
+  await query.insertInto('session_connections').values(holds).execute()
+  expect(await ask(pair, first)).toBe(200)
+  const last = (await grant(pair, 'evt_one')()).client
+  expect(await Promise.all([first, second, last].map(client => ask(pair, client)))).toEqual([401, 200, 200])
+  expect((await other.get(participantsUrl(pair, 'evt_two'))).status).toBe(200)
 })
 
 test('thousands of forged cookies: 401 or the signed-out page, never an error of ours', async () => {
