@@ -42,12 +42,15 @@ async function run(project: ProjectCopy, databasePath: string, ...args: string[]
   return { code: await child.ended, ...child.output }
 }
 
-/** As `npx vitest run FILE` in that project. */
+/** As `npx vitest run FILE` in that project, on one of the two databases. */
 async function vitest(project: ProjectCopy, file: string) {
-  const child = node([join(project.folder, 'node_modules/vitest/vitest.mjs'), 'run', file], {
-    cwd: project.folder,
-    env: { NO_COLOR: '1' },
-  })
+  const child = node(
+    [join(project.folder, 'node_modules/vitest/vitest.mjs'), 'run', '--project', 'sqlite', file],
+    {
+      cwd: project.folder,
+      env: { NO_COLOR: '1' },
+    },
+  )
   return { code: await child.ended, ...child.output }
 }
 
