@@ -72,7 +72,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
 
   const keys = heldKeys(config, edge.sealer)
   const meter = createMeter({ query, keys, sealer: edge.sealer, log: logger }, runtime)
-  const sealer = meter.watched(edge.sealer)
+  const { sealer } = meter
   const traces = createTraces()
   const tokenEndpoint = countRefreshes(createTokenEndpoint(config, outgoing.token, runtime), metrics)
   const connections = createConnections(query, sealer, runtime, { log: logger, platform: config.mode })

@@ -14,8 +14,8 @@ export type NoteUse = (which: Which, at: number) => void
 
 export interface Meter {
   noteUse(variable: string): NoteUse
-  /** The same sealer, whose keys' uses are noted. */
-  watched(sealer: Sealer): Sealer
+  /** The one it was given, whose keys' uses are noted. */
+  readonly sealer: Sealer
   /** Of all keys, as far as all processes have stored it, and this one knows it. */
   states(): Promise<KeyState[]>
   /** Those that are being changed. */
@@ -105,14 +105,14 @@ export function createMeter({ query, keys, sealer, log }: MeterOptions, runtime:
     states,
     changes,
     flush,
-    watched: watchedSealer => ({
-      ...watchedSealer,
+    sealer: {
+      ...sealer,
       open(sealed, place) {
-        const text = watchedSealer.open(sealed, place)
+        const text = sealer.open(sealed, place)
         noteOpened(keyIdOf(sealed) === sealer.keys[0] ? 'current' : 'previous', runtime.now())
         return text
       },
-    }),
+    },
     async watch(signal) {
       while (!signal.aborted) {
         await noteOutdated()

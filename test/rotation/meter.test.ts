@@ -163,7 +163,7 @@ test('of the encryption key: what is left, when the old one last opened somethin
   const state = async () => (await one.states())[0]
   expect(await state()).toMatchObject({ left: 4, verdict: 'values_left', previous: { lastUsedAt: 0 } })
   clock.advance(1_000)
-  const connections = connectionsOf(query, one.watched(both))
+  const connections = connectionsOf(query, one.sealer)
   await connections.open(idOf(1))
   expect(await state()).toMatchObject({ left: 2, previous: { lastUsedAt: clock.now() } })
   await connections.open(idOf(2))
