@@ -41,7 +41,6 @@ export function createRefusals({ logger, runtime }: RefusalOptions): Refusals {
   const refused = new WeakSet<Socket>()
 
   function refuse(socket: Socket, code: ErrorCode, reason: string | undefined): void {
-    if (refused.has(socket)) return
     refused.add(socket)
     // What follows cannot be read as requests.
     socket.pause()
@@ -76,6 +75,8 @@ export function createRefusals({ logger, runtime }: RefusalOptions): Refusals {
 
   return {
     onClientError(error, socket) {
+      // Told once: what it still sends cannot be read either.
+      if (refused.has(socket)) return
       // A browser opens connections ahead: where nothing was asked, nothing is answered.
       if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesRead === 0)
         return void socket.destroy()
