@@ -1,4 +1,4 @@
-import { Agent, buildConnector, type Dispatcher, request } from 'undici'
+import { Agent, buildConnector, type Dispatcher, errors, request } from 'undici'
 import { CONSENT_S } from './platform.ts'
 
 export const TIMEOUT_MS = 10_000
@@ -69,7 +69,17 @@ export async function exchange(
     dispatcher,
     signal: AbortSignal.any(limits),
   })
-  return { status: statusCode, headers, text: await body.text() }
+  return { status: statusCode, headers, text: await readText(body) }
+}
+
+/** The megabyte may come in so many pieces: each costs far more than its bytes, and a million of them 300 MB. */
+const MOST_PIECES = 10_000
+
+async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const pieces: Uint8Array[] = []
+  for await (const piece of body)
+    if (pieces.push(piece) > MOST_PIECES) throw new errors.ResponseExceededMaxSizeError()
+  return new TextDecoder().decode(Buffer.concat(pieces))
 }
 
 /** Nothing of the request has left: it can be sent again without having been sent twice. */

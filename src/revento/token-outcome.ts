@@ -34,7 +34,9 @@ export async function judged(
 ): Promise<TokenOutcome> {
   try {
     const tokens = readTokens(await run())
-    return tokens ? { kind: 'tokens', tokens } : { kind: 'unknown', detail: 'unusable_ids', timeout: false }
+    return tokens
+      ? { kind: 'tokens', tokens }
+      : { kind: 'unknown', detail: 'unusable_tokens', timeout: false }
   } catch (error) {
     return judgeFailure(error, runtime.now())
   }
@@ -79,7 +81,9 @@ const readScope = (scope: string | undefined) =>
 
 /** Ids are checked here, before they can enter a path or a key. */
 function readTokens(answer: oauth.TokenEndpointResponse): TokenSet | undefined {
-  const { access_token, refresh_token, scope, event_id, organization_id } = answer
+  const { access_token, refresh_token, token_type, scope, event_id, organization_id } = answer
+  // Lower case by now. Any other kind is of no use in a Bearer header.
+  if (token_type !== 'bearer') return undefined
   if (!VISIBLE.test(access_token) || (refresh_token !== undefined && !VISIBLE.test(refresh_token)))
     return undefined
   if (typeof event_id !== 'string' || !ID.test(event_id)) return undefined
