@@ -115,7 +115,7 @@ export interface Stored {
 }
 
 /** What the program's database holds of the connection. */
-export function stored({ program }: Stage, event: string): Stored | undefined {
+export function stored({ program }: Pick<Stage, 'program'>, event: string): Stored | undefined {
   const file = new DatabaseSync(join(program.folder, 'data', 'revento.db'), { readOnly: true })
   const row = file
     .prepare('select state, reason, refresh_phase, scope from connections where event_id = ?')
