@@ -139,17 +139,17 @@ test('the real program: proxies of the environment hear nothing; a certificate t
   const [known, unknown] = [authority(), authority()]
   const good = known.issue('localhost')
   const proxy = await hostileServer(() => http(200, '{}'))
-  let expired = false
+  const access: { expired: boolean } = { expired: false }
   const auth = await secureServer(good, () => {
-    expired = false
+    access.expired = false
     return aPair()
   })
   const api = await secureServer(good, () => '')
   api.https.removeAllListeners('request').on('request', (request, response) => {
     api.heard.push(request.url ?? '')
     response
-      .writeHead(expired ? 401 : 200)
-      .end(expired ? '{"error":"token_expired"}' : JSON.stringify(emptyPage))
+      .writeHead(access.expired ? 401 : 200)
+      .end(access.expired ? '{"error":"token_expired"}' : JSON.stringify(emptyPage))
   })
   const names = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY']
   const proxies = names.flatMap(name => [name, name.toLowerCase()]).map(name => [name, proxy.base])
@@ -173,7 +173,7 @@ test('the real program: proxies of the environment hear nothing; a certificate t
   expect([auth.heard, api.heard.length]).toEqual([['/oauth/token'], 1])
 
   const participants = () => client.get(`${program.url}/participants?event_id=evt_test_published`)
-  expired = true
+  access.expired = true
   auth.https.setSecureContext(unknown.issue('localhost'))
   expect((await participants()).json()).toMatchObject({ error: 'upstream_error' })
   expect(stored({ program }, 'evt_test_published')).toMatchObject({
