@@ -2,9 +2,18 @@ import { request } from 'undici'
 import { expect, test } from 'vitest'
 import { until } from '../helpers/wait.ts'
 import { UPSTREAM_TEXT } from '../oauth/harness.ts'
-import { type Rows, unusablePages, unusableTokens, usablePages, usableTokens } from './bodies.ts'
-import { logLines, type Meets, type Passed, SECRET, type Stage, shown, startStage, stored } from './stage.ts'
-import { bombs, endless, nonsense, redirects, refusals, type Wires } from './wires.ts'
+import { type Rows, unusablePages, unusableTokens, usablePages, usableTokens } from './upstream-bodies.ts'
+import {
+  logLines,
+  type Meets,
+  type Passed,
+  SECRET,
+  type Stage,
+  shown,
+  startStage,
+  stored,
+} from './upstream-stage.ts'
+import { bombs, endless, nonsense, redirects, refusals, type Wires } from './upstream-wires.ts'
 
 /** What the browser hears; and for a refresh what becomes of the connection. */
 type Expected = Partial<Record<Meets, string>>

@@ -1,7 +1,7 @@
 import { emptyPage, tokens } from '../helpers/upstream.ts'
 import { UPSTREAM_TEXT } from '../oauth/harness.ts'
 import type { Wire } from './hostile-server.ts'
-import { http } from './wires.ts'
+import { http } from './upstream-wires.ts'
 
 /** Answers with status 200 whose content is what is wrong. `event`: which one was asked for. */
 export type Rows = Readonly<Record<string, (event: string) => Wire>>

@@ -12,8 +12,8 @@ import { startProgram } from '../helpers/program.ts'
 import { emptyPage, tokens } from '../helpers/upstream.ts'
 import { authority, type Identity } from './certificates.ts'
 import { hostileServer } from './hostile-server.ts'
-import { stored } from './stage.ts'
-import { http } from './wires.ts'
+import { stored } from './upstream-stage.ts'
+import { http } from './upstream-wires.ts'
 
 interface Secure {
   readonly port: number

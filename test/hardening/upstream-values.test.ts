@@ -7,7 +7,7 @@ import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { connect, EVENT, startPair } from '../oauth/harness.ts'
 import { hostileServer } from './hostile-server.ts'
-import { http } from './wires.ts'
+import { http } from './upstream-wires.ts'
 
 const NOW = Date.parse('2026-05-09T12:00:00Z')
 const YEAR_MS = 31_536_000_000

@@ -7,7 +7,7 @@ import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { sealerOf } from '../helpers/sealed.ts'
 import { canary, Findings } from './canaries.ts'
 import { type HostileServer, hostileServer, type Wire } from './hostile-server.ts'
-import { http, nonsense, redirects, refusals, type Wires } from './wires.ts'
+import { http, nonsense, redirects, refusals, type Wires } from './upstream-wires.ts'
 
 const SECRETS = {
   access: 'access-token-0123456789abcdefZq',

@@ -6,7 +6,7 @@ import { freePort } from '../helpers/ports.ts'
 import { type Program, startProgram } from '../helpers/program.ts'
 import { emptyPage, tokens } from '../helpers/upstream.ts'
 import { type Heard, type HostileServer, hostileServer, type Wire } from './hostile-server.ts'
-import { http } from './wires.ts'
+import { http } from './upstream-wires.ts'
 
 export const SECRET = 'client-secret-that-only-one-host-may-hear'
 
