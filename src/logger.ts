@@ -10,13 +10,16 @@ function isoTime(): string {
   return said.text
 }
 
+/** A library's or the system's, such as ECONNRESET; not a text. */
+const CODE = /^[A-Za-z0-9_]{1,60}$/
+
 /** What may be said of an error: never its other members or its cause, which may hold tokens or payloads. */
 function errorFields(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error }
   const code = (error as { code?: unknown }).code
   return {
     type: error.name,
-    ...(typeof code === 'string' ? { code } : {}),
+    ...(typeof code === 'string' && CODE.test(code) ? { code } : {}),
     message: error.message,
     stack: error.stack,
     ...(error instanceof StorageError && error.cause instanceof Error ? { cause: error.cause.message } : {}),

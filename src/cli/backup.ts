@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, renameSync, rmSync, statSync } from 'node:fs'
+import { closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { parseArgs } from 'node:util'
@@ -38,8 +38,10 @@ async function main(): Promise<void> {
   const draft = `${file}.part`
   const source = new DatabaseSync(store.path, { readOnly: true, timeout: 8_000 })
   try {
+    // For its owner only, from the first byte; a draft that somebody else put there is not written into.
+    rmSync(draft, { force: true })
+    closeSync(openSync(draft, 'wx', 0o600))
     await backup(source, draft, { rate: ALL_PAGES })
-    chmodSync(draft, 0o600)
     const counts = check(draft)
     renameSync(draft, file)
     console.log(`${file}: ${counts}, ${Math.ceil(statSync(file).size / 1024)} KiB`)

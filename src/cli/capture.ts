@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Queries } from '../storage/database.ts'
-import { redact } from './redact.ts'
+import { redact } from '../webhooks/redact.ts'
 
 const HARNESS = fileURLToPath(new URL('../../test/handlers/harness.ts', import.meta.url))
 

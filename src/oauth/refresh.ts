@@ -81,11 +81,11 @@ export function createRefresh(
         return false
       case 'transient':
         log.warn({ ...fields, detail: outcome.detail }, 'refresh failed for now')
-        await postpone(lease, 'upstream_error', outcome.retryAfterMs)
+        await postpone(lease, failureOf(outcome), outcome.retryAfterMs)
         return false
       case 'unknown':
         log.warn({ ...fields, detail: outcome.detail }, 'refresh was sent and has no usable answer')
-        return unknown(lease, outcome.timeout ? 'upstream_timeout' : 'upstream_error')
+        return unknown(lease, failureOf(outcome))
     }
   }
 
@@ -151,6 +151,9 @@ export function createRefresh(
       )
   }
 }
+
+const failureOf = ({ timeout }: { timeout: boolean }): RefreshFailure =>
+  timeout ? 'upstream_timeout' : 'upstream_error'
 
 const about = ({ eventId, organizationId }: ConnectionKey) => ({
   part: 'oauth',

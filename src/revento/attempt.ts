@@ -3,7 +3,7 @@ import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
 import { ApiError } from './api-error.ts'
 import type { Call } from './call.ts'
-import { classifyFailure, exchange, type HttpAnswer, isTooLarge, reasonOf } from './http.ts'
+import { exchange, type HttpAnswer, isTimeout, isTooLarge, reasonOf } from './http.ts'
 import { ACCEPT, REQUEST_ID_HEADER } from './platform.ts'
 import { readTold, type Told } from './told.ts'
 
@@ -89,7 +89,7 @@ function send(o: AttemptOptions, request: ApiRequest, requestId: string): Promis
 
 function failureCode(error: unknown): 'answer_too_large' | 'upstream_timeout' | 'upstream_error' {
   if (isTooLarge(error)) return 'answer_too_large'
-  return classifyFailure(error) === 'timeout' ? 'upstream_timeout' : 'upstream_error'
+  return isTimeout(error) ? 'upstream_timeout' : 'upstream_error'
 }
 
 /** Pure: what an answer means. The message text is never looked at. */
@@ -100,10 +100,17 @@ export function judge({ status, text }: HttpAnswer): { body: unknown } | { code:
   } catch {
     return { code: 'upstream_error' }
   }
-  if (status === 200) return { body }
+  if (status === 200) return isDeeper(body, DEEPEST) ? { code: 'upstream_error' } : { body }
   const code = typeof body === 'object' && body !== null && 'error' in body ? body.error : undefined
   return { code: typeof code === 'string' && /^[a-z_]{1,64}$/.test(code) ? code : 'upstream_error' }
 }
+
+/** Far beyond any resource. Whoever walks or writes a value of a hundred thousand levels runs out of stack. */
+const DEEPEST = 100
+const isDeeper = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some(member => isDeeper(member, levels - 1)))
 
 /** Revento says our id back. Another one is the id under which its side logged the call. */
 function echoed({ headers }: HttpAnswer, requestId: string): { revento_echoed_id?: string } {

@@ -1,20 +1,27 @@
-import { Agent, type Dispatcher, request } from 'undici'
+import { Agent, buildConnector, type Dispatcher, errors, request } from 'undici'
+import { CONSENT_S } from './platform.ts'
 
 export const TIMEOUT_MS = 10_000
+const CONNECT_MS = 5_000
 const ANSWER_LIMIT = 1024 * 1024
 
-/** The outgoing connections: kept alive for the API; fresh ones for tokens, which must never be sent twice. */
+/** The outgoing connections. The proxies of the environment are not used: secrets go straight to Revento. */
 export interface Outgoing {
   readonly api: Dispatcher
   readonly token: Dispatcher
   close(): Promise<void>
 }
 
+/**
+ * One connection for each request. On a kept one a second answer that nobody asked for would be taken for the answer
+ * to the next request, another organizer's; and one that dies under a POST leaves its outcome unknown. HTTP/1.1 only,
+ * since HTTP/2 shares its connection.
+ */
 export function createOutgoing(): Outgoing {
-  const bounds = { connect: { timeout: 5_000 }, maxResponseSize: ANSWER_LIMIT }
-  const api = new Agent(bounds)
-  // Pipelining 0 closes after each answer: a kept connection that dies under a POST leaves its outcome unknown.
-  const token = new Agent({ ...bounds, pipelining: 0 })
+  const agent = () =>
+    new Agent({ pipelining: 0, allowH2: false, maxResponseSize: ANSWER_LIMIT, connect: connector() })
+  const api = agent()
+  const token = agent()
   return {
     api,
     token,
@@ -22,6 +29,21 @@ export function createOutgoing(): Outgoing {
       await Promise.all([api.destroy(), token.destroy()])
     },
   }
+}
+
+/** There was no connection, or no trusted certificate at its other end: nothing was sent. */
+class NotConnected extends Error {
+  override readonly name = 'NotConnected'
+}
+
+function connector(): buildConnector.connector {
+  // Said here, a certificate is checked also where NODE_TLS_REJECT_UNAUTHORIZED says otherwise.
+  const connect = buildConnector({ timeout: CONNECT_MS, allowH2: false, rejectUnauthorized: true })
+  return (options, callback) =>
+    connect(options, (...[error, socket]) => {
+      if (error) callback(new NotConnected('no connection', { cause: error }), null)
+      else callback(null, socket)
+    })
 }
 
 export interface HttpAnswer {
@@ -47,44 +69,39 @@ export async function exchange(
     dispatcher,
     signal: AbortSignal.any(limits),
   })
-  return { status: statusCode, headers, text: await body.text() }
+  return { status: statusCode, headers, text: await readText(body) }
 }
 
-/** `timeout`: no answer in time. `refused`: nothing was sent. `broken`: it may have been received and processed. */
-export type ExchangeFailure = 'timeout' | 'refused' | 'broken'
+/** The megabyte may come in so many pieces: each costs far more than its bytes, and a million of them 300 MB. */
+const MOST_PIECES = 10_000
 
-const NOT_SENT = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'UND_ERR_CONNECT_TIMEOUT',
-])
-
-export function classifyFailure(error: unknown): ExchangeFailure {
-  for (const e of causes(error)) {
-    if (e.code !== undefined && NOT_SENT.has(e.code))
-      return e.code === 'UND_ERR_CONNECT_TIMEOUT' ? 'timeout' : 'refused'
-    // AbortSignal.timeout rejects with a DOMException: known by its name, its code is a number.
-    if (
-      e.name === 'TimeoutError' ||
-      e.code === 'UND_ERR_HEADERS_TIMEOUT' ||
-      e.code === 'UND_ERR_BODY_TIMEOUT'
-    )
-      return 'timeout'
-  }
-  return 'broken'
+async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const pieces: Uint8Array[] = []
+  for await (const piece of body)
+    if (pieces.push(piece) > MOST_PIECES) throw new errors.ResponseExceededMaxSizeError()
+  return new TextDecoder().decode(Buffer.concat(pieces))
 }
+
+/** Nothing of the request has left: it can be sent again without having been sent twice. */
+export const neverSent = (error: unknown): boolean => causes(error).some(e => e instanceof NotConnected)
+
+const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'])
+
+/** AbortSignal.timeout rejects with a DOMException: known by its name, its code is a number. */
+export const isTimeout = (error: unknown): boolean =>
+  causes(error).some(
+    ({ name, code }) => name === 'TimeoutError' || (code !== undefined && TIMEOUTS.has(code)),
+  )
 
 /** The answer went over the limit and was cut off: asking again brings the same. */
 export const isTooLarge = (error: unknown): boolean =>
   causes(error).some(({ code }) => code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
 
-/** The network's own code for it, such as ENOTFOUND. */
+/** The network's own code for it, such as ENOTFOUND; else the name of the error. */
 export function reasonOf(error: unknown): string {
-  const codes = causes(error).map(({ code, name }) => (typeof code === 'string' ? code : name))
-  return codes.find(code => code !== undefined && code !== 'Error') ?? 'unknown'
+  const chain = causes(error)
+  const code = chain.map(e => e.code).find(code => typeof code === 'string')
+  return code ?? chain.map(e => e.name).find(name => name !== undefined && name !== 'Error') ?? 'unknown'
 }
 
 function causes(error: unknown): { name?: string; code?: string }[] {
@@ -97,10 +114,13 @@ function causes(error: unknown): { name?: string; code?: string }[] {
   return chain
 }
 
-/** RFC 9110 section 10.2.3: seconds, or a date; in ms from now, not shortened. Undefined where it says neither. */
+/** As long as a consent can be: whoever waits longer finds nothing left to wait for, and a sum that no column takes. */
+const LONGEST_WAIT_MS = CONSENT_S * 1000
+
+/** RFC 9110 section 10.2.3: seconds, or a date; in ms from now. Undefined where it says neither. */
 export function retryAfter(header: string | null, now: number): number | undefined {
   if (header === null) return undefined
-  if (/^\d{1,15}$/.test(header)) return Number(header) * 1000
+  if (/^\d+$/.test(header)) return Math.min(Number(header) * 1000, LONGEST_WAIT_MS)
   const at = /^[A-Z][a-z]{2}, /.test(header) ? Date.parse(header) : Number.NaN
-  return Number.isNaN(at) ? undefined : Math.max(0, at - now)
+  return Number.isNaN(at) ? undefined : Math.min(Math.max(0, at - now), LONGEST_WAIT_MS)
 }

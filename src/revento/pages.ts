@@ -37,6 +37,9 @@ export async function* allPages(page: (p: PageRequest) => Promise<Page>): AsyncG
   throw unusable()
 }
 
+/** It travels in a URL; and a thousand are remembered, to notice a circle. */
+const LONGEST_CURSOR = 4096
+
 const isRow = (v: unknown): v is Row => typeof v === 'object' && v !== null && !Array.isArray(v)
 
 export function readRow(body: unknown): Row {
@@ -49,7 +52,8 @@ export function readPage(body: unknown): Page {
   const page = readRow(body)
   const { data, next_cursor = null, has_more } = page
   if (!Array.isArray(data) || !data.every(isRow) || typeof has_more !== 'boolean') throw unusable()
-  if (next_cursor !== null && typeof next_cursor !== 'string') throw unusable()
+  if (next_cursor !== null && (typeof next_cursor !== 'string' || next_cursor.length > LONGEST_CURSOR))
+    throw unusable()
   return { ...page, data, next_cursor, has_more }
 }
 

@@ -77,8 +77,15 @@ export function createTokenEndpoint(
   }
 }
 
-/** Statuses with which a Response cannot be built around a body. */
-const BODILESS = new Set([101, 103, 204, 205, 304])
+/**
+ * Statuses with which a Response cannot be built around a body, and what they count as: a success without tokens, whose
+ * request may have been processed, or a refusal.
+ */
+const BODILESS = new Map([
+  [204, 200],
+  [205, 200],
+  [304, 502],
+])
 
 function tokenFetch(dispatcher: Dispatcher) {
   return async (url: string, o: oauth.CustomFetchOptions<'POST', URLSearchParams>): Promise<Response> => {
@@ -91,7 +98,8 @@ function tokenFetch(dispatcher: Dispatcher) {
     const headers = new Headers({ 'content-type': 'application/json' })
     const retryAfter = answer.headers['retry-after']
     if (typeof retryAfter === 'string') headers.set('retry-after', retryAfter)
-    const status = BODILESS.has(answer.status) ? 502 : answer.status
-    return new Response(tolerant(answer), { status, headers })
+    const countsAs = BODILESS.get(answer.status)
+    if (countsAs !== undefined) return new Response('', { status: countsAs, headers })
+    return new Response(tolerant(answer), { status: answer.status, headers })
   }
 }

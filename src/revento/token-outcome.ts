@@ -1,6 +1,6 @@
 import * as oauth from 'oauth4webapi'
 import type { Runtime } from '../runtime.ts'
-import { classifyFailure, type HttpAnswer, retryAfter } from './http.ts'
+import { type HttpAnswer, isTimeout, neverSent, reasonOf, retryAfter } from './http.ts'
 import { ID } from './platform.ts'
 
 /** A token response that was checked. Lifetimes in seconds, undefined where the platform did not say. */
@@ -34,7 +34,9 @@ export async function judged(
 ): Promise<TokenOutcome> {
   try {
     const tokens = readTokens(await run())
-    return tokens ? { kind: 'tokens', tokens } : { kind: 'unknown', detail: 'unusable_ids', timeout: false }
+    return tokens
+      ? { kind: 'tokens', tokens }
+      : { kind: 'unknown', detail: 'unusable_tokens', timeout: false }
   } catch (error) {
     return judgeFailure(error, runtime.now())
   }
@@ -48,9 +50,8 @@ function judgeFailure(error: unknown, now: number): TokenOutcome {
     if (cause.status >= 300) return transient(cause, now)
     return { kind: 'unknown', detail: `status_${cause.status}`, timeout: false }
   }
-  const failure = classifyFailure(error)
-  if (failure === 'refused') return { kind: 'transient', detail: 'connection_refused', timeout: false }
-  return { kind: 'unknown', detail: failure, timeout: failure === 'timeout' }
+  const kind = neverSent(error) ? 'transient' : 'unknown'
+  return { kind, detail: reasonOf(error), timeout: isTimeout(error) }
 }
 
 function judgeErrorBody({ error, status, response }: oauth.ResponseBodyError, now: number): TokenOutcome {
@@ -73,9 +74,16 @@ const seconds = (v: unknown) => {
   return typeof n === 'number' && Number.isFinite(n) && n > 0 ? n : undefined
 }
 
+/** RFC 6749 section 3.3. Anything else counts as absent: it is stored and shown, and not worth the pair of tokens. */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
+const readScope = (scope: string | undefined) =>
+  scope !== undefined && scope.length <= 1024 && SCOPE.test(scope) ? scope : undefined
+
 /** Ids are checked here, before they can enter a path or a key. */
 function readTokens(answer: oauth.TokenEndpointResponse): TokenSet | undefined {
-  const { access_token, refresh_token, scope, event_id, organization_id } = answer
+  const { access_token, refresh_token, token_type, scope, event_id, organization_id } = answer
+  // Lower case by now. Any other kind is of no use in a Bearer header.
+  if (token_type !== 'bearer') return undefined
   if (!VISIBLE.test(access_token) || (refresh_token !== undefined && !VISIBLE.test(refresh_token)))
     return undefined
   if (typeof event_id !== 'string' || !ID.test(event_id)) return undefined
@@ -85,7 +93,7 @@ function readTokens(answer: oauth.TokenEndpointResponse): TokenSet | undefined {
     refreshToken: refresh_token,
     expiresIn: seconds(answer.expires_in),
     refreshExpiresIn: seconds(answer['refresh_expires_in']),
-    scope,
+    scope: readScope(scope),
     eventId: event_id,
     organizationId: organization_id,
   }

@@ -10,6 +10,7 @@ export interface Told {
 
 /** A limit was hit and nothing says for how long. */
 const UNTOLD_MS = 1_000
+const HOUR_MS = 3_600_000
 
 /** Pure. Retry-After goes before X-RateLimit-Reset: the guide contradicts itself on what Reset means. */
 export function readTold({ status, headers }: HttpAnswer, code: string | undefined, now: number): Told {
@@ -24,8 +25,12 @@ export function readTold({ status, headers }: HttpAnswer, code: string | undefin
   const retryAfterMs = mayHold ? retryAfter(header('retry-after'), now) : undefined
   if (retryAfterMs !== undefined) return { retryAfterMs }
   const limited = status === 429 && code !== 'concurrent_limit_exceeded'
-  if (limited) return { retryAfterMs: resetAt !== undefined && resetAt > now ? resetAt - now : UNTOLD_MS }
+  if (limited) return { retryAfterMs: untilReset(resetAt, now) }
   return remaining === undefined || resetAt === undefined ? {} : { budget: { remaining, resetAt } }
 }
+
+/** No window is longer than an hour: a reset beyond that is a slip of somebody's clock or unit. */
+const untilReset = (resetAt: number | undefined, now: number) =>
+  resetAt !== undefined && resetAt > now ? Math.min(resetAt - now, HOUR_MS) : UNTOLD_MS
 
 const wholeNumber = (text: string) => (/^\d{1,15}$/.test(text) ? Number(text) : undefined)

@@ -7,6 +7,7 @@ import { type RunHandler, TIME_LIMIT_MS } from './attempt.ts'
 import type { Claimed } from './claim.ts'
 import type { Incoming } from './inbox.ts'
 import { inlineProviders } from './providers/index.ts'
+import { withoutPayload } from './without-payload.ts'
 
 export interface RunHandlerOptions {
   readonly handlers: Handlers
@@ -33,11 +34,22 @@ export function createRunHandler(o: RunHandlerOptions): RunHandler {
   return async (delivery, signal, note) => {
     const handler = findQueuedHandler(o.handlers, delivery.provider, delivery.type)
     if (!handler || delivery.body === null) return
-    const context = contextOf(o, { ...delivery, body: delivery.body }, signal)
-    if (delivery.provider !== 'revento') return void (await handler(context))
+    const { body } = delivery
+    const context = contextOf(o, { ...delivery, body }, signal)
+    if (delivery.provider !== 'revento') return void (await careful(handler, context, body))
     const event = context.event as ReventoEvent
     const patience = { signal, patienceMs: TIME_LIMIT_MS, about: { delivery: delivery.id }, note }
-    await handler(Object.assign(context, { api: eventApi(o, event, patience), store: o.store }))
+    const api = eventApi(o, event, patience)
+    await careful(handler, Object.assign(context, { api, store: o.store }), body)
+  }
+}
+
+/** Its error is logged and listed, so the payload is taken out of it here. */
+async function careful(handler: AnyHandler, context: SenderContext, body: Uint8Array): Promise<unknown> {
+  try {
+    return await handler(context)
+  } catch (error) {
+    throw withoutPayload(error, body)
   }
 }
 
@@ -47,7 +59,7 @@ export const findInlineHandler =
   ({ provider, envelope: { type }, receivedAt, body }: Incoming) => {
     const handler = findHandler(o.handlers, provider, type)
     const delivery = { id: 0, provider, type, attempt: 1, receivedAt, body }
-    return handler && (async (signal: AbortSignal) => handler(contextOf(o, delivery, signal)))
+    return handler && ((signal: AbortSignal) => careful(handler, contextOf(o, delivery, signal), body))
   }
 
 function contextOf(

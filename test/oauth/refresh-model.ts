@@ -109,7 +109,7 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
   }
 
   function endpoint(die: () => Promise<never>): TokenEndpoint {
-    const lost = { kind: 'unknown', detail: 'broken', timeout: false } as const
+    const lost = { kind: 'unknown', detail: 'UND_ERR_SOCKET', timeout: false } as const
     return {
       authorizationUrl: async () => '',
       exchangeCode: async () => lost,

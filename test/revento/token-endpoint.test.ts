@@ -100,7 +100,7 @@ test.for<[string, Answer, object]>([
 
 test('nobody listening is surely not processed: transient', async () => {
   const { refresh } = await start('http://127.0.0.1:9')
-  expect(await refresh()).toEqual({ kind: 'transient', detail: 'connection_refused', timeout: false })
+  expect(await refresh()).toEqual({ kind: 'transient', detail: 'ECONNREFUSED', timeout: false })
 })
 
 test('no answer makes it throw, and none is told as tokens that has no ids of ours', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { redact } from '../../src/cli/redact.ts'
+import { redact } from '../../src/webhooks/redact.ts'
 
 const PRIVATE = {
   name: 'Ada Lovelace',

@@ -7,6 +7,13 @@ export function redact(value: unknown): unknown {
   return walk(value, '', false, new Map())
 }
 
+/** The texts that are replaced. */
+export function personalTexts(value: unknown): string[] {
+  const replaced: Replaced = new Map()
+  walk(value, '', false, replaced)
+  return [...replaced.keys()]
+}
+
 type Replaced = Map<string, string>
 
 /** Never a person's words: what Revento's own fields and enums look like. */

@@ -1,0 +1,58 @@
+import type { Handlers } from '../../src/handlers/context.ts'
+
+/** What a hurried cloner may write: each puts what it was given somewhere into an error. */
+export const handlers: Handlers = {
+  revento: {
+    'application.submitted': async ({ event }) => {
+      const { name, email } = event.data
+      throw new Error(`no seat for ${name} <${email}>`, { cause: event })
+    },
+    'application.rejected': async ({ event }) => void JSON.parse(String(event.data['note'])),
+    'application.revision_requested': async ({ event, raw }) => {
+      throw Object.assign(
+        new AggregateError([event.data['email'], new Error(raw.toString())], 'two things'),
+        {
+          code: event.data['email'],
+          payload: event,
+          raw,
+        },
+      )
+    },
+    'participant.registered': async ({ event, store }) => {
+      const { event_id, occurred_at, type, data } = event
+      await store.saveParticipant({
+        eventId: String(event_id),
+        participantId: String(data['participant_id']),
+        name: String(data['name']),
+        applicationStatus: 'approved',
+        type,
+        occurredAt: occurred_at,
+      })
+    },
+    'participant.profile_updated': async ({ api }) => {
+      const { data } = await api.participants()
+      throw new TypeError('after the call', { cause: { data, api } })
+    },
+    'activity.updated': async ({ event }) => {
+      const cause = {
+        token: process.env['CANARY_ACCESS'],
+        event,
+        error: new Error(process.env['CANARY_ACCESS']),
+      }
+      setTimeout(() => {
+        throw new Error('nobody catches this', { cause })
+      }, 20)
+      await new Promise(() => {})
+    },
+  },
+  aghanim: {
+    'player.verify': async ({ event }) => {
+      throw new Error('not this player', { cause: event })
+    },
+  },
+  barker: {
+    message: async ({ raw }) => {
+      throw new Error(`cannot bark: ${raw}`)
+    },
+  },
+}
