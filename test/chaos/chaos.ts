@@ -8,7 +8,7 @@ import { type StoreKind, scheduleOf, stepText } from './schedule.ts'
 import { postgresStores, sqliteStores } from './stores.ts'
 
 const HELP = `Usage: npm run chaos -- [--seed S] [--runs N] [--only RUN] [--actions N] [--store sqlite|postgres]
-                            [--at-once N] [--list] [--json]
+                            [--at-once N] [--keep] [--list] [--json]
 
 Random schedules against the real program: webhooks of every kind, consents, refreshes, faults of Revento and of the
 network, locks of the database, SIGTERM and kill -9, one process and two, one over the other. Then every fault ends, and
@@ -20,6 +20,7 @@ what was seen is held against the rules of the threat model (test/chaos/invarian
   --actions N  in each schedule (30 unless told)
   --store      sqlite unless told; postgres starts the packaged server, and crashes it too
   --at-once N  runs at a time (2 unless told; 1 on postgres, which all of them share)
+  --keep       keeps what good runs leave behind, too
   --list       prints the schedules and starts nothing
   --json       one JSON object instead of lines
 
@@ -35,6 +36,7 @@ const options = {
   actions: { type: 'string', default: '30' },
   store: { type: 'string', default: 'sqlite' },
   'at-once': { type: 'string' },
+  keep: { type: 'boolean', default: false },
   list: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h' },
@@ -49,6 +51,7 @@ interface Flags {
   readonly actions: number
   readonly store: StoreKind
   readonly atOnce: number
+  readonly keep: boolean
   readonly list: boolean
   readonly json: boolean
 }
@@ -72,6 +75,7 @@ function readFlags(): Flags | undefined {
     actions: number('actions', 1_000, 30),
     store,
     atOnce: store === 'postgres' ? 1 : number('at-once', 16, 2),
+    keep: values.keep,
     list: values.list,
     json: values.json,
   }
@@ -116,8 +120,7 @@ async function runAll(flags: Flags): Promise<Result[]> {
     await Promise.all(Array.from({ length: flags.atOnce }, worker))
   } finally {
     await stores.stop()
-    if (results.every(({ violations }) => violations.length === 0))
-      rmSync(folder, { recursive: true, force: true })
+    if (results.every(result => result.folder === undefined)) rmSync(folder, { recursive: true, force: true })
   }
   return results
 }
@@ -133,6 +136,7 @@ function told(
   console.error(
     `${results.length} of ${flags.runs.length}: run ${run} ${state}, ${parts.join(', ')}, ${(ms / 1000).toFixed(1)} s`,
   )
+  if (folder) console.error(`  kept: ${folder}`)
   if (violations.length === 0) return
   for (const { rule, what } of violations.slice(0, 10)) console.error(`  ${rule}\n    ${what}`)
   console.error(
@@ -140,7 +144,7 @@ function told(
       .map(stepText)
       .join('\n'),
   )
-  console.error(`  seed ${flags.seed}, run ${run}; kept: ${folder}\n  again: ${commandOf(flags, run)}`)
+  console.error(`  seed ${flags.seed}, run ${run}\n  again: ${commandOf(flags, run)}`)
 }
 
 const commandOf = ({ seed, actions, store }: Flags, run: number) =>

@@ -73,7 +73,7 @@ export interface TokenCall {
   readonly fingerprint: string
   readonly from: number
   readonly to: number
-  /** Revento acted on it, whatever the app heard. */
+  /** Revento may have acted on it, whatever the app heard. */
   readonly processed: boolean
   /** What the app heard; `lost`: nothing it could use. */
   readonly answer: 'tokens' | 'rejected' | 'refused' | 'lost'

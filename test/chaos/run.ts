@@ -27,7 +27,14 @@ export interface Counts {
   readonly acknowledged: number
 }
 
-export async function runSchedule(o: ScheduleOptions & { folder: string; stores: Stores }): Promise<Result> {
+export interface RunOptions extends ScheduleOptions {
+  readonly folder: string
+  readonly stores: Stores
+  /** Also where nothing was found. */
+  readonly keep: boolean
+}
+
+export async function runSchedule(o: RunOptions): Promise<Result> {
   const begun = Date.now()
   const steps = scheduleOf(o)
   const folder = join(o.folder, `run-${o.run}`)
@@ -42,13 +49,13 @@ export async function runSchedule(o: ScheduleOptions & { folder: string; stores:
     await world.apps.end(0, 'SIGTERM')
     const seen = await sighting(world, unrecovered, sent)
     const violations = [...broken, ...judge(seen)]
-    if (violations.length > 0) keep(folder, steps, seen, violations)
+    if (violations.length > 0 || o.keep) keep(folder, steps, seen, violations)
     return {
       run: o.run,
       ms: Date.now() - begun,
       counts: countsOf(steps, seen, struck),
       violations,
-      ...(violations.length > 0 ? { folder } : {}),
+      ...(isKept.has(folder) ? { folder } : {}),
     }
   } finally {
     await world.apps.clear()

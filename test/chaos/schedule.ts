@@ -80,7 +80,7 @@ export const DRAWS = {
     draw: (r: Random) => ({ after: r.pick(['connect', 'consent', 'deny']), slot: slot(r) }),
   },
   callback_twice: { weight: 2, draw: (r: Random) => ({ from: slot(r), to: slot(r) }) },
-  participants: { weight: 5, draw: (r: Random) => ({ count: r.between(1, 8), slot: slot(r) }) },
+  participants: { weight: 5, draw: (r: Random) => ({ count: r.between(1, 10), slot: slot(r) }) },
   expire: { weight: 4, draw: (r: Random) => ({ calls: r.below(5) }) },
   revoke: { weight: 1, draw: (r: Random) => ({ what: r.pick(['revoke', 'revoke-refresh-tokens']) }) },
   clock: { weight: 1, draw: (r: Random) => ({ advance_s: r.pick([600, 3_700, 8_000_000]) }) },
@@ -138,15 +138,19 @@ export function scheduleOf({ seed, run, actions, store }: ScheduleOptions): Step
     args: DRAWS[action].draw(random),
     gap,
   })
-  const opening: Step[] = [
+  const steps: Step[] = [
     { action: 'connect', args: { from: 0, to: 0 }, gap: null },
-    ...(random.chance(50) ? [draw('second', null)] : []),
+    draw(random.chance(50) ? 'second' : 'participants', null),
   ]
-  const rest = Array.from({ length: Math.max(0, actions - opening.length) }, () =>
-    draw(random.weighed(weights), random.chance(15) ? null : random.pick([0, 0, 5, 40, 150, 400])),
-  )
-  return [...opening, ...rest].slice(0, actions)
+  while (steps.length < actions) {
+    const waits = random.chance(STARTING.has(steps.at(-1)?.action) ? 75 : 15)
+    steps.push(draw(random.weighed(weights), waits ? null : random.pick([0, 0, 5, 40, 150, 400])))
+  }
+  return steps.slice(0, actions)
 }
+
+/** Starting a process takes seconds: what comes in the meantime meets nobody, and that need not be tried so often. */
+const STARTING: ReadonlySet<unknown> = new Set(['kill', 'term', 'second', 'crash_database'])
 
 /** One line a step, as people read it. */
 export function stepText({ action, args, gap }: Step, index: number): string {

@@ -105,8 +105,10 @@ export async function startWire(o: {
     try {
       const given = effect?.instead?.(o.foreign) ?? (await forward(incoming, body, response))
       Object.assign(seen, judged(given))
-      if (await send(response, given, effect)) return
-      seen.heard = 'lost'
+      const arrived = await send(response, given, effect)
+      // A gateway's 502 says nothing of what happened behind it, and to the app it is a refusal like any other 5xx.
+      if (arrived && effect?.altered) seen.heard = effect.altered().status >= 500 ? 'refused' : 'lost'
+      else if (!arrived) seen.heard = 'lost'
     } catch (error) {
       seen.heard = 'lost'
       throw error
@@ -175,7 +177,7 @@ export async function startWire(o: {
     return { status: upstream.statusCode, headers: rest, body: received }
   }
 
-  /** True: the app got all of it, as Revento said it. */
+  /** True: the app got all of it, in time. */
   async function send(response: ServerResponse, given: Answer, effect: Effect = {}): Promise<boolean> {
     if (effect.holdMs) await delay(effect.holdMs)
     if (response.destroyed) return false
@@ -187,7 +189,7 @@ export async function startWire(o: {
     }
     response.end(body)
     await once(response, 'close')
-    return response.writableFinished && !effect.altered && !effect.holdMs
+    return response.writableFinished && !effect.holdMs
   }
 
   function strike(door: 'token' | 'api'): Effect | undefined {

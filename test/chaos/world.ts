@@ -78,7 +78,7 @@ export async function openWorld(folder: string, store: Store): Promise<World> {
     dispatcher: outgoing.api,
     log: pino({ level: 'silent' }),
     // So that calls meet each other.
-    apiDelayMs: 40,
+    apiDelayMs: 100,
   })
   const shared: Wires = { faults: new Map(), tokenCalls: [], most: new Map(), secrets: new Map(), struck: 0 }
   const wires = await Promise.all(
