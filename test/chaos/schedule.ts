@@ -18,6 +18,7 @@ export type Kind = keyof typeof KINDS
 export const TYPES = {
   'application.approved': 8,
   'activity.updated': 2,
+  'integration.suspended': 1,
   'chaos.asks': 3,
   'chaos.throws': 2,
   'chaos.slow': 2,

@@ -42,8 +42,7 @@ export const sqliteStores: Stores = {
       read: async <T>(sql: string) => use(database => database.prepare(sql).all() as T[]),
       write: async sql => use(database => database.exec(sql)),
       async lock(ms) {
-        const database = new DatabaseSync(path, { timeout: PATIENCE_MS })
-        database.exec('begin immediate')
+        const database = await locked(path)
         await delay(ms)
         database.exec('rollback')
         database.close()
@@ -53,6 +52,19 @@ export const sqliteStores: Stores = {
     }
   },
   stop: async () => {},
+}
+
+/** Waits without a busy timeout: that would block this process, which may hold the lock it waits for. */
+async function locked(path: string): Promise<DatabaseSync> {
+  const database = new DatabaseSync(path, { timeout: 0 })
+  for (const giveUpAt = Date.now() + PATIENCE_MS; ; await delay(10)) {
+    try {
+      database.exec('begin immediate')
+      return database
+    } catch (error) {
+      if (Date.now() > giveUpAt) throw error
+    }
+  }
 }
 
 /** One server for all runs, which go one after the other: each may crash it. */
