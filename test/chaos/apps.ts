@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -48,6 +48,9 @@ export function createApps(o: {
   const queues = new Map<number, Promise<void>>()
   const origin = (slot: number) => `http://127.0.0.1:${o.ports[slot]}`
 
+  const logFile = (slot: number) => join(o.folder, `app${slot}.log`)
+  const tail = (slot: number) => readFileSync(logFile(slot), 'utf8').slice(-500)
+
   /** What concerns one slot happens one after the other. */
   function inTurn(slot: number, work: () => Promise<void>): Promise<void> {
     const next = (queues.get(slot) ?? Promise.resolve()).catch(() => {}).then(work)
@@ -58,15 +61,14 @@ export function createApps(o: {
   async function start(slot: number): Promise<void> {
     const giveUpAt = Date.now() + START_MS
     while (!up.has(slot)) {
-      if (Date.now() > giveUpAt)
-        throw new Error(`process ${slot} was not up within 30 s: see ${o.folder}/app${slot}.log`)
+      if (Date.now() > giveUpAt) throw new Error(`process ${slot} was not up within 30 s: ${tail(slot)}`)
       if (o.storeIsUp()) await launch(slot)
       else await delay(100)
     }
   }
 
   async function launch(slot: number): Promise<void> {
-    const log = openSync(join(o.folder, `app${slot}.log`), 'a')
+    const log = openSync(logFile(slot), 'a')
     const child = spawn(process.execPath, ['--import', file('handlers.ts'), file('../../src/main.ts')], {
       cwd: o.folder,
       env: { PATH: process.env['PATH'], ...o.env(slot) },
@@ -98,7 +100,7 @@ export function createApps(o: {
       await delay(20)
     }
     await ended
-    if (!storeFell) throw new Error(`process ${slot} ended at its start: see ${o.folder}/app${slot}.log`)
+    if (!storeFell) throw new Error(`process ${slot} ended at its start: ${tail(slot)}`)
   }
 
   async function end(slot: number, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Kind } from './schedule.ts'
+import type { Kind } from './draws.ts'
 
 /** Everything that was seen of one run; the rules judge this and nothing else. Times in ms since 1970. */
 export interface Sighting {

@@ -1,11 +1,12 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { perform } from './actions.ts'
-import { recover, sandboxHooks, sighting } from './closing.ts'
+import { recover } from './closing.ts'
 import { judge, type Violation } from './invariants.ts'
 import type { Sighting } from './record.ts'
 import { type ScheduleOptions, type Step, scheduleOf, stepText } from './schedule.ts'
+import { sandboxHooks, sighting } from './sighting.ts'
 import type { Stores } from './stores.ts'
 import { openWorld, type World } from './world.ts'
 
@@ -27,6 +28,8 @@ export interface Counts {
   readonly acknowledged: number
 }
 
+const NOTHING: Counts = { actions: 0, kills: 0, faults: 0, requests: 0, acknowledged: 0 }
+
 export interface RunOptions extends ScheduleOptions {
   readonly folder: string
   readonly stores: Stores
@@ -34,10 +37,21 @@ export interface RunOptions extends ScheduleOptions {
   readonly keep: boolean
 }
 
+/** Never rejects: a run that breaks off is one that found something. */
 export async function runSchedule(o: RunOptions): Promise<Result> {
   const begun = Date.now()
   const steps = scheduleOf(o)
   const folder = join(o.folder, `run-${o.run}`)
+  const { counts, violations, kept } = await inWorld(o, folder, steps).catch((error: unknown) => {
+    const violations = [brokenOff('the run', error)]
+    keep(folder, steps, { violations })
+    return { counts: { ...NOTHING, actions: steps.length }, violations, kept: true }
+  })
+  if (!kept) rmSync(folder, { recursive: true, force: true })
+  return { run: o.run, ms: Date.now() - begun, counts, violations, ...(kept ? { folder } : {}) }
+}
+
+async function inWorld(o: RunOptions, folder: string, steps: readonly Step[]) {
   const store = await o.stores.open(folder, `chaos_${process.pid}_${o.run}`)
   const world = await openWorld(folder, store)
   try {
@@ -49,19 +63,13 @@ export async function runSchedule(o: RunOptions): Promise<Result> {
     await world.apps.end(0, 'SIGTERM')
     const seen = await sighting(world, unrecovered, sent)
     const violations = [...broken, ...judge(seen)]
-    if (violations.length > 0 || o.keep) keep(folder, steps, seen, violations)
-    return {
-      run: o.run,
-      ms: Date.now() - begun,
-      counts: countsOf(steps, seen, struck),
-      violations,
-      ...(isKept.has(folder) ? { folder } : {}),
-    }
+    const kept = violations.length > 0 || o.keep
+    if (kept) keep(folder, steps, { violations, ...seen })
+    return { counts: countsOf(steps, seen, struck), violations, kept }
   } finally {
     await world.apps.clear()
     await world.close()
     await store.close()
-    if (!isKept.has(folder)) rmSync(folder, { recursive: true, force: true })
   }
 }
 
@@ -73,10 +81,7 @@ async function performAll(world: World, steps: readonly Step[]): Promise<Violati
     if (step.gap === null) await Promise.all(underWay)
     else await delay(step.gap)
     const done = perform(world, step)
-      .catch((error: unknown) => {
-        const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
-        broken.push({ rule: 'the run itself goes through', what: `step ${n + 1}: ${what}` })
-      })
+      .catch((error: unknown) => void broken.push(brokenOff(`step ${n + 1}`, error)))
       .finally(() => underWay.delete(done))
     underWay.add(done)
   }
@@ -84,17 +89,15 @@ async function performAll(world: World, steps: readonly Step[]): Promise<Violati
   return broken
 }
 
-const isKept = new Set<string>()
+function brokenOff(where: string, error: unknown): Violation {
+  const told = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return { rule: 'the run itself goes through', what: `${where}: ${told}` }
+}
 
-function keep(
-  folder: string,
-  steps: readonly Step[],
-  seen: Sighting,
-  violations: readonly Violation[],
-): void {
-  isKept.add(folder)
+function keep(folder: string, steps: readonly Step[], seen: object): void {
+  mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'schedule.txt'), `${steps.map(stepText).join('\n')}\n`)
-  writeFileSync(join(folder, 'seen.json'), JSON.stringify({ violations, ...seen }, null, 1))
+  writeFileSync(join(folder, 'seen.json'), JSON.stringify(seen, null, 1))
 }
 
 /** How often a fault of the sandbox or of the wire struck. */

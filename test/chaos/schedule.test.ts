@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import { DRAWS } from './draws.ts'
 import { createRandom } from './random.ts'
-import { DRAWS, scheduleOf, stepText } from './schedule.ts'
+import { scheduleOf, stepText } from './schedule.ts'
 
 const options = { seed: '7', run: 3, actions: 6, store: 'sqlite' } as const
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { request } from 'undici'
 import { signedDelivery } from '../helpers/webhook.ts'
+import type { ArgsOf, HookType, Kind } from './draws.ts'
 import type { Hook } from './record.ts'
-import type { ArgsOf, HookType, Kind } from './schedule.ts'
 import { errorOf } from './visits.ts'
 import type { SignedRequest, World } from './world.ts'
 
