@@ -31,8 +31,9 @@ export const APP_RULES = {
       })
       .map(answer => `${named(answer)} (${answer.error})`),
 
-  'no secret, code, signature or payload is in a log, and no secret in an answer': ({ leaks }) =>
-    leaks.map(({ name, encoding, place }) => `${name}, as ${encoding}, in ${place}`),
+  'no secret, code, signature or payload is in a log, and no secret in an answer': ({ leaks }) => [
+    ...new Set(leaks.map(({ name, encoding, place }) => `${name}, as ${encoding}, in ${place}`)),
+  ],
 
   'a process ends only when it is told to, in time and with 0': ({ ends }) =>
     ends.flatMap(({ slot, told, code, signal, ms }) => {
