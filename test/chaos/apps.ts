@@ -12,7 +12,7 @@ export interface Apps {
   readonly ends: End[]
   isUp(slot: number): boolean
   /** The one that was asked for where it is up, else the other. */
-  url(slot: number): { slot: number; url: string }
+  url(slot: number): { slot: number; url: string; pid: number }
   start(slot: number): Promise<void>
   end(slot: number, signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
   /** Whatever is left. */
@@ -120,7 +120,7 @@ export function createApps(o: {
     isUp: slot => up.has(slot) && up.get(slot)?.told === null,
     url(slot) {
       const found = up.get(slot)?.told === null || !up.has(1 - slot) ? slot : 1 - slot
-      return { slot: found, url: origin(found) }
+      return { slot: found, url: origin(found), pid: up.get(found)?.child.pid ?? 0 }
     },
     start: slot => inTurn(slot, () => start(slot)),
     end: (slot, signal) => inTurn(slot, () => end(slot, signal)),

@@ -11,6 +11,7 @@ const hook = (change: Partial<Hook> = {}): Hook => ({
   slot: 0,
   at: 1_000,
   ms: 20,
+  stalledMs: 0,
   status: 200,
   error: null,
   ...change,
@@ -20,6 +21,7 @@ const visit = (change: Partial<Visit> = {}): Visit => ({
   slot: 0,
   at: 1_000,
   ms: 20,
+  stalledMs: 0,
   status: 200,
   error: null,
   ...change,
@@ -151,6 +153,7 @@ const BROKEN: Record<RuleName, Partial<Sighting>[]> = {
   'whoever asks a process that is up gets an answer': [
     { hooks: [...GOOD.hooks, hook({ envelope: 'evt_x', status: null })] },
     { visits: [visit({ status: null })] },
+    { visits: [visit({ status: null, ms: 30_000 })], spans: [{ slot: 0, from: 0, to: 99_000 }] },
   ],
   'an error is one of the documented ones': [
     { visits: [visit({ status: 500, error: 'internal_error' })] },
@@ -201,6 +204,9 @@ describe('what the rules allow', () => {
     'a second run after an interrupted one': {
       runs: [run(), run({ from: 40_000, to: 40_010 })],
       tries: [...GOOD.tries, { inbox: 1, outcome: 'interrupted' }],
+    },
+    'a late answer of a machine that had no time for it': {
+      hooks: [...GOOD.hooks, hook({ ms: 12_000, stalledMs: 9_000 })],
     },
     'no answer of a process that was killed meanwhile': {
       hooks: [...GOOD.hooks, hook({ envelope: 'evt_x', status: null, at: 8_990, ms: 20 })],

@@ -47,6 +47,8 @@ export interface Answered {
   readonly slot: number
   readonly at: number
   readonly ms: number
+  /** Of these, how many the app and whoever asked it stood in line for a processor: see stalled.ts. */
+  readonly stalledMs: number
   /** Null: none came. */
   readonly status: number | null
   /** The error code of the body, where it has one. */

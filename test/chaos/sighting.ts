@@ -33,6 +33,7 @@ export async function sandboxHooks(world: World): Promise<Hook[]> {
       slot: -1,
       at: Date.parse(at),
       ms,
+      stalledMs: 0,
       status,
       error: null,
     })),

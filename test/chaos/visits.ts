@@ -1,6 +1,7 @@
 import type { Reply } from '../../src/cli/drill/browser.ts'
 import { AUTHORIZE_PATH } from '../../src/revento/platform.ts'
 import type { Visit } from './record.ts'
+import { watchStalled } from './stalled.ts'
 import { EVENT, type World } from './world.ts'
 
 /** Where the consent page sent the browser to. */
@@ -35,14 +36,15 @@ export const participants = (world: World, slot: number): Promise<Reply | undefi
   visit(world, 'participants', slot, `/participants?event_id=${EVENT}&limit=2`)
 
 async function visit(world: World, what: Visit['what'], asked: number, path: string, state?: string) {
-  const { slot, url } = world.apps.url(asked)
-  const at = Date.now()
+  const { slot, url, pid } = world.apps.url(asked)
+  const [at, stalled] = [Date.now(), watchStalled(pid)]
   const reply = await world.browser.get(url + path, { accept: 'application/json' }).catch(() => undefined)
   world.visits.push({
     what,
     slot,
     at,
     ms: Date.now() - at,
+    stalledMs: stalled(),
     status: reply?.status ?? null,
     error: errorOf(reply?.text),
     ...(state === undefined ? {} : { state }),

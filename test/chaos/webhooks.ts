@@ -3,6 +3,7 @@ import { request } from 'undici'
 import { signedDelivery } from '../helpers/webhook.ts'
 import type { ArgsOf, HookType, Kind } from './draws.ts'
 import type { Hook } from './record.ts'
+import { watchStalled } from './stalled.ts'
 import { errorOf } from './visits.ts'
 import type { SignedRequest, World } from './world.ts'
 
@@ -60,8 +61,8 @@ async function post(
   { hook, body, headers }: SignedRequest,
   asked: number,
 ): Promise<void> {
-  const { slot, url } = world.apps.url(asked)
-  const at = Date.now()
+  const { slot, url, pid } = world.apps.url(asked)
+  const [at, stalled] = [Date.now(), watchStalled(pid)]
   const seen: Pick<Hook, 'status' | 'error'> = await request(`${url}/webhooks/revento`, {
     method: 'POST',
     body,
@@ -76,5 +77,5 @@ async function post(
     },
     () => ({ status: null, error: null }),
   )
-  world.hooks.push({ ...hook, kind, slot, at, ms: Date.now() - at, ...seen })
+  world.hooks.push({ ...hook, kind, slot, at, ms: Date.now() - at, stalledMs: stalled(), ...seen })
 }
