@@ -124,9 +124,11 @@ export function createSessions(
         if (oldHash) await alone(trx, `session ${oldHash}`)
         await trx.deleteFrom('sessions').where('expires_at', '<=', runtime.now()).execute()
         const successor = oldHash && (await successorOf(trx, oldHash))
-        if (successor) await hold(trx, successor, key)
-        else await replace(trx, oldHash, hashToken(token), key)
-        return !successor
+        if (!successor) await replace(trx, oldHash, hashToken(token), key)
+        else if (await holdsMore(trx, successor, key)) return false
+        // Its cookie may have been lost with an answer: a session of this consent's own gives no less.
+        else await begin(trx, hashToken(token), key)
+        return true
       })
       if (isNew) reply.setCookie(cookieName, token, { ...o.cookie, maxAge: LIFETIME_MS / 1000 })
     },
@@ -134,19 +136,31 @@ export function createSessions(
 
   /** The old id keeps nothing; for a minute it leads a callback that was under way to the new session. */
   async function replace(trx: Queries, oldHash: string | undefined, hash: string, key: ConnectionKey) {
-    const now = runtime.now()
-    const session = { id_hash: hash, created_at: now, expires_at: now + IDLE_MS }
-    await trx.insertInto('sessions').values(session).execute()
-    await hold(trx, hash, key)
-    await endOldest(trx, key)
+    await begin(trx, hash, key)
     if (oldHash === undefined) return
     for (const kept of await held(trx, oldHash)) await hold(trx, hash, kept)
     await trx.deleteFrom('session_connections').where('session_hash', '=', oldHash).execute()
     await trx
       .updateTable('sessions')
-      .set({ successor: hash, expires_at: now + SUCCESSION_MS })
+      .set({ successor: hash, expires_at: runtime.now() + SUCCESSION_MS })
       .where('id_hash', '=', oldHash)
       .execute()
+  }
+
+  async function begin(trx: Queries, hash: string, key: ConnectionKey) {
+    const now = runtime.now()
+    await trx
+      .insertInto('sessions')
+      .values({ id_hash: hash, created_at: now, expires_at: now + IDLE_MS })
+      .execute()
+    await hold(trx, hash, key)
+    await endOldest(trx, key)
+  }
+
+  /** Adds the connection; says whether there are others beside it. */
+  async function holdsMore(trx: Queries, hash: string, key: ConnectionKey): Promise<boolean> {
+    await hold(trx, hash, key)
+    return (await held(trx, hash)).length > 1
   }
 }
 

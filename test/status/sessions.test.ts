@@ -37,6 +37,27 @@ test('a later connect keeps the connections made before', async () => {
   expect(page.text).toContain('evt_two')
 })
 
+test('a browser that never got its new session, because the answer was lost, connects again and has one', async () => {
+  const pair = await startPair()
+  const { client } = await grant(pair, 'evt_one')()
+  const before = session(client)
+  await grant(pair, 'evt_one')(client)
+  client.cookies.set('revento_session', before)
+  expect(await ask(pair, client)).toBe(401)
+  await grant(pair, 'evt_one')(client)
+  expect(await ask(pair, client)).toBe(200)
+})
+
+test('whoever knows the id from before gets nothing of what its successor holds', async () => {
+  const pair = await startPair()
+  const { client } = await grant(pair, 'evt_one')()
+  const known = createClient()
+  known.cookies.set('revento_session', session(client))
+  await grant(pair, 'evt_one')(client)
+  await grant(pair, 'evt_two')(known)
+  expect(await ask(pair, known)).toBe(401)
+})
+
 test('an id that was planted before the consent is not taken over', async () => {
   const pair = await startPair()
   const planted = 'P'.repeat(43)
