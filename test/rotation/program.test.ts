@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { rotation } from '../../src/cli/go-live/rotation.ts'
 import { loadConfig } from '../../src/config.ts'
 import { AUTHORIZE_PATH } from '../../src/revento/platform.ts'
@@ -43,6 +43,7 @@ test('a secret and the encryption key are changed under the real program, and go
   const port = await freePort()
   const start = async (env: Record<string, string>) => {
     const program = await startProgram({ METRICS_PORT: String(port), ...env }, folder)
+    onTestFinished(() => void program.child.kill('SIGKILL'))
     return {
       ...program,
       async deliver(secret: string) {
