@@ -72,7 +72,8 @@ function report(left: ReadonlyMap<string, number>, previous: string | undefined)
     console.log(`${values(count)} left under ${why}`)
   }
   if (left.size > 0) return 1
-  const removable = previous === undefined ? 'is not set' : 'can be removed'
+  const removable =
+    previous === undefined ? 'is not set' : 'can be removed once every process has the new key'
   console.log(`0 values left under the previous key: ENCRYPTION_KEY_PREVIOUS ${removable}`)
   return 0
 }

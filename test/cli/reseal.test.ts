@@ -46,7 +46,8 @@ async function rotated(connections: number): Promise<{ url: string; database: Da
 }
 
 const counts = async ({ query }: Database) => Object.fromEntries(await countByKey(query, runtime))
-const CAN_BE_REMOVED = '0 values left under the previous key: ENCRYPTION_KEY_PREVIOUS can be removed\n'
+const CAN_BE_REMOVED =
+  '0 values left under the previous key: ENCRYPTION_KEY_PREVIOUS can be removed once every process has the new key\n'
 
 test('--help says the steps and does nothing', async () => {
   const path = join(testFolder(), 'none.db')
