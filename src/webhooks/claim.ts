@@ -199,6 +199,9 @@ async function lease(trx: Queries, runnable: number[], o: ClaimOptions): Promise
     .where('id', 'in', ids(runnable))
     .returning(['id', 'provider', 'type', 'event_id', 'attempts', 'received_at', 'body'])
     .execute()
+  // PostgreSQL gives them in any order; the one that has waited longest begins.
+  const place = new Map(runnable.map((id, n) => [id, n]))
+  rows.sort((a, b) => (place.get(a.id) ?? 0) - (place.get(b.id) ?? 0))
   return rows.map(row => ({
     id: row.id,
     provider: row.provider,

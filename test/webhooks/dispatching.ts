@@ -11,6 +11,8 @@ export interface Bench {
   readonly log: { level: string; fields: Record<string, unknown>; message: string }[]
   /** A started dispatcher on this database; `run` gets each claimed delivery. */
   dispatcher(o: Partial<DispatcherOptions> & Pick<DispatcherOptions, 'run'>, clock?: ManualClock): Dispatcher
+  /** Moves the time when a dispatcher has looked, and sleeps until the next look. */
+  pass(ms: number): Promise<void>
   append(change?: { id?: string; type?: string; eventId?: string | null }): Promise<number>
   row(id: number): ReturnType<typeof readRow>
   reaches(id: number, state: string): ReturnType<typeof readRow>
@@ -69,6 +71,10 @@ export async function bench(): Promise<Bench> {
         receivedAt: clock.now(),
         body: Buffer.from('{}'),
       }),
+    async pass(ms) {
+      await until(() => clock.sleepers().includes(1000))
+      clock.advance(ms)
+    },
     row: id => readRow(database, id),
     reaches: (id, state) =>
       until(async () => {
