@@ -93,10 +93,15 @@ export function checkBases(settings: Settings, problems: Problems): void {
       problems.set(name, `must be a plain URL: ${describe(name)}`)
 }
 
-/** What pg would only say when it connects. */
+/** What pg would only say when it connects; and files that are made, but not where they are looked for. */
 export function checkDatabaseUrl(url: string, problems: Problems): void {
   const name = 'DATABASE_URL'
-  if (problems.has(name) || url.startsWith('sqlite:')) return
+  if (problems.has(name)) return
+  if (url.startsWith('sqlite:')) {
+    if (/^sqlite:(\/\/[^/]|:|.*[\\/]$|file:)/.test(url))
+      problems.set(name, 'must name a file: sqlite:data/revento.db, or sqlite:/data/revento.db from the root')
+    return
+  }
   if (!URL.canParse(url))
     problems.set(name, `must be a URL; write special characters as %XX: ${describe(name)}`)
   else if (new URL(url).pathname.length < 2) problems.set(name, `must name a database: ${describe(name)}`)
@@ -114,6 +119,29 @@ export function checkPorts(settings: Settings, sandbox: boolean, problems: Probl
   const taken = [settings.PORT, ...(sandbox ? [settings.SANDBOX_PORT] : [])]
   if (settings.METRICS_PORT !== undefined && taken.includes(settings.METRICS_PORT))
     problems.set('METRICS_PORT', `must be another port than PORT${sandbox ? ' and SANDBOX_PORT' : ''}`)
+}
+
+/** An address or a name, without the port that is often written behind it. */
+export function checkHost(host: string, problems: Problems): void {
+  if (!problems.has('HOST') && isIP(host) === 0 && !/^[0-9A-Za-z.-]+$/.test(host))
+    problems.set('HOST', `must be ${describe('HOST')}; the port is PORT`)
+}
+
+/** A rotation that rotates nothing: the old value was lost, or the new one was never put in. */
+export function checkPrevious(env: Env, problems: Problems): void {
+  for (const name of VARIABLE_NAMES.filter(name => name.endsWith('_PREVIOUS'))) {
+    const current = name.replace(/_PREVIOUS$/, '')
+    if (problems.has(name) || env[name] === undefined || env[name] !== env[current]) continue
+    problems.set(name, `is the same as ${current}: give the one before it, or remove the line`)
+  }
+}
+
+/** The first line of a .env file that sets nothing and would be passed over; not inside a quoted value of many lines. */
+export function lineWithoutValue(text: string): number | undefined {
+  if (/=\s*(["'`])(?:(?!\1)[^\n])*\n/.test(text)) return undefined
+  const lines = text.replace(/^\ufeff/, '').split(/\r\n|\n|\r/)
+  const wrong = lines.findIndex(line => !/^\s*(#|$|(export\s+)?[\w.-]+\s*[=:])/.test(line))
+  return wrong === -1 ? undefined : wrong + 1
 }
 
 export function checkTrustProxy(list: string | undefined, problems: Problems): void {

@@ -6,7 +6,9 @@ import {
   CREDENTIALS,
   checkBases,
   checkDatabaseUrl,
+  checkHost,
   checkPorts,
+  checkPrevious,
   checkReal,
   checkRedirectUri,
   checkSandbox,
@@ -16,6 +18,7 @@ import {
   type Env,
   exposureWarnings,
   hostWarnings,
+  lineWithoutValue,
   nameWarnings,
   type Problems,
   SANDBOX_CREDENTIALS,
@@ -24,7 +27,7 @@ import {
   slipIn,
 } from './config-checks.ts'
 import type { Store } from './storage/store.ts'
-import { describe, isInteger, type Settings, VARIABLE_NAMES, Variables } from './variables.ts'
+import { describe, isInteger, isRight, type Settings, VARIABLE_NAMES, Variables } from './variables.ts'
 import type { Secrets } from './webhooks/provider.ts'
 import { revento } from './webhooks/providers/revento.ts'
 
@@ -84,13 +87,26 @@ export class ConfigError extends Error {
 
 /** The environment over the `.env` file in the working directory. */
 export function readEnvironment(overrides: Env): Env {
-  let file: Env = {}
+  return { ...readFile('.env'), ...process.env, ...overrides }
+}
+
+const UNREADABLE: Record<string, string> = {
+  EISDIR: 'is a folder: remove it, or give a file',
+  EACCES: 'is not readable for this user: chown it, or chmod 644',
+}
+
+function readFile(path: string): Env {
   try {
-    file = parse(readFileSync('.env'))
+    const text = readFileSync(path, 'utf8')
+    const wrong = lineWithoutValue(text)
+    if (wrong) throw new ConfigError(new Map([[path, `line ${wrong} is no NAME=value, nor a # comment`]]), [])
+    return parse(text)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return {}
+    if (UNREADABLE[code]) throw new ConfigError(new Map([[path, UNREADABLE[code]]]), [])
+    throw error
   }
-  return { ...file, ...process.env, ...overrides }
 }
 
 /** The environment without this app's settings: for a process that gets its own. */
@@ -113,6 +129,8 @@ export function loadConfig(env: Env): Config {
   checkBases(settings, problems)
   checkDatabaseUrl(settings.DATABASE_URL, problems)
   checkPorts(settings, sandbox, problems)
+  checkHost(settings.HOST, problems)
+  checkPrevious(env, problems)
   checkTrustProxy(settings.TRUST_PROXY, problems)
   if (problems.size > 0) throw new ConfigError(problems, warnings)
   warnings.push(...(sandbox ? exposureWarnings(settings) : hostWarnings(env)))
@@ -129,10 +147,9 @@ function readSettings(env: Env, problems: Problems): Settings {
     else given[name] = isInteger(name) && DECIMAL.test(value) ? Number(value) : value
   }
   const settings = Value.Default(Variables, given)
-  for (const error of Value.Errors(Variables, settings)) {
-    const name = error.instancePath.slice(1)
-    if (!problems.has(name)) problems.set(name, `must be ${describe(name)}`)
-  }
+  // One by one: asked about all of them, typebox stops at the eighth error.
+  for (const [name, value] of Object.entries(settings as Record<string, unknown>))
+    if (!problems.has(name) && !isRight(name, value)) problems.set(name, `must be ${describe(name)}`)
   return settings as Settings
 }
 

@@ -3,16 +3,15 @@ import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createApp } from './app.ts'
 import { type Config, loadConfig, readEnvironment } from './config.ts'
-import { checkDataFolder, DataFolderError } from './data-folder.ts'
+import { checkDataFolder } from './data-folder.ts'
 import { createLogger } from './logger.ts'
 import { openMetrics } from './metrics/index.ts'
 import { createOutgoing } from './revento/http.ts'
 import { systemRuntime as runtime } from './runtime.ts'
-import { NewerSchemaError } from './storage/migrate.ts'
+import { ALL_SIGNALS, onSignals } from './signals.ts'
+import { storageAdvice } from './storage/advice.ts'
 import { openSealed } from './storage/open-sealed.ts'
 import { StorageError } from './storage/storage-error.ts'
-import { storeName } from './storage/store.ts'
-import { SealingKeyError } from './storage/wrong-key.ts'
 import { autopsy } from './webhooks/autopsy.ts'
 import { providers } from './webhooks/providers/index.ts'
 
@@ -124,14 +123,8 @@ function explain(error: unknown, config: Config): string {
     return `The folder of ${config.keyFile} is not writable for this user. Give it to the user, or set ENCRYPTION_KEY and DATABASE_URL.`
   if (error instanceof StorageError && error.code.includes('key_file'))
     return `The key file ${config.keyFile} cannot be used: ${error.code}. Restore it, or delete it: connections made with it are lost.`
-  if (
-    error instanceof SealingKeyError ||
-    error instanceof DataFolderError ||
-    error instanceof NewerSchemaError
-  )
-    return error.message
-  if (error instanceof StorageError)
-    return `The database ${storeName(config.store)} cannot be used: ${error.code}. Check DATABASE_URL${config.store.kind === 'sqlite' ? ' and its folder' : ' and its server'}.`
+  const advice = storageAdvice(error, config.store)
+  if (advice) return advice
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 
@@ -160,15 +153,28 @@ try {
     },
     `Ready: open ${config.origin}`,
   )
-  const closing = closeWithGrace({ delay: STOP_WITHIN_MS, logger: false }, async ({ err, signal }) => {
-    if (err) {
-      crashed.abort()
-      logger.error({ err }, 'stopping after an error nobody caught')
-    } else logger.info({ signal }, 'stopping')
-    await stop()
-    logger.info({}, 'stopped')
-  })
-  if (config.underNpm) whenParentEnds(() => closing.close())
+  let ending = false
+  const closing = closeWithGrace(
+    {
+      delay: STOP_WITHIN_MS,
+      logger: false,
+      skip: ALL_SIGNALS,
+      onTimeout: () => logger.error({}, 'stopped with requests or handlers under way'),
+      onSecondError: err => logger.error({ err }, 'stopped at once, by another error'),
+    },
+    async ({ err }) => {
+      ending = true
+      if (err) {
+        crashed.abort()
+        logger.error({ err }, 'stopping after an error nobody caught')
+      } else logger.info({ signal: signals.first }, 'stopping')
+      await stop()
+      logger.info({}, 'stopped')
+    },
+  )
+  const end = () => ending || closing.close()
+  const signals = onSignals(end, logger)
+  if (config.underNpm) whenParentEnds(end)
 } catch (error) {
   const text = error instanceof Error ? error.message : String(error)
   const usage = String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS')

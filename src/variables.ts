@@ -1,4 +1,5 @@
 import { type Static, type TSchema, Type } from 'typebox'
+import { Value } from 'typebox/value'
 import { SECRET_FORM } from './webhooks/provider.ts'
 import { providers } from './webhooks/providers/index.ts'
 
@@ -81,6 +82,12 @@ export const VARIABLE_NAMES: readonly string[] = Object.keys(Variables.propertie
 
 export const isInteger = (name: string) =>
   (Variables.properties as Record<string, { type?: unknown }>)[name]?.type === 'integer'
+
+/** Whether this value has the form of that variable. */
+export function isRight(name: string, value: unknown): boolean {
+  const schema = (Variables.properties as Record<string, TSchema>)[name]
+  return schema !== undefined && Value.Check(schema, value)
+}
 
 export function describe(name: string): string | undefined {
   const schema = (Variables.properties as Record<string, TSchema>)[name]

@@ -9,6 +9,7 @@ import { providers } from '../src/webhooks/providers/index.ts'
 type Env = Record<string, string>
 
 const KEY = Buffer.alloc(32, 5).toString('base64')
+const OLD_KEY = Buffer.alloc(32, 6).toString('base64')
 const CREDENTIALS = {
   REVENTO_CLIENT_ID: 'client-1',
   REVENTO_CLIENT_SECRET: 'client-secret-1',
@@ -94,7 +95,7 @@ describe('defaults and modes', () => {
   })
 
   test('accepts a complete production environment', () => {
-    const config = loadConfig({ ...PRODUCTION, ENCRYPTION_KEY_PREVIOUS: KEY })
+    const config = loadConfig({ ...PRODUCTION, ENCRYPTION_KEY_PREVIOUS: OLD_KEY })
     expect(config).toMatchObject({ mode: 'real', production: true, https: true })
     expect(config.encryptionKey).toEqual(Buffer.alloc(32, 5))
     expect(config.origin).toBe('https://app.example.com')

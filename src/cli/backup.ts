@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
+import { onStore, Unusable } from './on-store.ts'
 
 const HELP = `Usage: npm run backup -- FILE
 
@@ -35,8 +36,8 @@ async function main(): Promise<void> {
   if (store.kind !== 'sqlite') throw new Usage('DATABASE_URL is a PostgreSQL: use pg_dump.')
   if (!existsSync(store.path)) throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
   if (existsSync(file)) throw new Usage(`${file} exists already: give another name, or remove it.`)
+  const source = await onStore(store, () => openWhole(store.path))
   const draft = `${file}.part`
-  const source = new DatabaseSync(store.path, { readOnly: true, timeout: 8_000 })
   try {
     // For its owner only, from the first byte; a draft that somebody else put there is not written into.
     rmSync(draft, { force: true })
@@ -48,6 +49,19 @@ async function main(): Promise<void> {
   } finally {
     source.close()
     for (const rest of ['', '-wal', '-shm', '-journal']) rmSync(`${draft}${rest}`, { force: true })
+  }
+}
+
+/** Opening reads nothing yet. */
+function openWhole(path: string): DatabaseSync {
+  const source = new DatabaseSync(path, { readOnly: true, timeout: 8_000 })
+  try {
+    const tables = source.prepare('select name from sqlite_schema').all()
+    if (tables.some(({ name }) => name === 'inbox')) return source
+    throw new Usage(`${path} is no database of this app: check DATABASE_URL.`)
+  } catch (error) {
+    source.close()
+    throw error
   }
 }
 
@@ -71,6 +85,7 @@ function explain(error: unknown): string {
   const { code } = error as NodeJS.ErrnoException
   if (error instanceof Usage || code?.startsWith('ERR_PARSE_ARGS'))
     return `${error.message}\nTry: npm run backup -- --help`
+  if (error instanceof Unusable) return `No backup was made. ${error.message}`
   if (error instanceof ConfigError) return error.message
   return `No backup was made: ${error.message}. Check that the folder is there, writable and has room.`
 }

@@ -3,14 +3,13 @@ import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
 import { openDatabase, type Queries, readDatabase } from '../storage/database.ts'
-import { NewerSchemaError } from '../storage/migrate.ts'
 import type { DeliveryState } from '../storage/schema.ts'
-import { StorageError } from '../storage/storage-error.ts'
 import { type Store, storeName } from '../storage/store.ts'
 import { createDeliveries, type Deliveries, type DeliveryStory } from '../webhooks/deliveries.ts'
 import { providers } from '../webhooks/providers/index.ts'
 import { capture, NotCaptured } from './capture.ts'
 import { storyText, table } from './deliveries-text.ts'
+import { onStore, Unusable } from './on-store.ts'
 
 const STATES = ['pending', 'running', 'done', 'ignored', 'duplicate', 'parked', 'dead']
 const OF_ONE = ['show', 'replay', 'capture']
@@ -72,6 +71,10 @@ async function main(): Promise<number> {
     return 0
   }
   const { store } = loadConfig(readEnvironment({}))
+  return onStore(store, () => run(store, flags))
+}
+
+async function run(store: Store, flags: Flags): Promise<number> {
   const query = readDatabase(store, runtime)
   if (!query) throw new Usage(`There is no ${storeName(store)}: check DATABASE_URL.`)
   try {
@@ -141,16 +144,9 @@ const REPLAYED = {
   not_found: (id: string) => `There is no delivery ${id}.`,
 }
 
-function storageText(code: string): string {
-  if (code === 'database_locked') return 'The database is locked; nothing was changed. Try again in a moment.'
-  if (code === 'database_of_newer_version')
-    return 'This database is from a newer version of the app; nothing was changed. Use the commands of that version.'
-  return `The database cannot be used: ${code}. Nothing was changed. Check DATABASE_URL, its file and its folder.`
-}
-
 function explain(error: unknown): string {
-  if (error instanceof StorageError) return storageText(error.code)
   if (!(error instanceof Error)) return String(error)
+  if (error instanceof Unusable) return error.message
   // SQLite's words; PostgreSQL's codes for a table or a column that is not there.
   const { code } = error as NodeJS.ErrnoException
   if (error.message.startsWith('no such ') || code === '42P01' || code === '42703')
@@ -158,8 +154,7 @@ function explain(error: unknown): string {
   const isFlag = String(code).startsWith('ERR_PARSE_ARGS')
   if (isFlag || error instanceof Usage) return `${error.message}\nTry: npm run -s deliveries -- --help`
   if (error instanceof NotCaptured) return error.message
-  const forPeople = error instanceof ConfigError || error instanceof NewerSchemaError
-  return forPeople ? error.message : (error.stack ?? error.message)
+  return error instanceof ConfigError ? error.message : (error.stack ?? error.message)
 }
 
 process.exitCode = await main().catch((error: unknown) => {

@@ -66,7 +66,9 @@ async function main(): Promise<number> {
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error instanceof ConfigError) return error.message
-  const isFlag = String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS')
+  const { code } = error as NodeJS.ErrnoException
+  const isFlag = String(code).startsWith('ERR_PARSE_ARGS')
+  if (code === 'EACCES' || code === 'EPERM') return `${error.message}\nRun this as the user of the app.`
   return isFlag ? `${error.message}\nTry: npm run go-live -- --help` : (error.stack ?? error.message)
 }
 

@@ -4,11 +4,10 @@ import { parseArgs } from 'node:util'
 import { type Config, ConfigError, loadConfig, readEnvironment } from '../config.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
 import { type Copied, copyStore, firstFilled } from '../storage/copy-store.ts'
-import { NewerSchemaError } from '../storage/migrate.ts'
 import { openPostgres, patientPostgres } from '../storage/postgres-database.ts'
 import { openSqlite } from '../storage/sqlite-database.ts'
-import { StorageError } from '../storage/storage-error.ts'
 import { type PostgresStore, type SqliteStore, storeName } from '../storage/store.ts'
+import { onStore, Unusable } from './on-store.ts'
 
 const HELP = `Usage: npm run move -- --to postgres://USER:PASSWORD@HOST/DATABASE
 
@@ -35,10 +34,10 @@ async function main(): Promise<void> {
   if (!existsSync(store.path)) throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
   const target = targetOf(values.to)
   // Brings its schema to where the new one will be.
-  await (await openSqlite(store.path, runtime)).close()
+  await onStore(store, async () => (await openSqlite(store.path, runtime)).close())
   const source = alone(store)
   try {
-    await move(source, store, target)
+    await onStore(target, () => move(source, store, target))
   } finally {
     source.close()
   }
@@ -108,9 +107,8 @@ function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const isFlag = String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS')
   if (isFlag || error instanceof Usage) return `${error.message}\nTry: npm run move -- --help`
-  if (error instanceof StorageError) return `Nothing was moved, the database says ${error.code}.`
-  const forPeople = error instanceof ConfigError || error instanceof NewerSchemaError
-  return forPeople ? error.message : `Nothing was moved: ${error.stack ?? error.message}`
+  if (error instanceof Unusable) return `Nothing was moved. ${error.message}`
+  return error instanceof ConfigError ? error.message : `Nothing was moved: ${error.stack ?? error.message}`
 }
 
 await main().catch((error: unknown) => {

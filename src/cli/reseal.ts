@@ -3,12 +3,10 @@ import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
 import { openDatabase } from '../storage/database.ts'
-import { NewerSchemaError } from '../storage/migrate.ts'
 import { checkKeys, type SealingSettings } from '../storage/open-sealed.ts'
 import { reseal } from '../storage/reseal.ts'
-import { StorageError } from '../storage/storage-error.ts'
 import { storeName } from '../storage/store.ts'
-import { SealingKeyError } from '../storage/wrong-key.ts'
+import { onStore, Unusable } from './on-store.ts'
 
 const HELP = `Usage: npm run reseal
 
@@ -32,7 +30,8 @@ async function main(): Promise<number> {
     console.log(HELP)
     return 0
   }
-  return resealDatabase(loadConfig(readEnvironment({})))
+  const config = loadConfig(readEnvironment({}))
+  return onStore(config.store, () => resealDatabase(config))
 }
 
 async function resealDatabase(config: SealingSettings): Promise<number> {
@@ -81,13 +80,12 @@ function report(left: ReadonlyMap<string, number>, previous: string | undefined)
 const values = (count: number) => (count === 1 ? '1 value' : `${count} values`)
 
 function explain(error: unknown): string {
-  if (error instanceof StorageError)
-    return `Stopped, the database says ${error.code}. What was done stays: run this again.`
+  if (error instanceof Unusable) return `${error.message}\nWhat was done stays: run this again then.`
   if (!(error instanceof Error)) return String(error)
   const isFlag = (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') ?? false
-  const forPeople =
-    isFlag || [ConfigError, NewerSchemaError, SealingKeyError, NotYet].some(type => error instanceof type)
-  return forPeople ? error.message : (error.stack ?? error.message)
+  return isFlag || error instanceof ConfigError || error instanceof NotYet
+    ? error.message
+    : (error.stack ?? error.message)
 }
 
 process.exitCode = await main().catch((error: unknown) => {

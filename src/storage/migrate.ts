@@ -13,7 +13,9 @@ import { senders } from './migrations/008-senders.ts'
 import { stuckDeliveries } from './migrations/009-stuck-deliveries.ts'
 import { keyUses } from './migrations/010-key-uses.ts'
 import { sessionsByConnection } from './migrations/011-sessions-by-connection.ts'
+import { refuseMissingColumns } from './missing-columns.ts'
 import { StorageError } from './storage-error.ts'
+import { UnusableDatabaseError } from './unusable-database.ts'
 
 const MIGRATIONS = {
   '001-start': start,
@@ -46,7 +48,13 @@ export class NewerSchemaError extends Error {
 
 /** Brings the schema up to date, once however many processes start: Kysely's migrator takes a lock for it. */
 export async function migrate(query: Queries): Promise<void> {
-  await refuseNewerSchema(query)
+  await migrateToLatest(query)
+  await refuseOtherSchema(query)
+}
+
+/** Without looking at the result. */
+async function migrateToLatest(query: Queries): Promise<void> {
+  await refuseOtherMigrations(query)
   const schema = await schemaOf(query)
   const migrator = new Migrator({
     db: query,
@@ -58,15 +66,41 @@ export async function migrate(query: Queries): Promise<void> {
   if (error === undefined) return
   if (error instanceof StorageError) throw error
   // A newer program may have been quicker by a moment.
-  await refuseNewerSchema(query)
+  await refuseOtherMigrations(query)
   throw new StorageError('migration_failed', { cause: error })
 }
 
-export async function refuseNewerSchema(query: Queries): Promise<void> {
-  if (!(await tablesOf(query)).includes('kysely_migration')) return
+/** A database that is not as one of our migrations left it. Only reads. */
+export async function refuseOtherSchema(query: Queries): Promise<void> {
+  if ((await refuseOtherMigrations(query)) === KNOWN.length)
+    await refuseMissingColumns(query, migrateToLatest)
+}
+
+/** Gives how many it has. */
+async function refuseOtherMigrations(query: Queries): Promise<number> {
+  const tables = await tablesOf(query)
+  if (!tables.includes('kysely_migration')) {
+    refuseStrangers(query, tables)
+    return 0
+  }
   const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(query)
   const found = rows.map(row => row.name)
   if (found.some(name => !KNOWN.includes(name))) throw new NewerSchemaError(found.at(-1) ?? '')
+  const gap = KNOWN.find((name, i) => i < found.length && found[i] !== name)
+  if (gap)
+    throw new UnusableDatabaseError(
+      `The database does not say that it has migration ${gap}, but it has later ones: it is not whole. ` +
+        'Put a backup back.',
+    )
+  return found.length
+}
+
+/** PostgreSQL has schemas to keep programs apart, and extensions with tables of their own. */
+function refuseStrangers(query: Queries, tables: readonly string[]): void {
+  if (tables.length > 0 && !isPostgres(query))
+    throw new UnusableDatabaseError(
+      `The database belongs to another program: it has the table ${tables[0]}. Check DATABASE_URL.`,
+    )
 }
 
 /** The tables that our queries see. */

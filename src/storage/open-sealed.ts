@@ -3,9 +3,10 @@ import type { Config } from '../config.ts'
 import type { Runtime } from '../runtime.ts'
 import { type Database, openDatabase, type Queries, readDatabase } from './database.ts'
 import { developmentKey } from './encryption-key.ts'
-import { refuseNewerSchema } from './migrate.ts'
+import { refuseOtherSchema } from './migrate.ts'
 import { createSealer, type Sealer } from './sealing.ts'
 import { type KnownKey, readKeys, recordKeys } from './sealing-keys.ts'
+import { refuseDamage } from './sqlite-database.ts'
 import { refuseWrongKeys, SealingKeyError } from './wrong-key.ts'
 
 export type SealingSettings = Pick<Config, 'store' | 'encryptionKey' | 'encryptionKeyPrevious' | 'keyFile'>
@@ -32,7 +33,7 @@ export async function checkKeys(
   runtime: Runtime,
 ): Promise<{ sealer: Sealer; known: readonly KnownKey[] }> {
   const query = readDatabase(o.store, runtime)
-  const known = query ? await knownKeys(query, runtime).finally(() => query.destroy()) : []
+  const known = query ? await knownKeys(o, query, runtime).finally(() => query.destroy()) : []
   // A new key file would only hide that the old one is gone.
   if (!o.encryptionKey && known.length > 0 && !existsSync(o.keyFile))
     throw new SealingKeyError(
@@ -44,7 +45,8 @@ export async function checkKeys(
   return { sealer, known }
 }
 
-async function knownKeys(query: Queries, runtime: Runtime): Promise<KnownKey[]> {
-  await refuseNewerSchema(query)
+async function knownKeys({ store }: SealingSettings, query: Queries, runtime: Runtime): Promise<KnownKey[]> {
+  if (store.kind === 'sqlite') await refuseDamage(store.path, query)
+  await refuseOtherSchema(query)
   return readKeys(query, runtime)
 }

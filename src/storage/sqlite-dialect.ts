@@ -10,7 +10,7 @@ import {
 } from 'kysely'
 import type { SqliteFile } from './sqlite.ts'
 import { storable } from './storable.ts'
-import { StorageError, storageError } from './storage-error.ts'
+import { StorageError } from './storage-error.ts'
 
 /** Kysely's dialect on that file. The mutex around the single connection is Kysely's own. */
 export class NodeSqliteDialect extends SqliteDialect {
@@ -52,12 +52,13 @@ class NodeSqliteDriver implements Driver {
   /** Immediate: taking the write lock later, after a read, fails at once whatever the timeout. */
   async beginTransaction(): Promise<void> {
     await this.#file.patiently(() => {
-      this.#file.assertSameFile()
+      this.#file.assertSameFiles()
       this.#file.exec('begin immediate')
     }, true)
   }
   async commitTransaction(): Promise<void> {
     await this.#file.patiently(() => this.#file.exec('commit'), true)
+    this.#file.assertSameFiles()
   }
   /** SQLite has rolled back by itself after some errors (a full disk, say); a second rollback would fail. */
   async rollbackTransaction(): Promise<void> {
@@ -80,11 +81,11 @@ class NodeSqliteConnection implements DatabaseConnection {
     try {
       return run()
     } catch (error) {
-      throw storageError(error)
+      throw this.#file.failed(error)
     }
   }
   #execute<R>({ sql, parameters }: CompiledQuery): QueryResult<R> {
-    if (!this.#file.inTransaction()) this.#file.assertSameFile()
+    if (!this.#file.inTransaction()) this.#file.assertSameFiles()
     const statement = this.#file.prepare(sql)
     const values = parameters.map(storable) as SQLInputValue[]
     if (statement.columns().length > 0) return { rows: statement.all(...values) as R[] }

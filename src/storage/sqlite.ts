@@ -1,33 +1,38 @@
-import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { DatabaseSync, type DatabaseSyncOptions, type StatementSync } from 'node:sqlite'
 import type { Runtime } from '../runtime.ts'
+import { SqliteWatch } from './sqlite-watch.ts'
 import { StorageError, storageError } from './storage-error.ts'
 
+export const IN_MEMORY = ':memory:'
 const BUSY = 5
 const BUSY_WAIT_MS = 8_000
 /** Longer than any pause between two tries: then it is another lock. */
 const BUSY_FORGOTTEN_MS = 500
 const CACHED_STATEMENTS = 200
+/** After one of these what is read may be wrong and what is written lost, also by a later repair: only a restart helps. */
+const BEYOND_REPAIR = ['database_corrupt', 'not_a_database', 'database_log_truncated']
 
 /** One open database file. `run` is for code that prepares its own statements; Kysely uses the same connection. */
 export class SqliteFile {
   readonly path: string
   readonly #db: DatabaseSync
-  readonly #identity: string
+  readonly #watch: SqliteWatch
   readonly #readOnly: boolean
   readonly #runtime: Runtime
   readonly #statements = new Map<string, StatementSync>()
+  #broken: StorageError | undefined
   readonly #busy = { since: 0, last: Number.NEGATIVE_INFINITY }
 
   constructor(path: string, runtime: Runtime, { readOnly = false } = {}) {
     this.path = path
     this.#runtime = runtime
     this.#readOnly = readOnly
-    if (!readOnly) createPrivateFile(path)
+    if (!readOnly && path !== IN_MEMORY) createPrivateFile(path)
     // 10 ms: SQLite waits by blocking the event loop, so the long wait is ours, asynchronous (see `patiently`).
-    this.#db = new DatabaseSync(path, { readOnly, timeout: 10, enableForeignKeyConstraints: true })
-    this.#identity = identityOf(path)
+    this.#db = openFile(path, { readOnly, timeout: 10, enableForeignKeyConstraints: true })
+    this.#watch = new SqliteWatch(path, this.#db)
   }
 
   /** WAL with an fsync per commit: a commit that returned survives a power cut, not only a crash of ours. */
@@ -35,6 +40,9 @@ export class SqliteFile {
     if (this.#readOnly) return
     await this.patiently(() => this.#db.exec('pragma journal_mode=wal'), true)
     this.#db.exec('pragma synchronous=full')
+    // A first read opens the log, or makes it.
+    await this.patiently(() => this.#db.exec('select 1 from sqlite_schema'), false)
+    this.#watch.watchLog()
   }
 
   prepare(sql: string): StatementSync {
@@ -56,12 +64,17 @@ export class SqliteFile {
     return this.#db.isTransaction
   }
 
-  /**
-   * SQLite goes on writing to a file that was deleted or replaced, and what it writes is gone after a restart.
-   * Refuse instead.
-   */
-  assertSameFile(): void {
-    if (identityOf(this.path) !== this.#identity) throw new StorageError('database_file_replaced')
+  /** Before anything is read or written, and after a commit, before anybody is told that it is one. */
+  assertSameFiles(): void {
+    if (this.#broken) throw this.#broken
+    this.#watch.check()
+  }
+
+  /** Remembers what cannot be mended while the file is open. */
+  failed(error: unknown): unknown {
+    const known = storageError(error)
+    if (known instanceof StorageError && BEYOND_REPAIR.includes(known.code)) this.#broken ??= known
+    return known
   }
 
   /**
@@ -77,7 +90,7 @@ export class SqliteFile {
         return result
       } catch (error) {
         if (!isBusy(error) || this.#busyFor(this.#runtime.monotonic()) > BUSY_WAIT_MS)
-          throw storageError(error)
+          throw this.failed(error)
       }
       await this.#runtime.sleep(5 + (this.#runtime.bytes(1)[0] ?? 0) / 10)
     }
@@ -92,11 +105,12 @@ export class SqliteFile {
   /** All or nothing, in one go: nothing is awaited inside, so no other request's statement can join. */
   atomically<T>(work: () => T): Promise<T> {
     return this.patiently(() => {
-      this.assertSameFile()
+      this.assertSameFiles()
       this.#db.exec('begin immediate')
       try {
         const result = work()
         this.#db.exec('commit')
+        this.assertSameFiles()
         return result
       } catch (error) {
         if (this.#db.isTransaction) this.#db.exec('rollback')
@@ -105,8 +119,10 @@ export class SqliteFile {
     }, true)
   }
 
+  /** Closing writes the log into the file and removes it: not where one of them is damaged. The process ends anyway. */
   close(): void {
     this.#statements.clear()
+    if (this.#broken) return
     if (this.#db.isOpen) this.#db.close()
   }
 }
@@ -122,13 +138,16 @@ function createPrivateFile(path: string): void {
   }
 }
 
+function openFile(path: string, options: DatabaseSyncOptions): DatabaseSync {
+  try {
+    return new DatabaseSync(path, options)
+  } catch (error) {
+    throw storageError(error)
+  }
+}
+
 /** The low byte: extended codes, such as a WAL being recovered after a crash, are waited for too. */
 function isBusy(error: unknown): boolean {
   const { errcode } = error as { errcode?: number }
   return errcode !== undefined && (errcode & 0xff) === BUSY
-}
-
-function identityOf(path: string): string {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  return stat ? `${stat.dev}:${stat.ino}` : 'missing'
 }

@@ -16,26 +16,33 @@ export interface CrashResult {
   readonly handledTwice: number
   /** From the last start until everything was handled, in ms. */
   readonly resumedMs: number
+  /** Rounds that ended otherwise than asked: another exit code than 0, or later than 10 s after the signal. */
+  readonly disorderly: number
 }
 
 /**
- * Starts the real program, loads it, kills it with -9 after a random while, and again; then starts it once more and
- * compares what was answered 200 with the inbox and with what the handlers wrote.
+ * Starts the real program, loads it, kills it with -9 (or stops it) after a random while, and again; then starts it
+ * once more and compares what was answered 200 with the inbox and with what the handlers wrote.
  */
 export async function crashRounds(o: {
   folder: string
   rounds: number
   store?: BenchStore
+  /** SIGKILL unless told. */
+  signal?: 'SIGKILL' | 'SIGTERM' | 'SIGINT'
   /** As if the thirty seconds of the leases that the kills left had passed. */
   hurry?: boolean
   told?: (text: string) => void
 }): Promise<CrashResult> {
   const acknowledged: string[] = []
   const store = o.store ?? sqliteStore(o.folder)
-  for (let round = 1; round <= o.rounds; round++) {
+  let disorderly = 0
+  for (let n = 1; n <= o.rounds; n++) {
     const app = await startApp(o.folder, store.env)
-    acknowledged.push(...(await loadUntilKilled(app, randomInt(30, 600))))
-    o.told?.(`round ${round} of ${o.rounds}: ${acknowledged.length} acknowledged`)
+    const round = await loadUntilStopped(app, randomInt(30, 600), o.signal ?? 'SIGKILL')
+    acknowledged.push(...round.acknowledged)
+    if (round.disorderly) disorderly++
+    o.told?.(`round ${n} of ${o.rounds}: ${acknowledged.length} acknowledged`)
   }
   const app = await startApp(o.folder, store.env)
   try {
@@ -51,6 +58,7 @@ export async function crashRounds(o: {
       acknowledged: acknowledged.length,
       ...(await compare(store, acknowledged)),
       resumedMs,
+      disorderly,
     }
   } finally {
     await app.stop()
@@ -73,7 +81,9 @@ async function compare(store: BenchStore, acknowledged: readonly string[]) {
   }
 }
 
-async function loadUntilKilled(app: Server, afterMs: number): Promise<string[]> {
+const ORDERLY_MS = 10_000
+
+async function loadUntilStopped(app: Server, afterMs: number, signal: NodeJS.Signals) {
   const agent = new Agent({ connections: 32 })
   const acknowledged: string[] = []
   const sender = async () => {
@@ -86,14 +96,18 @@ async function loadUntilKilled(app: Server, afterMs: number): Promise<string[]> 
       )
       if (!answer) return
       await answer.body.dump()
-      if (answer.statusCode !== 200) throw new Error(`answered ${answer.statusCode}`)
-      acknowledged.push(id)
+      if (answer.statusCode === 200) acknowledged.push(id)
+      // While it stops in order, what comes too late is refused.
+      else if (signal === 'SIGKILL' || answer.statusCode !== 503)
+        throw new Error(`answered ${answer.statusCode}`)
     }
   }
   const senders = Promise.all(Array.from({ length: 32 }, sender))
   await delay(afterMs)
-  await app.stop('SIGKILL')
+  const begun = performance.now()
+  const code = await app.stop(signal)
+  const late = performance.now() - begun > ORDERLY_MS
   await senders
   await agent.destroy()
-  return acknowledged
+  return { acknowledged, disorderly: code !== (signal === 'SIGKILL' ? null : 0) || late }
 }

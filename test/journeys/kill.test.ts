@@ -36,6 +36,13 @@ test('five kills under load lose nothing that was answered 200, and all of it is
   expect(result.acknowledged).toBeGreaterThan(50)
 }, 120_000)
 
+test('five stops under load lose nothing either, and each ends with 0 within 10 s', async () => {
+  const folder = testFolder()
+  const result = await crashRounds({ folder, rounds: 5, signal: 'SIGTERM' })
+  expect(result).toMatchObject({ lost: 0, unhandled: 0, handledTwice: 0, disorderly: 0 })
+  expect(result.acknowledged).toBeGreaterThan(50)
+}, 120_000)
+
 test('a kill in the middle of a handler has it run again when its lease has ended, not before', async () => {
   const folder = testFolder()
   const start = async () => {

@@ -5,6 +5,16 @@ import { freePort } from '../helpers/ports.ts'
 
 export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
+/** An empty program takes about 40 ms where nothing else runs. */
+const IDLE_MS = 80
+
+/** How much slower everything is now, at least 1: other tests have the processor too. */
+export async function slowness(): Promise<number> {
+  const begun = performance.now()
+  await node(['-e', '0']).ended
+  return Math.max(1, (performance.now() - begun) / IDLE_MS)
+}
+
 export interface Started extends Child {
   folder: string
   url: string

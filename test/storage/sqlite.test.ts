@@ -60,7 +60,7 @@ describe('refuses to open', () => {
   test('a path whose folder is a file', async () => {
     const folder = testFolder()
     writeFileSync(join(folder, 'data'), '')
-    await refused(join(folder, 'data', 'test.db'), 'cannot_open_database_EEXIST')
+    await refused(join(folder, 'data', 'test.db'), 'cannot_open_database_ENOTDIR')
     await refused(join(folder, 'data', 'deeper', 'test.db'), 'cannot_open_database_ENOTDIR')
   })
 

@@ -1,0 +1,34 @@
+import { DataFolderError } from '../data-folder.ts'
+import { NewerSchemaError } from './migrate.ts'
+import { StorageError, storageError } from './storage-error.ts'
+import { type Store, storeName } from './store.ts'
+import { UnusableDatabaseError } from './unusable-database.ts'
+import { SealingKeyError } from './wrong-key.ts'
+
+const WHOLE = [DataFolderError, NewerSchemaError, SealingKeyError, UnusableDatabaseError]
+
+/** What is the matter with the store, and what to type; undefined where the error is about something else. */
+export function storageAdvice(error: unknown, store: Store): string | undefined {
+  if (error instanceof Error && WHOLE.some(type => error instanceof type)) return error.message
+  const known = storageError(error)
+  if (!(known instanceof StorageError)) return undefined
+  const { code } = known
+  return `The database ${storeName(store)} cannot be used: ${code}. ${todo(code, store)}`
+}
+
+function todo(code: string, store: Store): string {
+  if (code === 'database_locked') return 'Another program holds it. Try again in a moment.'
+  if (code === 'migration_failed')
+    return 'Its tables are not as its list of migrations says. Nothing was changed: put a backup back.'
+  if (store.kind === 'postgres') return 'Check DATABASE_URL and its server.'
+  if (code === 'disk_full') return 'Make room on its disk, and try again.'
+  if (code === 'disk_io_error') return 'Its disk does not read or write: look at the log of the system.'
+  if (['database_corrupt', 'not_a_database'].includes(code))
+    return (
+      'It is left as it is. Check DATABASE_URL; or stop the app, and put a backup back after: ' +
+      `rm ${store.path} ${store.path}-wal ${store.path}-shm`
+    )
+  if (/EACCES|EPERM|read_only|^cannot_open_database$/.test(code))
+    return `Run this as the user of the app, who may write it and its folder: ls -ld ${store.path}* shows whose it is.`
+  return 'Check DATABASE_URL and its folder.'
+}

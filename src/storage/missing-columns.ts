@@ -1,0 +1,35 @@
+import { Kysely, type TableMetadata } from 'kysely'
+import { systemRuntime } from '../runtime.ts'
+import type { Queries } from './database.ts'
+import type { Schema } from './schema.ts'
+import { IN_MEMORY, SqliteFile } from './sqlite.ts'
+import { NodeSqliteDialect } from './sqlite-dialect.ts'
+import { UnusableDatabaseError } from './unusable-database.ts'
+
+/** Compares with what `migrate` makes of an empty database: there is no second list to keep. */
+export async function refuseMissingColumns(
+  query: Queries,
+  migrate: (empty: Queries) => Promise<void>,
+): Promise<void> {
+  const has = new Set((await query.introspection.getTables()).flatMap(columnsOf))
+  const missing = (await columnsAfter(migrate)).find(column => !has.has(column))
+  if (missing)
+    throw new UnusableDatabaseError(`The database has no ${missing}: it is not whole. Put a backup back.`)
+}
+
+async function columnsAfter(migrate: (empty: Queries) => Promise<void>): Promise<string[]> {
+  const model = new Kysely<Schema>({
+    dialect: new NodeSqliteDialect(new SqliteFile(IN_MEMORY, systemRuntime)),
+  })
+  try {
+    await migrate(model)
+    return (await model.introspection.getTables()).flatMap(columnsOf)
+  } finally {
+    await model.destroy()
+  }
+}
+
+const columnsOf = ({ name, columns }: TableMetadata) => [
+  `table ${name}`,
+  ...columns.map(column => `column ${name}.${column.name}`),
+]
