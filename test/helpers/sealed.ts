@@ -123,7 +123,8 @@ export async function forgetKeys({ query }: Pick<Database, 'query'>): Promise<vo
     'key_uses',
   ]
   for (const table of tables) await query.schema.dropTable(table).execute()
-  await query.schema.dropIndex('inbox_stuck').execute()
+  for (const index of ['inbox_stuck', 'session_connections_by_connection'])
+    await query.schema.dropIndex(index).execute()
   await query.schema.dropTable('delivery_keys').execute()
   await query.schema
     .createTable('delivery_keys')
