@@ -188,9 +188,10 @@ describe('a database that is not as it was left is refused with what to type, an
     expect(contents(data)).toEqual(before)
   })
 
-  // Those four say it in four ways.
+  // Those four say it in four ways. Again where it failed: how slow the machine is changes from one moment to the next.
   test.each(ROWS.filter(([name]) => IN_A_PROCESS.includes(name)))(
     'and the program, %s, ends with 1 within 2 s and makes nothing',
+    { retry: 2 },
     async (_, from, damage, words) => {
       const folder = testFolder()
       const data = join(folder, 'data')
