@@ -12,6 +12,7 @@ import { ALL_SIGNALS, onSignals } from './signals.ts'
 import { storageAdvice } from './storage/advice.ts'
 import { openSealed } from './storage/open-sealed.ts'
 import { StorageError } from './storage/storage-error.ts'
+import { storeName } from './storage/store.ts'
 import { autopsy } from './webhooks/autopsy.ts'
 import { providers } from './webhooks/providers/index.ts'
 
@@ -41,7 +42,12 @@ async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSi
     checkDataFolder(config.store.path, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 })
   const metrics = await openMetrics(config, logger)
   const outgoing = createOutgoing()
-  const { database, sealer } = await openSealed(config, runtime)
+  const { database, sealer, isNew } = await openSealed(config, runtime)
+  if (isNew && config.production)
+    logger.warn(
+      { store: storeName(config.store) },
+      'made a new database: if there was one, stop, and check DATABASE_URL and its volume',
+    )
   const app = await createApp(config, {
     database,
     sealer,

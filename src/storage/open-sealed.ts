@@ -11,12 +11,12 @@ import { refuseWrongKeys, SealingKeyError } from './wrong-key.ts'
 
 export type SealingSettings = Pick<Config, 'store' | 'encryptionKey' | 'encryptionKeyPrevious' | 'keyFile'>
 
-/** The database and its sealer. With a wrong key: SealingKeyError, and no byte is written before it. */
+/** The database, whether it was made just now, and its sealer. With a wrong key: SealingKeyError, and no byte is written. */
 export async function openSealed(
   o: SealingSettings,
   runtime: Runtime,
-): Promise<{ database: Database; sealer: Sealer }> {
-  const { sealer } = await checkKeys(o, runtime)
+): Promise<{ database: Database; sealer: Sealer; isNew: boolean }> {
+  const { sealer, known } = await checkKeys(o, runtime)
   const database = await openDatabase(o.store, runtime)
   try {
     await recordKeys(database.query, sealer, runtime)
@@ -24,7 +24,7 @@ export async function openSealed(
     await database.close()
     throw error
   }
-  return { database, sealer }
+  return { database, sealer, isNew: known.length === 0 }
 }
 
 /** Reads the database, if there is one, and refuses keys that are not its own. `known` has the key in use first. */

@@ -180,3 +180,22 @@ test('requests that never end do not keep it: exit 0 within 10 s of SIGTERM and 
   const stopped = { code: 0, within: true, said: true }
   expect(await Promise.all([stop('SIGTERM'), stop('SIGINT')])).toEqual([stopped, stopped])
 })
+
+test('in production a database that was not there is told of, once', async () => {
+  const env = {
+    ...REAL,
+    NODE_ENV: 'production',
+    ENCRYPTION_KEY: Buffer.alloc(32, 1).toString('base64'),
+    REVENTO_REDIRECT_URI: 'https://app.example.com/callback',
+  }
+  const folder = testFolder()
+  const told = async () => {
+    const app = await startMain({ env, folder })
+    await app.says('Ready: open')
+    app.process.kill('SIGTERM')
+    expect(await app.ended).toBe(0)
+    return logLines(app).filter(line => String(line['msg']).startsWith('made a new database'))
+  }
+  expect(await told()).toMatchObject([{ level: 'warn', store: expect.stringContaining('test.db') }])
+  expect(await told()).toEqual([])
+})
