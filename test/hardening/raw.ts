@@ -26,7 +26,7 @@ export const open = (port: number): Promise<Socket> =>
 
 /**
  * Writes these bytes as they are, which no HTTP client would, and reads until the app ends the connection or has given
- * `expected` answers. `finishMs`: after so long without any it says that nothing more will come, which ends what is
+ * `expected` answers. `finishMs`: after so long without a byte it says that nothing more will come, which ends what is
  * incomplete; it would also end what takes longer.
  */
 export async function exchange(
@@ -56,8 +56,8 @@ export async function exchange(
   })
   for (const part of [bytes].flat() as (string | Buffer)[])
     socket.write(typeof part === 'string' ? Buffer.from(part, 'latin1') : part)
-  const finish = finishMs === undefined ? undefined : setTimeout(() => text === '' && socket.end(), finishMs)
-  const closed = await answered.finally(() => clearTimeout(finish))
+  if (finishMs !== undefined) socket.setTimeout(finishMs, () => socket.end())
+  const closed = await answered
   socket.destroy()
   return { ...readAnswers(text, true), closed }
 }
