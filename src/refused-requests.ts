@@ -21,6 +21,8 @@ const CLIENT_ERRORS: Record<string, ErrorCode> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
 }
 
+/** So long the answers before a refusal may take: no sender waits longer, and a stream never ends. */
+const ANSWERS_MS = 10_000
 /** What a caller still sends after it was refused is read and dropped for so long. */
 const LINGER_MS = 1_000
 
@@ -44,6 +46,7 @@ export function createRefusals({ logger, runtime }: RefusalOptions): Refusals {
     refused.add(socket)
     // What follows cannot be read as requests.
     socket.pause()
+    cutAfter(ANSWERS_MS, socket)
     const last = latest.get(socket)
     const broken = last && !last.request.complete ? last.response : undefined
     after(broken ? last?.before : last?.response, () => {
@@ -63,11 +66,15 @@ export function createRefusals({ logger, runtime }: RefusalOptions): Refusals {
 
   /** Closed at once with something unread, the socket could be reset before the answer has been read. */
   function end(socket: Socket, bytes = ''): void {
-    const closed = new AbortController()
-    socket.once('close', () => closed.abort())
     socket.end(bytes)
     socket.resume()
-    runtime.sleep(LINGER_MS, closed.signal).then(
+    cutAfter(LINGER_MS, socket)
+  }
+
+  function cutAfter(ms: number, socket: Socket): void {
+    const closed = new AbortController()
+    socket.once('close', () => closed.abort())
+    runtime.sleep(ms, closed.signal).then(
       () => socket.destroy(),
       () => {},
     )

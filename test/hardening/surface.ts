@@ -98,7 +98,9 @@ const HEADERS = new Set([
 export function judge(answer: RawAnswer, surface: Surface, what: string): void {
   const { status, headers, text } = answer
   expect(status, what).toBeGreaterThanOrEqual(200)
-  expect(status, what).toBeLessThan(500)
+  // Each session has so many streams, and a socket that is gone is not seen at once.
+  const isStated = codeOf(answer) === '503 too_many_streams'
+  if (!isStated) expect(status, what).toBeLessThan(500)
   for (const [name, values] of Object.entries(headers)) {
     expect(HEADERS, what).toContain(name)
     if (name !== 'set-cookie') expect(values, `${what}: ${name}`).toHaveLength(1)
