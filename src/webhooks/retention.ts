@@ -60,19 +60,18 @@ function cleanBatch(query: Queries, before: number, after: number, now: number) 
   return transaction(query, async trx => {
     const rows = await trx
       .selectFrom('inbox')
-      .select(['id', 'provider', 'delivery_id', 'envelope_id', 'state', 'received_at', 'finished_at'])
+      .select(['id', 'received_at'])
       .where('id', '>', after)
       .where('id', '<', eb => eb.selectFrom('inbox').select(e => e.fn.max<number>('id').as('newest')))
       .orderBy('id')
       .limit(BATCH)
-      // What somebody replays or resumes at this moment is left for the next time.
-      .$if(isPostgres(trx), select => select.forUpdate().skipLocked())
       .execute()
     // One from the future came under a clock that was wrong: it says nothing of those behind it.
     const newer = rows.findIndex(row => row.received_at >= before && row.received_at <= now)
     const old = newer === -1 ? rows : rows.slice(0, newer)
-    const gone = old.filter(row => row.finished_at !== null && row.finished_at < before)
-    const parked = old.filter(row => row.state === 'parked').map(row => row.id)
+    const ended = await endedBefore(trx, old, before)
+    const gone = ended.filter(row => row.state !== 'parked')
+    const parked = ended.filter(row => row.state === 'parked').map(row => row.id)
     if (gone.length > 0) {
       await forget(trx, gone)
       const list = ids(gone.map(row => row.id))
@@ -88,4 +87,18 @@ function cleanBatch(query: Queries, before: number, after: number, now: number) 
     const last = newer === -1 && rows.length === BATCH ? rows.at(-1)?.id : undefined
     return { removed: gone.length, givenUp: parked.length, last }
   })
+}
+
+/** Only these are locked: claims pass over what is, and what is new would lose its place. */
+function endedBefore(trx: Queries, rows: readonly { id: number }[], before: number) {
+  return (
+    trx
+      .selectFrom('inbox')
+      .select(['id', 'provider', 'delivery_id', 'envelope_id', 'state'])
+      .where('id', 'in', ids(rows.map(row => row.id)))
+      .where(eb => eb.or([eb('state', '=', 'parked'), eb('finished_at', '<', before)]))
+      // What somebody replays or resumes at this moment is left for the next time.
+      .$if(isPostgres(trx), select => select.forUpdate().skipLocked())
+      .execute()
+  )
 }

@@ -108,7 +108,7 @@ test('the story tells of each run, with what it asked of Revento', async () => {
   await until(async () => (await b.row(id)).last_error !== null)
   const failed = await deliveries(b).find(String(id))
   expect(failed?.next_at).not.toBeNull()
-  b.clock.advance(60_000)
+  await b.pass(60_000)
   await b.reaches(id, 'done')
   const story = await deliveries(b).find(String(id))
   expect(story).toMatchObject({ state: 'done', attempts: 2, next_at: null, stored: true })

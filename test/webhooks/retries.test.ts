@@ -56,12 +56,12 @@ test('after eight failures the delivery is dead, with every failure in the log',
       return now.state === 'pending' && now.attempts === attempt && now
     })
     waits.push(row.next_at - b.clock.now())
-    b.clock.advance(row.next_at - b.clock.now())
+    await b.pass(row.next_at - b.clock.now())
     dispatcher.arrived()
   }
   expect(await b.reaches(id, 'dead')).toMatchObject({ attempts: 8, last_error: 'Error: never' })
   expect(waits).toEqual([...waits].sort((x, y) => x - y))
-  b.clock.advance(86_400_000)
+  await b.pass(86_400_000)
   await b.reaches(await b.append(), 'pending')
   expect((await b.row(id)).attempts).toBe(8)
   const said = b.log.filter(line => line.fields['delivery'] === id)
@@ -92,7 +92,7 @@ test('parks on a parking error, without an end or a lease, until its event is re
   const [id, other] = [await b.append(), await b.append({ eventId: 'evt_other' })]
   expect(await b.reaches(id, 'parked')).toMatchObject({ finished_at: null, lease_owner: null, attempts: 0 })
   await b.reaches(other, 'parked')
-  b.clock.advance(86_400_000)
+  await b.pass(86_400_000)
   connected.abort()
   await b.reaches(await b.append(), 'done')
   expect((await b.row(id)).state).toBe('parked')
