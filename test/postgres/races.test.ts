@@ -1,11 +1,12 @@
 import { sql } from 'kysely'
 import pg from 'pg'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { createSessions } from '../../src/status/session.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import { createEventData } from '../../src/storage/event-data.ts'
 import { claim } from '../../src/webhooks/claim.ts'
+import { watchRetention } from '../../src/webhooks/retention.ts'
 import { createSettler } from '../../src/webhooks/settle.ts'
 import { testDatabase } from '../helpers/database.ts'
 import { until } from '../helpers/wait.ts'
@@ -91,4 +92,23 @@ test('a logout beside a callback that was under way: both end, a hundred times',
     await Promise.all([browser(first.set[0]).grant(3), sessions.end(now, second.reply as never)])
     expect(await sessions.read(browser(second.set[0]).request as never)).toBeUndefined()
   }
+})
+
+test('what arrives while old deliveries are being removed is claimed in its order', async () => {
+  const { query, url } = await testDatabase()
+  await arrive(query, 'old')
+  await query.updateTable('inbox').set({ state: 'done', finished_at: 1, received_at: 1 }).execute()
+  for (const type of ['handled', 'handled', 'handled']) await arrive(query, type)
+  const letGo = await holding(url, 'lock table attempts in exclusive mode')
+  const stop = new AbortController()
+  onTestFinished(() => stop.abort())
+  const log = { info() {}, warn() {}, error() {} }
+  const swept = watchRetention({ query, days: 30, log }, runtime, stop.signal)
+  await somebodyWaits(query)
+  const { claimed, duplicates } = await claimAll(query)
+  await letGo()
+  expect([claimed.map(({ id }) => id), duplicates.map(({ id }) => id)]).toEqual([[2], [3, 4]])
+  await until(async () => (await query.selectFrom('inbox').select('id').execute()).length === 3)
+  stop.abort()
+  await swept
 })
