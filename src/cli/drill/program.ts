@@ -1,12 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { randomInt } from 'node:crypto'
 import { closeSync, openSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
 import { environmentOfOthers } from '../../config.ts'
 import { systemRuntime as runtime } from '../../runtime.ts'
+import { freePort } from '../free-port.ts'
 import { Failed } from './day.ts'
 
 /** The app as `npm start` runs it, with its sandbox, in a folder of its own. */
@@ -44,19 +43,6 @@ export async function freePorts(): Promise<Ports> {
     if (sandboxPort !== port) return { port, sandboxPort }
   }
 }
-
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(12_000, 32_000)
-    if (await isFree(port)) return port
-  }
-}
-
-const isFree = (port: number) =>
-  new Promise<boolean>(resolve => {
-    const server = createServer().once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-  })
 
 /** Resolves when it is ready. Your handlers find their own variables in the environment; this app's do not count. */
 export async function startProgram(
