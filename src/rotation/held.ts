@@ -40,10 +40,8 @@ export function heldKeys(
     {
       variable: ENCRYPTION_KEY,
       current: [current],
-      previous: previous === undefined ? undefined : [previous],
+      // One key in two spellings is no change.
+      previous: previous === undefined || previous === current ? undefined : [previous],
     },
   ]
 }
-
-/** The one before is the same again: nothing is being changed. */
-export const isSame = ({ current, previous }: HeldKey): boolean => previous?.[0] === current[0]

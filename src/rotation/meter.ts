@@ -4,7 +4,7 @@ import type { Queries } from '../storage/database.ts'
 import { keyIdOf, type Sealer } from '../storage/sealing.ts'
 import { keyInUse } from '../storage/sealing-keys.ts'
 import { transaction } from '../storage/transaction.ts'
-import { ENCRYPTION_KEY, type HeldKey, isSame } from './held.ts'
+import { ENCRYPTION_KEY, type HeldKey } from './held.ts'
 import { readKeyStates, storeUses } from './uses.ts'
 import { canGo, type KeyState, toldText } from './verdict.ts'
 
@@ -136,5 +136,5 @@ function slotsOf(key: HeldKey): Slots {
     storedAt: -1,
   })
   const current = slot(key.current)
-  return key.previous && !isSame(key) ? { current, previous: slot(key.previous) } : { current }
+  return key.previous ? { current, previous: slot(key.previous) } : { current }
 }

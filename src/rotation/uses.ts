@@ -3,7 +3,7 @@ import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { KeyUsesTable } from '../storage/schema.ts'
 import { countByKey } from '../storage/sealing-keys.ts'
-import { ENCRYPTION_KEY, type HeldKey, isSame } from './held.ts'
+import { ENCRYPTION_KEY, type HeldKey } from './held.ts'
 import { judge, type KeyState, type Use } from './verdict.ts'
 
 /** Of several processes the latest use stays, and of several starts the first. */
@@ -27,7 +27,7 @@ export async function readKeyStates(
   later: (variable: string, which: 'current' | 'previous') => number = () => 0,
 ): Promise<KeyState[]> {
   const rows = await query.selectFrom('key_uses').selectAll().execute()
-  const [sealedBefore] = keys.find(key => key.variable === ENCRYPTION_KEY && !isSame(key))?.previous ?? []
+  const [sealedBefore] = keys.find(key => key.variable === ENCRYPTION_KEY)?.previous ?? []
   const sealed = sealedBefore && (await countByKey(query, runtime)).get(sealedBefore)
   const useOf = (variable: string, names: readonly string[] = [], usedAt: number): Use | undefined => {
     const own = rows.filter(row => row.variable === variable && names.includes(row.fingerprint))
@@ -43,7 +43,7 @@ export async function readKeyStates(
     const previous = useOf(variable, key.previous, later(variable, 'previous'))
     const left = variable === ENCRYPTION_KEY && sealedBefore ? Number(sealed ?? 0) : undefined
     const changing = key.previous !== undefined
-    const verdict = isSame(key) ? 'same' : judge({ current, previous, left }, key.quietMs, runtime.now())
+    const verdict = judge({ current, previous, left }, key.quietMs, runtime.now())
     return { variable, current, previous, left, verdict: changing ? verdict : undefined }
   })
 }

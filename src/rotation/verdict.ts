@@ -17,8 +17,8 @@ export interface KeyState {
   readonly verdict: Verdict | undefined
 }
 
-/** `new_unused`: nothing came with the current one yet. `same`: both are one and the same. */
-export type Verdict = 'removable' | 'in_use' | 'new_unused' | 'values_left' | 'same' | 'unknown'
+/** `new_unused`: nothing came with the current one yet. */
+export type Verdict = 'removable' | 'in_use' | 'new_unused' | 'values_left' | 'unknown'
 
 /** Every process that still seals with a key that is no longer the one in use says so once a minute. */
 const SEALERS_QUIET_MS = 5 * 60_000
@@ -43,8 +43,7 @@ export function judge(
   return current.lastUsedAt - quietSince >= quietMs ? 'removable' : 'in_use'
 }
 
-export const canGo = ({ verdict }: Pick<KeyState, 'verdict'>): boolean =>
-  verdict === 'removable' || verdict === 'same'
+export const canGo = ({ verdict }: Pick<KeyState, 'verdict'>): boolean => verdict === 'removable'
 
 /** A sentence about what is being changed, which may have a moment in it. */
 export interface Told {
@@ -55,7 +54,6 @@ export interface Told {
 
 export function tell({ variable, previous, left, verdict }: KeyState): Told {
   const remove = `Safe to remove: delete ${variable}_PREVIOUS and restart.`
-  if (verdict === 'same') return { before: 'the previous one is the same.', after: ` ${remove}` }
   if (!previous) return { before: 'nothing is known of the previous one yet.', after: ' Keep it.' }
   const used = previous.lastUsedAt > 0
   return {

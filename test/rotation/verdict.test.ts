@@ -84,6 +84,5 @@ test('what is told names the variable and the moment, and says what to do', () =
   expect(toldText(state({ previous: use(ago(DAY)) }))).toContain(
     'not been used since counting began 2026-05-08T',
   )
-  expect(toldText(state({ verdict: 'same' }))).toContain('is the same. Safe to remove')
   expect(toldText(state({ verdict: 'unknown', previous: undefined }))).toContain('nothing is known')
 })
