@@ -8,7 +8,7 @@ import type { Schema } from './schema.ts'
 import { SqliteFile } from './sqlite.ts'
 import { NodeSqliteDialect } from './sqlite-dialect.ts'
 import { refuseLeftovers } from './sqlite-leftovers.ts'
-import { StorageError } from './storage-error.ts'
+import { QUICK_CHECK, refuseUnlessOk } from './sqlite-watch.ts'
 
 /** Up to this size every page is read at each start: 1 ms a megabyte from memory, more from a disk. */
 const READ_WHOLE = 64 * 1024 * 1024
@@ -46,7 +46,6 @@ export function readSqlite(path: string, runtime: Runtime): Queries | undefined 
  */
 export async function refuseDamage(path: string, query: Queries): Promise<void> {
   if (statSync(path).size > READ_WHOLE) return
-  const { rows } = await sql<{ quick_check: string }>`pragma quick_check(1)`.execute(query)
-  const verdict = rows[0]?.quick_check
-  if (verdict !== 'ok') throw new StorageError('database_corrupt', { cause: new Error(String(verdict)) })
+  const { rows } = await sql.raw<Record<string, unknown>>(QUICK_CHECK).execute(query)
+  refuseUnlessOk(rows[0])
 }

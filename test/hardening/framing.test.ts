@@ -1,20 +1,13 @@
 import { afterAll, beforeAll, test } from 'vitest'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { MARKER, request, type Surface, startSurface } from './surface.ts'
-import { type Row, sweep } from './sweep.ts'
+import { BAD, GET, NOT_FOUND, OK, POST, type Row, sweep, TOO_LARGE } from './sweep.ts'
 
 let surface: Surface
 beforeAll(async () => {
   surface = await startSurface()
 })
 afterAll(() => surface.close())
-
-const GET = 'GET /health HTTP/1.1'
-const POST = 'POST /webhooks/revento HTTP/1.1'
-const OK = '200'
-const BAD = '400 bad_request'
-const NOT_FOUND = '404 not_found'
-const TOO_LARGE = '431 headers_too_large'
 
 test('bodies whose length can be read in two ways', async () => {
   const signed = () => {

@@ -2,6 +2,15 @@ import { expect } from 'vitest'
 import { exchange } from './raw.ts'
 import { codeOf, judge, judgeAfter, type Surface } from './surface.ts'
 
+/** First lines. */
+export const GET = 'GET /health HTTP/1.1'
+export const POST = 'POST /webhooks/revento HTTP/1.1'
+/** Answers. */
+export const OK = '200'
+export const BAD = '400 bad_request'
+export const NOT_FOUND = '404 not_found'
+export const TOO_LARGE = '431 headers_too_large'
+
 /** What is sent, and `status code` of each answer, in their order. */
 export type Row = [what: string, bytes: string, ...answers: string[]]
 
