@@ -75,7 +75,7 @@ async function main(): Promise<number> {
 }
 
 async function run(store: Store, flags: Flags): Promise<number> {
-  const query = readDatabase(store, runtime)
+  const query = await readDatabase(store, runtime)
   if (!query) throw new Usage(`There is no ${storeName(store)}: check DATABASE_URL.`)
   try {
     if (flags.command === 'list') return await list(createDeliveries(query), flags)

@@ -1,6 +1,5 @@
 import type { Kysely } from 'kysely'
 import type { Runtime } from '../runtime.ts'
-import { openPostgres, readPostgres } from './postgres-database.ts'
 import type { Schema } from './schema.ts'
 import type { SqliteFile } from './sqlite.ts'
 import { openSqlite, readSqlite } from './sqlite-database.ts'
@@ -29,9 +28,16 @@ export interface PostgresDatabase extends Opened {
 export type Database = SqliteDatabase | PostgresDatabase
 
 /** Opens, creates where needed, and brings the schema up to date. */
-export const openDatabase = (store: Store, runtime: Runtime): Promise<Database> =>
-  store.kind === 'sqlite' ? openSqlite(store.path, runtime) : openPostgres(store.url, runtime)
+export const openDatabase = async (store: Store, runtime: Runtime): Promise<Database> =>
+  store.kind === 'sqlite'
+    ? openSqlite(store.path, runtime)
+    : (await postgres()).openPostgres(store.url, runtime)
 
 /** To look before anything is written: `undefined` when there is no database yet. Destroy it after use. */
-export const readDatabase = (store: Store, runtime: Runtime): Queries | undefined =>
-  store.kind === 'sqlite' ? readSqlite(store.path, runtime) : readPostgres(store.url, runtime)
+export const readDatabase = async (store: Store, runtime: Runtime): Promise<Queries | undefined> =>
+  store.kind === 'sqlite'
+    ? readSqlite(store.path, runtime)
+    : (await postgres()).readPostgres(store.url, runtime)
+
+/** Its driver takes 25 ms and 12 MB: only where it is used. */
+const postgres = () => import('./postgres-database.ts')

@@ -32,7 +32,7 @@ export async function checkKeys(
   o: SealingSettings,
   runtime: Runtime,
 ): Promise<{ sealer: Sealer; known: readonly KnownKey[] }> {
-  const query = readDatabase(o.store, runtime)
+  const query = await readDatabase(o.store, runtime)
   const known = query ? await knownKeys(o, query, runtime).finally(() => query.destroy()) : []
   // A new key file would only hide that the old one is gone.
   if (!o.encryptionKey && known.length > 0 && !existsSync(o.keyFile))

@@ -85,7 +85,7 @@ test('the tokens are committed before the first call: another connection sees th
   const pair = await startPair()
   let seen: unknown
   const look = async () => {
-    const query = readDatabase(pair.app.config.store, systemRuntime)
+    const query = await readDatabase(pair.app.config.store, systemRuntime)
     const rows = await query?.selectFrom('connections').select(['state', 'access_token']).execute()
     seen = rows?.map(row => [row.state, (row.access_token?.length ?? 0) > 28])
     await query?.destroy()

@@ -51,7 +51,7 @@ test('the new pair is committed before the retried call', async () => {
   const { pair, ask } = await expired()
   const versions: unknown[] = []
   const look = async () => {
-    const query = readDatabase(pair.app.config.store, systemRuntime)
+    const query = await readDatabase(pair.app.config.store, systemRuntime)
     const row = await query?.selectFrom('connections').select('version').executeTakeFirst()
     versions.push(row?.version)
     await query?.destroy()

@@ -120,7 +120,7 @@ describe('a database from before the table of keys', () => {
   test('refuses another key', async () => {
     const { store, open } = await older(2)
     const tables = async () => {
-      const query = readDatabase(store, runtime)
+      const query = await readDatabase(store, runtime)
       const found = query && (await tablesOf(query))
       await query?.destroy()
       return found

@@ -75,7 +75,7 @@ const tested = (statement: string, evidence: string): Point => ({ statement, sta
 async function tokensSealed({ config, runtime }: Scene): Promise<Point> {
   const statement = 'no token is readable where it is stored'
   const proof = 'test/oauth/secrets-at-rest.test.ts'
-  const query = readDatabase(config.store, runtime)
+  const query = await readDatabase(config.store, runtime)
   if (!query) return { statement, status: 'tested', evidence: `no database here yet; ${proof}` }
   try {
     const rows = await query.selectFrom('connections').select(['access_token', 'refresh_token']).execute()

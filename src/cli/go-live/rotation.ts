@@ -11,7 +11,7 @@ export async function rotation({ config, runtime }: Pick<Scene, 'config' | 'runt
   const { encryptionKey: current, encryptionKeyPrevious: previous, store } = config
   if (!current) return []
   const keys = heldKeys(config, createSealer({ current, previous }, runtime))
-  const query = keys.some(key => key.previous) ? readDatabase(store, runtime) : undefined
+  const query = keys.some(key => key.previous) ? await readDatabase(store, runtime) : undefined
   if (!query) return []
   try {
     if (!(await tablesOf(query)).includes('key_uses')) return []

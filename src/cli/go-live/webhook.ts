@@ -123,7 +123,7 @@ function record(states: readonly string[] | undefined, taken: boolean): Finding 
 
 /** The states of both, once the dispatcher has dealt with them. Undefined: they are not in this database. */
 async function recorded({ config, runtime }: Scene, id: string): Promise<string[] | undefined> {
-  const query = readDatabase(config.store, runtime)
+  const query = await readDatabase(config.store, runtime)
   if (!query) return undefined
   try {
     const giveUpAt = runtime.monotonic() + RECORDED_MS
