@@ -1,8 +1,8 @@
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
-import { latestEnd } from '../storage/lease.ts'
 import type { InboxTable } from '../storage/schema.ts'
 import { transaction } from '../storage/transaction.ts'
+import { latestEnd } from '../trusted-time.ts'
 import type { Incoming } from './inbox.ts'
 
 /** As it went out, byte for byte. */
