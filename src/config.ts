@@ -26,7 +26,7 @@ import {
   senderSecrets,
   slipIn,
 } from './config-checks.ts'
-import type { Store } from './storage/store.ts'
+import { type Store, sqliteStore } from './storage/store.ts'
 import { describe, isInteger, isRight, type Settings, VARIABLE_NAMES, Variables } from './variables.ts'
 import type { Secrets } from './webhooks/provider.ts'
 import { revento } from './webhooks/providers/revento.ts'
@@ -205,11 +205,9 @@ function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, w
 }
 
 const storeOf = (url: string): Store =>
-  Object.freeze(
-    url.startsWith('sqlite:')
-      ? { kind: 'sqlite', path: resolve(url.slice('sqlite:'.length)) }
-      : { kind: 'postgres', url },
-  )
+  url.startsWith('sqlite:')
+    ? sqliteStore(url.slice('sqlite:'.length))
+    : Object.freeze({ kind: 'postgres', url })
 
 /** A database on a server has no folder here: then they are where SQLite's would be by default. */
 function filesBeside(store: Store) {

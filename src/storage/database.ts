@@ -30,7 +30,7 @@ export type Database = SqliteDatabase | PostgresDatabase
 /** Opens, creates where needed, and brings the schema up to date. */
 export const openDatabase = async (store: Store, runtime: Runtime): Promise<Database> =>
   store.kind === 'sqlite'
-    ? openSqlite(store.path, runtime)
+    ? openSqlite(store.path, runtime, store.link)
     : (await postgres()).openPostgres(store.url, runtime)
 
 /** To look before anything is written: `undefined` when there is no database yet. Destroy it after use. */

@@ -13,9 +13,10 @@ import { QUICK_CHECK, refuseUnlessOk } from './sqlite-watch.ts'
 /** Up to this size every page is read at each start: 1 ms a megabyte from memory, more from a disk. */
 const READ_WHOLE = 64 * 1024 * 1024
 
-export async function openSqlite(path: string, runtime: Runtime): Promise<SqliteDatabase> {
+/** `link`: another name of the file, which has to go on leading to it. */
+export async function openSqlite(path: string, runtime: Runtime, link?: string): Promise<SqliteDatabase> {
   refuseLeftovers(path)
-  const file = new SqliteFile(path, runtime)
+  const file = new SqliteFile(path, runtime, { link })
   const query = new Kysely<Schema>({ dialect: new NodeSqliteDialect(file) })
   try {
     await migrate(query)

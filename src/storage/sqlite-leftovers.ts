@@ -1,4 +1,5 @@
 import { closeSync, existsSync, lstatSync, openSync, readSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { storageError } from './storage-error.ts'
 import { UnusableDatabaseError } from './unusable-database.ts'
 
@@ -8,7 +9,7 @@ const READ_VERSION_AT = 19
 /**
  * Before a SQLite file is opened or made. SQLite empties a log that it finds beside a missing or empty database, and
  * applies one that it finds beside another database: either way what is left of the data is gone. Behind a link to
- * nothing it makes a new database.
+ * nothing it makes a new database, and beside each name of a file with several it keeps another log.
  */
 export function refuseLeftovers(path: string): void {
   try {
@@ -19,9 +20,16 @@ export function refuseLeftovers(path: string): void {
 }
 
 function look(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && !existsSync(path))
+  const link = linkToNothing(path)
+  if (link)
     throw new UnusableDatabaseError(
-      `${path} is a link to a file that is not there: mount what it is on, or remove the link.`,
+      `${link} is a link to what is not there: mount what it is on, or remove the link.`,
+    )
+  const file = statSync(path, { throwIfNoEntry: false })
+  if (file?.isFile() && file.nlink > 1)
+    throw new UnusableDatabaseError(
+      `${path} is one of several names (hard links) of one file, and each would get a log of its own. Find the others, ` +
+        `and remove them: find / -xdev -samefile ${path}`,
     )
   const log = `${path}-wal`
   if (sizeOf(log) === 0) return
@@ -36,6 +44,12 @@ function look(path: string): void {
       `The log ${log} belongs to another database than ${path}, which was closed without one: a backup that was put ` +
         `back, say. To use this database as it is: rm ${rest}`,
     )
+}
+
+/** The file itself, or a folder of its path. */
+function linkToNothing(path: string): string | undefined {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && !existsSync(path)) return path
+  return dirname(path) === path ? undefined : linkToNothing(dirname(path))
 }
 
 const sizeOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0

@@ -18,13 +18,16 @@ interface Seen {
  */
 export class SqliteWatch {
   readonly #path: string
+  readonly #link: string | undefined
   readonly #db: DatabaseSync
   #file: Seen
   #others: { log: Seen; index: Seen } | undefined
   #frames: StatementSync | undefined
 
-  constructor(path: string, db: DatabaseSync) {
+  /** `link`: the name under which the next start opens the file. */
+  constructor(path: string, db: DatabaseSync, link?: string) {
     this.#path = path
+    this.#link = link
     this.#db = db
     this.#file = look(path)
   }
@@ -36,7 +39,8 @@ export class SqliteWatch {
 
   check(): void {
     const file = look(this.#path)
-    if (file.id !== this.#file.id) throw new StorageError('database_file_replaced')
+    if (file.id !== this.#file.id || (this.#link && look(this.#link).id !== file.id))
+      throw new StorageError('database_file_replaced')
     if (file.size < this.#file.size) this.#readAll(file.size)
     this.#file = file
     if (this.#others) this.#others = this.#checkLog(this.#others)

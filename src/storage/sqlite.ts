@@ -14,6 +14,11 @@ const CACHED_STATEMENTS = 200
 /** After one of these what is read may be wrong and what is written lost, also by a later repair: only a restart helps. */
 const BEYOND_REPAIR = ['database_corrupt', 'not_a_database', 'database_log_truncated']
 
+interface SqliteFileOptions {
+  readonly readOnly?: boolean
+  readonly link?: string | undefined
+}
+
 /** One open database file. `run` is for code that prepares its own statements; Kysely uses the same connection. */
 export class SqliteFile {
   readonly path: string
@@ -25,14 +30,14 @@ export class SqliteFile {
   #broken: StorageError | undefined
   readonly #busy = { since: 0, last: Number.NEGATIVE_INFINITY }
 
-  constructor(path: string, runtime: Runtime, { readOnly = false } = {}) {
+  constructor(path: string, runtime: Runtime, { readOnly = false, link }: SqliteFileOptions = {}) {
     this.path = path
     this.#runtime = runtime
     this.#readOnly = readOnly
     if (!readOnly && path !== IN_MEMORY) createPrivateFile(path)
     // 10 ms: SQLite waits by blocking the event loop, so the long wait is ours, asynchronous (see `patiently`).
     this.#db = openFile(path, { readOnly, timeout: 10, enableForeignKeyConstraints: true })
-    this.#watch = new SqliteWatch(path, this.#db)
+    this.#watch = new SqliteWatch(path, this.#db, link)
   }
 
   /** WAL with an fsync per commit: a commit that returned survives a power cut, not only a crash of ours. */

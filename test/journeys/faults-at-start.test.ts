@@ -94,7 +94,7 @@ const ROWS: Row[] = [
       rmSync(db)
       symlinkSync('/nowhere/test.db', db)
     },
-    /is a link to a file that is not there: mount/,
+    /is a link to what is not there: mount/,
   ],
   [
     'random bytes',
