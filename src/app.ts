@@ -23,7 +23,7 @@ import { createServer } from './server.ts'
 import { status } from './status/index.ts'
 import { createSessions } from './status/session.ts'
 import { createTitles } from './status/titles.ts'
-import { errorPage } from './status/views.messages.ts'
+import { errorPage, onwardPage } from './status/views.messages.ts'
 import type { Database } from './storage/database.ts'
 import { createEventData } from './storage/event-data.ts'
 import type { Sealer } from './storage/sealing.ts'
@@ -160,6 +160,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     connections,
     sessions,
     api,
+    onwardPage,
     mayConnect: createConnectLimit(config.trustProxy, runtime),
     resume: eventId => dispatcher.resume(eventId),
   })

@@ -54,7 +54,8 @@ export interface Config {
   readonly redirectUri: string
   readonly origin: string
   readonly https: boolean
-  readonly defaultEventId: string
+  /** The event that /connect asks for when none is named. */
+  readonly defaultEventId: string | undefined
   readonly store: Store
   /** Absent in development: then the key in `keyFile` is used, made on the first start. */
   readonly encryptionKey: Buffer | undefined
@@ -188,7 +189,7 @@ function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, w
     redirectUri,
     origin: new URL(redirectUri).origin,
     https: redirectUri.startsWith('https:'),
-    defaultEventId: s.SANDBOX_EVENT_ID,
+    defaultEventId: s.REVENTO_EVENT_ID ?? s.SANDBOX_EVENT_ID ?? (sandbox ? 'evt_test_published' : undefined),
     store,
     encryptionKey: bytes(s.ENCRYPTION_KEY),
     encryptionKeyPrevious: bytes(s.ENCRYPTION_KEY_PREVIOUS),

@@ -1,6 +1,7 @@
 /** The one table: stable code, HTTP status, and the only text a caller ever gets. The reason goes to the log. */
 export const ERRORS = {
-  invalid_event_id: [400, 'The event id is not valid.'],
+  invalid_event_id: [400, 'This needs the id of an event: letters, digits, - and _.'],
+  event_rejected: [400, 'Revento did not take the request to connect this event.'],
   invalid_request: [400, 'The request is not valid.'],
   bad_request: [400, 'The request could not be read.'],
   access_denied: [400, 'The connection was declined. Nothing was changed.'],
@@ -30,10 +31,7 @@ export const ERRORS = {
   too_many_requests: [429, 'Too many requests. Try again in a minute.'],
   headers_too_large: [431, 'The headers are too large.'],
   internal_error: [500, 'Something went wrong here.'],
-  configuration_error: [
-    502,
-    'Revento does not accept this request. Check the event id, or have the operator check the settings.',
-  ],
+  configuration_error: [502, 'Revento does not accept this app. Its operator has to check the settings.'],
   upstream_error: [502, 'Revento did not give a usable answer. Try again in a moment.'],
   overloaded: [503, 'The app is busy. Send it again in a moment.'],
   storage_unavailable: [503, 'The app cannot store anything right now. Try again in a moment.'],

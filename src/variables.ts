@@ -1,5 +1,6 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import { Value } from 'typebox/value'
+import { ID } from './revento/platform.ts'
 import { SECRET_FORM } from './webhooks/provider.ts'
 import { providers } from './webhooks/providers/index.ts'
 
@@ -33,11 +34,8 @@ const Own = Type.Object({
   ),
   REVENTO_AUTH_BASE: optional(URL_FORM, 'a URL, e.g. https://auth.revento.example'),
   REVENTO_API_BASE: optional(URL_FORM, 'a URL, e.g. https://api.revento.example/api/v1'),
-  SANDBOX_EVENT_ID: withDefault(
-    'evt_test_published',
-    '^[A-Za-z0-9_-]{1,128}$',
-    'an event id, e.g. evt_test_published',
-  ),
+  REVENTO_EVENT_ID: optional(ID.source, 'an event id, e.g. evt_test_published'),
+  SANDBOX_EVENT_ID: optional(ID.source, 'an event id; REVENTO_EVENT_ID is its new name'),
   SANDBOX_PORT: integer(3100, 1, 65_535, 'a port'),
 
   HOST: withDefault('127.0.0.1', '^[0-9A-Za-z.:-]+$', 'an address to listen on, e.g. 127.0.0.1 or 0.0.0.0'),

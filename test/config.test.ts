@@ -60,6 +60,19 @@ describe('defaults and modes', () => {
     })
   })
 
+  test('has an event of its own on the sandbox only, under its new name or its old one', () => {
+    const eventOf = (env: Env) => loadConfig(env).defaultEventId
+    const named = { REVENTO_EVENT_ID: 'evt_new' }
+    expect(eventOf(CREDENTIALS)).toBeUndefined()
+    for (const mode of [{}, CREDENTIALS]) {
+      expect(eventOf({ ...mode, SANDBOX_EVENT_ID: 'evt_old' })).toBe('evt_old')
+      expect(eventOf({ ...mode, ...named, SANDBOX_EVENT_ID: 'evt_old' })).toBe('evt_new')
+    }
+    expect(loadConfig({ REVENTO_EVNT_ID: 'evt_1' }).warnings).toEqual([
+      'REVENTO_EVNT_ID is not a setting; did you mean REVENTO_EVENT_ID?',
+    ])
+  })
+
   test('takes a PostgreSQL, whose own files stay in data/', () => {
     const url = 'postgres://user:p%40ss@db.example.com:5433/revento?sslmode=require'
     expect(loadConfig({ DATABASE_URL: url })).toMatchObject({

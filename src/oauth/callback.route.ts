@@ -26,7 +26,7 @@ async function callback(
   if (!parameters) throw new AppError('invalid_request', { reason: 'unreadable_query' })
   const { state, error } = checkParameters(parameters)
   const flow = await consumeFlow(o, request, state, error)
-  if (error !== null) throw new AppError(authorizationError(error))
+  if (error !== null) throw authorizationError(error)
 
   const outcome = await o.tokenEndpoint.exchangeCode(parameters, flow.codeVerifier)
   const tokens = usableTokens(outcome, flow.eventId)
@@ -61,11 +61,20 @@ async function consumeFlow(o: OAuthOptions, request: FastifyRequest, state: stri
   return flow
 }
 
-/** RFC 6749 section 4.1.2.1. */
-function authorizationError(error: string): ErrorCode {
-  if (error === DECLINED) return DECLINED
-  const upstream = error === 'server_error' || error === 'temporarily_unavailable'
-  return upstream ? 'upstream_error' : 'configuration_error'
+/** RFC 6749 section 4.1.2.1. Of what /connect sends, only the event id is a person's. */
+const AUTHORIZATION_ERRORS = new Map<string, ErrorCode>([
+  [DECLINED, DECLINED],
+  ['server_error', 'upstream_error'],
+  ['temporarily_unavailable', 'upstream_error'],
+  ['unauthorized_client', 'configuration_error'],
+  ['unsupported_response_type', 'configuration_error'],
+  ['invalid_scope', 'configuration_error'],
+  ['invalid_request', 'event_rejected'],
+])
+
+function authorizationError(error: string): AppError {
+  const code = AUTHORIZATION_ERRORS.get(error)
+  return new AppError(code ?? 'event_rejected', { reason: code ? error : 'undocumented_error' })
 }
 
 function usableTokens(outcome: TokenOutcome, eventId: string): TokenSet {

@@ -6,7 +6,10 @@ import { REMEMBER_MS } from './flows.ts'
 import type { OAuthOptions } from './index.ts'
 import { sendToOwnHost } from './own-host.ts'
 
-/** GET /connect[?event_id=]: starts a flow and sends the browser to Revento's consent screen. */
+/**
+ * GET /connect[?event_id=]: starts a flow and sends the browser to Revento's consent screen, by a redirect, or by a
+ * page where a form asked (`from=form`).
+ */
 export function connectRoute(app: FastifyInstance, o: OAuthOptions): void {
   app.route({
     method: 'GET',
@@ -19,17 +22,24 @@ export function connectRoute(app: FastifyInstance, o: OAuthOptions): void {
 async function connect(o: OAuthOptions, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const parameters = singleParameters(request)
   if (!parameters) throw new AppError('invalid_event_id', { reason: 'unreadable_query' })
-  const eventId = parameters.get('event_id') ?? o.defaultEventId
+  const isForm = parameters.get('from') === 'form'
+  const eventId = eventIdOf(parameters.get('event_id'), isForm) ?? o.defaultEventId
+  if (eventId === undefined) throw new AppError('invalid_event_id', { reason: 'none_given' })
   if (!ID.test(eventId)) throw new AppError('invalid_event_id')
   if (!o.mayConnect(request)) throw new AppError('too_many_requests', { reason: 'flows_from_one_address' })
   const flow = await o.flows.start(eventId)
   const url = await o.tokenEndpoint.authorizationUrl({ ...flow, eventId })
   request.outcome = { event_id: eventId }
-  return reply
+  void reply
     .setCookie(flow.cookieName, flow.cookie, {
       ...o.cookie,
       maxAge: Math.floor((o.stateTtlMs + REMEMBER_MS) / 1000),
     })
     .header('cache-control', 'no-store')
-    .redirect(url, 302)
+  if (!isForm) return reply.redirect(url, 302)
+  // The page's form-action would be asked about every redirect that follows the form, Revento's own among them.
+  return reply.header('refresh', `0; url=${url}`).type('text/html; charset=utf-8').send(o.onwardPage(url))
 }
+
+/** Spaces around an id come with pasting, and are no part of it. */
+const eventIdOf = (given: string | null, isForm: boolean) => (isForm ? given?.trim() : given) ?? undefined

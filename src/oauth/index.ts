@@ -11,7 +11,7 @@ import type { Flows } from './flows.ts'
 export interface OAuthOptions {
   readonly origin: string
   readonly production: boolean
-  readonly defaultEventId: string
+  readonly defaultEventId: string | undefined
   readonly stateTtlMs: number
   readonly cookie: CookieSerializeOptions
   readonly flows: Flows
@@ -19,6 +19,8 @@ export interface OAuthOptions {
   readonly connections: Connections
   readonly sessions: Sessions
   readonly api: (key: ConnectionKey, requestId: string) => EventApi
+  /** The page that leads on to `url`. */
+  readonly onwardPage: (url: string) => string
   /** Whether this caller may start one more flow. */
   readonly mayConnect: (request: FastifyRequest) => boolean
   /** Parked deliveries of the event may go on. */

@@ -24,7 +24,7 @@ export interface StatusOptions {
   readonly origin: string
   readonly production: boolean
   readonly sandbox: { url: string } | undefined
-  readonly defaultEventId: string
+  readonly defaultEventId: string | undefined
   readonly requestedScopes: readonly string[]
   readonly sessions: Sessions
   readonly connections: Connections

@@ -40,6 +40,13 @@ export const connectHref = (eventId: string) =>
 export const connectLink = (eventId: string, text: string) =>
   html`<a class="button" href="${connectHref(eventId)}">${text}</a>`
 
+/** A field for the id of any event; `value` stands in it. */
+export const eventForm = (label: string, value?: string) => html`
+<form class="ask" action="/connect"><input type="hidden" name="from" value="form">
+<label for="event_id">${label}</label>
+<input class="text" id="event_id" name="event_id" value="${value}" placeholder="evt_…" required autocomplete="off" autocapitalize="none" spellcheck="false">
+<button class="button">Connect</button></form>`
+
 export function sandboxNote(sandbox: { url: string } | undefined): Html | false {
   return (
     sandbox !== undefined &&

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { Html, html } from '../html.ts'
 import { singleParameters } from '../parameters.ts'
 import type { StatusOptions } from './index.ts'
-import { layout, sandboxNote } from './layout.ts'
+import { eventForm, layout, sandboxNote } from './layout.ts'
 import { look, soon, stored } from './overview.ts'
 import { participantList } from './participants.ts'
 import { marksOf, type PartName, type Rendered, renderParts } from './parts.ts'
@@ -37,6 +37,7 @@ export async function statusPage(o: StatusOptions, request: FastifyRequest): Pro
 <div class="top"><h1>Connected events</h1><p id="live" class="quiet"></p></div>
 <div id="part-health" role="status">${partOf(parts, 'health')}</div>
 <div id="part-connections">${partOf(parts, 'connections')}</div>
+<details><summary>Connect another event</summary>${eventForm('Event id')}</details>
 <div id="part-stuck">${partOf(parts, 'stuck')}</div>
 ${participantsSection({ ...participants, title: titles.of(key), askedAt: now })}
 <div id="part-deliveries">${partOf(parts, 'deliveries')}</div>

@@ -1,23 +1,36 @@
 import { ERRORS, type ErrorBody } from '../errors.ts'
 import { type Html, html } from '../html.ts'
 import type { Connection } from '../oauth/connections.ts'
-import { connectLink, formToken, layout, sandboxNote } from './layout.ts'
+import { connectLink, eventForm, formToken, layout, sandboxNote } from './layout.ts'
 import type { Session } from './session.ts'
 import { NEXT } from './words.ts'
 
 /** Pages that say one thing. */
 
-export function welcomePage(o: { sandbox: { url: string } | undefined; defaultEventId: string }): Html {
+export function welcomePage(o: {
+  sandbox: { url: string } | undefined
+  defaultEventId: string | undefined
+}): Html {
   return layout({
     title: 'Connect an event',
     body: html`
 <h1>Connect a Revento event</h1>
 <p>This app keeps a connection to one event of yours: it lists the participants and takes in what happens there,
 as it happens. You decide on Revento's own page what it may see, and you can end it there at any time.</p>
-<p><a class="button" href="/connect">Connect ${o.defaultEventId}</a></p>
+${o.defaultEventId !== undefined && html`<p><a class="button" href="/connect">Connect ${o.defaultEventId}</a></p>`}
+${eventForm(o.defaultEventId === undefined ? 'Event id' : 'Another event id')}
 ${sandboxNote(o.sandbox)}`,
   })
 }
+
+/** Where a form leads: the browser goes on by itself. */
+export const onwardPage = (url: string): string =>
+  layout({
+    title: 'To Revento',
+    body: html`
+<h1>Revento asks you next</h1>
+<p><a class="button" href="${url}">Continue to Revento</a></p>`,
+  }).text
 
 /** `eventId`: what the person was about to connect, where that is known. */
 export function errorPage(
@@ -32,6 +45,7 @@ export function errorPage(
     body: html`
 <h1>${message}</h1>
 ${next && html`<p>${next.text}</p>`}
+${next?.asks && eventForm('Event id', eventId)}
 ${again && html`<p>${eventId === undefined ? html`<a class="button" href="/connect">${again.words}</a>` : connectLink(eventId, `${again.words}: ${eventId}`)}</p>`}
 <p><a href="/">Back to the start page</a></p>
 <p class="quiet">${status} ${error} · request ${request_id}</p>`,

@@ -60,8 +60,16 @@ export const OUTCOMES: Record<AttemptOutcome, string> = {
   interrupted: 'cut off: its process ended before it did',
 }
 
-/** What a person does next. `again`: the words of the button that starts a connection; absent: it would not help. */
-export const NEXT: Partial<Record<ErrorCode, { readonly text: string; readonly again?: string }>> = {
+interface Next {
+  readonly text: string
+  /** The words of the button that starts a connection; absent: it would not help. */
+  readonly again?: string
+  /** The page has a field for an event id. */
+  readonly asks?: true
+}
+
+/** What a person does next. */
+export const NEXT: Partial<Record<ErrorCode, Next>> = {
   access_denied: { text: 'If you changed your mind, you can connect at any time.', again: 'Connect' },
   state_missing: { text: 'Part of the address is missing. Nothing was changed.', again: 'Connect' },
   state_mismatch: {
@@ -81,7 +89,14 @@ export const NEXT: Partial<Record<ErrorCode, { readonly text: string; readonly a
     text: 'On Revento’s page, choose the event that you want to connect here.',
     again: 'Connect again',
   },
-  invalid_event_id: { text: 'Copy it from Revento once more: it has letters, digits, - and _ only.' },
+  invalid_event_id: {
+    text: 'Copy the id from Revento: it is that of one event, e.g. evt_abc123.',
+    asks: true,
+  },
+  event_rejected: {
+    text: 'Check the event id: compare it with the one that Revento shows. If it is right, give the request number below to whoever runs this app.',
+    asks: true,
+  },
   invalid_request: { text: 'Nothing was changed.', again: 'Connect' },
   unauthenticated: {
     text: 'You see here what was connected in this browser. After a day without a visit you have to connect again.',

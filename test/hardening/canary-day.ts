@@ -59,7 +59,7 @@ export async function beginDay(upstream: Upstream): Promise<Day> {
     REVENTO_CLIENT_ID: 'client-for-tests',
     REVENTO_AUTH_BASE: upstream.authBase,
     REVENTO_API_BASE: upstream.apiBase,
-    SANDBOX_EVENT_ID: EVENT,
+    REVENTO_EVENT_ID: EVENT,
     METRICS_PORT: String(await freePort()),
     CANARY_ACCESS: access,
     LOG_LEVEL: 'trace',

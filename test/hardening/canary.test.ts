@@ -130,7 +130,7 @@ test('no secret, token or payload comes to light in a day, whatever goes wrong',
 
   // What may be told is found in each place, so each place was looked into.
   const met = (text: string) => day.findings.of(canary(text, text))
-  expect(new Set(met(day.settings['SANDBOX_EVENT_ID'] ?? ''))).toEqual(
+  expect(new Set(met(day.settings['REVENTO_EVENT_ID'] ?? ''))).toEqual(
     new Set(['api requests', 'commands', 'database', 'log', 'other files', 'page', 'redirects']),
   )
   expect(met('state_mismatch')).toEqual(expect.arrayContaining(['answers', 'log']))

@@ -168,7 +168,7 @@ test('the real program: proxies of the environment hear nothing; a certificate t
   onTestFinished(async () => void (await program.stop()))
 
   const client = createClient()
-  const state = stateOf(await client.get(`${program.url}/connect`))
+  const state = stateOf(await client.get(`${program.url}/connect?event_id=evt_test_published`))
   expect((await client.get(`${program.url}/callback?code=c&state=${state}`)).status).toBe(200)
   expect([auth.heard, api.heard.length]).toEqual([['/oauth/token'], 1])
 

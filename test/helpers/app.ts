@@ -26,7 +26,7 @@ export interface TestApp {
 export interface TestAppOptions {
   /** Of a database that others use too; otherwise it gets one of its own. */
   databaseUrl?: string
-  env?: Record<string, string>
+  env?: Record<string, string | undefined>
   authBase?: string
   apiBase?: string
   runtime?: Runtime
@@ -50,6 +50,7 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
     REVENTO_WEBHOOK_SECRET: WEBHOOK_SECRET,
     REVENTO_AUTH_BASE: o.authBase ?? NOWHERE,
     REVENTO_API_BASE: o.apiBase ?? `${NOWHERE}/api/v1`,
+    REVENTO_EVENT_ID: 'evt_test_published',
     DATABASE_URL: made.url,
     ...o.env,
   })

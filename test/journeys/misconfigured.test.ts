@@ -78,7 +78,7 @@ const ROWS: Row[] = [
   ['a day for a consent', { STATE_TTL_S: '99999' }, /seconds, 60 to 3600/],
   ['a limit with its unit', { WEBHOOK_BODY_LIMIT: '1GB' }, /bytes, 1024 to 16777216/],
   ['prod', { NODE_ENV: 'prod' }, /production, development or test/],
-  ['an event’s name', { SANDBOX_EVENT_ID: 'My Event' }, /an event id, e\.g\./],
+  ['an event’s name', { REVENTO_EVENT_ID: 'My Event' }, /an event id, e\.g\./],
 ]
 
 describe('refused, by name and with what to type, and the value is not shown:', () => {

@@ -148,7 +148,9 @@ test.for<[string, number, string]>([
   ['temporarily_unavailable', 502, 'upstream_error'],
   ['invalid_scope', 502, 'configuration_error'],
   ['unauthorized_client', 502, 'configuration_error'],
-  ['<script>alert(1)</script>', 502, 'configuration_error'],
+  ['unsupported_response_type', 502, 'configuration_error'],
+  ['invalid_request', 400, 'event_rejected'],
+  ['<script>alert(1)</script>', 400, 'event_rejected'],
 ])('the error %s of the consent screen answers %i %s and ends the flow', async ([error, status, code]) => {
   const pair = await startPair()
   const { client, state } = await begin(pair)
@@ -160,6 +162,19 @@ test.for<[string, number, string]>([
   await expectNothingHappened(pair)
   for (const [name, value] of cookies) client.cookies.set(name, value)
   expectError(pair, await comeBack(pair, client, { code: 'c', state }), 400, 'state_used')
+})
+
+test('an event id that Revento refuses can be corrected where it stands', async () => {
+  const pair = await startPair()
+  const { client, state } = await begin(pair, createClient(), '?event_id=evt_mistyped')
+  const url = `${pair.app.url}/callback?${new URLSearchParams({ error: 'invalid_request', state })}`
+  const page = await client.get(url, BROWSER)
+  expectErrorPage(page, 400, 'event_rejected')
+  expect(page.text).toContain('Check the event id')
+  expect(page.text).toContain('name="event_id" value="evt_mistyped"')
+  expect(pair.app.log).toContainEqual(
+    expect.objectContaining({ error: 'event_rejected', reason: 'invalid_request' }),
+  )
 })
 
 test('a browser that has connected before keeps its session when a later flow fails', async () => {

@@ -1,7 +1,7 @@
 import { request } from 'undici'
 import { describe, expect, test } from 'vitest'
 import { createClient } from '../helpers/client.ts'
-import { begin, EVENT, expectError, type Pair, startPair } from './harness.ts'
+import { BROWSER, begin, EVENT, expectError, expectErrorPage, type Pair, startPair } from './harness.ts'
 
 const flows = ({ app }: Pair) => app.database.query.selectFrom('flows').selectAll().execute()
 
@@ -50,7 +50,7 @@ test('the redirect URI of the token request is the same bytes', async () => {
 
 describe('event_id', () => {
   test('is the configured one when none is asked for', async () => {
-    const pair = await startPair({ env: { SANDBOX_EVENT_ID: 'evt_from_settings' } })
+    const pair = await startPair({ env: { REVENTO_EVENT_ID: 'evt_from_settings' } })
     const { reply } = await begin(pair)
     expect(new URL(String(reply.headers['location'])).searchParams.get('event_id')).toBe('evt_from_settings')
     expect((await flows(pair)).map(flow => flow.event_id)).toEqual(['evt_from_settings'])
@@ -76,6 +76,30 @@ describe('event_id', () => {
     expectError(pair, reply, 400, 'invalid_event_id')
     expect(reply.headers['set-cookie']).toBeUndefined()
     expect(await flows(pair)).toEqual([])
+  })
+
+  test('that nobody gave or configured is asked for by a page', async () => {
+    const pair = await startPair({ env: { REVENTO_EVENT_ID: undefined } })
+    const { text } = await createClient().get(pair.app.url, BROWSER)
+    expect(text).not.toContain('href="/connect"')
+    expectError(pair, await createClient().get(`${pair.app.url}/connect`), 400, 'invalid_event_id')
+    const page = await createClient().get(`${pair.app.url}/connect`, BROWSER)
+    expectErrorPage(page, 400, 'invalid_event_id')
+    for (const shown of [text, page.text]) expect(shown).toContain('<input class="text" id="event_id"')
+    expect(await flows(pair)).toEqual([])
+  })
+
+  test('of a form may have spaces around it, and a page leads on instead of a redirect', async () => {
+    const pair = await startPair()
+    const ask = (id: string) =>
+      createClient().get(`${pair.app.url}/connect?from=form&event_id=${id}`, BROWSER)
+    const { status, headers, text } = await ask('+evt_typed%0A')
+    const [, to = ''] = /^0; url=(.+)$/.exec(String(headers['refresh'])) ?? []
+    expect([status, new URL(to).searchParams.get('event_id')]).toEqual([200, 'evt_typed'])
+    expect(text).toContain(`href="${to.replaceAll('&', '&amp;')}"`)
+    expect(headers['set-cookie']).toBeDefined()
+    for (const id of ['', '+', 'evt+1', '../admin']) expectErrorPage(await ask(id), 400, 'invalid_event_id')
+    expect(await flows(pair)).toHaveLength(1)
   })
 
   test('of 128 characters is taken', async () => {

@@ -73,7 +73,7 @@ export async function openWorld({ folder, places, undisturbed }: WorldOptions): 
     },
     async connect(how) {
       if (how === 'quiet') await call('/faults', { name: 'webhook_wrong_secret', count: 1000 })
-      const asked = await get('/connect')
+      const asked = await get(`/connect?event_id=${EVENT}`)
       const consent = await browser.get(locationOf(asked))
       const [, id = ''] = /name="consent" value="([^"]+)"/.exec(consent.text) ?? []
       const form = new URLSearchParams({ consent: id, decision: 'authorize' })

@@ -47,7 +47,7 @@ export async function connect(scene: Scene): Promise<Finding[]> {
         'Set REVENTO_REDIRECT_URI to the https URL as registered.',
       ),
     ]
-  const answer = await ask(scene, `${config.origin}/connect`)
+  const answer = await ask(scene, `${config.origin}/connect?event_id=evt_go_live`)
   if ('reason' in answer) return [failed('https', `no answer (${answer.reason})`, answer.todo)]
   const moved = header(answer, 'location')?.startsWith(config.authBase)
     ? undefined
