@@ -63,6 +63,7 @@ const OUTCOMES = {
   done: 'is done',
   ignored: 'had nothing to do',
   retry: 'failed, and is to run again',
+  postponed: 'was put back, not counted, until it can call Revento again',
   parked: 'waits for the organizer to connect again',
   dead: 'failed, and was the last',
   released: 'was given back because the process stopped',

@@ -56,6 +56,7 @@ export const OUTCOMES: Record<AttemptOutcome, string> = {
   parked: 'stopped: Revento asks to connect this event again',
   dead: 'failed, and was given up',
   retry: 'failed, to be tried again',
+  postponed: 'put back, not counted, until Revento can be called again',
   released: 'given back, because the app was stopping',
   interrupted: 'cut off: its process ended before it did',
 }

@@ -109,7 +109,15 @@ export interface DeliveryKeysTable {
   inbox_id: number
 }
 
-export type AttemptOutcome = 'done' | 'ignored' | 'parked' | 'dead' | 'retry' | 'released' | 'interrupted'
+export type AttemptOutcome =
+  | 'done'
+  | 'ignored'
+  | 'parked'
+  | 'dead'
+  | 'retry'
+  | 'postponed'
+  | 'released'
+  | 'interrupted'
 
 /** One run of a handler. `ended_at` is null where its process ended first; `calls` is JSON, see webhooks/run.ts. */
 export interface AttemptsTable {

@@ -29,6 +29,7 @@ export interface Run {
 /** Below the lease, so a run that is cut off here still settles its own delivery. */
 export const TIME_LIMIT_MS = 20_000
 export const MAX_ATTEMPTS = 8
+const LEAST_WAIT_MS = 1_000
 /** The first calls tell what happened; a handler that pages through thousands of people does not fill the table. */
 const KEPT_CALLS = 50
 
@@ -70,6 +71,8 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
     if (stopping.aborted) return { state: 'released' }
     const text = errorText(error)
     if (o.isParking(error)) return { state: 'parked', error: text }
+    const waitMs = mustWait(error)
+    if (waitMs !== undefined) return { state: 'postponed', error: text, delayMs: waitMs }
     if (attempt >= MAX_ATTEMPTS) return { state: 'dead', error: text }
     const random = (runtime.bytes(1)[0] ?? 0) / 256
     return { state: 'retry', error: text, delayMs: Math.max(retryDelayMs(attempt, random), askedMs(error)) }
@@ -84,6 +87,12 @@ export class HandlerTimeout extends Error {
 export class HandlerStopped extends Error {
   override readonly name = 'HandlerStopped'
 }
+
+/** The connection's limits are used up: neither the handler's failure nor anything that a further try would change. */
+const mustWait = (error: unknown) =>
+  error instanceof ApiError && ['rate_budget_used', 'rate_limit_exceeded'].includes(error.code)
+    ? Math.max(error.retryAfterMs ?? 0, LEAST_WAIT_MS)
+    : undefined
 
 /** Revento's Retry-After, where the handler let its error pass: sooner would only cost an attempt. */
 const askedMs = (error: unknown) => (error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0)

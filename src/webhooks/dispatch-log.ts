@@ -45,6 +45,11 @@ export function createDispatchLog({ log, parkedAt, count }: DispatchLogOptions) 
       if (outcome.state === 'dead') log.error({ ...fields, err }, 'delivery given up')
       else if (outcome.state === 'retry')
         log.warn({ ...fields, err, retry_in_ms: outcome.delayMs }, 'delivery not handled yet')
+      else if (outcome.state === 'postponed')
+        log.info(
+          { ...fields, err, retry_in_ms: outcome.delayMs },
+          'delivery put back: it has to wait to call Revento',
+        )
       else if (outcome.state === 'parked')
         log.warn({ ...fields, ...parkedAt(delivery) }, 'delivery parked: send the link to the organizer')
       else log.info(fields, WORDS[outcome.state])

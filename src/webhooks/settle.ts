@@ -10,11 +10,14 @@ import { StorageError } from '../storage/storage-error.ts'
 import { transaction } from '../storage/transaction.ts'
 import type { Claimed } from './claim.ts'
 
-/** How one run of a handler ended. `retry` comes back after a wait; `released` at once, and did not count. */
+/**
+ * How one run of a handler ended. `retry` comes back after a wait; `postponed` too, but it did not count: the run could
+ * not go on, and that was not its handler's fault; `released` comes back at once, and did not count.
+ */
 export type Outcome =
   | { state: 'done' | 'ignored' }
   | { state: 'parked' | 'dead'; error: string }
-  | { state: 'retry'; error: string; delayMs: number }
+  | { state: 'retry' | 'postponed'; error: string; delayMs: number }
   | { state: 'released' }
 
 export interface Ended {
@@ -153,6 +156,8 @@ function columns({ delivery: { attempt }, outcome }: Ended, now: number, reconne
         next_at: now + Math.ceil(outcome.delayMs),
         last_error: outcome.error,
       }
+    case 'postponed':
+      return { ...same, state: 'pending', attempts: attempt - 1, next_at: now + Math.ceil(outcome.delayMs) }
     case 'parked':
       return reconnected
         ? { ...same, state: 'pending', next_at: now + RECONNECTED_MS }

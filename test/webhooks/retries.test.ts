@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { ApiError } from '../../src/revento/api.ts'
 import { retryDelayMs } from '../../src/webhooks/attempt.ts'
 import { until } from '../helpers/wait.ts'
 import { bench, hanging } from './dispatching.ts'
@@ -79,6 +80,30 @@ test('what a handler throws is kept short, and need not be an error', async () =
     errors.push(await until(async () => (await b.row(id)).last_error))
   }
   expect(errors.map(text => text?.length)).toEqual([200, 5, 5])
+})
+
+test('a run that waits for the limits is put back with its place: twelve times, and then it is done', async () => {
+  const b = await bench()
+  let left = 12
+  const dispatcher = b.dispatcher({
+    run: async () => {
+      if (left-- > 0) throw new ApiError('rate_limit_exceeded', 429, '', 40_000)
+    },
+  })
+  const id = await b.append()
+  for (let n = 1; n <= 12; n++) {
+    const put = await until(async () => {
+      const row = await b.row(id)
+      return left === 12 - n && row.state === 'pending' && row
+    })
+    expect(put).toMatchObject({ attempts: 0, last_error: null, lease_owner: null })
+    expect(put.next_at - b.clock.now()).toBe(40_000)
+    await b.pass(40_000)
+    dispatcher.arrived()
+  }
+  expect(await b.reaches(id, 'done')).toMatchObject({ attempts: 1 })
+  const runs = await b.database.query.selectFrom('attempts').selectAll().orderBy('started_at').execute()
+  expect(runs.map(run => run.outcome)).toEqual([...Array(12).fill('postponed'), 'done'])
 })
 
 test('parks on a parking error, without an end or a lease, until its event is resumed', async () => {
