@@ -31,6 +31,11 @@ export function receiveRoute(app: FastifyInstance, o: ReceiveOptions): void {
     method: 'POST',
     url: `/${o.provider.name}`,
     bodyLimit: o.bodyLimit,
+    onRequest: (request, _reply, done) => {
+      // Fastify would refuse one that it cannot read, before the signature is looked at.
+      if (o.provider.anyContentType) delete request.headers['content-type']
+      done()
+    },
     onResponse: o.counted,
     handler: (request, reply) => receive(o, request, reply),
   })

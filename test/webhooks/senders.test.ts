@@ -210,6 +210,28 @@ describe('standard webhooks', () => {
   })
 })
 
+/** Empty, no media type, two of them, half of one. */
+const UNREADABLE = ['', 'garbage', ';', 'application', 'text/plain, application/json', '/', 'a b/c']
+
+test.each([entrupy, barker].map(p => [p.name, p] as const))(
+  '%s: a content type that nobody can read is as good as any',
+  async (_, provider) => {
+    for (const type of UNREADABLE)
+      expect((await post(provider, { headers: { 'content-type': type } })).status, type).toBe(200)
+    expect(await settled()).toHaveLength(UNREADABLE.length)
+  },
+)
+
+test.each([standard, aghanim].map(p => [p.name, p] as const))(
+  '%s: a content type that nobody can read is 415, in the shape of every error',
+  async (_, provider) => {
+    for (const type of UNREADABLE) {
+      const answer = await post(provider, { headers: { 'content-type': type } })
+      expect([answer.status, answer.json()['error']], type).toEqual([415, 'unsupported_media_type'])
+    }
+  },
+)
+
 test('a delivery that one provider signed is refused by every other', async () => {
   for (const from of others)
     for (const to of others) {
