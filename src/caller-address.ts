@@ -3,8 +3,9 @@ import type { FastifyRequest } from 'fastify'
 
 /**
  * The address a request came from: the socket's peer, or, where the peer is a configured proxy, the first address in
- * X-Forwarded-For from the right that is none. Fastify's own option is not used: it takes the host of such a request
- * from a header too. Undefined when a proxy names no address.
+ * X-Forwarded-For from the right that is none. Where a proxy names no address, the proxy itself is the caller: what
+ * stands to the left may be the sender's own. Undefined for a socket that is gone. Fastify's own option is not used: it
+ * takes the host of such a request from a header too.
  */
 export function createCallerAddress(trustedProxies: readonly string[]) {
   const proxies = new BlockList()
@@ -18,21 +19,31 @@ export function createCallerAddress(trustedProxies: readonly string[]) {
 
   return ({ socket, headers }: Pick<FastifyRequest, 'socket' | 'headers'>): string | undefined => {
     const forwarded = [headers['x-forwarded-for'] ?? []].flat().join(',').split(',')
-    let caller = plain(socket.remoteAddress ?? '')
-    while (caller !== undefined && isProxy(caller) && forwarded.length > 0) {
-      const next = forwarded.pop()?.trim() ?? ''
-      if (next === '' && forwarded.length === 0) break
-      caller = plain(next)
+    let caller = canonicalAddress(socket.remoteAddress ?? '')
+    while (caller !== undefined && isProxy(caller)) {
+      const next = canonicalAddress(withoutPort(forwarded.pop()?.trim() ?? ''))
+      if (next === undefined) break
+      caller = next
     }
     return caller
   }
 }
 
-/** One spelling for each address: an IPv4 address may arrive inside an IPv6 one, and IPv6 has many. */
-function plain(address: string): string | undefined {
-  const [mapped] = /(?<=^::ffff:)\d+\.\d+\.\d+\.\d+$/i.exec(address) ?? [address]
-  if (isIP(mapped) === 0 || mapped.includes('%')) return undefined
-  return isIPv6(mapped) ? new URL(`http://[${mapped}]`).hostname.slice(1, -1) : mapped
+/** Some proxies add the port, or write IPv6 in brackets, or both. */
+const withoutPort = (entry: string): string =>
+  /^\[(.*)\](?::\d{1,5})?$/.exec(entry)?.[1] ?? /^([\d.]+):\d{1,5}$/.exec(entry)?.[1] ?? entry
+
+/**
+ * One spelling for each address, undefined for what is none: IPv6 has many, an IPv4 address may stand inside an IPv6
+ * one, and a zone says by which interface of this machine it came.
+ */
+export function canonicalAddress(address: string): string | undefined {
+  if (isIP(address) !== 6) return isIP(address) === 4 ? address : undefined
+  const short = new URL(`http://[${address.replace(/%.*/, '')}]`).hostname.slice(1, -1)
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(short)
+  if (!mapped) return short
+  const [, high = '', low = ''] = mapped
+  return [...Buffer.from(high.padStart(4, '0') + low.padStart(4, '0'), 'hex')].join('.')
 }
 
 /** Whoever has one IPv6 address has the 2^64 beside it. */

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { canonicalAddress } from './caller-address.ts'
 import { describe, nearestName, type Settings, VARIABLE_NAMES } from './variables.ts'
 import type { Secrets } from './webhooks/provider.ts'
 import { providers } from './webhooks/providers/index.ts'
@@ -28,6 +29,7 @@ export function slipIn(name: string, value: string): string | undefined {
   if (value.trim() === '') return 'is blank; give a value or remove the line'
   if (value !== value.trim()) return 'has spaces around it'
   if (/^(["']).*\1$/.test(value)) return 'is in quotes; remove them'
+  if (/^\$(\w+|\{\w+\})$/.test(value)) return 'is the name of another variable; give the value itself'
   if (/_(ID|SECRET|TOKEN)(_PREVIOUS)?$/.test(name) && PLACEHOLDER.test(value)) return 'is a placeholder'
   return undefined
 }
@@ -82,7 +84,11 @@ export function checkRedirectUri(uri: string | undefined, problems: Problems, pr
     return
   }
   if (!isPlainUrl(uri)) problems.set(name, `must be a plain URL: ${describe(name)}`)
-  else if (!uri.endsWith('/callback')) problems.set(name, `must end with /callback, without a slash`)
+  else if (!/^https?:\/\/[^/]+\/callback$/.test(uri))
+    problems.set(
+      name,
+      'must end with /callback right after the host: the app serves no path before it, give it a host name of its own',
+    )
   else if (production && !uri.startsWith('https:'))
     problems.set(name, `must be https in production: ${describe(name)}`)
 }
@@ -100,6 +106,11 @@ export function checkDatabaseUrl(url: string, problems: Problems): void {
   if (url.startsWith('sqlite:')) {
     if (/^sqlite:(\/\/[^/]|:|.*[\\/]$|file:)/.test(url))
       problems.set(name, 'must name a file: sqlite:data/revento.db, or sqlite:/data/revento.db from the root')
+    else if (/^sqlite:~|\$|%\w+%/.test(url))
+      problems.set(
+        name,
+        'is taken as it is, without ~, $NAME or %NAME%: write the path out, sqlite:/home/me/revento.db',
+      )
     return
   }
   if (!URL.canParse(url))
@@ -136,21 +147,15 @@ export function checkPrevious(env: Env, problems: Problems): void {
   }
 }
 
-/** The first line of a .env file that sets nothing and would be passed over; not inside a quoted value of many lines. */
-export function lineWithoutValue(text: string): number | undefined {
-  if (/=\s*(["'`])(?:(?!\1)[^\n])*\n/.test(text)) return undefined
-  const lines = text.replace(/^\ufeff/, '').split(/\r\n|\n|\r/)
-  const wrong = lines.findIndex(line => !/^\s*(#|$|(export\s+)?[\w.-]+\s*[=:])/.test(line))
-  return wrong === -1 ? undefined : wrong + 1
-}
-
 export function checkTrustProxy(list: string | undefined, problems: Problems): void {
   const name = 'TRUST_PROXY'
   if (list === undefined || problems.has(name)) return
   const isRange = (range: string) => {
     const [address = '', bits, ...rest] = range.split('/')
     const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
-    return most > 0 && rest.length === 0 && (bits === undefined || (DECIMAL.test(bits) && +bits <= most))
+    const isPlain = isIP(canonicalAddress(address) ?? '') === isIP(address)
+    const inRange = bits === undefined || (DECIMAL.test(bits) && +bits <= most)
+    return most > 0 && isPlain && rest.length === 0 && inRange
   }
   if (!list.split(',').every(isRange)) problems.set(name, `must be ${describe(name)}`)
 }

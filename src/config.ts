@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { parse } from 'dotenv'
 import { Value } from 'typebox/value'
 import {
   CREDENTIALS,
@@ -18,7 +16,6 @@ import {
   type Env,
   exposureWarnings,
   hostWarnings,
-  lineWithoutValue,
   nameWarnings,
   type Problems,
   SANDBOX_CREDENTIALS,
@@ -26,6 +23,7 @@ import {
   senderSecrets,
   slipIn,
 } from './config-checks.ts'
+import { readEnvFile } from './env-file.ts'
 import { type Store, sqliteStore } from './storage/store.ts'
 import { describe, isInteger, isRight, type Settings, VARIABLE_NAMES, Variables } from './variables.ts'
 import type { Secrets } from './webhooks/provider.ts'
@@ -88,26 +86,10 @@ export class ConfigError extends Error {
 
 /** The environment over the `.env` file in the working directory. */
 export function readEnvironment(overrides: Env): Env {
-  return { ...readFile('.env'), ...process.env, ...overrides }
-}
-
-const UNREADABLE: Record<string, string> = {
-  EISDIR: 'is a folder: remove it, or give a file',
-  EACCES: 'is not readable for this user: chown it, or chmod 644',
-}
-
-function readFile(path: string): Env {
-  try {
-    const text = readFileSync(path, 'utf8')
-    const wrong = lineWithoutValue(text)
-    if (wrong) throw new ConfigError(new Map([[path, `line ${wrong} is no NAME=value, nor a # comment`]]), [])
-    return parse(text)
-  } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return {}
-    if (UNREADABLE[code]) throw new ConfigError(new Map([[path, UNREADABLE[code]]]), [])
-    throw error
-  }
+  const problems: Problems = new Map()
+  const file = readEnvFile('.env', problems)
+  if (problems.size > 0) throw new ConfigError(problems, [])
+  return { ...file, ...process.env, ...overrides }
 }
 
 /** The environment without this app's settings: for a process that gets its own. */

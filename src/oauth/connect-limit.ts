@@ -34,7 +34,10 @@ export function createConnectLimit(
 
   return request => {
     const now = runtime.monotonic()
-    const network = networkOf(addressOf(request) ?? '')
+    const address = addressOf(request)
+    // Nobody waits for the answer any more.
+    if (address === undefined) return false
+    const network = networkOf(address)
     const bucket = buckets.get(network)
     const tokens = bucket ? refilled(bucket, now) : BURST
     if (tokens < 1) return false

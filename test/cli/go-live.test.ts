@@ -157,11 +157,12 @@ test('a clock that is a minute off, and another secret than the app has, are nam
 
 test('settings that are not those of the running app are named', async () => {
   const { origin, goLive } = await deployment()
-  const { out } = await goLive(['--json'], { REVENTO_REDIRECT_URI: `${origin}/other/callback` })
+  const other = `${origin.replace('localhost', 'LOCALHOST')}/callback`
+  const { out } = await goLive(['--json'], { REVENTO_REDIRECT_URI: other })
   const { checks }: Told = JSON.parse(out)
   expect(checks.find(({ name }) => name === 'https')).toMatchObject({
     status: 'failed',
-    said: `the running app sends the redirect URI ${origin}/callback, and these settings have ${origin}/other/callback`,
+    said: `the running app sends the redirect URI ${origin}/callback, and these settings have ${other}`,
   })
 })
 

@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config.ts'
+import { readEnvFile } from '../../src/env-file.ts'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
@@ -21,6 +22,8 @@ const LIVE = {
   REVENTO_REDIRECT_URI: 'https://app.example.com/callback',
 }
 
+const IN_BRACES = '$' + '{NAME}'
+
 type Row = [mistake: string, env: Record<string, string>, said: RegExp]
 /** What people mistype, and what they are told. The variable that is named is the first of `env`. */
 const ROWS: Row[] = [
@@ -37,6 +40,15 @@ const ROWS: Row[] = [
   ['another database', { DATABASE_URL: 'mysql://u:Zq9pass@h/d' }, /sqlite:FILE or postgres:\/\//],
   ['two slashes before a folder', { DATABASE_URL: 'sqlite://data/x.db' }, /sqlite:data\/revento\.db, or/],
   ['a folder as file', { DATABASE_URL: 'sqlite:data/' }, /must name a file/],
+  ['a home folder', { DATABASE_URL: 'sqlite:~/x.db' }, /without ~, \$NAME or %NAME%: write the path out/],
+  ['the name of a home folder', { DATABASE_URL: 'sqlite:$HOME/x.db' }, /write the path out/],
+  ['the same in braces', { DATABASE_URL: `sqlite:data/${IN_BRACES}.db` }, /write the path out/],
+  ['the same on Windows', { DATABASE_URL: 'sqlite:%APPDATA%/x.db' }, /write the path out/],
+  [
+    'a variable as secret',
+    { ...ALL, REVENTO_WEBHOOK_SECRET: IN_BRACES },
+    /REVENTO_WEBHOOK_SECRET +is the name of another variable; give the value/,
+  ],
   ['a database in memory', { DATABASE_URL: 'sqlite::memory:' }, /must name a file/],
   [
     'a password that is not escaped',
@@ -67,6 +79,13 @@ const ROWS: Row[] = [
   ['http in production', { ...LIVE, REVENTO_REDIRECT_URI: 'http://a.example/callback' }, /must be https/],
   ['an http host in production', { ...LIVE, REVENTO_AUTH_BASE: 'http://auth.example' }, /must be https/],
   ['another path', { REVENTO_REDIRECT_URI: 'https://a.example/oauth' }, /must end with \/callback/],
+  [
+    'a path before it',
+    { REVENTO_REDIRECT_URI: 'https://a.example/integration/callback' },
+    /must end with \/callback right after the host: .* a host name of its own/,
+  ],
+  ['an empty path before it', { REVENTO_REDIRECT_URI: 'https://a.example//callback' }, /after the host/],
+  ['an address inside another', { TRUST_PROXY: '::ffff:10.0.0.0/8' }, /proxy addresses, e\.g\./],
   ['a slash at the end', { REVENTO_REDIRECT_URI: 'https://a.example/callback/' }, /must end with \/callback/],
   ['a host without credentials', { REVENTO_AUTH_BASE: 'https://auth.example' }, /set without credentials/],
   ['commas between scopes', { REVENTO_SCOPES: 'event.read,participants.read' }, /one space between/],
@@ -157,7 +176,7 @@ describe('.env', () => {
       'with a line that sets nothing',
       (path: string) =>
         writeFileSync(path, '# mine\nREVENTO_CLIENT_ID=client-1\nREVENTO_CLIENT_SECRET Zq9-secret\n'),
-      /^ {2}\.env {2}line 3 is no NAME=value, nor a # comment$/m,
+      /^ {2}\.env line 3 {2}is no NAME=value, nor a # comment$/m,
     ],
   ])('%s: refused in a line', async (_, make, said) => {
     const folder = testFolder()
@@ -168,6 +187,44 @@ describe('.env', () => {
     expect(child.output.err).toMatch(said)
     expect(child.output.err).not.toMatch(/Zq9|\n +at /)
     expect(readdirSync(folder)).toEqual(['.env'])
+  })
+
+  const CUT =
+    /^ {2}\.env line 2 {2}REVENTO_WEBHOOK_SECRET would be cut at its #: put quotes around the value$/m
+  const QUOTE = /^ {2}\.env line 2 {2}REVENTO_WEBHOOK_SECRET has no closing quote, or something behind it$/m
+  test.each([
+    ['a # in it', 'Zq9_9f3kQ2#pZ7vL1', CUT],
+    ['a # in it and a comment', 'Zq9_9f3kQ2#pZ7vL1 # mine', CUT],
+    ['a # at its beginning', '#Zq9_9f3kQ2', CUT],
+    ['a quote that is not closed', '"Zq9_9f3kQ2', QUOTE],
+    ['a quote that is not closed, and a #', '"Zq9_9f3#kQ2', QUOTE],
+    ['something behind its quotes', '"Zq9_9f3kQ2"Zq9', QUOTE],
+    [
+      'another value further down',
+      'Zq9_9f3kQ2\nREVENTO_WEBHOOK_SECRET=Zq9_other',
+      /\.env line 3 {2}REVENTO_WEBHOOK_SECRET has another value in line 2: keep one of them$/m,
+    ],
+  ])('a value with %s: refused in a line, and not shown', async (_, value, said) => {
+    const folder = testFolder()
+    writeFileSync(join(folder, '.env'), `# mine\nexport REVENTO_WEBHOOK_SECRET=${value}\r\nPORT=3000\n`)
+    const child = node([MAIN], { cwd: folder })
+    expect([await child.ended, child.output.out]).toEqual([1, ''])
+    expect(child.output.err).toMatch(said)
+    expect(child.output.err).not.toMatch(/Zq9|\n +at /)
+  })
+
+  test.each([
+    ['a # within quotes', '"Zq9_9f3k#Q2"'],
+    ['a # within quotes, and a comment', "'Zq9_9f3k#Q2' # mine"],
+    ['a comment behind a space', 'Zq9_9f3kQ2 # it is 3#4'],
+    ['the same value twice', 'Zq9_9f3kQ2\nREVENTO_WEBHOOK_SECRET="Zq9_9f3kQ2"'],
+    ['several lines in another', 'Zq9_9f3kQ2\nOTHER="a\n#b\nc=d"'],
+  ])('a value with %s is read as it looks', (_, value) => {
+    const path = join(testFolder(), '.env')
+    writeFileSync(path, `REVENTO_WEBHOOK_SECRET=${value}`)
+    const problems = new Map<string, string>()
+    expect(readEnvFile(path, problems)['REVENTO_WEBHOOK_SECRET']).toMatch(/^Zq9_9f3k#?Q2$/)
+    expect(problems).toEqual(new Map())
   })
 
   test('from Windows, with a BOM, CRLF, quotes, `export` and comments, is read as it is meant', async () => {

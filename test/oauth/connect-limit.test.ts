@@ -34,6 +34,7 @@ test('behind a named proxy its callers are told apart; a header of anybody else 
   const may = createConnectLimit(['10.0.0.1'], manualClock())
   for (let i = 0; i < 200; i++) expect(may(from('10.0.0.1', `198.51.100.${i}`))).toBe(true)
   expect(times(100, () => may(from('203.0.113.1', `198.51.100.${Math.random()}`)))).toBe(60)
+  for (let i = 0; i < 200; i++) expect(may(from('10.0.0.1', `192.0.2.${i}:${40_000 + i}`))).toBe(true)
 })
 
 test('what is remembered is bounded: those that are full again are forgotten first, and then all', () => {

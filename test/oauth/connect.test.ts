@@ -8,7 +8,7 @@ const flows = ({ app }: Pair) => app.database.query.selectFrom('flows').selectAl
 test('sends the browser to authorize with exactly the documented parameters', async () => {
   const pair = await startPair({
     env: {
-      REVENTO_REDIRECT_URI: 'https://app.example/some%20where//callback',
+      REVENTO_REDIRECT_URI: 'https://App.example:443/callback',
       REVENTO_SCOPES: 'event.read',
     },
   })
@@ -19,7 +19,7 @@ test('sends the browser to authorize with exactly the documented parameters', as
   expect(rest).toEqual({
     response_type: 'code',
     client_id: 'client-for-tests',
-    redirect_uri: 'https://app.example/some%20where//callback',
+    redirect_uri: 'https://App.example:443/callback',
     scope: 'event.read',
     event_id: 'evt_abc-123',
     state,
@@ -32,7 +32,7 @@ test('sends the browser to authorize with exactly the documented parameters', as
 })
 
 test('the redirect URI of the token request is the same bytes', async () => {
-  const redirectUri = 'https://app.example/some%20where//callback'
+  const redirectUri = 'https://App.example:443/callback'
   const pair = await startPair({ env: { REVENTO_REDIRECT_URI: redirectUri } })
   const { client, state } = await begin(pair)
   await client.get(`${pair.app.url}/callback?code=good-code&state=${state}`)

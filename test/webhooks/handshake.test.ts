@@ -147,7 +147,9 @@ test('X-Forwarded-For counts only where the peer is a configured proxy', async (
   expect((await proxied.callers()).map(row => row.address)).toEqual(['203.0.113.9'])
   expect((await proxied.post('{}', { 'x-forwarded-for': '203.0.113.9' })).status).toBe(200)
   expect((await proxied.post('{}', { 'x-forwarded-for': '203.0.113.9, 203.0.113.10' })).status).toBe(401)
-  expect((await proxied.post('{}', { 'x-forwarded-for': 'nonsense' })).status).toBe(400)
+  expect((await proxied.post('{}', { 'x-forwarded-for': '203.0.113.9:51234' })).status).toBe(200)
+  expect((await proxied.post('{}', { 'x-forwarded-for': '[::ffff:203.0.113.9]:443' })).status).toBe(200)
+  expect((await proxied.post('{}', { 'x-forwarded-for': '203.0.113.9, nonsense' })).status).toBe(401)
   expect((await proxied.post()).status).toBe(401)
 })
 
