@@ -147,7 +147,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     await atMost(runtime, LAST_NOTES_MS, meter.flush())
     await database.close()
   })
-  const trouble = createProbe(database, inbox, runtime)
+  const handling = { stalledMs: dispatcher.stalledMs, waiting: backlog.waiting }
+  const trouble = createProbe(database, inbox, handling, runtime)
   await app.register(health, { trouble, runtime })
   const ownHost = { origin: config.origin, production: config.production }
   await app.register(oauth, {
@@ -162,7 +163,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     api,
     onwardPage,
     mayConnect: createConnectLimit(config.trustProxy, runtime),
-    resume: eventId => dispatcher.resume(eventId),
+    resume: dispatcher.resume,
   })
   await app.register(webhooks, {
     prefix: '/webhooks',

@@ -35,6 +35,7 @@ export const ERRORS = {
   upstream_error: [502, 'Revento did not give a usable answer. Try again in a moment.'],
   overloaded: [503, 'The app is busy. Send it again in a moment.'],
   storage_unavailable: [503, 'The app cannot store anything right now. Try again in a moment.'],
+  not_handling: [503, 'Deliveries are stored, but cannot be handled right now. Try again in a moment.'],
   not_answered: [503, 'There is no answer yet. Ask again in a moment.'],
   too_many_streams: [503, 'Too many pages are open at once. Close one, or try again in a moment.'],
   shutting_down: [503, 'The app is restarting. Try again in a moment.'],

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { errorBody } from './errors.ts'
+import { type ErrorCode, errorBody } from './errors.ts'
 import type { Runtime } from './runtime.ts'
 import type { Database } from './storage/database.ts'
 import { StorageError } from './storage/storage-error.ts'
@@ -17,21 +17,31 @@ const PROBE_EVERY_MS = 500
 const WATCHED_MS = 30_000
 const NOTICE_MS = 2_000
 
-/** Tries to store something; a delivery that could not be stored a moment ago counts too. */
+const NOT_CLAIMED = 'deliveries_not_claimed'
+const CODES: Record<string, ErrorCode> = { draining: 'shutting_down', [NOT_CLAIMED]: 'not_handling' }
+/** Longer than storage takes to say no. */
+const STALLED_MS = 15_000
+
+/**
+ * Tries to store something; a delivery that could not be stored a moment ago counts too, and so do deliveries that wait
+ * while nothing can be claimed: stored and never handled is not ready.
+ */
 export function createProbe(
   database: Database,
   inbox: Pick<Inbox, 'trouble'>,
+  handling: { stalledMs(): number; waiting(): number },
   runtime: Pick<Runtime, 'monotonic'>,
 ) {
   let probed = { at: Number.NEGATIVE_INFINITY, trouble: Promise.resolve<string | undefined>(undefined) }
   return async () => {
     const now = runtime.monotonic()
     if (now - probed.at >= PROBE_EVERY_MS) probed = { at: now, trouble: probe(database) }
-    return (await probed.trouble) ?? inbox.trouble()
+    const stalled = handling.waiting() > 0 && handling.stalledMs() > STALLED_MS
+    return (await probed.trouble) ?? inbox.trouble() ?? (stalled ? NOT_CLAIMED : undefined)
   }
 }
 
-/** GET /health: the process answers. GET /ready: it can also store what comes in. */
+/** GET /health: the process answers. GET /ready: it can also store what comes in, and have it handled. */
 export const health: FastifyPluginAsync<HealthOptions> = async (app, { trouble, runtime }) => {
   let draining = false
   let askedAt = Number.NEGATIVE_INFINITY
@@ -46,7 +56,7 @@ export const health: FastifyPluginAsync<HealthOptions> = async (app, { trouble, 
     askedAt = runtime.monotonic()
     const reason = draining ? 'draining' : await trouble()
     if (reason === undefined) return { status: 'ok' }
-    const code = reason === 'draining' ? 'shutting_down' : 'storage_unavailable'
+    const code = CODES[reason] ?? 'storage_unavailable'
     request.outcome = { reason }
     return reply
       .code(503)

@@ -41,22 +41,15 @@ export function waitLeft({ since, until }: Wait, now: number, longestMs: number)
 /** The latest moment at which a wait or lease of at most `lengthMs` can end that was taken by now. */
 export const latestEnd = (now: number, lengthMs: number): number => now + lengthMs + CLOCKS_APART_MS
 
-/** Which ends of leases say that the lease has ended: those in (`after`, `now`], and those beyond `latest`. */
+/**
+ * Which ends of leases say that the lease has ended: those in (`after`, `now`], and those beyond `latest`, which were
+ * taken before the clock was set back. `now` is the wall clock, as it is.
+ */
 export interface LeaseEnds {
   readonly after: number
   readonly now: number
   readonly latest: number
 }
-
-/**
- * Of leases of at most `lengthMs`. One that ends later than any can was taken before the clock was set back. While the
- * clock is younger than a lease (`steadyMs`), an end that is far from now, on either side, says nothing: its holder may
- * be at work, under the clock as it was.
- */
-export const leaseEnds = (now: number, lengthMs: number, steadyMs: number): LeaseEnds =>
-  steadyMs < lengthMs
-    ? { after: now - CLOCKS_APART_MS, now, latest: Number.MAX_SAFE_INTEGER }
-    : { after: Number.MIN_SAFE_INTEGER, now, latest: latestEnd(now, lengthMs) }
 
 /** Says what is old, by a clock that is watched. One for each process. */
 export interface SteadyClock {
@@ -69,6 +62,12 @@ export interface SteadyClock {
    * age yet, since the clock has not run steadily for an hour.
    */
   oldBefore(ms: number): number | undefined
+  /**
+   * For leases of at most `lengthMs`, under which something runs. While the clock is younger than a lease, an end that
+   * is far from now says nothing: its holder may be at work, under the clock as it was. After a jump no end does; after
+   * a start, those of the last minute do.
+   */
+  leaseEnds(lengthMs: number): LeaseEnds
 }
 
 /** `jumped` is told of each jump in ms: above 0, the clock was set ahead. */
@@ -81,6 +80,7 @@ export function createSteadyClock(
   /** The distance that counts: that of before the jump, until the new one is believed. */
   let believed = last
   let since = runtime.monotonic()
+  let jumps = 0
 
   function steadyMs(): number {
     const current = distance()
@@ -89,6 +89,7 @@ export function createSteadyClock(
     last = current
     if (Math.abs(jump) > JUMP_MS) {
       since = monotonic
+      jumps++
       jumped(jump)
     }
     // Set right again, or by less than what counts as a jump: nothing to wait for.
@@ -105,5 +106,11 @@ export function createSteadyClock(
     now,
     steadyMs,
     oldBefore: ms => (steadyMs() < BELIEVED_AFTER_MS ? undefined : now() - Math.max(ms, 0)),
+    leaseEnds(lengthMs) {
+      const steady = steadyMs() >= lengthMs
+      const now = runtime.now()
+      if (steady) return { after: Number.MIN_SAFE_INTEGER, now, latest: latestEnd(now, lengthMs) }
+      return { after: jumps > 0 ? now : now - CLOCKS_APART_MS, now, latest: Number.MAX_SAFE_INTEGER }
+    },
   }
 }

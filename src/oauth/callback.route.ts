@@ -33,8 +33,8 @@ async function callback(
   await o.connections.save(tokens)
   const key = { eventId: tokens.eventId, organizationId: tokens.organizationId }
   request.outcome = { event_id: key.eventId, organization_id: key.organizationId }
-  await o.resume(key.eventId)
   await o.sessions.grant(request, reply, key)
+  o.resume(key)
 
   const first = await firstCall(o, key, request.id)
   if (prefersHtml(request)) return reply.redirect('/', 303)

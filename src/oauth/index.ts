@@ -23,8 +23,8 @@ export interface OAuthOptions {
   readonly onwardPage: (url: string) => string
   /** Whether this caller may start one more flow. */
   readonly mayConnect: (request: FastifyRequest) => boolean
-  /** Parked deliveries of the event may go on. */
-  readonly resume: (eventId: string) => Promise<unknown>
+  /** A connection was made: parked deliveries may go on. */
+  readonly resume: (key: ConnectionKey) => void
 }
 
 export const oauth: FastifyPluginAsync<OAuthOptions> = async (app, o) => {

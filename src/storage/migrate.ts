@@ -13,6 +13,7 @@ import { senders } from './migrations/008-senders.ts'
 import { stuckDeliveries } from './migrations/009-stuck-deliveries.ts'
 import { keyUses } from './migrations/010-key-uses.ts'
 import { sessionsByConnection } from './migrations/011-sessions-by-connection.ts'
+import { parkedByConnection } from './migrations/015-parked.ts'
 import { refuseMissingColumns } from './missing-columns.ts'
 import { StorageError } from './storage-error.ts'
 import { UnusableDatabaseError } from './unusable-database.ts'
@@ -29,6 +30,7 @@ const MIGRATIONS = {
   '009-stuck-deliveries': stuckDeliveries,
   '010-key-uses': keyUses,
   '011-sessions-by-connection': sessionsByConnection,
+  '015-parked': parkedByConnection,
 }
 
 /** In their order, as written above. */

@@ -6,6 +6,7 @@ import { erasedEvents } from '../storage/event-data.ts'
 import { ids, integer, isOpen, records } from '../storage/records.ts'
 import type { InboxTable } from '../storage/schema.ts'
 import { transaction } from '../storage/transaction.ts'
+import type { LeaseEnds } from '../trusted-time.ts'
 import { type Duplicate, findDuplicates, type Identified } from './dedupe.ts'
 
 /** A delivery whose handler may run now. `attempt` counts from 1; `eventId` is null on integration-level events. */
@@ -40,6 +41,8 @@ export interface ClaimOptions {
   readonly leaseMs: number
   readonly maxAttempts: number
   readonly now: number
+  /** Which leases have ended, by the clock of now. */
+  readonly ends: LeaseEnds
   readonly hasHandler: (provider: string, type: string) => boolean
 }
 
@@ -60,8 +63,6 @@ export interface ClaimResult {
 export const MAX_CRASHES = 5
 /** One crash may be anybody's, also a restart; after the second it runs alone, so that the third accuses nobody else. */
 const ALONE_AFTER = 2
-/** Beyond every backoff, and beyond what Revento may ask for. */
-const LONGEST_WAIT_MS = 24 * 3_600_000
 
 /**
  * One transaction takes what is due, resolves both dedupe keys of what is new, and leases the rest: so no handler
@@ -97,7 +98,7 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
  * New ones (`next_at` 0) are due whatever the clock says. Up to half of the room goes to what has waited before, so
  * that neither holds up the other.
  */
-async function dueRows(trx: Queries, { limit, now, held }: ClaimOptions): Promise<Due[]> {
+async function dueRows(trx: Queries, { limit, now, ends, held }: ClaimOptions): Promise<Due[]> {
   const due = trx
     .selectFrom('inbox')
     .select(['id', 'provider', 'delivery_id', 'envelope_id', 'type', 'state', 'attempts', 'crashes'])
@@ -110,6 +111,7 @@ async function dueRows(trx: Queries, { limit, now, held }: ClaimOptions): Promis
   const again = await due
     .where('next_at', '>', 0)
     .where('next_at', '<=', now)
+    .where(eb => eb('state', '=', 'pending').or('next_at', '>', ends.after))
     .where('id', 'not in', ids(held))
     .limit(Math.ceil(limit / 2))
     .execute()
@@ -167,23 +169,6 @@ async function end(
   await set(ended.erased, { body: null, last_error: null })
   const last_error = 'its process ended before its last run did'
   await set(ended.exhausted, { state: 'dead', finished_at: now, lease_owner: null, last_error })
-}
-
-/**
- * What waits for a moment that no lease and no retry reaches was written under a clock that has been set back since:
- * it would wait until that moment comes again.
- */
-export async function mendTimes(query: Queries, now: number, leaseMs: number): Promise<void> {
-  const later = (state: 'running' | 'pending', ms: number) =>
-    query
-      .updateTable('inbox')
-      .set({ next_at: now + ms })
-      .where(isOpen)
-      .where('state', '=', state)
-      .where('next_at', '>', now + ms)
-      .execute()
-  await later('running', leaseMs)
-  await later('pending', LONGEST_WAIT_MS)
 }
 
 async function lease(trx: Queries, runnable: number[], o: ClaimOptions): Promise<Claimed[]> {

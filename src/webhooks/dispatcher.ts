@@ -1,5 +1,7 @@
+import type { ConnectionKey } from '../oauth/connections.ts'
 import { atMost, type Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { createSteadyClock } from '../trusted-time.ts'
 import {
   type AttemptOptions,
   createAttempt,
@@ -9,11 +11,11 @@ import {
   type Run,
   TIME_LIMIT_MS,
 } from './attempt.ts'
-import { type Claimed, claim, mendTimes } from './claim.ts'
+import { type Claimed, claim } from './claim.ts'
 import { createDispatchLog, type DispatchLogOptions } from './dispatch-log.ts'
 import { createPace } from './pace.ts'
-import { wakeForgotten, wakeParked } from './parked.ts'
 import { createSettler } from './settle.ts'
+import { createUpkeep } from './upkeep.ts'
 
 export interface DispatcherOptions extends AttemptOptions, DispatchLogOptions {
   readonly concurrency: number
@@ -26,14 +28,18 @@ export interface Dispatcher {
   start(): void
   /** Deliveries were committed: look now instead of at the next poll. */
   arrived(): void
-  /** After a reconnect: the event's parked deliveries are due again. */
-  resume(eventId: string): Promise<number>
+  /** A connection was made: what is parked for it goes on, in the background. Nothing is lost if this is not called. */
+  resume(key: ConnectionKey): void
+  /** For how long, in ms, it could not look for deliveries; 0 before the start. */
+  stalledMs(): number
   /** Claims nothing more, tells handlers to stop, and gives back what has not ended after `graceMs`. */
   stop(graceMs: number): Promise<void>
 }
 
 const LEASE_MS = 30_000
 const POLL_MS = 1_000
+/** Whoever took a reconnect may have ended before all of its deliveries were woken: anybody goes on. */
+const WAKE_EVERY_MS = 10_000
 
 export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: Runtime): Dispatcher {
   const owner = runtime.uuid()
@@ -52,36 +58,38 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   let alone = false
   let waking = new AbortController()
   let looping: Promise<void> = Promise.resolve()
-  let clockAhead = Number.POSITIVE_INFINITY
+  const upkeep = createUpkeep(query, { leaseMs: LEASE_MS, log: o.log, woken: () => wake() }, runtime)
+  const clock = createSteadyClock(runtime, ms => {
+    if (ms < 0) upkeep.mend()
+  })
+  let wokenAt = Number.NEGATIVE_INFINITY
+  let lookedAt: number | undefined
 
   async function loop(): Promise<void> {
     while (!stopping.signal.aborted) {
       waking = new AbortController()
       stopLate()
-      const found = await watchClock()
-        .then(fill)
-        .catch(err => {
-          o.log.error({ part: 'dispatcher', err }, 'cannot read the inbox; trying again')
-          return 0
-        })
-      await (found === 0 ? sleep(POLL_MS) : breathe())
+      lookForParked()
+      const found = await fill().catch(err => {
+        o.log.error({ part: 'dispatcher', err }, 'cannot read the inbox; trying again')
+        return undefined
+      })
+      if (found !== undefined) lookedAt = runtime.monotonic()
+      await (found ? breathe() : sleep(POLL_MS))
     }
   }
 
-  /** At the start, and when the clock was set back. */
-  async function watchClock(): Promise<void> {
-    const ahead = runtime.now() - runtime.monotonic()
-    if (ahead < clockAhead - POLL_MS) {
-      await mendTimes(query, runtime.now(), LEASE_MS)
-      await wakeForgotten(query, runtime.now())
-    }
-    clockAhead = ahead
+  function lookForParked(): void {
+    if (runtime.monotonic() - wokenAt < WAKE_EVERY_MS) return
+    wokenAt = runtime.monotonic()
+    upkeep.wake()
   }
 
   /** Claims the next batch once the last one has begun; says how many rows it dealt with. */
   async function fill(): Promise<number> {
     if (queue.length > 0 || running.size >= o.concurrency || (alone && running.size > 0)) return 0
     const startBy = runtime.monotonic() + LEASE_MS - TIME_LIMIT_MS
+    const ends = clock.leaseEnds(LEASE_MS)
     const result = await claim(query, {
       owner,
       // Room for both, what is new and what comes back: with one place the retries would go first, all of them.
@@ -90,7 +98,8 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       held: [...held],
       leaseMs: LEASE_MS,
       maxAttempts: MAX_ATTEMPTS,
-      now: runtime.now(),
+      now: ends.now,
+      ends,
       hasHandler: o.hasHandler,
     })
     tell.claimed(result)
@@ -171,21 +180,21 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
 
   return {
     start() {
+      lookedAt = runtime.monotonic()
+      upkeep.mend()
       looping = loop()
     },
     arrived() {
       pace.arrived()
       wake()
     },
-    async resume(eventId) {
-      const woken = await wakeParked(query, eventId, runtime.now())
-      if (woken > 0) wake()
-      return woken
-    },
+    resume: ({ eventId, organizationId }) =>
+      upkeep.wake({ event_id: eventId, organization_id: organizationId }),
+    stalledMs: () => (lookedAt === undefined ? 0 : runtime.monotonic() - lookedAt),
     async stop(graceMs) {
       stopping.abort()
       wake()
-      await looping
+      await Promise.all([looping, upkeep.stop()])
       for (const { delivery } of queue.splice(0)) giveBack(delivery)
       if (o.crashed?.aborted) return endAfterCrash(graceMs)
       for (const run of running) run.tell(new HandlerStopped())

@@ -1,31 +1,84 @@
 import { sql } from 'kysely'
 import type { Queries } from '../storage/database.ts'
+import { isPostgres } from '../storage/dialect.ts'
+import { ids, isOpen } from '../storage/records.ts'
+import { transaction } from '../storage/transaction.ts'
 
-/** As a literal, for the index of what waits for a person. */
-const parked = (query: Queries, now: number) =>
-  query
-    .updateTable('inbox')
-    .set({ state: 'pending', next_at: now })
-    .where('inbox.state', '=', sql.lit('parked'))
+/** Rows that one statement wakes: a few milliseconds on SQLite's event loop. */
+export const WAKE_BATCH = 200
+/** No more is woken while this many wait for a handler: a million at once would fill the backlog, and refuse webhooks. */
+const MOST_DUE = 1_000
 
-/** After a reconnect: what had waited for it is due. Says how many. */
-export async function wakeParked(query: Queries, eventId: string, now: number): Promise<number> {
-  const { numUpdatedRows } = await parked(query, now).where('event_id', '=', eventId).executeTakeFirst()
-  return Number(numUpdatedRows)
+export interface ParkedKey {
+  readonly event_id: string
+  readonly organization_id: string
 }
 
-/** The process that took the reconnect may have ended before it did that. */
-export async function wakeForgotten(query: Queries, now: number): Promise<void> {
-  await parked(query, now)
-    .where(eb =>
-      eb.exists(
-        eb
-          .selectFrom('connections')
-          .select('connections.event_id')
-          .whereRef('connections.event_id', '=', 'inbox.event_id')
-          .whereRef('connections.organization_id', '=', 'inbox.organization_id')
-          .where('connections.state', '=', 'connected'),
-      ),
+/** As a literal, for the index of what is parked. */
+const parked = sql<boolean>`inbox.state = 'parked'`
+
+/** The connected events that deliveries are parked for, one after another: however many deliveries each has. */
+export async function* parkedAndConnected(query: Queries): AsyncGenerator<ParkedKey> {
+  for (let last: ParkedKey | undefined; ; ) {
+    const key = await nextKey(query, last)
+    if (!key) return
+    const connection = await query
+      .selectFrom('connections')
+      .select('state')
+      .where('event_id', '=', key.event_id)
+      .where('organization_id', '=', key.organization_id)
+      .executeTakeFirst()
+    if (connection?.state === 'connected') yield key
+    last = key
+  }
+}
+
+async function nextKey(query: Queries, last: ParkedKey | undefined): Promise<ParkedKey | undefined> {
+  const next = query
+    .selectFrom('inbox')
+    .select(['event_id', 'organization_id'])
+    .where(parked)
+    .where(
+      sql<boolean>`(event_id, organization_id) > (${last?.event_id ?? ''}, ${last?.organization_id ?? ''})`,
     )
-    .execute()
+    .orderBy('event_id')
+    .orderBy('organization_id')
+    .limit(1)
+  const row = await next.executeTakeFirst()
+  // Both are set: what belongs to no connection is never parked.
+  return row && { event_id: row.event_id ?? '', organization_id: row.organization_id ?? '' }
+}
+
+/** Makes the oldest of them due; says how many. Fewer than WAKE_BATCH: there are no more that nobody else has in hand. */
+export function wakeBatch(query: Queries, key: ParkedKey, now: number): Promise<number> {
+  return transaction(query, async trx => {
+    const rows = await trx
+      .selectFrom('inbox')
+      .select('id')
+      .where(parked)
+      .where('event_id', '=', key.event_id)
+      .where('organization_id', '=', key.organization_id)
+      .orderBy('id')
+      .limit(WAKE_BATCH)
+      .$if(isPostgres(trx), select => select.forUpdate().skipLocked())
+      .execute()
+    if (rows.length === 0) return 0
+    await trx
+      .updateTable('inbox')
+      .set({ state: 'pending', next_at: now })
+      .where('id', 'in', ids(rows.map(row => row.id)))
+      .execute()
+    return rows.length
+  })
+}
+
+/** Whether handlers have so much to do that more would only wait elsewhere. */
+export async function isBusy(query: Queries, now: number): Promise<boolean> {
+  const due = query.selectFrom('inbox').select('id').where(isOpen).where('next_at', '>', 0)
+  const last = due
+    .where('next_at', '<=', now)
+    .orderBy('next_at')
+    .offset(MOST_DUE - 1)
+    .limit(1)
+  return (await last.execute()).length > 0
 }

@@ -123,7 +123,7 @@ export async function forgetKeys({ query }: Pick<Database, 'query'>): Promise<vo
     'key_uses',
   ]
   for (const table of tables) await query.schema.dropTable(table).execute()
-  for (const index of ['inbox_stuck', 'session_connections_by_connection'])
+  for (const index of ['inbox_stuck', 'session_connections_by_connection', 'inbox_parked'])
     await query.schema.dropIndex(index).execute()
   await query.schema.dropTable('delivery_keys').execute()
   await query.schema

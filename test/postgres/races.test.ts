@@ -44,6 +44,7 @@ const arrive = (query: Queries, type: string) =>
 const claimAll = (query: Queries) =>
   claim(query, {
     ...{ owner: OWNER, limit: 10, running: 0, held: [], leaseMs: 30_000, maxAttempts: 8, now: Date.now() },
+    ends: { after: 0, now: Date.now(), latest: Number.MAX_SAFE_INTEGER },
     hasHandler: (_provider, type) => type === 'handled',
   })
 

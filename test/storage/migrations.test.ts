@@ -8,7 +8,7 @@ import { testFile } from '../helpers/database.ts'
 const BEFORE_SHORT_KEYS = `
   delete from kysely_migration where name >= '007';
   drop table attempts; drop table inline_answers; drop table handshake_callers; drop table key_uses; drop index inbox_stuck;
-  drop index session_connections_by_connection;
+  drop index session_connections_by_connection; drop index inbox_parked;
   alter table inbox drop column crashes;
   drop table delivery_keys;
   create table delivery_keys (key text primary key, inbox_id bigint not null, seen_at bigint not null)`

@@ -1,4 +1,6 @@
 import { onTestFinished } from 'vitest'
+import type { ConnectionKey } from '../../src/oauth/connections.ts'
+import type { ConnectionState } from '../../src/storage/schema.ts'
 import { createDispatcher, type Dispatcher, type DispatcherOptions } from '../../src/webhooks/dispatcher.ts'
 import { createInbox } from '../../src/webhooks/inbox.ts'
 import { type ManualClock, manualClock } from '../helpers/clock.ts'
@@ -13,10 +15,14 @@ export interface Bench {
   dispatcher(o: Partial<DispatcherOptions> & Pick<DispatcherOptions, 'run'>, clock?: ManualClock): Dispatcher
   /** Moves the time when a dispatcher has looked, and sleeps until the next look. */
   pass(ms: number): Promise<void>
+  /** A connection that parked deliveries can go on with. */
+  connect(eventId?: string): Promise<void>
   append(change?: { id?: string; type?: string; eventId?: string | null }): Promise<number>
   row(id: number): ReturnType<typeof readRow>
   reaches(id: number, state: string): ReturnType<typeof readRow>
 }
+
+export const KEY: ConnectionKey = { eventId: 'evt_1', organizationId: 'org_1' }
 
 /** Never full. */
 export const NO_BACKLOG = { added() {}, isFull: () => false }
@@ -63,6 +69,7 @@ export async function bench(): Promise<Bench> {
       onTestFinished(() => stopNow(dispatcher, own))
       return dispatcher
     },
+    connect: (eventId = 'evt_1') => saveConnection(database, { eventId, organizationId: 'org_1' }),
     append: ({ id = `evt_${++appended}`, type = 'a.type', eventId = 'evt_1' } = {}) =>
       inbox.append({
         provider: 'revento',
@@ -82,6 +89,36 @@ export async function bench(): Promise<Bench> {
         return row.state === state && row
       }),
   }
+}
+
+/** Connected; or changed to a state that is not. */
+export async function saveConnection(
+  { query }: Pick<TestDatabase, 'query'>,
+  key: ConnectionKey,
+  state: ConnectionState = 'connected',
+): Promise<void> {
+  const times = {
+    access_expires_at: 0,
+    refresh_expires_at: 0,
+    consent_expires_at: 0,
+    connected_at: 0,
+    updated_at: 0,
+  }
+  const id = { event_id: key.eventId, organization_id: key.organizationId }
+  await query
+    .insertInto('connections')
+    .values({
+      ...id,
+      ...times,
+      state,
+      scope: '',
+      reason: null,
+      access_token: null,
+      refresh_token: null,
+      version: 1,
+    })
+    .onConflict(c => c.columns(['event_id', 'organization_id']).doUpdateSet({ state }))
+    .execute()
 }
 
 /** Stops without waiting for the grace that a hanging handler would get. */

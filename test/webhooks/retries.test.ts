@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { ApiError } from '../../src/revento/api.ts'
 import { retryDelayMs } from '../../src/webhooks/attempt.ts'
 import { until } from '../helpers/wait.ts'
-import { bench, hanging } from './dispatching.ts'
+import { bench, hanging, KEY } from './dispatching.ts'
 
 test('the delay grows fourfold each time, a quarter more or less, to about three hours in all', () => {
   const spread = [1, 2, 3, 4, 5, 6, 7].map(attempt => [retryDelayMs(attempt, 0), retryDelayMs(attempt, 1)])
@@ -121,10 +121,10 @@ test('parks on a parking error, without an end or a lease, until its event is re
   connected.abort()
   await b.reaches(await b.append(), 'done')
   expect((await b.row(id)).state).toBe('parked')
-  expect(await dispatcher.resume('evt_1')).toBe(1)
+  await b.connect()
+  dispatcher.resume(KEY)
   expect(await b.reaches(id, 'done')).toMatchObject({ last_error: null })
   expect((await b.row(other)).state).toBe('parked')
-  expect(await dispatcher.resume('evt_1')).toBe(0)
 })
 
 test('parks as often as it takes: waiting for the organizer is not failing', async () => {
@@ -138,7 +138,12 @@ test('parks as often as it takes: waiting for the organizer is not failing', asy
   const id = await b.append()
   for (let n = 0; n < 12; n++) {
     await b.reaches(id, 'parked')
-    await dispatcher.resume('evt_1')
+    const before = left
+    dispatcher.resume(KEY)
+    await until(() => {
+      b.clock.advance(100)
+      return left < before
+    })
   }
   expect(await b.reaches(id, 'done')).toMatchObject({ attempts: 1 })
 })
@@ -151,20 +156,7 @@ test('is not parked when the organizer connected before its handler gave up', as
     isParking: error => error === parking,
     run: async () => {
       if (++runs > 1) return
-      const zero = { access_expires_at: 0, refresh_expires_at: 0, consent_expires_at: 0, connected_at: 0 }
-      const row = { event_id: 'evt_1', organization_id: 'org_1', state: 'connected' as const, scope: '' }
-      await b.database.query
-        .insertInto('connections')
-        .values({
-          ...row,
-          ...zero,
-          reason: null,
-          access_token: null,
-          refresh_token: null,
-          version: 1,
-          updated_at: 0,
-        })
-        .execute()
+      await b.connect()
       throw parking
     },
   })
