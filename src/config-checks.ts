@@ -113,7 +113,7 @@ export function checkDatabaseUrl(url: string, problems: Problems): void {
       )
     return
   }
-  if (!URL.canParse(url))
+  if (!URL.canParse(url) || /%(?![\da-f]{2})/i.test(url))
     problems.set(name, `must be a URL; write special characters as %XX: ${describe(name)}`)
   else if (new URL(url).pathname.length < 2) problems.set(name, `must name a database: ${describe(name)}`)
 }

@@ -1,6 +1,6 @@
 import { type Logger, type LoggerOptions, pino } from 'pino'
 import { createLogWriter } from './log-writer.ts'
-import { StorageError } from './storage/storage-error.ts'
+import { causeText, StorageError } from './storage/storage-error.ts'
 
 let said = { at: 0, text: '' }
 /** ISO 8601 UTC; made once a millisecond, which under load is for many lines. */
@@ -22,7 +22,9 @@ function errorFields(error: unknown): Record<string, unknown> {
     ...(typeof code === 'string' && CODE.test(code) ? { code } : {}),
     message: error.message,
     stack: error.stack,
-    ...(error instanceof StorageError && error.cause instanceof Error ? { cause: error.cause.message } : {}),
+    ...(error instanceof StorageError && error.cause instanceof Error
+      ? { cause: causeText(error.cause) }
+      : {}),
   }
 }
 

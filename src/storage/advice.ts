@@ -1,6 +1,7 @@
 import { DataFolderError } from '../data-folder.ts'
 import { NewerSchemaError } from './migrate.ts'
-import { StorageError, storageError } from './storage-error.ts'
+import { postgresAdvice } from './postgres-advice.ts'
+import { causeText, StorageError, storageError } from './storage-error.ts'
 import { type Store, storeName } from './store.ts'
 import { UnusableDatabaseError } from './unusable-database.ts'
 import { SealingKeyError } from './wrong-key.ts'
@@ -12,15 +13,16 @@ export function storageAdvice(error: unknown, store: Store): string | undefined 
   if (error instanceof Error && WHOLE.some(type => error instanceof type)) return error.message
   const known = storageError(error)
   if (!(known instanceof StorageError)) return undefined
-  const { code } = known
-  return `The database ${storeName(store)} cannot be used: ${code}. ${todo(code, store)}`
+  const { code, cause } = known
+  const why = store.kind === 'postgres' ? ` (${causeText(cause)})` : ''
+  return `The database ${storeName(store)} cannot be used: ${code}${why}. ${todo(known, store)}`
 }
 
-function todo(code: string, store: Store): string {
+function todo({ code, cause }: StorageError, store: Store): string {
   if (code === 'database_locked') return 'Another program holds it. Try again in a moment.'
   if (code === 'migration_failed')
     return 'Its tables are not as its list of migrations says. Nothing was changed: put a backup back.'
-  if (store.kind === 'postgres') return 'Check DATABASE_URL and its server.'
+  if (store.kind === 'postgres') return postgresAdvice(code, causeText(cause), store)
   if (code === 'disk_full') return 'Make room on its disk, and try again.'
   if (code === 'disk_io_error') return 'Its disk does not read or write: look at the log of the system.'
   if (['database_corrupt', 'not_a_database'].includes(code))

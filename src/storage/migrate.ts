@@ -15,6 +15,7 @@ import { keyUses } from './migrations/010-key-uses.ts'
 import { sessionsByConnection } from './migrations/011-sessions-by-connection.ts'
 import { parkedByConnection } from './migrations/015-parked.ts'
 import { refuseMissingColumns } from './missing-columns.ts'
+import { withGrant } from './postgres-grant.ts'
 import { StorageError } from './storage-error.ts'
 import { UnusableDatabaseError } from './unusable-database.ts'
 
@@ -66,7 +67,7 @@ async function migrateToLatest(query: Queries): Promise<void> {
   })
   const { error } = await migrator.migrateToLatest()
   if (error === undefined) return
-  if (error instanceof StorageError) throw error
+  if (error instanceof StorageError) throw await withGrant(query, error)
   // A newer program may have been quicker by a moment.
   await refuseOtherMigrations(query)
   throw new StorageError('migration_failed', { cause: error })
@@ -116,6 +117,6 @@ export async function tablesOf(query: Queries): Promise<string[]> {
 async function schemaOf(query: Queries): Promise<string | undefined> {
   if (!isPostgres(query)) return undefined
   const { rows } = await sql<{ name: string | null }>`select current_schema() as name`.execute(query)
-  if (!rows[0]?.name) throw new StorageError('no_schema_in_search_path')
+  if (!rows[0]?.name) throw await withGrant(query, new StorageError('no_schema_in_search_path'))
   return rows[0].name
 }

@@ -20,10 +20,23 @@ const CODES: Record<string, string> = {
   XX: 'database_corrupt',
 }
 
+/** Node's codes, and texts of pg's errors that have none. */
+const ON_THE_WAY: readonly (readonly [RegExp, string])[] = [
+  [/^(ENOTFOUND|EAI_)/, 'database_host_not_found'],
+  [/^(DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|CERT_|ERR_TLS_CERT_)/, 'database_certificate_refused'],
+  [/^(ENOENT|EACCES|EISDIR)/, 'database_certificate_file_unreadable'],
+  [/server does not support SSL/, 'database_without_tls'],
+  [/password must be a string/, 'database_login_refused'],
+]
+
 /** What did not come from the server is trouble on the way to it. Mistakes in a statement stay as they are. */
 export function postgresError(error: unknown): unknown {
   if (error instanceof StorageError || error instanceof TypeError) return error
-  if (!(error instanceof pg.DatabaseError)) return new StorageError('database_unreachable', { cause: error })
+  if (!(error instanceof pg.DatabaseError)) {
+    const { code = '', message = '' } = error as NodeJS.ErrnoException
+    const [, known = 'database_unreachable'] = ON_THE_WAY.find(([form]) => form.test(code || message)) ?? []
+    return new StorageError(known, { cause: error })
+  }
   const { code = '' } = error
   const known = CODES[code] ?? CODES[code.slice(0, 3)] ?? CODES[code.slice(0, 2)]
   return known ? new StorageError(known, { cause: error }) : error

@@ -56,12 +56,18 @@ export class PostgresPool {
   /** A connection that answers; give it back with `release`. */
   async connect(): Promise<pg.PoolClient> {
     for (;;) {
-      const client = await this.#pool.connect().catch(error => {
-        const allInUse = this.#pool.totalCount >= MOST && this.#pool.idleCount === 0
-        throw allInUse ? new StorageError('database_busy', { cause: error }) : postgresError(error)
-      })
+      const client = await this.#take()
       if (await this.#stands(client)) return client
       client.release(true)
+    }
+  }
+
+  async #take(): Promise<pg.PoolClient> {
+    try {
+      return await this.#pool.connect()
+    } catch (error) {
+      const allInUse = this.#pool.totalCount >= MOST && this.#pool.idleCount === 0
+      throw allInUse ? new StorageError('database_busy', { cause: error }) : postgresError(error)
     }
   }
 

@@ -11,6 +11,12 @@ export class StorageError extends Error {
   }
 }
 
+/** Its code where it has no text: so it is of an attempt at several addresses. */
+export function causeText(cause: unknown): string {
+  const { message, code } = (cause ?? {}) as NodeJS.ErrnoException
+  return message || code || 'no cause is known'
+}
+
 /** SQLite's primary result codes (errcode & 0xff), see sqlite.org/rescode.html. */
 const SQLITE_CODES: Record<number, string> = {
   5: 'database_locked',
