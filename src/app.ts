@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
+import { createDescribeError } from './describe-error.ts'
 import type { Handlers } from './handlers/context.ts'
 import { handlers } from './handlers/index.ts'
 import { createProbe, health } from './health.ts'
@@ -98,6 +99,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const store = { ...eventData, suspendConnections: () => connections.suspendAll() }
 
   const known = edge.handlers ?? handlers
+  const describeError = createDescribeError(config.production)
   const dispatcher = createDispatcher(
     query,
     {
@@ -109,6 +111,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
       }),
       count: metrics.attempt,
       isParking: error => error instanceof ConnectionUnavailable && error.code === 'reconsent_required',
+      describeError,
       log: logger,
       crashed: edge.crashed,
     },
@@ -126,6 +129,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     {
       answers: createInlineAnswers(query, runtime),
       find: findInlineHandler({ handlers: known, log: logger }),
+      describeError,
       log: logger,
     },
     runtime,

@@ -1,3 +1,5 @@
+import { FixedTextError } from './disclosure.ts'
+
 /** The one table: stable code, HTTP status, and the only text a caller ever gets. The reason goes to the log. */
 export const ERRORS = {
   invalid_event_id: [400, 'This needs the id of an event: letters, digits, - and _.'],
@@ -45,7 +47,7 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS
 
 /** What a route throws to give an answer of the table. `reason` and `cause` are for the log only. */
-export class AppError extends Error {
+export class AppError extends FixedTextError {
   readonly code: ErrorCode
   readonly reason: string | undefined
   /** Where the organizer can connect again, for the 409 codes. */

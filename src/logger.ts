@@ -1,6 +1,6 @@
-import { type Logger, type LoggerOptions, pino } from 'pino'
+import { type LogFn, type Logger, type LoggerOptions, pino } from 'pino'
+import { createDescribeError } from './describe-error.ts'
 import { createLogWriter } from './log-writer.ts'
-import { causeText, StorageError } from './storage/storage-error.ts'
 
 let said = { at: 0, text: '' }
 /** ISO 8601 UTC; made once a millisecond, which under load is for many lines. */
@@ -10,36 +10,30 @@ function isoTime(): string {
   return said.text
 }
 
-/** A library's or the system's, such as ECONNRESET; not a text. */
-const CODE = /^[A-Za-z0-9_]{1,60}$/
-
-/** What may be said of an error: never its other members or its cause, which may hold tokens or payloads. */
-function errorFields(error: unknown): Record<string, unknown> {
-  if (!(error instanceof Error)) return { type: typeof error }
-  const code = (error as { code?: unknown }).code
-  return {
-    type: error.name,
-    ...(typeof code === 'string' && CODE.test(code) ? { code } : {}),
-    message: error.message,
-    stack: error.stack,
-    ...(error instanceof StorageError && error.cause instanceof Error
-      ? { cause: causeText(error.cause) }
-      : {}),
-  }
-}
-
 /** JSON lines; readable ones on a terminal, where pino-pretty is installed (it is not in production). */
-export async function createLogger(level: string, terminal: boolean): Promise<Logger> {
-  const options = {
+export async function createLogger(
+  level: string,
+  { terminal, production }: { terminal: boolean; production: boolean },
+): Promise<Logger> {
+  const describeError = createDescribeError(production)
+  const options: LoggerOptions = {
     level,
     base: null,
     timestamp: isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
-    serializers: { err: errorFields, req: () => undefined, res: () => undefined },
+    serializers: { err: describeError.fields, req: () => undefined, res: () => undefined },
+    ...(production ? { hooks: { logMethod: withOwnMessage } } : {}),
   }
   if (!terminal) return lines(options)
   const pretty = await import('pino-pretty').catch(() => undefined)
   return pretty ? pino(options, pretty.default({ ignore: 'part', singleLine: true })) : lines(options)
+}
+
+/** Pino takes the error's text for the message of a line that has none. */
+function withOwnMessage(this: Logger, args: Parameters<LogFn>, method: LogFn): void {
+  const [first, message] = args
+  if (message === undefined && typeof first === 'object') method.call(this, first, 'error')
+  else method.apply(this, args)
 }
 
 function lines(options: LoggerOptions): Logger {

@@ -141,7 +141,10 @@ try {
     process.exit(0)
   }
   const config = loadConfig(readEnvironment(overrides))
-  const logger = await createLogger(config.logLevel, process.stdout.isTTY && !config.production)
+  const logger = await createLogger(config.logLevel, {
+    terminal: process.stdout.isTTY && !config.production,
+    production: config.production,
+  })
   for (const warning of config.warnings) logger.warn({ part: 'config' }, warning)
   const crashed = new AbortController()
   const { stop, metricsUrl } = await start(config, logger, crashed.signal).catch(error =>

@@ -1,3 +1,4 @@
+import { FixedTextError } from '../disclosure.ts'
 import type { Log } from '../log.ts'
 import { ApiError } from '../revento/api.ts'
 import type { Call as ReventoCall } from '../revento/call.ts'
@@ -9,7 +10,7 @@ import type { Refresh } from './refresh.ts'
  * The connection cannot be used until the organizer does something. `reconsent_required`: connect again;
  * a handler's delivery is parked until then. `revoked` covers every state that ended for good.
  */
-export class ConnectionUnavailable extends Error {
+export class ConnectionUnavailable extends FixedTextError {
   readonly code: 'reconsent_required' | 'revoked' | 'not_connected'
   constructor(code: 'reconsent_required' | 'revoked' | 'not_connected') {
     super(`connection unavailable: ${code}`)

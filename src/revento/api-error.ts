@@ -1,3 +1,5 @@
+import { FixedTextError } from '../disclosure.ts'
+
 /** Codes of the platform that its guide shows, with what to do; it has more, so fall back on the status. */
 export type PlatformErrorCode =
   /** 401: not this platform's token. Nothing to refresh: look at the environment. */
@@ -29,7 +31,7 @@ export type ApiErrorCode = PlatformErrorCode | OwnErrorCode | (string & {})
  * A call that brought nothing usable: an answer of the platform that is no success, or none at all (status 0).
  * Branch on `code`, which is the platform's own `error` where it gave one; its message text is never looked at.
  */
-export class ApiError extends Error {
+export class ApiError extends FixedTextError {
   readonly code: ApiErrorCode
   readonly status: number
   /** Of the last attempt; to be quoted to Revento's support. Empty when nothing was sent. */

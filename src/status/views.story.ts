@@ -62,9 +62,15 @@ function run(r: DeliveryRun): Html {
   return html`
 <li class="step" data-outcome="${r.outcome}"><p><strong>Attempt ${r.attempt}</strong>${ms !== undefined && `, ${duration(ms)}`}: ${OUTCOMES[r.outcome]}.</p>
 <p class="quiet">${exactTime(Date.parse(r.started_at))}</p>
-${r.error !== null && html`<p class="error"><bdi>${r.error}</bdi></p>`}
+${r.error !== null && error(r.error)}
 ${r.calls.length > 0 && html`<ul>${r.calls.map(call)}</ul>`}
 </li>`
+}
+
+/** In development a stack follows the first line. */
+function error(text: string): Html {
+  const [line = '', ...stack] = text.split('\n')
+  return html`<p class="error"><bdi>${line}</bdi></p>${stack.length > 0 && html`<pre><bdi>${stack.join('\n')}</bdi></pre>`}`
 }
 
 const call = (c: DeliveryRun['calls'][number]) => html`

@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHash, createHmac } from 'node:crypto'
+import { FixedTextError } from '../disclosure.ts'
 import type { Runtime } from '../runtime.ts'
 
 /**
@@ -27,7 +28,7 @@ export interface Sealer {
   fingerprints(text: string): readonly string[]
 }
 
-export class UnsealError extends Error {
+export class UnsealError extends FixedTextError {
   readonly code: 'unknown_key' | 'damaged'
   constructor(code: 'unknown_key' | 'damaged') {
     super(`sealed value cannot be opened: ${code}`)

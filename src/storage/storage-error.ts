@@ -1,5 +1,7 @@
+import { FixedTextError } from '../disclosure.ts'
+
 /** The store cannot do its work now. `code` is for the log and /ready; callers only ever see 503. */
-export class StorageError extends Error {
+export class StorageError extends FixedTextError {
   readonly code: string
   /** Nothing was kept of the transaction that this ended, and another try may succeed. */
   readonly repeatable: boolean

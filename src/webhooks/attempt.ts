@@ -1,8 +1,9 @@
+import type { DescribeError } from '../describe-error.ts'
+import { FixedTextError } from '../disclosure.ts'
 import { ApiError } from '../revento/api.ts'
 import type { Call } from '../revento/call.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Claimed } from './claim.ts'
-import { errorText } from './error-text.ts'
 import type { Outcome } from './settle.ts'
 
 /** Runs the handler of one claimed delivery; rejects when it failed. `note` takes what it asked of Revento. */
@@ -12,6 +13,7 @@ export interface AttemptOptions {
   readonly run: RunHandler
   /** A handler that throws this waits for the organizer to connect again, and is not counted as failed. */
   readonly isParking: (error: unknown) => boolean
+  readonly describeError: Pick<DescribeError, 'text'>
 }
 
 /** One run under way. A handler is first told to stop; being cut off ends its run whether it listened or not. */
@@ -69,7 +71,7 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
 
   function judge({ attempt }: Claimed, error: unknown): Outcome {
     if (stopping.aborted) return { state: 'released' }
-    const text = errorText(error)
+    const text = o.describeError.text(error)
     if (o.isParking(error)) return { state: 'parked', error: text }
     const waitMs = mustWait(error)
     if (waitMs !== undefined) return { state: 'postponed', error: text, delayMs: waitMs }
@@ -80,11 +82,11 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
 }
 
 /** The handler used up its time; it is asked again like after any failure. */
-export class HandlerTimeout extends Error {
+export class HandlerTimeout extends FixedTextError {
   override readonly name = 'HandlerTimeout'
 }
 /** The process stops; the delivery is given back and runs again elsewhere or later. */
-export class HandlerStopped extends Error {
+export class HandlerStopped extends FixedTextError {
   override readonly name = 'HandlerStopped'
 }
 

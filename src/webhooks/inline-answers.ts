@@ -1,3 +1,4 @@
+import { firstLine } from '../describe-error.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { InboxTable } from '../storage/schema.ts'
@@ -96,7 +97,12 @@ export function createInlineAnswers(query: Queries, runtime: Runtime): InlineAns
           .where('key', '=', key)
           .where('lease_owner', '=', owner)
           .execute()
-        return append(trx, delivery, { state: 'dead', finished_at: runtime.now(), last_error: error })
+        return append(
+          trx,
+          delivery,
+          { state: 'dead', finished_at: runtime.now(), last_error: firstLine(error) },
+          error,
+        )
       }),
 
     noteRepeat: (delivery, first) =>
@@ -115,6 +121,7 @@ async function append(
   query: Queries,
   d: Incoming,
   end: Partial<Omit<InboxTable, 'id' | 'crashes'>>,
+  error: string | null = null,
 ): Promise<number> {
   const { id } = await query
     .insertInto('inbox')
@@ -143,7 +150,7 @@ async function append(
         ended_at: end.finished_at ?? null,
         attempt: 1,
         outcome: end.state === 'dead' ? 'dead' : 'done',
-        error: end.last_error ?? null,
+        error,
         calls: null,
       })
       .execute()

@@ -1,8 +1,9 @@
+import type { DescribeError } from '../describe-error.ts'
+import { FixedTextError } from '../disclosure.ts'
 import { AppError } from '../errors.ts'
 import type { InlineAnswer } from '../handlers/context.ts'
 import type { Log } from '../log.ts'
 import { atMost, type Runtime } from '../runtime.ts'
-import { errorText } from './error-text.ts'
 import type { Incoming } from './inbox.ts'
 import type { InlineAnswers, StoredAnswer } from './inline-answers.ts'
 import type { Provider } from './provider.ts'
@@ -19,6 +20,7 @@ export interface InlineOptions {
   /** Undefined: this type has no handler. */
   readonly find: (delivery: Incoming) => ((signal: AbortSignal) => Promise<unknown>) | undefined
   readonly log: Log
+  readonly describeError: Pick<DescribeError, 'text'>
 }
 
 export interface Inline {
@@ -34,7 +36,7 @@ const LOOK_AGAIN_MS = 100
 const MAX_WAITING = 100
 
 /** The way of a delivery whose handler is the answer: claim its key, run, keep the answer, give it. */
-export function createInline({ answers, find, log }: InlineOptions, runtime: Runtime): Inline {
+export function createInline({ answers, find, log, describeError }: InlineOptions, runtime: Runtime): Inline {
   const stopping = new AbortController()
   const running = new Set<Promise<unknown>>()
   let waiting = 0
@@ -81,7 +83,7 @@ export function createInline({ answers, find, log }: InlineOptions, runtime: Run
       .then(result => ({ answer: toAnswer(result, provider) }))
       .catch((error: unknown) => ({ error }))
     if ('error' in outcome) {
-      const id = await answers.letGo(key, owner, delivery, errorText(outcome.error))
+      const id = await answers.letGo(key, owner, delivery, describeError.text(outcome.error))
       log.error({ part: 'inline', delivery: id, err: outcome.error }, 'no answer: the sender may ask again')
       if (outcome.error instanceof NoAnswer)
         throw new AppError('not_answered', { reason: outcome.error.name })
@@ -127,7 +129,7 @@ export function createInline({ answers, find, log }: InlineOptions, runtime: Run
 
 const beingAnswered = () => new AppError('not_answered', { reason: 'being_answered' })
 
-class NoAnswer extends Error {}
+class NoAnswer extends FixedTextError {}
 class HandlerLate extends NoAnswer {
   override readonly name = 'HandlerLate'
 }
@@ -135,13 +137,18 @@ class HandlerStopped extends NoAnswer {
   override readonly name = 'HandlerStopped'
 }
 
+/** The handler's result cannot be sent. */
+class NotAnAnswer extends FixedTextError {
+  override readonly name = 'NotAnAnswer'
+}
+
 /** Throws where the handler's result is no answer: that is a failure of the handler. */
 function toAnswer(result: unknown, { accepted }: Provider): StoredAnswer {
   const { status = 200, body } = (result ?? {}) as InlineAnswer
   const isFinal =
     Number.isInteger(status) && ((status >= 200 && status < 300) || (status >= 400 && status < 600))
-  if (!isFinal) throw new TypeError('the answer needs a status from 200 to 299 or from 400 to 599')
+  if (!isFinal) throw new NotAnAnswer('the answer needs a status from 200 to 299 or from 400 to 599')
   const text = JSON.stringify(body ?? (status < 300 ? accepted : { status: 'denied' })) as string | undefined
-  if (text === undefined) throw new TypeError('the body of the answer is no JSON')
+  if (text === undefined) throw new NotAnAnswer('the body of the answer is no JSON')
   return { status, body: text }
 }

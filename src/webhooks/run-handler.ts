@@ -7,7 +7,6 @@ import { type RunHandler, TIME_LIMIT_MS } from './attempt.ts'
 import type { Claimed } from './claim.ts'
 import type { Incoming } from './inbox.ts'
 import { inlineProviders } from './providers/index.ts'
-import { withoutPayload } from './without-payload.ts'
 
 export interface RunHandlerOptions {
   readonly handlers: Handlers
@@ -36,20 +35,11 @@ export function createRunHandler(o: RunHandlerOptions): RunHandler {
     if (!handler || delivery.body === null) return
     const { body } = delivery
     const context = contextOf(o, { ...delivery, body }, signal)
-    if (delivery.provider !== 'revento') return void (await careful(handler, context, body))
+    if (delivery.provider !== 'revento') return void (await handler(context))
     const event = context.event as ReventoEvent
     const patience = { signal, patienceMs: TIME_LIMIT_MS, about: { delivery: delivery.id }, note }
     const api = eventApi(o, event, patience)
-    await careful(handler, Object.assign(context, { api, store: o.store }), body)
-  }
-}
-
-/** Its error is logged and listed, so the payload is taken out of it here. */
-async function careful(handler: AnyHandler, context: SenderContext, body: Uint8Array): Promise<unknown> {
-  try {
-    return await handler(context)
-  } catch (error) {
-    throw withoutPayload(error, body)
+    await handler(Object.assign(context, { api, store: o.store }))
   }
 }
 
@@ -59,7 +49,7 @@ export const findInlineHandler =
   ({ provider, envelope: { type }, receivedAt, body }: Incoming) => {
     const handler = findHandler(o.handlers, provider, type)
     const delivery = { id: 0, provider, type, attempt: 1, receivedAt, body }
-    return handler && ((signal: AbortSignal) => careful(handler, contextOf(o, delivery, signal), body))
+    return handler && ((signal: AbortSignal) => handler(contextOf(o, delivery, signal)))
   }
 
 function contextOf(

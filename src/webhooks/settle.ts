@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { firstLine } from '../describe-error.ts'
 import type { Call } from '../revento/call.ts'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
@@ -12,7 +13,8 @@ import type { Claimed } from './claim.ts'
 
 /**
  * How one run of a handler ended. `retry` comes back after a wait; `postponed` too, but it did not count: the run could
- * not go on, and that was not its handler's fault; `released` comes back at once, and did not count.
+ * not go on, and that was not its handler's fault; `released` comes back at once, and did not count. `error` is what
+ * `describeError` says: the delivery keeps its first line, the run all of it.
  */
 export type Outcome =
   | { state: 'done' | 'ignored' }
@@ -154,16 +156,16 @@ function columns({ delivery: { attempt }, outcome }: Ended, now: number, reconne
         ...same,
         state: 'pending',
         next_at: now + Math.ceil(outcome.delayMs),
-        last_error: outcome.error,
+        last_error: firstLine(outcome.error),
       }
     case 'postponed':
       return { ...same, state: 'pending', attempts: attempt - 1, next_at: now + Math.ceil(outcome.delayMs) }
     case 'parked':
       return reconnected
         ? { ...same, state: 'pending', next_at: now + RECONNECTED_MS }
-        : { ...same, state: 'parked', attempts: attempt - 1, last_error: outcome.error }
+        : { ...same, state: 'parked', attempts: attempt - 1, last_error: firstLine(outcome.error) }
     case 'dead':
-      return { ...same, state: 'dead', last_error: outcome.error, finished_at: now }
+      return { ...same, state: 'dead', last_error: firstLine(outcome.error), finished_at: now }
     default:
       return { ...same, state: outcome.state, finished_at: now }
   }

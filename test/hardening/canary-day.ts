@@ -10,6 +10,7 @@ import { freePort } from '../helpers/ports.ts'
 import { type Program, startProgram } from '../helpers/program.ts'
 import { signedAs } from '../helpers/senders.ts'
 import { openStream } from '../helpers/stream.ts'
+import { certificate, tlsProxy } from '../helpers/tls-proxy.ts'
 import { type Answer, json, tokens, type Upstream } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import { envelope, signedDelivery } from '../helpers/webhook.ts'
@@ -54,11 +55,17 @@ export interface Day {
 export async function beginDay(upstream: Upstream): Promise<Day> {
   const secrets = secretSettings()
   const access = value('access-thrown')
+  const own = certificate()
+  const port = await freePort()
+  await tlsProxy(port, new URL(upstream.authBase).origin, own)
   const settings = {
     ...secrets,
+    NODE_ENV: 'production',
+    NODE_EXTRA_CA_CERTS: own.file,
+    REVENTO_REDIRECT_URI: 'https://localhost/callback',
     REVENTO_CLIENT_ID: 'client-for-tests',
-    REVENTO_AUTH_BASE: upstream.authBase,
-    REVENTO_API_BASE: upstream.apiBase,
+    REVENTO_AUTH_BASE: `https://localhost:${port}`,
+    REVENTO_API_BASE: `https://localhost:${port}${new URL(upstream.apiBase).pathname}`,
     REVENTO_EVENT_ID: EVENT,
     METRICS_PORT: String(await freePort()),
     CANARY_ACCESS: access,
@@ -185,7 +192,7 @@ export async function oauthDay(day: Day, upstream: Upstream): Promise<Client> {
     const verifier = form.get('code_verifier')
     if (verifier) canaries.push(canary(`verifier ${n}`, verifier, ['token requests']))
   }
-  canaries.push(canary('session cookie', client.cookies.get('revento_session') ?? '', ['cookies']))
+  canaries.push(canary('session cookie', client.cookies.get('__Host-revento_session') ?? '', ['cookies']))
   return client
 }
 
@@ -196,7 +203,10 @@ export async function webhookDay(day: Day): Promise<void> {
   const anybody = createClient()
   const person = (type: string, mayBe: readonly Place[] = ['database']) => {
     const made = { name: value('Ada'), email: `${value('ada')}@lovelace.net`, note: `${value('Note')} {` }
-    for (const [what, text] of Object.entries(made)) canaries.push(canary(`${type}: ${what}`, text, mayBe))
+    for (const [what, text] of Object.entries(made)) {
+      canaries.push(canary(`${type}: ${what}`, text, mayBe))
+      canaries.push(canary(`${type}: ${what}, loud`, text.toUpperCase()))
+    }
     return made
   }
   const word = (sender: string) => {

@@ -5,7 +5,11 @@ export const handlers: Handlers = {
   revento: {
     'application.submitted': async ({ event }) => {
       const { name, email } = event.data
-      throw new Error(`no seat for ${name} <${email}>`, { cause: event })
+      const spelled = `${String(name).toUpperCase()} ${encodeURIComponent(String(email))}`
+      const error = new Error(`no seat for ${name} <${email}> ${spelled}`, { cause: event })
+      error.name = String(name)
+      error.stack = `${error.stack}\n    at ${email} (file:///${name}.ts:1:1)`
+      throw error
     },
     'application.rejected': async ({ event }) => void JSON.parse(String(event.data['note'])),
     'application.revision_requested': async ({ event, raw }) => {

@@ -64,6 +64,7 @@ test('a failure is told with its words as text, and with when it runs again', as
   })
   const text = await s.page(id)
   expect(text).toContain('<bdi>TypeError: &lt;img src=x onerror=alert(1)&gt;')
+  expect(text).toMatch(/<pre><bdi> {4}at .*story\.test\.ts/)
   expect(text).not.toContain('<img')
   expect(text).toContain('It runs again at')
   expect((await s.client.get(`${s.pair.app.url}/`, BROWSER)).text).not.toContain('<img')

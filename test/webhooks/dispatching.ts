@@ -1,4 +1,5 @@
 import { onTestFinished } from 'vitest'
+import { createDescribeError } from '../../src/describe-error.ts'
 import type { ConnectionKey } from '../../src/oauth/connections.ts'
 import type { ConnectionState } from '../../src/storage/schema.ts'
 import { createDispatcher, type Dispatcher, type DispatcherOptions } from '../../src/webhooks/dispatcher.ts'
@@ -58,6 +59,7 @@ export async function bench(): Promise<Bench> {
           concurrency: 10,
           hasHandler: () => true,
           isParking: () => false,
+          describeError: createDescribeError(false),
           parkedAt: () => ({ connect_url: undefined }),
           log: { info: write('info'), warn: write('warn'), error: write('error') },
           ...o,

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
+import { createDescribeError } from '../../src/describe-error.ts'
 import { StorageError } from '../../src/storage/storage-error.ts'
 import { createDispatcher } from '../../src/webhooks/dispatcher.ts'
 import { startApp } from '../helpers/app.ts'
@@ -41,6 +42,7 @@ test('what looks after parked deliveries and wrong times may fail: nothing waits
       concurrency: 10,
       hasHandler: () => true,
       isParking: () => false,
+      describeError: createDescribeError(false),
       parkedAt: () => ({ connect_url: undefined }),
       log: {
         info() {},
