@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { parseLossless } from '../../src/lossless-json.ts'
 import { createConnections } from '../../src/oauth/connections.ts'
 import { systemRuntime } from '../../src/runtime.ts'
 import { createSealer } from '../../src/storage/sealing.ts'
@@ -17,6 +19,14 @@ export interface HandlerApp extends TestApp {
 
 const readRows = ({ database }: TestApp) =>
   database.query.selectFrom('inbox').selectAll().orderBy('id').execute()
+
+/** What `deliveries -- capture` wrote, with the digits of its numbers. */
+export function capturedEvent(file: URL) {
+  const { event } = parseLossless(readFileSync(file, 'utf8')) as {
+    event: { type: string; event_id: string | null; organization_id: string | null }
+  }
+  return event
+}
 
 /** The app with the handlers it ships. */
 export async function startHandlers(): Promise<HandlerApp> {

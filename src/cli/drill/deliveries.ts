@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { parseLossless } from '../../lossless-json.ts'
 import { handledTypes } from './handler-files.ts'
 import { EVENT, ORGANIZATION } from './world.ts'
 
@@ -127,7 +128,7 @@ const CONNECTED = { event_id: EVENT, organization_id: ORGANIZATION }
 function captured(): Draft[] {
   const files = listed(CAPTURED).filter(name => name.endsWith('.json'))
   return files.flatMap((name, n) => {
-    const { type, event } = JSON.parse(readFileSync(new URL(name, CAPTURED), 'utf8')) as Fixture
+    const { type, event } = parseLossless(readFileSync(new URL(name, CAPTURED), 'utf8')) as Fixture
     const isMeant = handledTypes('revento').includes(type) && !ENDINGS.includes(type)
     const body = JSON.stringify({ ...event, ...CONNECTED }).replaceAll(PEOPLE, `"$1_captured_${n}_`)
     return isMeant ? [{ provider: 'revento', type, body }] : []
