@@ -95,8 +95,8 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
 }
 
 /**
- * New ones (`next_at` 0) are due whatever the clock says. Up to half of the room goes to what has waited before, so
- * that neither holds up the other.
+ * New ones (`next_at` 0) are due whatever the clock says. Half of the room goes to what has waited before, so that
+ * neither holds up the other; what one of them leaves, the other gets.
  */
 async function dueRows(trx: Queries, { limit, now, ends, held }: ClaimOptions): Promise<Due[]> {
   const due = trx
@@ -113,13 +113,13 @@ async function dueRows(trx: Queries, { limit, now, ends, held }: ClaimOptions): 
     .where('next_at', '<=', now)
     .where(eb => eb('state', '=', 'pending').or('next_at', '>', ends.after))
     .where('id', 'not in', ids(held))
-    .limit(Math.ceil(limit / 2))
+    .limit(limit)
     .execute()
   const fresh = await due
     .where('next_at', '=', 0)
-    .limit(limit - again.length)
+    .limit(limit - Math.min(again.length, Math.ceil(limit / 2)))
     .execute()
-  return [...again, ...fresh].map(({ state, ...row }) => ({
+  return [...again.slice(0, limit - fresh.length), ...fresh].map(({ state, ...row }) => ({
     ...row,
     crashes: row.crashes + (state === 'running' ? 1 : 0),
     interrupted: state === 'running',

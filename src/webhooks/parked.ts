@@ -5,9 +5,9 @@ import { ids, isOpen } from '../storage/records.ts'
 import { transaction } from '../storage/transaction.ts'
 
 /** Rows that one statement wakes: a few milliseconds on SQLite's event loop. */
-export const WAKE_BATCH = 200
+export const WAKE_BATCH = 500
 /** No more is woken while this many wait for a handler: a million at once would fill the backlog, and refuse webhooks. */
-const MOST_DUE = 1_000
+const MOST_DUE = 2_000
 
 export interface ParkedKey {
   readonly event_id: string

@@ -21,7 +21,7 @@ export interface UpkeepOptions {
 }
 
 const MEND_BATCH = 200
-const PAUSE_MS = 20
+const PAUSE_MS = 10
 const BUSY_MS = 100
 /** Beyond every backoff, and beyond what Revento may ask for. */
 const LONGEST_WAIT_MS = 3 * 3_600_000

@@ -40,6 +40,8 @@ export interface EventRows {
   readonly state: DeliveryState
   readonly eventId: string
   readonly organizationId: string
+  /** application.approved without. */
+  readonly type?: string
   /** Of each body; 0: they have none. */
   readonly bodyBytes: number
   /** In ms since 1970: of the first; the others came at the same moment. */
@@ -67,7 +69,7 @@ export async function seedEvent(store: Store, o: EventRows): Promise<void> {
           )
     await run.exec(`insert into inbox (provider, envelope_id, type, event_id, organization_id, state, attempts, next_at,
         received_at, finished_at, last_error, body)
-      select 'revento', 'evt_seed_' || n, 'application.approved', ${text(o.eventId)}, ${text(o.organizationId)},
+      select 'revento', 'evt_seed_' || n, ${text(o.type ?? 'application.approved')}, ${text(o.eventId)}, ${text(o.organizationId)},
         ${text(o.state)}, ${waits ? 0 : 1}, 0, ${o.receivedAt}, ${ended ? o.receivedAt : 'null'},
         ${waits || o.state === 'dead' ? "'connection unavailable'" : 'null'}, ${body}
       from ${run.numbers(from, to)}`)
