@@ -38,8 +38,9 @@ import { webhooks } from './webhooks/index.ts'
 import { createInline } from './webhooks/inline.ts'
 import { createInlineAnswers } from './webhooks/inline-answers.ts'
 import { oldestWaitMs } from './webhooks/oldest.ts'
+import { createOwed } from './webhooks/owed.ts'
 import { watchRetention } from './webhooks/retention.ts'
-import { createRunHandler, findInlineHandler, findQueuedHandler } from './webhooks/run-handler.ts'
+import { createRunHandler, findInlineHandler, findOwed, findQueuedHandler } from './webhooks/run-handler.ts'
 
 export interface AppEdge {
   readonly database: Database
@@ -77,7 +78,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const traces = createTraces()
   const tokenEndpoint = countRefreshes(createTokenEndpoint(config, outgoing.token, runtime), metrics)
   const connections = createConnections(query, sealer, runtime, { log: logger, platform: config.mode })
-  const leases = createRefreshLeases(query, sealer, runtime)
+  const leases = createRefreshLeases(query, sealer, runtime, config.mode)
   const refresh = createRefresh(
     { leases, connections, tokenEndpoint, origin: config.origin, log: logger },
     runtime,
@@ -95,8 +96,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   }
   const flows = createFlows(query, sealer, runtime, { ttlMs: config.stateTtlMs, cookiePrefix })
   const sessions = createSessions(query, runtime, { cookiePrefix, cookie: cookieOptions })
-  const eventData = createEventData(query, runtime)
-  const store = { ...eventData, suspendConnections: () => connections.suspendAll() }
+  const eventData = createEventData(query, runtime, config.mode)
+  const owed = createOwed({ query, connections, log: logger }, runtime)
 
   const known = edge.handlers ?? handlers
   const describeError = createDescribeError(config.production)
@@ -104,8 +105,10 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     query,
     {
       concurrency: config.handlerConcurrency,
-      hasHandler: (provider, type) => findQueuedHandler(known, provider, type) !== undefined,
-      run: createRunHandler({ handlers: known, apiClient, accessTokens, store, log: logger }),
+      platform: config.mode,
+      hasHandler: (provider, type) =>
+        (findOwed(owed, provider, type) ?? findQueuedHandler(known, provider, type)) !== undefined,
+      run: createRunHandler({ handlers: known, apiClient, accessTokens, owed, eventData, log: logger }),
       parkedAt: ({ eventId }) => ({
         connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
       }),
@@ -175,6 +178,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     handshake,
     inbox,
     inline,
+    platform: config.mode,
     bodyLimit: config.bodyLimit,
     explain: !config.production,
     stopHandlers: dispatcher.stop,

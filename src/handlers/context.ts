@@ -2,7 +2,8 @@ import type { Log } from '../log.ts'
 import type { EventApi } from '../revento/api.ts'
 import type { ReventoEvent } from '../revento/events.ts'
 import type { EventType } from '../revento/platform.ts'
-import type { EventData } from '../storage/event-data.ts'
+import type { ParticipantChange } from '../storage/event-data.ts'
+import type { ParticipantsTable } from '../storage/schema.ts'
 
 /** What every handler gets, whoever sent the webhook. It may run twice for one, so write it to be safe to repeat. */
 export interface SenderContext<Event = unknown> {
@@ -16,7 +17,7 @@ export interface SenderContext<Event = unknown> {
   /** The signed body as it came; `raw.toString()` is its text. */
   readonly raw: Buffer
   readonly log: Log
-  /** Fires at the time limit and when the process stops. */
+  /** Fires at the time limit, when the process stops, and when the event is erased. */
   readonly signal: AbortSignal
 }
 
@@ -28,9 +29,11 @@ export interface HandlerContext<T extends string = EventType> extends SenderCont
   readonly store: HandlerStore
 }
 
-export interface HandlerStore extends EventData {
-  /** Marks every connection suspended; says how many. */
-  suspendConnections(): Promise<number>
+/** Of the event and organization that the delivery is about; of none, where it names no event. */
+export interface HandlerStore {
+  saveParticipant(change: ParticipantChange): Promise<void>
+  /** The 200 that changed last. */
+  participants(): Promise<ParticipantsTable[]>
 }
 
 /** Throw to have the delivery run again later. */

@@ -1,10 +1,6 @@
 import type { HandlerContext } from './context.ts'
 
-/** Concerns the whole integration, not one event: no connection can be used until Revento lifts it. */
-export async function integrationSuspended({
-  store,
-  log,
-}: HandlerContext<'integration.suspended'>): Promise<void> {
-  const connections = await store.suspendConnections()
-  log.warn({ connections }, 'Revento has suspended this integration')
+/** Concerns the whole integration, not one event. By now this app has marked its connections. */
+export async function integrationSuspended({ log }: HandlerContext<'integration.suspended'>): Promise<void> {
+  log.info({}, 'no connection can be used until Revento lifts it')
 }

@@ -4,13 +4,8 @@ import type { HandlerStore } from './context.ts'
 interface ParticipantEvent {
   readonly type: string
   readonly occurred_at: string
-  readonly event_id: string | null
   readonly data: Record<string, unknown>
 }
-
-/** One spelling for a moment, so that texts compare as times. */
-const comparable = (iso: string) =>
-  Number.isNaN(Date.parse(iso)) ? iso : new Date(Date.parse(iso)).toISOString()
 
 const text = (v: unknown) => (typeof v === 'string' && v.length > 0 ? v.slice(0, 200) : undefined)
 
@@ -25,13 +20,12 @@ export async function saveParticipant(
 ): Promise<void> {
   const ownId = event.type.startsWith('participant.') ? text(event.data['id']) : undefined
   const participantId = text(event.data['participant_id']) ?? ownId
-  if (event.event_id === null || participantId === undefined) return
+  if (participantId === undefined) return
   await store.saveParticipant({
-    eventId: event.event_id,
     participantId,
     name: text(event.data['name']),
     applicationStatus: status ?? text(event.data['application_status']),
     type: event.type,
-    occurredAt: comparable(event.occurred_at),
+    occurredAt: event.occurred_at,
   })
 }

@@ -4,7 +4,8 @@ import type { TokenSet } from '../revento/token-outcome.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import { alone, eventLock } from '../storage/dialect.ts'
-import type { ConnectionRow, ConnectionState } from '../storage/schema.ts'
+import { allowAgain } from '../storage/erasures.ts'
+import type { ConnectionRow, ConnectionState, Platform } from '../storage/schema.ts'
 import { createSealedTokens, type OpenTokens } from '../storage/sealed-tokens.ts'
 import type { Sealer } from '../storage/sealing.ts'
 import { StorageError } from '../storage/storage-error.ts'
@@ -59,7 +60,7 @@ export function createConnections(
   query: Queries,
   sealer: Sealer,
   runtime: Runtime,
-  o: { log: Pick<Log, 'warn' | 'error'>; platform: 'sandbox' | 'real' },
+  o: { log: Pick<Log, 'warn' | 'error'>; platform: Platform },
 ): Connections {
   const { log, platform } = o
   const sealed = createSealedTokens(query, sealer, runtime, log)
@@ -83,7 +84,7 @@ export function createConnections(
   return {
     async save(tokens) {
       const now = runtime.now()
-      const values = {
+      const consented = {
         state: 'connected' as const,
         reason: null,
         platform,
@@ -96,14 +97,13 @@ export function createConnections(
       const key = { event_id: tokens.eventId, organization_id: tokens.organizationId }
       return transaction(query, async trx => {
         await alone(trx, eventLock(tokens.eventId))
-        // A new consent after an erasure: the event may be stored again.
-        await trx.deleteFrom('erased_events').where('event_id', '=', tokens.eventId).execute()
+        const values = { ...consented, after_delivery: await allowAgain(trx, { platform, ...key }) }
         const saved = await trx
           .insertInto('connections')
           .values({ ...key, version: 1, ...values })
           .onConflict(c =>
             c
-              .columns(['event_id', 'organization_id'])
+              .columns(['event_id', 'organization_id', 'platform'])
               .doUpdateSet(eb => ({ ...values, version: eb('connections.version', '+', 1) })),
           )
           .returningAll()
@@ -138,6 +138,7 @@ export function createConnections(
         .set({ ...SETTLED, version: version + 1 })
         .where('event_id', '=', key.eventId)
         .where('organization_id', '=', key.organizationId)
+        .where('platform', '=', platform)
         .where('version', '=', version)
         .executeTakeFirst()
       return numUpdatedRows === 1n
@@ -169,6 +170,7 @@ export function createConnections(
           version: eb('version', '+', 1),
           updated_at: runtime.now(),
         }))
+        .where('platform', '=', platform)
         .where('state', '=', 'connected')
         .executeTakeFirst()
       return Number(numUpdatedRows)

@@ -2,7 +2,7 @@ import type { TokenSet } from '../revento/token-outcome.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import { isPostgres } from '../storage/dialect.ts'
-import type { ConnectionRow, RefreshFailure } from '../storage/schema.ts'
+import type { ConnectionRow, Platform, RefreshFailure } from '../storage/schema.ts'
 import { tokenPlace } from '../storage/sealed-places.ts'
 import type { Sealer } from '../storage/sealing.ts'
 import { transaction } from '../storage/transaction.ts'
@@ -62,13 +62,19 @@ export interface Retry {
 export const LEASE_MS = 15_000
 const NO_LEASE = { lease_owner: null, lease_until: 0 }
 
-export function createRefreshLeases(query: Queries, sealer: Sealer, runtime: Runtime): RefreshLeases {
+export function createRefreshLeases(
+  query: Queries,
+  sealer: Sealer,
+  runtime: Runtime,
+  platform: Platform,
+): RefreshLeases {
   /** Only while the lease is ours and nobody wrote since. */
   const fenced = ({ key, version, owner }: Lease) =>
     query
       .updateTable('connections')
       .where('event_id', '=', key.eventId)
       .where('organization_id', '=', key.organizationId)
+      .where('platform', '=', platform)
       .where('version', '=', version)
       .where('lease_owner', '=', owner)
 
@@ -80,6 +86,7 @@ export function createRefreshLeases(query: Queries, sealer: Sealer, runtime: Run
           .selectAll()
           .where('event_id', '=', key.eventId)
           .where('organization_id', '=', key.organizationId)
+          .where('platform', '=', platform)
           // Of two takers the second waits here, and then reads what the first has written.
           .$if(isPostgres(trx), select => select.forUpdate())
           .executeTakeFirst()
@@ -97,6 +104,7 @@ export function createRefreshLeases(query: Queries, sealer: Sealer, runtime: Run
           })
           .where('event_id', '=', key.eventId)
           .where('organization_id', '=', key.organizationId)
+          .where('platform', '=', platform)
           .execute()
         return { kind: 'taken', lease }
       }),

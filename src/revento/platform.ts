@@ -40,6 +40,8 @@ export const EVENT_TYPES = [
 ] as const
 /** The end of a connection: what is stored for its event has to go. */
 export const DELETION_REQUIRED = 'data.deletion_required'
+/** Of the whole integration: its envelope names no event. */
+export const SUSPENDED = 'integration.suspended'
 export type EventType = (typeof EVENT_TYPES)[number]
 
 /** A page of a list. Rows are open objects: the guide shows no complete row. */

@@ -23,7 +23,7 @@ export async function statusPage(o: StatusOptions, request: FastifyRequest): Pro
   const api = o.api(key, request.id)
   if (key.state === 'connected' && key.scopes.includes('event.read'))
     void titles.learn(key, () => api.event())
-  const heard = () => o.eventData.participants(key.eventId)
+  const heard = () => o.eventData.participants(key)
   const participants = await participantList(api, key, query.get('cursor') ?? undefined, heard)
   // Read after the call: it may have refreshed a token or found out that the connection has ended.
   const overview = await look(o, await soon(o.runtime, o.trouble()))(session.connections)

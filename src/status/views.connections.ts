@@ -14,19 +14,17 @@ export function connections(v: Parts): Html {
 </section>`
 }
 
-/** The deletion that Revento asked for, and how far it is. */
-function deletion(c: Connection, { deliveries, dead }: Parts): string | undefined {
-  const isIt = (d: { type: string; event_id: string | null }) =>
-    d.type === DELETION_REQUIRED && d.event_id === c.eventId
-  if (c.state === 'deleted') return undefined
-  if (dead.some(isIt))
-    return 'Revento asked to delete what is stored of this event, and that failed: replay it below.'
-  const under = deliveries.some(d => isIt(d) && (d.state === 'pending' || d.state === 'running'))
-  return under ? 'Being deleted: Revento has asked to erase what is stored of this event.' : undefined
-}
+/** The connection ends at once; removing what is stored of a large event takes its time. */
+const isBeingDeleted = ({ eventId }: Connection, { deliveries }: Parts) =>
+  deliveries.some(
+    d =>
+      d.type === DELETION_REQUIRED &&
+      d.event_id === eventId &&
+      (d.state === 'pending' || d.state === 'running'),
+  )
 
 function card(c: Connection, v: Parts): Html {
-  const [ending, deleting] = [endsSoon(c, v.now), deletion(c, v)]
+  const [ending, deleting] = [endsSoon(c, v.now), isBeingDeleted(c, v)]
   const disconnected = c.state === 'revoked' && c.reason === 'disconnected'
   const reason = c.state === 'reconsent' || c.state === 'revoked' ? REASONS[c.reason ?? ''] : undefined
   const missing = v.requestedScopes.filter(scope => !c.scopes.includes(scope))
@@ -34,7 +32,7 @@ function card(c: Connection, v: Parts): Html {
 <article class="card" data-state="${deleting ? 'deleting' : disconnected ? 'disconnected' : c.state}">
 ${heading(c, v)}
 <p class="state">${disconnected ? 'Disconnected here: this app has given up its access' : STATES[c.state]}</p>
-${deleting && html`<p class="problem">${deleting}</p>`}
+${deleting && html`<p class="problem">Being deleted: Revento has asked to erase what is stored of this event.</p>`}
 ${reason && html`<p>${reason}</p>`}
 ${ADVICE[c.state] && html`<p>${ADVICE[c.state]}</p>`}
 ${ending && html`<p class="problem">Ends ${time(c.refreshExpiresAt)}, unless it is connected again before.</p>`}

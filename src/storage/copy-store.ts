@@ -13,7 +13,7 @@ const TABLES = [
   'delivery_keys',
   'attempts',
   'participants',
-  'erased_events',
+  'erasures',
   'sealing_keys',
   'inline_answers',
   'handshake_callers',

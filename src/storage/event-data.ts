@@ -1,139 +1,112 @@
-import { DELETION_REQUIRED } from '../revento/platform.ts'
+import { sql } from 'kysely'
+import { momentOf } from '../revento/moment.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from './database.ts'
-import { alone, eventLock, isPostgres, together } from './dialect.ts'
+import { eventLock, together } from './dialect.ts'
+import { erasedAmong, isOf, type Owner } from './erasures.ts'
 import type { ParticipantsTable } from './schema.ts'
 import { transaction } from './transaction.ts'
 
 /** What a webhook says of a participant; undefined members leave what is stored as it is. */
 export interface ParticipantChange {
-  readonly eventId: string
   readonly participantId: string
   readonly name?: string | undefined
   readonly applicationStatus?: string | undefined
-  /** The event's type and ISO time: an older event than the one stored changes nothing. */
   readonly type: string
+  /** As in the envelope. For each fact the latest counts, in whatever order they come. */
   readonly occurredAt: string
 }
 
-/** The local data of an event, kept from its webhooks. */
-export interface EventData {
-  saveParticipant(change: ParticipantChange): Promise<void>
-  participants(eventId: string): Promise<ParticipantsTable[]>
-  /**
-   * Removes everything personal that is stored for an event: payloads and errors in the inbox, participants, tokens.
-   * What stays of a delivery is its type, times and state.
-   */
-  erase(eventId: string): Promise<void>
+/** The delivery that says it. */
+export interface Source {
+  readonly id: number
+  readonly eventId: string
+  /** Null where it names none: then it is of no organization's participant. */
+  readonly organizationId: string | null
 }
 
-export function createEventData(query: Queries, runtime: Pick<Runtime, 'now'>): EventData {
+/** What is kept of the participants of each (event, organization), from its webhooks. */
+export interface EventData {
+  saveParticipant(source: Source, change: ParticipantChange): Promise<void>
+  participants(of: Pick<Source, 'eventId' | 'organizationId'>): Promise<ParticipantsTable[]>
+}
+
+export function createEventData(
+  query: Queries,
+  runtime: Pick<Runtime, 'now'>,
+  platform: Owner['platform'],
+): EventData {
+  const ownerOf = ({ eventId, organizationId }: Pick<Source, 'eventId' | 'organizationId'>) => ({
+    platform,
+    event_id: eventId,
+    organization_id: organizationId ?? '',
+  })
   return {
-    saveParticipant: change =>
+    saveParticipant: (source, change) =>
       // One transaction: an erasure between the look and the write would be undone.
       transaction(query, async trx => {
-        await together(trx, [eventLock(change.eventId)])
-        const erased = await erasedEvents(trx, [{ event_id: change.eventId }])
-        if (erased.size === 0) await upsertParticipant(trx, change, runtime.now())
+        await together(trx, [eventLock(source.eventId)])
+        const erased = await erasedAmong(trx, [source.id])
+        if (erased.size === 0) await upsert(trx, ownerOf(source), source.id, change, runtime.now())
       }),
-    participants: eventId =>
+    participants: of =>
       query
         .selectFrom('participants')
         .selectAll()
-        .where('event_id', '=', eventId)
+        .where(isOf(ownerOf(of)))
         .orderBy('updated_at', 'desc')
         .limit(200)
         .execute(),
-    async erase(eventId) {
-      await transaction(query, async trx => {
-        await alone(trx, eventLock(eventId))
-        const erased_at = runtime.now()
-        await trx
-          .insertInto('erased_events')
-          .values({ event_id: eventId, erased_at })
-          .onConflict(c => c.column('event_id').doUpdateSet({ erased_at }))
-          .execute()
-        await dropDeliveries(trx, eventId)
-        const deliveries = trx.selectFrom('inbox').select('id').where('event_id', '=', eventId)
-        await trx
-          .updateTable('attempts')
-          .set({ error: null, calls: null })
-          .where('inbox_id', 'in', deliveries)
-          .execute()
-        await trx.deleteFrom('inline_answers').where('event_id', '=', eventId).execute()
-        await trx.deleteFrom('participants').where('event_id', '=', eventId).execute()
-        await trx.deleteFrom('flows').where('event_id', '=', eventId).execute()
-        await endConnections(trx, eventId, erased_at)
-      })
-      // PostgreSQL: what came and was claimed beside that transaction was not seen by it, nor it by the claim.
-      if (!isPostgres(query)) return
-      await transaction(query, async trx => {
-        await alone(trx, eventLock(eventId))
-        if ((await erasedEvents(trx, [{ event_id: eventId }])).size > 0) await dropDeliveries(trx, eventId)
-      })
-    },
   }
 }
 
-/** An erasure's own delivery is still running, and may have to run again; it loses its body when it is done. */
-async function dropDeliveries(trx: Queries, eventId: string): Promise<void> {
+async function upsert(
+  trx: Queries,
+  owner: Owner,
+  delivery: number,
+  { participantId, name, applicationStatus, type, occurredAt }: ParticipantChange,
+  now: number,
+): Promise<void> {
+  const moment = momentOf(occurredAt)
+  // One spelling for a moment, so that texts compare as times. What is not dated is older than all that is.
+  const at = moment === undefined ? '' : new Date(moment).toISOString()
+  const row = {
+    ...owner,
+    participant_id: participantId,
+    ...(name !== undefined && { name, name_at: at, name_delivery: delivery }),
+    ...(applicationStatus !== undefined && {
+      application_status: applicationStatus,
+      status_at: at,
+      status_delivery: delivery,
+    }),
+    ...{ last_type: type, occurred_at: at, last_delivery: delivery, updated_at: now },
+  }
   await trx
-    .updateTable('inbox')
-    .set({ body: null, last_error: null })
-    .where('event_id', '=', eventId)
-    .where('type', '<>', DELETION_REQUIRED)
-    .where(eb => eb('body', 'is not', null).or('last_error', 'is not', null))
-    .execute()
-}
-
-async function endConnections(query: Queries, eventId: string, now: number): Promise<void> {
-  await query
-    .updateTable('connections')
-    .set(eb => ({
-      state: 'deleted',
-      reason: 'data_deletion_required',
-      access_token: null,
-      refresh_token: null,
-      version: eb('version', '+', 1),
-      updated_at: now,
-    }))
-    .where('event_id', '=', eventId)
-    .execute()
-}
-
-async function upsertParticipant(query: Queries, change: ParticipantChange, now: number): Promise<void> {
-  const known = {
-    ...(change.name === undefined ? {} : { name: change.name }),
-    ...(change.applicationStatus === undefined ? {} : { application_status: change.applicationStatus }),
-    last_type: change.type,
-    occurred_at: change.occurredAt,
-    updated_at: now,
-  }
-  const key = { event_id: change.eventId, participant_id: change.participantId }
-  await query
     .insertInto('participants')
-    .values({ ...key, name: null, application_status: null, ...known })
-    // Deliveries come in any order: the time they speak of decides, not the time they came.
+    .values(row)
     .onConflict(c =>
-      c
-        .columns(['event_id', 'participant_id'])
-        .doUpdateSet(known)
-        .where('participants.occurred_at', '<=', change.occurredAt),
+      c.columns(['platform', 'event_id', 'organization_id', 'participant_id']).doUpdateSet({
+        ...latest('name', 'name_at', 'name_delivery'),
+        ...latest('application_status', 'status_at', 'status_delivery'),
+        ...latest('last_type', 'occurred_at', 'last_delivery'),
+        updated_at: now,
+      }),
     )
     .execute()
 }
 
-/** Webhooks may still be under way when an event's data has been erased; they must not bring it back. */
-export async function erasedEvents(
-  query: Queries,
-  rows: readonly { event_id: string | null }[],
-): Promise<Set<string>> {
-  const eventIds = [...new Set(rows.flatMap(row => row.event_id ?? []))]
-  if (eventIds.length === 0) return new Set()
-  const erased = await query
-    .selectFrom('erased_events')
-    .select('event_id')
-    .where('event_id', 'in', eventIds)
-    .execute()
-  return new Set(erased.map(row => row.event_id))
+type Column = keyof ParticipantsTable
+
+/** The later fact wins; of two of one moment, the one that sorts last: so every order of deliveries gives one row. */
+function latest(fact: Column, at: Column, delivery: Column) {
+  const before = (column: Column) => sql.ref(`participants.${column}`)
+  const now = (column: Column) => sql.ref(`excluded.${column}`)
+  const wins = sql`${now(fact)} is not null and (${before(fact)} is null
+    or (${now(at)}, ${now(fact)}) > (${before(at)}, ${before(fact)}))`
+  return Object.fromEntries(
+    [fact, at, delivery].map(column => [
+      column,
+      sql`case when ${wins} then ${now(column)} else ${before(column)} end`,
+    ]),
+  )
 }

@@ -13,13 +13,14 @@ import { senders } from './migrations/008-senders.ts'
 import { stuckDeliveries } from './migrations/009-stuck-deliveries.ts'
 import { keyUses } from './migrations/010-key-uses.ts'
 import { sessionsByConnection } from './migrations/011-sessions-by-connection.ts'
+import { endings } from './migrations/014-endings.ts'
 import { parkedByConnection } from './migrations/015-parked.ts'
 import { refuseMissingColumns } from './missing-columns.ts'
 import { withGrant } from './postgres-grant.ts'
 import { StorageError } from './storage-error.ts'
 import { UnusableDatabaseError } from './unusable-database.ts'
 
-const MIGRATIONS = {
+export const MIGRATIONS = {
   '001-start': start,
   '002-refresh-lease': refreshLease,
   '003-sealing-keys': sealingKeys,
@@ -31,6 +32,7 @@ const MIGRATIONS = {
   '009-stuck-deliveries': stuckDeliveries,
   '010-key-uses': keyUses,
   '011-sessions-by-connection': sessionsByConnection,
+  '014-endings': endings,
   '015-parked': parkedByConnection,
 }
 

@@ -2,7 +2,7 @@ import { type Expression, type SqlBool, sql } from 'kysely'
 import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from './database.ts'
-import type { ConnectionsTable, FlowsTable } from './schema.ts'
+import type { FlowsTable } from './schema.ts'
 import { verifierPlace } from './sealed-places.ts'
 import { createSealedTokens } from './sealed-tokens.ts'
 import { type Sealer, UnsealError } from './sealing.ts'
@@ -50,16 +50,18 @@ const sum = (counts: Map<string, number>) => [...counts.values()].reduce((a, b) 
 
 /** Each batch goes on after the last row of the one before, so that what cannot be opened is met once. */
 function connectionsBatch({ sealer, runtime, log }: Resealing) {
-  let after: Pick<ConnectionsTable, 'event_id' | 'organization_id'> = { event_id: '', organization_id: '' }
+  let after = { event_id: '', organization_id: '', platform: '' }
   return async (trx: Queries): Promise<number> => {
     const tokens = createSealedTokens(trx, sealer, runtime, log)
     const rows = await trx
       .selectFrom('connections')
       .selectAll()
       .where(e => e.or([isUnderOther('access_token', sealer), isUnderOther('refresh_token', sealer)]))
-      .where(sql<SqlBool>`(event_id, organization_id) > (${after.event_id}, ${after.organization_id})`)
+      .where(sql<SqlBool>`(event_id, organization_id, platform)
+        > (${after.event_id}, ${after.organization_id}, ${after.platform})`)
       .orderBy('event_id')
       .orderBy('organization_id')
+      .orderBy('platform')
       .limit(BATCH)
       .execute()
     for (const row of rows) {

@@ -10,7 +10,7 @@ export interface Schema {
   delivery_keys: DeliveryKeysTable
   attempts: AttemptsTable
   participants: ParticipantsTable
-  erased_events: ErasedEventsTable
+  erasures: ErasuresTable
   health: HealthTable
   sealing_keys: SealingKeysTable
   inline_answers: InlineAnswersTable
@@ -28,6 +28,9 @@ export interface FlowsTable {
   expires_at: number
   used_at: number | null
 }
+
+/** Who issued the tokens, or signed the delivery: what belongs to one platform does not exist for the other. */
+export type Platform = 'sandbox' | 'real'
 
 export type ConnectionState = 'connected' | 'reconsent' | 'revoked' | 'suspended' | 'deleted'
 
@@ -47,8 +50,9 @@ export interface ConnectionsTable {
   version: number
   connected_at: number
   updated_at: number
-  /** Who issued the tokens: a connection of the other one counts as none. */
-  platform: Generated<'sandbox' | 'real'>
+  platform: Generated<Platform>
+  /** The newest delivery when the organizer consented: those up to it came under an earlier consent, or none. */
+  after_delivery: Generated<number>
   /** Who may spend the refresh token, and until when; see oauth/refresh-lease. */
   lease_owner: Generated<string | null>
   lease_until: Generated<number>
@@ -99,8 +103,9 @@ export interface InboxTable {
   finished_at: number | null
   last_error: string | null
   duplicate_of: number | null
-  /** The raw bytes as signed; null for duplicates and after deletion. Last, so that reading states skips it. */
+  /** The raw bytes as signed; null for duplicates and after deletion. */
   body: Uint8Array | null
+  platform: Generated<Platform>
 }
 
 /** Which delivery came first under a key (see webhooks/dedupe); goes together with its delivery. */
@@ -130,19 +135,39 @@ export interface AttemptsTable {
   calls: string | null
 }
 
+/**
+ * What webhooks said of a participant. `*_at` is the time that a fact speaks of (ISO 8601 UTC, '' where the sender gave
+ * none), `*_delivery` the delivery that brought it.
+ */
 export interface ParticipantsTable {
+  platform: Platform
   event_id: string
+  /** '' where the webhook named none. */
+  organization_id: string
   participant_id: string
   name: string | null
+  name_at: string | null
+  name_delivery: number | null
   application_status: string | null
+  status_at: string | null
+  status_delivery: number | null
   last_type: string
   occurred_at: string
+  last_delivery: number
   updated_at: number
 }
 
-export interface ErasedEventsTable {
+/** What is stored for one (platform, event, organization) has to go; see storage/erasures. */
+export interface ErasuresTable {
+  platform: Platform
   event_id: string
+  /** '' where the ending named none. */
+  organization_id: string
   erased_at: number
+  /** The last delivery that has to go: all, until the organizer consents again. */
+  through: number
+  /** The last delivery that is gone. */
+  swept: number
 }
 
 export interface HealthTable {

@@ -40,6 +40,7 @@ export function createSealedTokens(
       .updateTable('connections')
       .where('event_id', '=', row.event_id)
       .where('organization_id', '=', row.organization_id)
+      .where('platform', '=', row.platform)
       .where('version', '=', row.version)
       .where('access_token', '=', row.access_token)
       .where('refresh_token', '=', row.refresh_token)

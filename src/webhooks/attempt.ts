@@ -4,6 +4,7 @@ import { ApiError } from '../revento/api.ts'
 import type { Call } from '../revento/call.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Claimed } from './claim.ts'
+import { ErasureGoesOn } from './owed.ts'
 import type { Outcome } from './settle.ts'
 
 /** Runs the handler of one claimed delivery; rejects when it failed. `note` takes what it asked of Revento. */
@@ -71,7 +72,9 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
 
   function judge({ attempt }: Claimed, error: unknown): Outcome {
     if (stopping.aborted) return { state: 'released' }
+    if (error instanceof HandlerErased) return { state: 'ignored' }
     const text = o.describeError.text(error)
+    if (error instanceof ErasureGoesOn) return { state: 'postponed', error: text, delayMs: 0 }
     if (o.isParking(error)) return { state: 'parked', error: text }
     const waitMs = mustWait(error)
     if (waitMs !== undefined) return { state: 'postponed', error: text, delayMs: waitMs }
@@ -84,6 +87,10 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
 /** The handler used up its time; it is asked again like after any failure. */
 export class HandlerTimeout extends FixedTextError {
   override readonly name = 'HandlerTimeout'
+}
+/** Its event was erased while it ran. */
+export class HandlerErased extends FixedTextError {
+  override readonly name = 'HandlerErased'
 }
 /** The process stops; the delivery is given back and runs again elsewhere or later. */
 export class HandlerStopped extends FixedTextError {

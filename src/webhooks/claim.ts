@@ -2,9 +2,9 @@ import { sql } from 'kysely'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Queries } from '../storage/database.ts'
 import { isPostgres } from '../storage/dialect.ts'
-import { erasedEvents } from '../storage/event-data.ts'
+import { erasedAmong, markErased } from '../storage/erasures.ts'
 import { ids, integer, isOpen, records } from '../storage/records.ts'
-import type { InboxTable } from '../storage/schema.ts'
+import type { InboxTable, Platform } from '../storage/schema.ts'
 import { transaction } from '../storage/transaction.ts'
 import type { LeaseEnds } from '../trusted-time.ts'
 import { type Duplicate, findDuplicates, type Identified } from './dedupe.ts'
@@ -15,6 +15,7 @@ export interface Claimed {
   readonly provider: string
   readonly type: string
   readonly eventId: string | null
+  readonly organizationId: string | null
   readonly attempt: number
   readonly receivedAt: number
   /** Null when the event's data was erased meanwhile. */
@@ -25,7 +26,6 @@ interface Due extends Identified {
   readonly type: string
   readonly attempts: number
   readonly crashes: number
-  readonly event_id: string | null
   readonly next_at: number
   /** Its lease ran out: counted in `crashes` already. */
   readonly interrupted: boolean
@@ -33,6 +33,8 @@ interface Due extends Identified {
 
 export interface ClaimOptions {
   readonly owner: string
+  /** What another platform's secret signed waits until the app runs on that one. */
+  readonly platform: Platform
   readonly limit: number
   /** Handlers that run now: with some, nothing is claimed that has to run alone. */
   readonly running: number
@@ -76,10 +78,16 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
       rows.filter(row => row.attempts === 0),
     )
     const repeated = new Set(duplicates.map(d => d.id))
-    const erased = await erasedEvents(trx, rows)
+    // In the commit that claims it: nothing that an ending erases is claimed with it or after it.
+    for (const { id, type } of rows)
+      if (type === DELETION_REQUIRED && !repeated.has(id)) await markErased(trx, id, o.now)
+    const erased = await erasedAmong(
+      trx,
+      rows.map(row => row.id),
+    )
     const fates = Object.groupBy(rows, row => {
       if (repeated.has(row.id)) return 'duplicate'
-      if (row.event_id !== null && erased.has(row.event_id) && row.type !== DELETION_REQUIRED) return 'erased'
+      if (erased.has(row.id)) return 'erased'
       if (!o.hasHandler(row.provider, row.type)) return 'ignored'
       return row.crashes >= MAX_CRASHES || row.attempts >= o.maxAttempts ? 'exhausted' : 'runnable'
     })
@@ -98,12 +106,13 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
  * New ones (`next_at` 0) are due whatever the clock says. Half of the room goes to what has waited before, so that
  * neither holds up the other; what one of them leaves, the other gets.
  */
-async function dueRows(trx: Queries, { limit, now, ends, held }: ClaimOptions): Promise<Due[]> {
+async function dueRows(trx: Queries, { limit, now, ends, held, platform }: ClaimOptions): Promise<Due[]> {
   const due = trx
     .selectFrom('inbox')
-    .select(['id', 'provider', 'delivery_id', 'envelope_id', 'type', 'state', 'attempts', 'crashes'])
-    .select(['event_id', 'next_at'])
+    .select(['id', 'provider', 'platform', 'delivery_id', 'envelope_id', 'type', 'state'])
+    .select(['attempts', 'crashes', 'next_at'])
     .where(isOpen)
+    .where('platform', '=', platform)
     .orderBy('next_at')
     .orderBy('id')
     // Two instances on PostgreSQL claim at the same time, each past what the other has.
@@ -163,7 +172,7 @@ async function end(
   ended: { ignored: number[]; exhausted: number[]; erased: number[] },
   now: number,
 ): Promise<void> {
-  const set = (list: number[], values: Partial<Omit<InboxTable, 'id' | 'crashes'>>) =>
+  const set = (list: number[], values: Partial<Omit<InboxTable, 'id' | 'crashes' | 'platform'>>) =>
     list.length > 0 ? trx.updateTable('inbox').set(values).where('id', 'in', ids(list)).execute() : undefined
   await set(ended.ignored, { state: 'ignored', finished_at: now, lease_owner: null })
   await set(ended.erased, { body: null, last_error: null })
@@ -182,7 +191,7 @@ async function lease(trx: Queries, runnable: number[], o: ClaimOptions): Promise
       next_at: o.now + o.leaseMs,
     }))
     .where('id', 'in', ids(runnable))
-    .returning(['id', 'provider', 'type', 'event_id', 'attempts', 'received_at', 'body'])
+    .returning(['id', 'provider', 'type', 'event_id', 'organization_id', 'attempts', 'received_at', 'body'])
     .execute()
   // PostgreSQL gives them in any order; the one that has waited longest begins.
   const place = new Map(runnable.map((id, n) => [id, n]))
@@ -192,6 +201,7 @@ async function lease(trx: Queries, runnable: number[], o: ClaimOptions): Promise
     provider: row.provider,
     type: row.type,
     eventId: row.event_id,
+    organizationId: row.organization_id,
     attempt: row.attempts,
     receivedAt: row.received_at,
     body: row.body,

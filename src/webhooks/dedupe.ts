@@ -3,11 +3,13 @@ import { sql } from 'kysely'
 import type { Queries } from '../storage/database.ts'
 import { alone } from '../storage/dialect.ts'
 import { ids, integer, records, text } from '../storage/records.ts'
+import type { Platform } from '../storage/schema.ts'
 
 /** What a delivery is recognized by. */
 export interface Identified {
   readonly id: number
   readonly provider: string
+  readonly platform: Platform
   readonly delivery_id: string | null
   readonly envelope_id: string
 }
@@ -22,11 +24,15 @@ export interface Duplicate {
 /** 128 bits of a digest: short in the index, and a sender's ids do not outlive their delivery in it. */
 const keyOf = (text: string) => hash('sha256', text, 'base64url').slice(0, 22)
 
+/** What the sandbox sends uses up no key of the real platform. */
+export const senderOf = ({ provider, platform }: Pick<Identified, 'provider' | 'platform'>) =>
+  platform === 'sandbox' ? `sandbox ${provider}` : provider
+
 /** The delivery id is documented as the key but is not signed; the envelope's id is. Either one marks a repeat. */
-export function keysOf({ provider, delivery_id, envelope_id }: Identified) {
+export function keysOf({ delivery_id, envelope_id, ...from }: Identified) {
   return {
-    envelope: keyOf(`${provider} envelope ${envelope_id}`),
-    delivery: delivery_id === null ? undefined : keyOf(`${provider} delivery ${delivery_id}`),
+    envelope: keyOf(`${senderOf(from)} envelope ${envelope_id}`),
+    delivery: delivery_id === null ? undefined : keyOf(`${senderOf(from)} delivery ${delivery_id}`),
   }
 }
 

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Call } from '../revento/call.ts'
 import type { Queries } from '../storage/database.ts'
+import { isErased } from '../storage/erasures.ts'
 import type { AttemptOutcome, AttemptsTable, DeliveryState } from '../storage/schema.ts'
 import { keysOf } from './dedupe.ts'
 import { inlineProviders } from './providers/index.ts'
@@ -92,6 +93,7 @@ const COLUMNS = [
   'last_error',
   'duplicate_of',
 ] as const
+const PLATFORMS = ['real', 'sandbox'] as const
 /** An inbox id; a longer number is none. */
 const ROW_ID = /^[1-9]\d{0,14}$/
 
@@ -104,7 +106,7 @@ export function createDeliveries(query: Queries): Deliveries {
     let found = query
       .selectFrom('inbox')
       .select([...COLUMNS, 'envelope_id', 'organization_id', 'next_at'])
-      .select(eb => eb('body', 'is not', null).as('stored'))
+      .select(eb => [eb('body', 'is not', null).as('stored'), isErased.as('erased')])
       .where('id', '=', Number(id))
     if (eventIds) found = found.where('event_id', 'in', eventIds)
     const row = await found.executeTakeFirst()
@@ -115,15 +117,15 @@ export function createDeliveries(query: Queries): Deliveries {
       .where('inbox_id', '=', row.id)
       .orderBy('started_at')
       .execute()
-    const { envelope_id, organization_id, next_at, stored, ...view } = row
+    const { envelope_id, organization_id, next_at, stored, erased, ...view } = row
     return {
       ...viewOf(view),
       envelope_id,
       organization_id,
       next_at: row.state === 'pending' && next_at > 0 ? iso(next_at) : null,
       lease_until: row.state === 'running' ? iso(next_at) : null,
-      stored: Boolean(stored),
-      replayable: Boolean(stored) && isOver(row.state) && !inlineProviders.includes(row.provider),
+      stored: Boolean(stored) && !erased,
+      replayable: Boolean(stored) && !erased && isOver(row.state) && !inlineProviders.includes(row.provider),
       runs: runs.map(runOf),
     }
   }
@@ -137,7 +139,9 @@ export function createDeliveries(query: Queries): Deliveries {
     },
     async locate(senderId, providers) {
       const ids = { id: 0, delivery_id: senderId.toLowerCase(), envelope_id: senderId }
-      const keys = providers.flatMap(provider => Object.values(keysOf({ provider, ...ids })))
+      const keys = providers.flatMap(provider =>
+        PLATFORMS.flatMap(platform => Object.values(keysOf({ provider, platform, ...ids }))),
+      )
       const row = await query
         .selectFrom('delivery_keys')
         .select('inbox_id')
@@ -176,6 +180,7 @@ export function createDeliveries(query: Queries): Deliveries {
         .where('id', '=', Number(id))
         .where('state', 'in', ['dead', 'ignored'])
         .where('body', 'is not', null)
+        .where(eb => eb.not(isErased))
         .where('provider', 'not in', inlineProviders)
       if (eventIds) again = again.where('event_id', 'in', eventIds)
       const { numUpdatedRows } = await again.executeTakeFirst()

@@ -1,10 +1,14 @@
 import type { ConnectionKey } from '../oauth/connections.ts'
+import { DELETION_REQUIRED } from '../revento/platform.ts'
 import { atMost, type Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { erasedAmong } from '../storage/erasures.ts'
+import type { Platform } from '../storage/schema.ts'
 import { createSteadyClock } from '../trusted-time.ts'
 import {
   type AttemptOptions,
   createAttempt,
+  HandlerErased,
   HandlerStopped,
   HandlerTimeout,
   MAX_ATTEMPTS,
@@ -19,6 +23,7 @@ import { createUpkeep } from './upkeep.ts'
 
 export interface DispatcherOptions extends AttemptOptions, DispatchLogOptions {
   readonly concurrency: number
+  readonly platform: Platform
   readonly hasHandler: (provider: string, type: string) => boolean
   /** Fires when an error that nobody caught ends the process: then what runs is accused of it, as after any crash. */
   readonly crashed?: AbortSignal | undefined
@@ -40,6 +45,9 @@ const LEASE_MS = 30_000
 const POLL_MS = 1_000
 /** Whoever took a reconnect may have ended before all of its deliveries were woken: anybody goes on. */
 const WAKE_EVERY_MS = 10_000
+/** How long ago it may have been asked which deliveries are erased: when one begins, and for those that run. */
+const BEGIN_FRESH_MS = 50
+const RUN_FRESH_MS = 500
 
 export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: Runtime): Dispatcher {
   const owner = runtime.uuid()
@@ -64,12 +72,17 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   })
   let wokenAt = Number.NEGATIVE_INFINITY
   let lookedAt: number | undefined
+  /** When it was last asked which deliveries are erased: of those in the queue, and of all that are held. */
+  let claimedAt = Number.NEGATIVE_INFINITY
+  let erasedAskedAt = Number.NEGATIVE_INFINITY
+  let asking = false
 
   async function loop(): Promise<void> {
     while (!stopping.signal.aborted) {
       waking = new AbortController()
       stopLate()
       lookForParked()
+      await lookForErased()
       const found = await fill().catch(err => {
         o.log.error({ part: 'dispatcher', err }, 'cannot read the inbox; trying again')
         return undefined
@@ -87,11 +100,14 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
 
   /** Claims the next batch once the last one has begun; says how many rows it dealt with. */
   async function fill(): Promise<number> {
+    startQueued()
     if (queue.length > 0 || running.size >= o.concurrency || (alone && running.size > 0)) return 0
-    const startBy = runtime.monotonic() + LEASE_MS - TIME_LIMIT_MS
+    claimedAt = runtime.monotonic()
+    const startBy = claimedAt + LEASE_MS - TIME_LIMIT_MS
     const ends = clock.leaseEnds(LEASE_MS)
     const result = await claim(query, {
       owner,
+      platform: o.platform,
       // Room for both, what is new and what comes back: with one place the retries would go first, all of them.
       limit: Math.max(pace.batch(), 2),
       running: running.size,
@@ -108,11 +124,50 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       held.add(delivery.id)
       queue.push({ delivery, startBy })
     }
+    if (result.claimed.some(({ type }) => type === DELETION_REQUIRED)) await dropErased()
     startQueued()
     return result.claimed.length + result.duplicates.length + result.ignored.length + result.exhausted.length
   }
 
+  const lookForErased = async () => runtime.monotonic() - erasedAskedAt < RUN_FRESH_MS || dropErased()
+
+  /**
+   * Claims look too; this is for what was claimed before an erasure, here or in another process. False: it could not be
+   * found out.
+   */
+  async function dropErased(): Promise<boolean> {
+    const askedAt = runtime.monotonic()
+    const erased = await erasedAmong(query, [...held]).catch(err => {
+      o.log.error({ part: 'dispatcher', err }, 'cannot ask which deliveries are erased; trying again')
+      return undefined
+    })
+    if (!erased) return false
+    erasedAskedAt = askedAt
+    for (const run of running) if (erased.has(run.delivery.id)) run.cutOff(new HandlerErased())
+    const dropped = queue.filter(({ delivery }) => erased.has(delivery.id))
+    for (const next of dropped) {
+      queue.splice(queue.indexOf(next), 1)
+      keep(settler.settle({ delivery: next.delivery, outcome: { state: 'ignored' } }), next.delivery)
+    }
+    return true
+  }
+
+  /** Where it cannot be found out, nothing starts until it can. */
   function startQueued(): void {
+    if (queue.length === 0) return
+    const isFresh = runtime.monotonic() - Math.max(claimedAt, erasedAskedAt) <= BEGIN_FRESH_MS
+    if (isFresh || running.size >= o.concurrency) startFresh()
+    else if (!asking) void askThenStart()
+  }
+
+  async function askThenStart(): Promise<void> {
+    asking = true
+    if (await dropErased()) startFresh()
+    asking = false
+    if (queue.length === 0) wake()
+  }
+
+  function startFresh(): void {
     while (running.size < o.concurrency) {
       const next = queue.shift()
       if (!next) break

@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts'
 import { singleParameters } from '../parameters.ts'
 import type { NoteUse, Which } from '../rotation/meter.ts'
 import type { Runtime } from '../runtime.ts'
+import type { Platform } from '../storage/schema.ts'
 import { createAttemptsLimit } from './attempts-limit.ts'
 import type { HandshakeCallers } from './handshake-callers.ts'
 import type { Inbox } from './inbox.ts'
@@ -15,6 +16,7 @@ export interface HandshakeOptions {
   readonly callers: HandshakeCallers
   readonly trustedProxies: readonly string[]
   readonly inbox: Inbox
+  readonly platform: Platform
   readonly bodyLimit: number
   /** Told which token a caller showed. */
   readonly noteUse: NoteUse
@@ -67,7 +69,8 @@ export function handshakeRoutes(app: FastifyInstance, o: HandshakeOptions): void
     const body = readJson(request)
     // Nothing in a request tells a repeat from a second event, so each one is a delivery of its own.
     const envelope = { id: o.runtime.uuid(), type: 'message', eventId: null, organizationId: null }
-    const delivery = { provider: 'handshake', deliveryId: null, envelope, receivedAt: o.runtime.now(), body }
+    const received = { deliveryId: null, envelope, receivedAt: o.runtime.now(), body }
+    const delivery = { provider: 'handshake', platform: o.platform, ...received }
     request.outcome = { delivery: await o.inbox.append(delivery), type: envelope.type }
     return { status: 'success' }
   })

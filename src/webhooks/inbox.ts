@@ -1,5 +1,6 @@
 import type { Runtime } from '../runtime.ts'
 import type { Database } from '../storage/database.ts'
+import type { Platform } from '../storage/schema.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import { appendTo } from './append.ts'
 import type { Backlog } from './backlog.ts'
@@ -8,6 +9,8 @@ import type { Envelope } from './provider.ts'
 /** A verified delivery on its way in. `receivedAt` in milliseconds since 1970; `body` exactly as signed. */
 export interface Incoming {
   readonly provider: string
+  /** Whose secret it was signed with: what the sandbox sends touches nothing of the real platform. */
+  readonly platform: Platform
   /** Lower case; null where the sender gave none. Unsigned. */
   readonly deliveryId: string | null
   readonly envelope: Envelope

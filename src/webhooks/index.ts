@@ -5,6 +5,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import { VERIFY_TOKEN } from '../rotation/held.ts'
 import type { Meter } from '../rotation/meter.ts'
 import type { Runtime } from '../runtime.ts'
+import type { Platform } from '../storage/schema.ts'
 import { type HandshakeOptions, handshakeRoutes } from './handshake.route.ts'
 import type { Inbox } from './inbox.ts'
 import type { Inline } from './inline.ts'
@@ -17,10 +18,11 @@ export interface WebhooksOptions {
   /** By provider: one without a secret has no route. */
   readonly secrets: Readonly<Record<string, Secrets>>
   readonly handshake:
-    | Omit<HandshakeOptions, 'inbox' | 'bodyLimit' | 'counted' | 'noteUse' | 'runtime'>
+    | Omit<HandshakeOptions, 'inbox' | 'platform' | 'bodyLimit' | 'counted' | 'noteUse' | 'runtime'>
     | undefined
   readonly inbox: Inbox
   readonly inline: Inline
+  readonly platform: Platform
   readonly bodyLimit: number
   /** Whether the log may say why a signature did not match. */
   readonly explain: boolean

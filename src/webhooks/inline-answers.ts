@@ -120,13 +120,14 @@ export function createInlineAnswers(query: Queries, runtime: Runtime): InlineAns
 async function append(
   query: Queries,
   d: Incoming,
-  end: Partial<Omit<InboxTable, 'id' | 'crashes'>>,
+  end: Partial<Omit<InboxTable, 'id' | 'crashes' | 'platform'>>,
   error: string | null = null,
 ): Promise<number> {
   const { id } = await query
     .insertInto('inbox')
     .values({
       provider: d.provider,
+      platform: d.platform,
       delivery_id: d.deliveryId,
       envelope_id: d.envelope.id,
       type: d.envelope.type,

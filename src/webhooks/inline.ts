@@ -4,6 +4,7 @@ import { AppError } from '../errors.ts'
 import type { InlineAnswer } from '../handlers/context.ts'
 import type { Log } from '../log.ts'
 import { atMost, type Runtime } from '../runtime.ts'
+import { senderOf } from './dedupe.ts'
 import type { Incoming } from './inbox.ts'
 import type { InlineAnswers, StoredAnswer } from './inline-answers.ts'
 import type { Provider } from './provider.ts'
@@ -44,7 +45,7 @@ export function createInline({ answers, find, log, describeError }: InlineOption
   const answer: AnswerInline = async (provider, delivery) => {
     const run = find(delivery)
     if (!run) throw new AppError('unknown_event_type')
-    const key = `${delivery.provider} ${delivery.envelope.answerKey ?? delivery.envelope.id}`
+    const key = `${senderOf(delivery)} ${delivery.envelope.answerKey ?? delivery.envelope.id}`
     const claim = await claimOrWait(key, delivery)
     if (claim.state === 'answered') {
       const id = await answers.noteRepeat(delivery, claim.inboxId)

@@ -27,8 +27,9 @@ export async function* parkedAndConnected(query: Queries): AsyncGenerator<Parked
       .select('state')
       .where('event_id', '=', key.event_id)
       .where('organization_id', '=', key.organization_id)
+      .where('state', '=', 'connected')
       .executeTakeFirst()
-    if (connection?.state === 'connected') yield key
+    if (connection) yield key
     last = key
   }
 }

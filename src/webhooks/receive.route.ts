@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandl
 import { AppError } from '../errors.ts'
 import type { NoteUse } from '../rotation/meter.ts'
 import type { Runtime } from '../runtime.ts'
+import type { Platform } from '../storage/schema.ts'
 import { autopsy } from './autopsy.ts'
 import type { Inbox } from './inbox.ts'
 import type { AnswerInline } from './inline.ts'
@@ -15,6 +16,7 @@ export interface ReceiveOptions {
   readonly secrets: Readonly<Record<string, Secrets>>
   readonly inbox: Inbox
   readonly answerInline: AnswerInline
+  readonly platform: Platform
   readonly bodyLimit: number
   /** Whether the log may say why a signature did not match. */
   readonly explain: boolean
@@ -60,7 +62,8 @@ async function receive(
     secret,
     ...(announced && announced !== envelope.type ? { type_header_differs: true } : {}),
   }
-  const delivery = { provider: provider.name, deliveryId, envelope, receivedAt: runtime.now(), body }
+  const received = { deliveryId, envelope, receivedAt: runtime.now(), body }
+  const delivery = { provider: provider.name, platform: o.platform, ...received }
   if (envelope.type !== SELF_TEST) o.noteUse(secret, delivery.receivedAt)
   if (provider.inline) {
     const answer = await o.answerInline(provider, delivery)

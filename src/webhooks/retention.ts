@@ -94,7 +94,7 @@ function endedBefore(trx: Queries, rows: readonly { id: number }[], before: numb
   return (
     trx
       .selectFrom('inbox')
-      .select(['id', 'provider', 'delivery_id', 'envelope_id', 'state'])
+      .select(['id', 'provider', 'platform', 'delivery_id', 'envelope_id', 'state'])
       .where('id', 'in', ids(rows.map(row => row.id)))
       .where(eb => eb.or([eb('state', '=', 'parked'), eb('finished_at', '<', before)]))
       // What somebody replays or resumes at this moment is left for the next time.

@@ -3,16 +3,19 @@ import type { Log } from '../log.ts'
 import { type AccessTokens, ConnectionUnavailable } from '../oauth/access-token.ts'
 import type { ApiClient, EventApi, Patience } from '../revento/api.ts'
 import type { ReventoEvent } from '../revento/events.ts'
+import type { EventData } from '../storage/event-data.ts'
 import { type RunHandler, TIME_LIMIT_MS } from './attempt.ts'
 import type { Claimed } from './claim.ts'
 import type { Incoming } from './inbox.ts'
+import type { Owed } from './owed.ts'
 import { inlineProviders } from './providers/index.ts'
 
 export interface RunHandlerOptions {
   readonly handlers: Handlers
   readonly apiClient: ApiClient
   readonly accessTokens: Pick<AccessTokens, 'use'>
-  readonly store: HandlerStore
+  readonly owed: Owed
+  readonly eventData: EventData
   readonly log: { child(fields: object): Log }
 }
 
@@ -28,18 +31,23 @@ export const findHandler = (handlers: Handlers, provider: string, type: string):
 export const findQueuedHandler = (handlers: Handlers, provider: string, type: string) =>
   inlineProviders.includes(provider) ? undefined : findHandler(handlers, provider, type)
 
+export const findOwed = (owed: Owed, provider: string, type: string) =>
+  provider === 'revento' && Object.hasOwn(owed, type) ? owed[type] : undefined
+
 /** The step from stored bytes to the cloner's function: parses them once and gives it its context. */
 export function createRunHandler(o: RunHandlerOptions): RunHandler {
   return async (delivery, signal, note) => {
-    const handler = findQueuedHandler(o.handlers, delivery.provider, delivery.type)
-    if (!handler || delivery.body === null) return
-    const { body } = delivery
+    const { body, provider, type } = delivery
+    if (body === null) return
+    await findOwed(o.owed, provider, type)?.(delivery, signal)
+    const handler = findQueuedHandler(o.handlers, provider, type)
+    if (!handler) return
     const context = contextOf(o, { ...delivery, body }, signal)
-    if (delivery.provider !== 'revento') return void (await handler(context))
+    if (provider !== 'revento') return void (await handler(context))
     const event = context.event as ReventoEvent
     const patience = { signal, patienceMs: TIME_LIMIT_MS, about: { delivery: delivery.id }, note }
     const api = eventApi(o, event, patience)
-    await handler(Object.assign(context, { api, store: o.store }))
+    await handler(Object.assign(context, { api, store: storeOf(o.eventData, delivery) }))
   }
 }
 
@@ -54,7 +62,14 @@ export const findInlineHandler =
 
 function contextOf(
   { log }: Pick<RunHandlerOptions, 'log'>,
-  { id, provider, type, attempt, receivedAt, body }: Omit<Claimed, 'eventId'> & { body: Uint8Array },
+  {
+    id,
+    provider,
+    type,
+    attempt,
+    receivedAt,
+    body,
+  }: Omit<Claimed, 'eventId' | 'organizationId'> & { body: Uint8Array },
   signal: AbortSignal,
 ): SenderContext {
   const raw = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
@@ -69,6 +84,16 @@ function contextOf(
       return own
     },
     signal,
+  }
+}
+
+/** Bound to the event and organization that the delivery is about: a handler keeps nothing of another's. */
+function storeOf(data: EventData, { id, eventId, organizationId }: Claimed): HandlerStore {
+  if (eventId === null) return { saveParticipant: async () => {}, participants: async () => [] }
+  const source = { id, eventId, organizationId }
+  return {
+    saveParticipant: change => data.saveParticipant(source, change),
+    participants: () => data.participants(source),
   }
 }
 

@@ -5,7 +5,7 @@ import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import { eventLock, together } from '../storage/dialect.ts'
-import { erasedEvents } from '../storage/event-data.ts'
+import { erasedAmong } from '../storage/erasures.ts'
 import { ids, integer, records, text } from '../storage/records.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import { transaction } from '../storage/transaction.ts'
@@ -112,17 +112,15 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
   }
 }
 
-/** A run that was under way when its event's data was erased must not write of it what it met. */
+/** Of a run that was under way when its event was erased nothing is written but that it ended. */
 async function withoutErased(trx: Queries, group: readonly Ended[]): Promise<readonly Ended[]> {
-  const erased = await erasedEvents(
+  const erased = await erasedAmong(
     trx,
-    group.map(({ delivery }) => ({ event_id: delivery.eventId })),
+    group.map(({ delivery }) => delivery.id),
   )
-  if (erased.size === 0) return group
   return group.map(ended => {
-    const { eventId, type } = ended.delivery
-    if (eventId === null || !erased.has(eventId) || type === DELETION_REQUIRED) return ended
-    const outcome = 'error' in ended.outcome ? { ...ended.outcome, error: 'erased' } : ended.outcome
+    if (!erased.has(ended.delivery.id)) return ended
+    const outcome = ended.outcome.state === 'done' ? ended.outcome : ({ state: 'ignored' } as const)
     return { ...ended, outcome, ...(ended.run ? { run: { ...ended.run, calls: [] } } : {}) }
   })
 }
@@ -136,7 +134,8 @@ async function reconnected(trx: Queries, group: readonly Ended[]): Promise<Set<n
     .innerJoin('connections', c =>
       c
         .onRef('connections.event_id', '=', 'inbox.event_id')
-        .onRef('connections.organization_id', '=', 'inbox.organization_id'),
+        .onRef('connections.organization_id', '=', 'inbox.organization_id')
+        .onRef('connections.platform', '=', 'inbox.platform'),
     )
     .select('inbox.id')
     .where('inbox.id', 'in', ids(parked))

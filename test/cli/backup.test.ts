@@ -25,7 +25,14 @@ test('under load: a whole database of one moment, with everything acknowledged b
     while (!ended.signal.aborted) {
       const envelope = { id: `e${acknowledged}`, type: 't', eventId: null, organizationId: null }
       const body = Buffer.alloc(500)
-      await inbox.append({ provider: 'revento', deliveryId: null, envelope, receivedAt: 0, body })
+      await inbox.append({
+        provider: 'revento',
+        platform: 'real',
+        deliveryId: null,
+        envelope,
+        receivedAt: 0,
+        body,
+      })
       acknowledged++
     }
   }

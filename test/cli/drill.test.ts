@@ -37,10 +37,9 @@ describe('a handler that is broken is caught, and its file is named', () => {
       'src/handlers/application-approved.ts',
       `import type { HandlerContext } from './context.ts'
 export async function applicationApproved({ event, store }: HandlerContext<'application.approved'>): Promise<void> {
-  const known = await store.participants(event.event_id ?? '')
+  const known = await store.participants()
   const badge = known.find(row => row.participant_id === event.data.participant_id)?.name ?? 'badge'
   await store.saveParticipant({
-    eventId: event.event_id ?? '',
     participantId: event.data.participant_id,
     name: badge + ' printed',
     applicationStatus: 'approved',

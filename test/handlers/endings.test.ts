@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { systemRuntime } from '../../src/runtime.ts'
 import { createEventData } from '../../src/storage/event-data.ts'
+import { erase, storeDelivery } from '../helpers/erase.ts'
 import { type HandlerApp, startHandlers } from './harness.ts'
 
 const GONE = 'evt_gone'
@@ -58,17 +60,19 @@ describe('data.deletion_required', () => {
   })
 
   test('a handler that was under way does not bring a participant back', async () => {
-    const data = createEventData(app.database.query, { now: () => 1 })
+    const { query } = app.database
+    const data = createEventData(query, systemRuntime, 'real')
+    const event = { eventId: GONE, organizationId: 'org_test_formal' }
+    const id = await storeDelivery(query, event)
     const change = {
-      eventId: GONE,
       participantId: 'ptp_9',
       type: 'application.approved',
-      occurredAt: '2027-01-01T00:00:00.000Z',
+      occurredAt: '2027-01-01T00:00:00Z',
     }
     await Promise.all([
-      ...Array.from({ length: 20 }, () => data.saveParticipant(change)),
-      data.erase(GONE),
-      data.saveParticipant(change),
+      ...Array.from({ length: 20 }, () => data.saveParticipant({ id, ...event }, change)),
+      erase(query, systemRuntime, event),
+      data.saveParticipant({ id, ...event }, change),
     ])
     expect((await app.participants()).map(row => row['event_id'])).toEqual([KEPT])
   })
@@ -82,10 +86,25 @@ describe('data.deletion_required', () => {
     expect(await app.participants()).toHaveLength(2)
   })
 
-  test('ends the connection of every organization that holds the event', async () => {
+  test('ends and erases one organization’s, and leaves another’s of the same event as it is', async () => {
     await app.connect(GONE, 'org_other')
+    const other = { event_id: GONE, organization_id: 'org_other' }
+    await app.deliver('application.approved', { ...other, data: { participant_id: 'ptp_1', name: 'Grace' } })
     await app.deliver('data.deletion_required', { event_id: GONE, data: {} })
-    expect((await states()).map(row => row[1])).toEqual(['deleted', 'deleted', 'connected'])
+    expect(await states()).toEqual([
+      [GONE, 'deleted', false, false],
+      [GONE, 'connected', true, true],
+      [KEPT, 'connected', true, true],
+    ])
+    expect(await stored()).toContain('Grace')
+    expect(await stored()).not.toContain(`Ada of ${GONE}`)
+    expect(await app.deliver('application.rejected', { ...other, data: { participant_id: 'ptp_1' } })).toBe(
+      'done',
+    )
+    expect(await app.participants()).toMatchObject([
+      { organization_id: 'org_other', name: 'Grace', application_status: 'rejected' },
+      { event_id: KEPT },
+    ])
   })
 
   test('without an event id erases nothing', async () => {

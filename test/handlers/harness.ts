@@ -38,12 +38,20 @@ export async function startHandlers(): Promise<HandlerApp> {
     platform: 'real',
   })
   const read = (table: 'participants' | 'connections') =>
-    app.database.query.selectFrom(table).selectAll().orderBy('event_id').execute()
+    app.database.query
+      .selectFrom(table)
+      .selectAll()
+      .orderBy('event_id')
+      .orderBy('organization_id', 'desc')
+      .execute()
   return {
     ...app,
     async deliver(type, change = {}) {
       const id = crypto.randomUUID()
-      const { body, headers } = signedDelivery({ body: JSON.stringify(envelope({ type, ...change })), id })
+      const { body, headers } = signedDelivery({
+        body: JSON.stringify(envelope({ type, occurred_at: new Date().toISOString(), ...change })),
+        id,
+      })
       const answer = await client.post(`${app.url}/webhooks/revento`, body, headers)
       if (answer.status !== 200) return `refused with ${answer.status}`
       return until(async () => {

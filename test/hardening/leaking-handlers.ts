@@ -23,9 +23,8 @@ export const handlers: Handlers = {
       )
     },
     'participant.registered': async ({ event, store }) => {
-      const { event_id, occurred_at, type, data } = event
+      const { occurred_at, type, data } = event
       await store.saveParticipant({
-        eventId: String(event_id),
         participantId: String(data['participant_id']),
         name: String(data['name']),
         applicationStatus: 'approved',

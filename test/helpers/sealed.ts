@@ -1,4 +1,3 @@
-import type { Kysely } from 'kysely'
 import { type ConnectionKey, createConnections } from '../../src/oauth/connections.ts'
 import { createRefreshLeases } from '../../src/oauth/refresh-lease.ts'
 import type { TokenSet } from '../../src/revento/token-outcome.ts'
@@ -9,6 +8,7 @@ import { verifierPlace } from '../../src/storage/sealed-places.ts'
 import { createSealedTokens } from '../../src/storage/sealed-tokens.ts'
 import { createSealer, type Sealer } from '../../src/storage/sealing.ts'
 import type { Store } from '../../src/storage/store.ts'
+import { takeBack } from './older-schema.ts'
 
 /** A key that is easy to tell from another: 32 times the same byte. */
 export const key = (fill: number) => Buffer.alloc(32, fill)
@@ -55,7 +55,7 @@ export const tokenSet = (n: number, access = `access_${n}`, refresh = `refresh_$
 /** The program's connections, and what tests want beside: the refresh token, and a refresh without a platform. */
 export function connectionsOf(query: Queries, sealer: Sealer, log = logLines().log) {
   const connections = createConnections(query, sealer, runtime, { log, platform: 'real' })
-  const leases = createRefreshLeases(query, sealer, runtime)
+  const leases = createRefreshLeases(query, sealer, runtime, 'real')
   return {
     ...connections,
     async open(id: ConnectionKey) {
@@ -113,28 +113,4 @@ export async function sealedStore(store: Store, current: number, count: number):
 }
 
 /** Takes a database back to before the table of keys. */
-export async function forgetKeys({ query }: Pick<Database, 'query'>): Promise<void> {
-  const tables = [
-    'sealing_keys',
-    'erased_events',
-    'attempts',
-    'inline_answers',
-    'handshake_callers',
-    'key_uses',
-  ]
-  for (const table of tables) await query.schema.dropTable(table).execute()
-  for (const index of ['inbox_stuck', 'session_connections_by_connection', 'inbox_parked'])
-    await query.schema.dropIndex(index).execute()
-  await query.schema.dropTable('delivery_keys').execute()
-  await query.schema
-    .createTable('delivery_keys')
-    .addColumn('key', 'text', c => c.primaryKey())
-    .addColumn('inbox_id', 'bigint', c => c.notNull())
-    .addColumn('seen_at', 'bigint', c => c.notNull())
-    .execute()
-  await query.schema.alterTable('connections').dropColumn('platform').execute()
-  await query.schema.alterTable('sessions').dropColumn('successor').execute()
-  await query.schema.alterTable('inbox').dropColumn('crashes').execute()
-  const migrations = query as unknown as Kysely<{ kysely_migration: { name: string } }>
-  await migrations.deleteFrom('kysely_migration').where('name', '>=', '003').execute()
-}
+export const forgetKeys = ({ query }: Pick<Database, 'query'>) => takeBack(query, '002', ['connections'])

@@ -142,7 +142,7 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
       self.alive = false
       return new Promise<never>(() => {})
     }
-    const bare = createRefreshLeases(query, sealer, time.runtime)
+    const bare = createRefreshLeases(query, sealer, time.runtime, 'real')
     const leases = {
       ...bare,
       complete: async (...[lease, tokens]: Parameters<typeof bare.complete>) => {

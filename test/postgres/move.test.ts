@@ -38,7 +38,7 @@ async function filled(): Promise<string> {
 }
 
 async function deliver(query: Queries, id: number): Promise<void> {
-  const row = { provider: 'revento', delivery_id: `d${id}`, envelope_id: `e${id}` }
+  const row = { provider: 'revento', platform: 'real', delivery_id: `d${id}`, envelope_id: `e${id}` } as const
   const rest = { type: 't', event_id: 'evt_1', organization_id: 'org_1', state: 'done', attempts: 1 } as const
   const body = Buffer.from([0, 255, id % 256])
   await query

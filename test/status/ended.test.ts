@@ -13,7 +13,9 @@ import {
 /** The platform tells by webhook; the connection's state follows when its handler has run. */
 async function tell(pair: Pair, type: string, ids: Record<string, unknown> = {}) {
   const { client } = await connect(pair)
-  const { body, headers } = signedDelivery({ event: { type, data: {}, ...ids } })
+  const { body, headers } = signedDelivery({
+    event: { type, occurred_at: new Date().toISOString(), data: {}, ...ids },
+  })
   await client.post(`${pair.app.url}/webhooks/revento`, body, headers)
   await until(async () => (await storedConnections(pair)).every(row => row.state !== 'connected'))
   pair.upstream.requests.length = 0

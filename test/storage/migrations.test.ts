@@ -3,21 +3,13 @@ import { systemRuntime } from '../../src/runtime.ts'
 import { openSqlite } from '../../src/storage/sqlite-database.ts'
 import { keysOf } from '../../src/webhooks/dedupe.ts'
 import { testFile } from '../helpers/database.ts'
-
-/** As version 006 left it. */
-const BEFORE_SHORT_KEYS = `
-  delete from kysely_migration where name >= '007';
-  drop table attempts; drop table inline_answers; drop table handshake_callers; drop table key_uses; drop index inbox_stuck;
-  drop index session_connections_by_connection; drop index inbox_parked;
-  alter table inbox drop column crashes;
-  drop table delivery_keys;
-  create table delivery_keys (key text primary key, inbox_id bigint not null, seen_at bigint not null)`
+import { takeBack } from '../helpers/older-schema.ts'
 
 test('every old dedupe key becomes a short one, however many there are', async () => {
   const old = await testFile()
   const ids = Array.from({ length: 10_001 }, (_, i) => i + 1)
+  await takeBack(old.query, '006')
   await old.exclusively(file => {
-    file.exec(BEFORE_SHORT_KEYS)
     const insert = file.prepare('insert into delivery_keys values (?, ?, 0)')
     for (const id of ids) insert.run(`revento envelope evt_${id}`, id)
     for (const id of ids) insert.run(`revento delivery d-${id}`, id)
@@ -29,7 +21,10 @@ test('every old dedupe key becomes a short one, however many there are', async (
   const owners = new Map(rows.map(row => [row.key, row.inbox_id]))
   expect(owners.size).toBe(20_002)
   for (const id of ids) {
-    const keys = keysOf({ id, provider: 'revento', delivery_id: `d-${id}`, envelope_id: `evt_${id}` })
+    const keys = keysOf({
+      ...{ id, provider: 'revento', platform: 'real' },
+      ...{ delivery_id: `d-${id}`, envelope_id: `evt_${id}` },
+    })
     expect([owners.get(keys.envelope), owners.get(keys.delivery ?? '')]).toEqual([id, id])
   }
 })

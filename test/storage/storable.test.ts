@@ -11,11 +11,12 @@ const STORED = 'Ada\ufffd \ufffdLovelace \ufffd "\\u0000" \u001b é 🎲'
 
 test('a name with NUL and half surrogates is stored with U+FFFD in their place', async () => {
   const { query } = await testDatabase()
-  const data = createEventData(query, { now: () => 1 })
-  const change = { eventId: 'evt_1', participantId: NASTY, name: NASTY, type: 't', occurredAt: '2026' }
-  await data.saveParticipant(change)
-  await data.saveParticipant(change)
-  expect(await data.participants('evt_1')).toMatchObject([{ participant_id: STORED, name: STORED }])
+  const data = createEventData(query, { now: () => 1 }, 'real')
+  const source = { id: 1, eventId: 'evt_1', organizationId: 'org_1' }
+  const change = { participantId: NASTY, name: NASTY, type: 't', occurredAt: '2026' }
+  await data.saveParticipant(source, change)
+  await data.saveParticipant(source, change)
+  expect(await data.participants(source)).toMatchObject([{ participant_id: STORED, name: STORED }])
 })
 
 test('so is the error of a handler, and its delivery goes on', async () => {

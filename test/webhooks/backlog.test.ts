@@ -11,6 +11,7 @@ import { bench, NO_BACKLOG } from './dispatching.ts'
 
 const delivery = (n: number, bytes: number): Incoming => ({
   provider: 'revento',
+  platform: 'real',
   deliveryId: null,
   envelope: { id: `e${n}`, type: 't', eventId: null, organizationId: null },
   receivedAt: 0,

@@ -2,9 +2,9 @@ import { expect, test } from 'vitest'
 import { ApiError } from '../../src/revento/api.ts'
 import { systemRuntime } from '../../src/runtime.ts'
 import { openDatabase } from '../../src/storage/database.ts'
-import { createEventData } from '../../src/storage/event-data.ts'
 import { MAX_ATTEMPTS } from '../../src/webhooks/attempt.ts'
 import { createDeliveries } from '../../src/webhooks/deliveries.ts'
+import { erase } from '../helpers/erase.ts'
 import { until } from '../helpers/wait.ts'
 import { type Bench, bench } from './dispatching.ts'
 
@@ -67,7 +67,7 @@ test.for(['parked', 'done'] as const)('one that is %s is left as it is', async s
 test('one whose body was erased cannot run again', async () => {
   const b = await bench()
   const id = await standing(b, 'dead')
-  await createEventData(b.database.query, b.clock).erase('evt_1')
+  await erase(b.database.query, b.clock, { eventId: 'evt_1' })
   expect(await deliveries(b).replay(id)).toBe('erased')
 })
 
@@ -132,7 +132,7 @@ test('an erasure takes the errors of the runs with it', async () => {
     },
   })
   await until(async () => (await b.row(id)).last_error !== null)
-  await createEventData(b.database.query, b.clock).erase('evt_1')
+  await erase(b.database.query, b.clock, { eventId: 'evt_1' })
   expect(JSON.stringify(await deliveries(b).find(String(id)))).not.toContain('Ada')
 })
 

@@ -57,6 +57,7 @@ export async function bench(): Promise<Bench> {
         database.query,
         {
           concurrency: 10,
+          platform: 'real',
           hasHandler: () => true,
           isParking: () => false,
           describeError: createDescribeError(false),
@@ -75,6 +76,7 @@ export async function bench(): Promise<Bench> {
     append: ({ id = `evt_${++appended}`, type = 'a.type', eventId = 'evt_1' } = {}) =>
       inbox.append({
         provider: 'revento',
+        platform: 'real',
         deliveryId: null,
         envelope: { id, type, eventId, organizationId: 'org_1' },
         receivedAt: clock.now(),
@@ -119,7 +121,7 @@ export async function saveConnection(
       refresh_token: null,
       version: 1,
     })
-    .onConflict(c => c.columns(['event_id', 'organization_id']).doUpdateSet({ state }))
+    .onConflict(c => c.columns(['event_id', 'organization_id', 'platform']).doUpdateSet({ state }))
     .execute()
 }
 

@@ -23,7 +23,8 @@ async function start(handler: Handler<'application.approved'>, event: Record<str
     handlers: { revento: { 'application.approved': handler } },
     apiClient,
     accessTokens: { use: (_key, call) => call('token-1') },
-    store: {} as never,
+    owed: {},
+    eventData: {} as never,
     log: { child: () => log },
   })
   const stopping = new AbortController()
@@ -31,6 +32,7 @@ async function start(handler: Handler<'application.approved'>, event: Record<str
     id: 1,
     provider: 'revento',
     type: 'application.approved',
+    eventId: null,
     attempt: 1,
     receivedAt: 0,
     body: Buffer.from(JSON.stringify(envelope(event))),

@@ -1,12 +1,12 @@
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { createEventData } from '../../src/storage/event-data.ts'
 import { createInlineAnswers, deleteAnswersBefore } from '../../src/webhooks/inline-answers.ts'
 import { aghanim } from '../../src/webhooks/providers/aghanim.ts'
 import { node } from '../helpers/child.ts'
 import { createClient } from '../helpers/client.ts'
 import { manualClock } from '../helpers/clock.ts'
 import { testDatabase, testStore } from '../helpers/database.ts'
+import { erase } from '../helpers/erase.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
 import { SENDERS_ENV, signedAs } from '../helpers/senders.ts'
@@ -61,6 +61,7 @@ test('a process killed before its answer leaves a lease that runs out; then the 
 
 const delivery = (eventId: string | null = null) => ({
   provider: 'aghanim',
+  platform: 'real' as const,
   deliveryId: null,
   envelope: { id: 'e1', type: 'player.verify', eventId, organizationId: null, answerKey: 'event e1' },
   receivedAt: 0,
@@ -115,10 +116,13 @@ test('answers that belong to an event go with it when it is erased', async () =>
   const clock = manualClock()
   const { query } = await testDatabase()
   const answers = createInlineAnswers(query, clock)
-  await answers.claim('its', delivery('evt_1'))
-  await answers.claim('other', delivery('evt_2'))
-  await createEventData(query, clock).erase('evt_1')
+  for (const eventId of ['evt_1', 'evt_2']) {
+    const claim = await answers.claim(eventId, delivery(eventId))
+    if (claim.state !== 'mine') throw new Error(claim.state)
+    await answers.keep(eventId, claim.owner, delivery(eventId), { status: 200, body: '{}' })
+  }
+  await erase(query, clock, { eventId: 'evt_1', organizationId: null })
   expect((await query.selectFrom('inline_answers').select('key').execute()).map(row => row.key)).toEqual([
-    'other',
+    'evt_2',
   ])
 })

@@ -40,6 +40,7 @@ test('what looks after parked deliveries and wrong times may fail: nothing waits
     query,
     {
       concurrency: 10,
+      platform: 'real',
       hasHandler: () => true,
       isParking: () => false,
       describeError: createDescribeError(false),

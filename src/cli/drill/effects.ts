@@ -8,7 +8,7 @@ import type { World } from './world.ts'
 export type Effects = ReadonlyMap<string, readonly string[]>
 
 /** The app's own book-keeping. Every other table counts, also those that you add. */
-const BOOKKEEPING: Record<Exclude<keyof Schema, 'participants' | 'erased_events' | 'connections'>, true> = {
+const BOOKKEEPING: Record<Exclude<keyof Schema, 'participants' | 'erasures' | 'connections'>, true> = {
   flows: true,
   sessions: true,
   session_connections: true,
@@ -21,9 +21,12 @@ const BOOKKEEPING: Record<Exclude<keyof Schema, 'participants' | 'erased_events'
   handshake_callers: true,
   key_uses: true,
 }
-const COLUMNS_OF: Readonly<Record<string, readonly string[]>> = { connections: ['event_id', 'state'] }
+const COLUMNS_OF: Readonly<Record<string, readonly string[]>> = {
+  connections: ['event_id', 'state'],
+  erasures: ['event_id', 'organization_id'],
+}
 
-/** Times and row numbers differ from run to run; nothing else may. */
+/** Times and numbers of rows and deliveries differ from run to run; nothing else may. */
 export function effects(world: World): Effects {
   const tables = world.read<{ name: string }>(
     `select name from sqlite_schema where type = 'table' and name not like 'sqlite_%' and name not like 'kysely_%'`,
@@ -37,7 +40,7 @@ function rowsOf(world: World, table: string): string[] {
     .read<{ name: string; type: string; pk: number }>(
       `select name, type, pk from pragma_table_info('${table}')`,
     )
-    .filter(({ name, type, pk }) => !name.endsWith('_at') && !(pk > 0 && /^integer$/i.test(type)))
+    .filter(({ name, type, pk }) => !/_(at|delivery)$/.test(name) && !(pk > 0 && /^integer$/i.test(type)))
     .map(({ name }) => name)
     .filter(name => COLUMNS_OF[table]?.includes(name) ?? true)
   if (columns.length === 0) return world.read(`select 'row' from "${table}"`).map(() => 'row')

@@ -1,0 +1,133 @@
+import { type SqlBool, sql } from 'kysely'
+import { momentOf } from '../revento/moment.ts'
+import { DELETION_REQUIRED } from '../revento/platform.ts'
+import { isPlausible } from '../trusted-time.ts'
+import type { Queries } from './database.ts'
+import { alone, eventLock } from './dialect.ts'
+import { ids } from './records.ts'
+import type { ConnectionRow, ErasuresTable } from './schema.ts'
+
+/** Whose data it is. */
+export type Owner = Pick<ErasuresTable, 'platform' | 'event_id' | 'organization_id'>
+
+/**
+ * `connected_at` is our clock's, `occurred_at` the platform's, perhaps without its fraction of a second. Two seconds are
+ * more than clocks that are kept right differ by, and less than a person takes to end a connection and consent anew.
+ */
+export const MARGIN_MS = 2_000
+
+/** Until the organizer consents again, everything of the event has to go, whenever it comes. */
+const ALL = Number.MAX_SAFE_INTEGER
+
+/** What a data.deletion_required ends. */
+export interface Ending {
+  readonly owner: Owner
+  /** False: the connection was made after the ending. It stays, and so does what came by deliveries after its consent. */
+  readonly endsConnection: boolean
+  /** False: the envelope does not say when it happened, so that it counts as older than any connection. */
+  readonly dated: boolean
+}
+
+/**
+ * Writes that what this data.deletion_required is about is erased, and ends its connection. From this commit on no
+ * delivery of it is handled and no participant stored; `sweep` removes the rest. Undefined where it names no event.
+ */
+export async function markErased(trx: Queries, deliveryId: number, now: number): Promise<Ending | undefined> {
+  const delivery = await trx
+    .selectFrom('inbox')
+    .select(['id', 'platform', 'event_id', 'organization_id', 'received_at', 'body'])
+    .where('id', '=', deliveryId)
+    .where('type', '=', DELETION_REQUIRED)
+    .executeTakeFirst()
+  if (!delivery || delivery.event_id === null) return undefined
+  const { platform, event_id, organization_id } = delivery
+  const owner = { platform, event_id, organization_id: organization_id ?? '' }
+  await alone(trx, eventLock(event_id))
+  const connection = await trx
+    .selectFrom('connections')
+    .select(['connected_at', 'after_delivery'])
+    .where(isOf(owner))
+    .executeTakeFirst()
+  const occurredAt = momentOf(memberOf(delivery.body, 'occurred_at'))
+  const newer = connection && isNewer(connection, delivery, occurredAt) ? connection : undefined
+  const through = newer ? newer.after_delivery : ALL
+  await trx
+    .insertInto('erasures')
+    .values({ ...owner, erased_at: now, through, swept: 0 })
+    .onConflict(c =>
+      c
+        .columns(['platform', 'event_id', 'organization_id'])
+        .doUpdateSet({ erased_at: now, through })
+        .where('erasures.through', '<=', through),
+    )
+    .execute()
+  if (!newer) await endConnection(trx, owner, now)
+  return { owner, endsConnection: !newer, dated: occurredAt !== undefined }
+}
+
+/** An ending ends what is older than it. */
+function isNewer(
+  { connected_at, after_delivery }: Pick<ConnectionRow, 'connected_at' | 'after_delivery'>,
+  { id, received_at }: { id: number; received_at: number },
+  occurredAt: number | undefined,
+): boolean {
+  // It came before the consent, so it speaks of an earlier one.
+  if (id <= after_delivery) return true
+  // It came after the consent, which our clock dates later: that clock was wrong, and most endings come at once.
+  if (!isPlausible(connected_at, received_at)) return false
+  return occurredAt === undefined || connected_at > occurredAt + MARGIN_MS
+}
+
+function memberOf(body: Uint8Array | null, name: string): unknown {
+  try {
+    return (JSON.parse(Buffer.from(body ?? []).toString()) as Record<string, unknown>)[name]
+  } catch {
+    return undefined
+  }
+}
+
+async function endConnection(trx: Queries, owner: Owner, now: number): Promise<void> {
+  await trx
+    .updateTable('connections')
+    .set(eb => ({
+      state: 'deleted',
+      reason: 'data_deletion_required',
+      access_token: null,
+      refresh_token: null,
+      version: eb('version', '+', 1),
+      updated_at: now,
+    }))
+    .where(isOf(owner))
+    .execute()
+}
+
+/** A new consent: what comes from now on may be stored again. Gives the newest delivery of before. */
+export async function allowAgain(trx: Queries, owner: Owner): Promise<number> {
+  const newest = await trx
+    .selectFrom('inbox')
+    .select(eb => eb.fn.max<number | null>('id').as('id'))
+    .executeTakeFirst()
+  const through = Number(newest?.id ?? 0)
+  await trx
+    .updateTable('erasures')
+    .set({ through })
+    .where(isOf(owner))
+    .where('through', '>', through)
+    .execute()
+  return through
+}
+
+/** Of an inbox row: it has to go, or is gone. An ending's own delivery may have to run again, and is not of these. */
+export const isErased = sql<SqlBool>`(inbox.type <> ${sql.lit(DELETION_REQUIRED)} and exists (
+  select 1 from erasures where erasures.platform = inbox.platform and erasures.event_id = inbox.event_id
+    and erasures.organization_id = coalesce(inbox.organization_id, '') and erasures.through >= inbox.id))`
+
+/** Which of these deliveries are erased. Webhooks may be under way when their event is erased; they must not bring it back. */
+export async function erasedAmong(query: Queries, deliveries: readonly number[]): Promise<Set<number>> {
+  if (deliveries.length === 0) return new Set()
+  const erased = query.selectFrom('inbox').select('id').where('id', 'in', ids(deliveries)).where(isErased)
+  return new Set((await erased.execute()).map(row => row.id))
+}
+
+export const isOf = ({ platform, event_id, organization_id }: Owner) =>
+  sql<SqlBool>`(platform = ${platform} and event_id = ${event_id} and organization_id = ${organization_id})`

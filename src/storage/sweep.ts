@@ -1,0 +1,155 @@
+import { DELETION_REQUIRED } from '../revento/platform.ts'
+import type { Runtime } from '../runtime.ts'
+import type { Queries } from './database.ts'
+import { isPostgres } from './dialect.ts'
+import { isOf, type Owner } from './erasures.ts'
+import { ids } from './records.ts'
+import { transaction } from './transaction.ts'
+
+/** A batch holds the event loop (SQLite) or the rows (PostgreSQL) for some milliseconds, whatever is stored. */
+const ROWS = 200
+const BYTES = 1024 * 1024
+const PAUSE_MS = 5
+
+/**
+ * Removes what `markErased` marked, a batch at a time, each committed: after a crash the next call goes on where this
+ * one was. What stays of a delivery is its type, its times and its ids; one that waited becomes `ignored`. False: the
+ * signal fired first.
+ */
+export async function sweep(
+  query: Queries,
+  owner: Owner,
+  runtime: Pick<Runtime, 'now' | 'sleep'>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (const batch of [participantsBatch(query, owner), deliveriesBatch(query, owner, runtime)])
+    while (await batch()) {
+      // SQLite answers without a turn of the event loop: this gives everybody else theirs.
+      await runtime.sleep(PAUSE_MS, signal).catch(() => {})
+      if (signal.aborted) return false
+    }
+  return true
+}
+
+/** Each gives whether there may be more. */
+type Batch = () => Promise<boolean>
+
+const throughOf = async (trx: Queries, owner: Owner) =>
+  trx
+    .selectFrom('erasures')
+    .select(['through', 'swept'])
+    .where(isOf(owner))
+    // Two instances take their batches one after another, and none twice.
+    .$if(isPostgres(trx), select => select.forUpdate())
+    .executeTakeFirst()
+
+/** Facts that came by later deliveries belong to a newer consent, and stay. */
+function participantsBatch(query: Queries, owner: Owner): Batch {
+  let after = ''
+  return () =>
+    transaction(query, async trx => {
+      const erasure = await throughOf(trx, owner)
+      if (!erasure) return false
+      const rows = await trx
+        .selectFrom('participants')
+        .select('participant_id')
+        .where(isOf(owner))
+        .where('participant_id', '>', after)
+        .orderBy('participant_id')
+        .limit(ROWS)
+        .execute()
+      const last = rows.at(-1)?.participant_id
+      if (last === undefined) return false
+      const { through } = erasure
+      const between = trx
+        .updateTable('participants')
+        .where(isOf(owner))
+        .where('participant_id', '>', after)
+        .where('participant_id', '<=', last)
+      const none = { name: null, name_at: null, name_delivery: null }
+      await between.set(none).where('name_delivery', '<=', through).execute()
+      const noStatus = { application_status: null, status_at: null, status_delivery: null }
+      await between.set(noStatus).where('status_delivery', '<=', through).execute()
+      await trx
+        .deleteFrom('participants')
+        .where(isOf(owner))
+        .where('participant_id', '>', after)
+        .where('participant_id', '<=', last)
+        .where('last_delivery', '<=', through)
+        .where('name_delivery', 'is', null)
+        .where('status_delivery', 'is', null)
+        .execute()
+      after = last
+      return true
+    })
+}
+
+function deliveriesBatch(query: Queries, owner: Owner, runtime: Pick<Runtime, 'now'>): Batch {
+  return () =>
+    transaction(query, async trx => {
+      const erasure = await throughOf(trx, owner)
+      if (!erasure) return false
+      const rows = await nextRows(trx, owner, erasure)
+      const last = rows.at(-1)?.id
+      if (last === undefined) return false
+      const own = rows.filter(row => isOwn(row, owner)).map(row => row.id)
+      if (own.length > 0) await emptyDeliveries(trx, own, runtime.now())
+      await trx.updateTable('erasures').set({ swept: last }).where(isOf(owner)).execute()
+      return true
+    })
+}
+
+/** As far as their bodies fill one batch; the event's rows of other organizations are passed over. */
+async function nextRows(
+  trx: Queries,
+  { event_id }: Owner,
+  { through, swept }: { through: number; swept: number },
+) {
+  const rows = await trx
+    .selectFrom('inbox')
+    .select(['id', 'platform', 'organization_id', 'type'])
+    .select(eb => eb.fn<number | null>('length', ['body']).as('bytes'))
+    .where('event_id', '=', event_id)
+    .where('id', '>', swept)
+    .where('id', '<=', through)
+    .orderBy('id')
+    .limit(ROWS)
+    .execute()
+  let bytes = 0
+  const full = rows.findIndex(row => {
+    bytes += row.bytes ?? 0
+    return bytes > BYTES
+  })
+  return full === -1 ? rows : rows.slice(0, Math.max(full, 1))
+}
+
+/** The endings themselves keep their bodies until they are done: they may have to run again. */
+const isOwn = (
+  row: { platform: string; organization_id: string | null; type: string },
+  { platform, organization_id }: Owner,
+) =>
+  row.platform === platform &&
+  (row.organization_id ?? '') === organization_id &&
+  row.type !== DELETION_REQUIRED
+
+async function emptyDeliveries(trx: Queries, deliveries: readonly number[], now: number): Promise<void> {
+  await trx
+    .updateTable('inbox')
+    .set({ body: null, last_error: null })
+    .where('id', 'in', ids(deliveries))
+    .where(eb => eb.or([eb('body', 'is not', null), eb('last_error', 'is not', null)]))
+    .execute()
+  await trx
+    .updateTable('inbox')
+    .set({ state: 'ignored', finished_at: now, lease_owner: null })
+    .where('id', 'in', ids(deliveries))
+    .where('state', 'in', ['pending', 'parked', 'dead'])
+    .execute()
+  await trx
+    .updateTable('attempts')
+    .set({ error: null, calls: null })
+    .where('inbox_id', 'in', ids(deliveries))
+    .where(eb => eb.or([eb('error', 'is not', null), eb('calls', 'is not', null)]))
+    .execute()
+  await trx.deleteFrom('inline_answers').where('inbox_id', 'in', ids(deliveries)).execute()
+}

@@ -1,0 +1,57 @@
+import type { Insertable } from 'kysely'
+import { DELETION_REQUIRED } from '../../src/revento/platform.ts'
+import type { Runtime } from '../../src/runtime.ts'
+import type { Queries } from '../../src/storage/database.ts'
+import { type Ending, markErased } from '../../src/storage/erasures.ts'
+import type { InboxTable, Platform } from '../../src/storage/schema.ts'
+import { sweep } from '../../src/storage/sweep.ts'
+import { transaction } from '../../src/storage/transaction.ts'
+
+const NEVER = new AbortController().signal
+
+export interface EndingNotice {
+  readonly eventId: string
+  readonly organizationId?: string | null
+  readonly platform?: Platform
+  /** ISO; now, where it is not said. */
+  readonly occurredAt?: string
+}
+
+/** Stores a delivery of this event that somebody is handling; gives its id. */
+export const storeDelivery = (
+  query: Queries,
+  o: { eventId: string; organizationId?: string | null; platform?: Platform },
+  more: Partial<Insertable<InboxTable>> = {},
+) =>
+  query
+    .insertInto('inbox')
+    .values({
+      ...{ provider: 'revento', platform: o.platform ?? 'real', delivery_id: null },
+      ...{ envelope_id: crypto.randomUUID(), type: 'application.approved', event_id: o.eventId },
+      ...{ organization_id: o.organizationId === undefined ? 'org_1' : o.organizationId },
+      ...{ state: 'running' as const, attempts: 1, next_at: Date.now() + 20_000, received_at: Date.now() },
+      body: Buffer.from('{"name":"Ada Lovelace"}'),
+      ...more,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+    .then(row => row.id)
+
+/** The same of a data.deletion_required. */
+export function storeEnding(query: Queries, now: number, o: EndingNotice): Promise<number> {
+  const { occurredAt = new Date(now).toISOString() } = o
+  const body = Buffer.from(JSON.stringify({ occurred_at: occurredAt }))
+  return storeDelivery(query, o, { type: DELETION_REQUIRED, received_at: now, body })
+}
+
+/** What the app does for a data.deletion_required. */
+export async function erase(
+  query: Queries,
+  runtime: Pick<Runtime, 'now' | 'sleep'>,
+  notice: EndingNotice,
+): Promise<Ending | undefined> {
+  const id = await storeEnding(query, runtime.now(), notice)
+  const ending = await transaction(query, trx => markErased(trx, id, runtime.now()))
+  if (ending) await sweep(query, ending.owner, { ...runtime, sleep: async () => {} }, NEVER)
+  return ending
+}
