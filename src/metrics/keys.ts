@@ -1,4 +1,4 @@
-import { Gauge, type Registry } from 'prom-client'
+import { Gauge, type Registry } from '@prometheus-io/client'
 import { canGo, type KeyState } from '../rotation/verdict.ts'
 
 /** For who changes a secret or a key: when the old one was last used, and whether it can go. One read for each scrape. */

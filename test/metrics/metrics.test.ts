@@ -142,3 +142,44 @@ test('a gauge that cannot be read is absent, and the rest is still told', async 
     expect(Object.keys(await samples(metrics, name))).toEqual([name])
   expect(await samples(metrics, 'process_start_time_seconds')).toHaveProperty('process_start_time_seconds')
 })
+
+const WIRE = `
+  webhook_deliveries_total counter {provider="p",outcome="o"}
+  webhook_ack_seconds histogram {provider="p"}
+  database_commit_seconds histogram
+  delivery_attempts_total counter {provider="p",outcome="done"}
+  token_refreshes_total counter {outcome="tokens"}
+  api_requests_total counter {code="200"}
+  build_info gauge {version="1.2.3",mode="real"}
+  inbox_backlog gauge
+  inbox_oldest_pending_age_seconds gauge
+  key_last_used_timestamp_seconds gauge {variable="V",key="current"}
+  key_previous_removable gauge {variable="V"}
+  sealed_values_previous_key gauge
+  process_cpu_seconds_total counter
+  process_resident_memory_bytes gauge
+  process_start_time_seconds gauge
+  nodejs_eventloop_lag_p99_seconds gauge
+  nodejs_heap_size_used_bytes gauge
+  nodejs_gc_duration_seconds histogram`
+
+/** Dashboards and alerts are written for these, whichever library serves them. */
+test('each metric has the name, the type and the labels that dashboards are written for', async () => {
+  const metrics = prometheus()
+  metrics.delivery('p', 'o', 0.002)
+  metrics.committed(0.002)
+  metrics.attempt('p', 'done')
+  metrics.refresh('tokens')
+  metrics.apiRequest('200')
+  metrics.watchInbox({ backlog: () => 7, oldestSeconds: async () => 1 })
+  const used = { since: 1_000, lastUsedAt: 2_000 }
+  metrics.watchKeys(async () => [
+    { variable: 'V', current: used, previous: undefined, left: 3, verdict: 'removable' },
+  ])
+  const text = await metrics.text()
+  const wire = [
+    ...text.matchAll(/^# TYPE (\S+) (\S+)\n(?:\1(?:_bucket)?(?:\{(?:le="[^"]*",?)?(.*?)\})? )?/gm),
+  ]
+  const lines = wire.map(([, name, type, labels]) => `${name} ${type}${labels ? ` {${labels}}` : ''}`)
+  for (const line of WIRE.trim().split(/\n */)) expect(lines).toContain(line)
+})
