@@ -15,7 +15,7 @@ ENV NODE_ENV=production \
 
 # The image brings its own Node, so neither the packaged one (optional) nor the tools (dev) are wanted.
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --omit=optional --cache /tmp/npm && rm -rf /tmp/npm /root/.npm
+RUN npm ci --omit=dev --omit=optional --ignore-scripts --cache /tmp/npm && rm -rf /tmp/npm /root/.npm
 
 COPY LICENSE ./
 COPY src ./src

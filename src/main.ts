@@ -5,6 +5,7 @@ import { createApp } from './app.ts'
 import { type Config, loadConfig, readEnvironment } from './config.ts'
 import { checkDataFolder } from './data-folder.ts'
 import { createLogger } from './logger.ts'
+import { nodeTooOld, readManifest } from './manifest.ts'
 import { openMetrics } from './metrics/index.ts'
 import { createOutgoing } from './revento/http.ts'
 import { systemRuntime as runtime } from './runtime.ts'
@@ -146,12 +147,15 @@ try {
     production: config.production,
   })
   for (const warning of config.warnings) logger.warn({ part: 'config' }, warning)
+  const tooOld = nodeTooOld(process.versions.node, readManifest())
+  if (tooOld) logger.warn({ part: 'node' }, `${tooOld.problem}. ${tooOld.todo}`)
   const crashed = new AbortController()
   const { stop, metricsUrl } = await start(config, logger, crashed.signal).catch(error =>
     fail(explain(error, config)),
   )
   logger.info(
     {
+      node: process.versions.node,
       mode: config.mode,
       store: config.store.kind,
       providers: [...Object.keys(config.providerSecrets), ...(config.verifyToken ? ['handshake'] : [])],

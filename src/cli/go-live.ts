@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { Agent } from 'undici'
 import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
+import { readManifest } from '../manifest.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
 import { checklist } from './go-live/checklist.ts'
 import { clock } from './go-live/clock.ts'
@@ -9,7 +10,7 @@ import type { Scene } from './go-live/finding.ts'
 import { connect, reachable } from './go-live/public-url.ts'
 import { failures, type Report, registration, reportText } from './go-live/report.ts'
 import { rotation } from './go-live/rotation.ts'
-import { encryptionKey, senders, settings } from './go-live/settings.ts'
+import { encryptionKey, node, senders, settings } from './go-live/settings.ts'
 import { type Delivered, webhook } from './go-live/webhook.ts'
 
 const HELP = `Usage: npm run go-live -- [--json]
@@ -29,6 +30,7 @@ async function examine(scene: Scene): Promise<Report> {
   const isReached = reached.status === 'ok'
   const delivered: Delivered | undefined = isReached ? await webhook(scene) : undefined
   const checks = [
+    node(process.versions.node, readManifest()),
     ...settings(scene),
     senders(scene),
     encryptionKey(scene),

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import type { Config } from '../config.ts'
 import type { Log } from '../log.ts'
+import { readManifest } from '../manifest.ts'
 import { listenForScrapes } from './listener.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -14,9 +14,7 @@ export async function openMetrics(config: Config, log: Log): Promise<OpenedMetri
   const { host, metricsPort: port, mode } = config
   if (port === undefined) return undefined
   const { createPrometheus } = await import('./prometheus.ts')
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  const { version } = JSON.parse(manifest) as { version: string }
-  const source = createPrometheus({ version, mode })
+  const source = createPrometheus({ version: readManifest().version, mode })
   return {
     ...source,
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}/metrics`,

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { ConfigError, loadConfig } from '../../config.ts'
+import { type Manifest, nodeTooOld } from '../../manifest.ts'
 import { type Finding, failed, ok, type Scene, unsure } from './finding.ts'
 
 const KEY_TODO = 'Set ENCRYPTION_KEY to the output of: openssl rand -base64 32'
@@ -37,6 +38,12 @@ function settingOf(line: string): Finding {
     `${name} ${wrong}`.trim(),
     `Set ${name || 'it'} to ${rest.join(': ') || 'a right value'}`,
   )
+}
+
+/** The Node of this command, which is the app's where both are run by npm, or in the image. */
+export function node(running: string, manifest: Manifest): Finding {
+  const tooOld = nodeTooOld(running, manifest)
+  return tooOld ? failed('node', tooOld.problem, tooOld.todo) : ok('node', `Node ${running}`)
 }
 
 /** Made for this deployment, and not the one that lies beside a development database. */
