@@ -69,7 +69,9 @@ async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSi
   return { stop, metricsUrl: metrics?.url }
 }
 
-/** Loaded only when it is used, so that its folder can be deleted. */
+const SANDBOX = new URL('./sandbox/index.ts', import.meta.url).href
+
+/** Loaded only when it is used: its folder can be deleted, and is not in the image. */
 async function startSandbox(config: Config, logger: FastifyBaseLogger): Promise<{ close(): Promise<void> }> {
   const sandbox = await import('./sandbox/index.ts')
   return sandbox.startSandbox({
@@ -120,12 +122,14 @@ function portName(port: number | undefined, { sandboxPort, metricsPort }: Config
 }
 
 function explain(error: unknown, config: Config): string {
-  const { code, port } = error as { code?: string; port?: number }
+  const { code, port, url } = error as { code?: string; port?: number; url?: string }
   if (code === 'EADDRINUSE')
     return `Port ${port} is in use. Stop what listens there, or set ${portName(port, config)}.`
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
     return 'HOST is no address of this machine. Set 127.0.0.1, or 0.0.0.0 for all of them.'
   if (code === 'EACCES' && port !== undefined) return `Port ${port} needs more rights. Set PORT above 1023.`
+  if (code === 'ERR_MODULE_NOT_FOUND' && url === SANDBOX)
+    return 'There is no sandbox here (src/sandbox; the image leaves it out). Set NODE_ENV=production and the three credentials of Revento.'
   if (error instanceof StorageError && error.code === 'cannot_create_key_file')
     return `The folder of ${config.keyFile} is not writable for this user. Give it to the user, or set ENCRYPTION_KEY and DATABASE_URL.`
   if (error instanceof StorageError && error.code.includes('key_file'))

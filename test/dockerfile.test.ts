@@ -1,7 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { cpSync, existsSync, globSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { node } from './helpers/child.ts'
+import { testFolder } from './helpers/folder.ts'
+import { freePort } from './helpers/ports.ts'
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
+const root = fileURLToPath(new URL('../', import.meta.url))
 const manifest = JSON.parse(read('package.json')) as {
   version: string
   license: string
@@ -83,6 +89,34 @@ test('its labels say what it is', () => {
     'org.opencontainers.image.licenses': manifest.license,
     'org.opencontainers.image.base.name': `docker.io/library/${only('FROM')}`,
   })
+})
+
+test('neither the sandbox nor the drill is in it, and nothing that is in it needs them', () => {
+  const left = read('.dockerignore').match(/^src\/.+$/gm) ?? []
+  expect(left).toEqual(['src/sandbox', 'src/cli/drill', 'src/cli/drill.ts'])
+  const isLeft = (path: string) => left.some(out => path === out || path.startsWith(`${out}/`))
+  const sources = globSync('src/**/*.{ts,js}', { cwd: root }).filter(path => !isLeft(path))
+  expect(sources).toContain('src/cli/go-live.ts')
+  const needed = sources.flatMap(path =>
+    [...read(path).matchAll(/(?:from |import\()'(\.[^']+)'/g)].map(([, to = '']) => [
+      path,
+      join(path, '..', to),
+    ]),
+  )
+  expect(needed.filter(([, to = '']) => isLeft(to))).toEqual([['src/main.ts', 'src/sandbox/index.ts']])
+})
+
+test('what it holds, started as development, says that there is no sandbox and what to set', async () => {
+  const folder = testFolder()
+  const left = read('.dockerignore').match(/^src\/.+$/gm) ?? []
+  for (const path of ['package.json', 'src'])
+    cpSync(join(root, path), join(folder, path), { recursive: true })
+  for (const path of left) rmSync(join(folder, path), { recursive: true })
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
+  const port = String(await freePort())
+  const app = node(['src/main.ts'], { cwd: folder, env: { PORT: port } })
+  expect(await app.ended).toBe(1)
+  expect(app.output.err).toMatch(/^There is no sandbox here .* Set NODE_ENV=production/)
 })
 
 test('what it copies is let through, and what the operator runs is in it', () => {
