@@ -56,8 +56,8 @@ export interface AppEdge {
   readonly metrics?: Metrics
 }
 
-/** A refresh under way gets this long; later, the next process has to recover it. */
-const REFRESH_GRACE_MS = 2_000
+/** A refresh under way gets what a stop may last; later, the next process has to ask again with a spent token. */
+const STOP_MS = 9_000
 
 /** Which keys were used in the last minute is worth no longer a wait. */
 const LAST_NOTES_MS = 500
@@ -72,6 +72,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const cookieOptions = { httpOnly: true, sameSite: 'lax', path: '/', secure: config.https } as const
   const cookiePrefix = config.https ? '__Host-' : ''
 
+  const stopped = new AbortController()
   const keys = heldKeys(config, edge.sealer)
   const meter = createMeter({ query, keys, sealer: edge.sealer, log: logger }, runtime)
   const { sealer } = meter
@@ -80,7 +81,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const connections = createConnections(query, sealer, runtime, { log: logger, platform: config.mode })
   const leases = createRefreshLeases(query, sealer, runtime, config.mode)
   const refresh = createRefresh(
-    { leases, connections, tokenEndpoint, origin: config.origin, log: logger },
+    { leases, tokenEndpoint, origin: config.origin, log: logger, stopping: stopped.signal },
     runtime,
   )
   const accessTokens = createAccessTokens({ connections, refresh, log: logger }, runtime)
@@ -145,13 +146,17 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
 
   const app = createServer({ https: config.https, logger, runtime, errorPage })
   app.addHook('onRequest', traces.begin)
-  const stopped = new AbortController()
-  app.addHook('preClose', async () => stopped.abort())
+  let stopBy = Number.POSITIVE_INFINITY
+  app.addHook('preClose', async () => {
+    stopBy = runtime.monotonic() + STOP_MS
+    stopped.abort()
+  })
   // Added before any other, this one runs after all of them: the parts still use what it closes.
   app.addHook('onClose', async () => {
-    await atMost(runtime, REFRESH_GRACE_MS, accessTokens.settled())
+    const flushed = atMost(runtime, LAST_NOTES_MS, meter.flush())
+    await atMost(runtime, Math.max(0, stopBy - runtime.monotonic()), accessTokens.settled())
     await outgoing.close()
-    await atMost(runtime, LAST_NOTES_MS, meter.flush())
+    await flushed
     await database.close()
   })
   const handling = { stalledMs: dispatcher.stalledMs, waiting: backlog.waiting }

@@ -63,7 +63,9 @@ async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSi
   const scrapes = await metrics?.listen()
   await app.listen({ host: config.host, port: config.port })
   const stop = async () => {
-    await Promise.all([sandbox?.close(), drain(app)])
+    // The sandbox after the app: a refresh under way still gets its answer.
+    await drain(app)
+    await sandbox?.close()
     await scrapes?.close()
   }
   return { stop, metricsUrl: metrics?.url }

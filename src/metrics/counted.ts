@@ -15,8 +15,8 @@ export const countDeliveries =
 
 export const countRefreshes = (endpoint: TokenEndpoint, metrics: Metrics): TokenEndpoint => ({
   ...endpoint,
-  async refresh(refreshToken) {
-    const outcome = await endpoint.refresh(refreshToken)
+  async refresh(...request) {
+    const outcome = await endpoint.refresh(...request)
     metrics.refresh(outcome.kind)
     return outcome
   },

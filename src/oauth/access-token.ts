@@ -33,9 +33,6 @@ export interface AccessTokens {
   settled(): Promise<void>
 }
 
-/** A connection in its last moment: what is sent now might arrive after its end. */
-const END_MARGIN_MS = 1_000
-
 export function createAccessTokens(
   o: { connections: Connections; refresh: Refresh; log: Log },
   runtime: Pick<Runtime, 'now'>,
@@ -46,8 +43,7 @@ export function createAccessTokens(
 
   async function held(key: ConnectionKey): Promise<HeldToken> {
     const token = await connections.open(key)
-    if (token && token.endsAt - END_MARGIN_MS > runtime.now()) return token
-    if (token) await connections.end(key, 'reconsent', 'consent_expired', token.version)
+    if (token) return token
     const connection = await connections.find(key)
     if (!connection || connection.state === 'deleted') throw new ConnectionUnavailable('not_connected')
     throw new ConnectionUnavailable(connection.state === 'reconsent' ? 'reconsent_required' : 'revoked')
@@ -94,23 +90,27 @@ export function createAccessTokens(
     }
   }
 
+  /** Long after its end Revento may not know a token any more; past the end of ours, the token endpoint says so. */
+  const isForgotten = (error: unknown, { endsAt }: HeldToken) =>
+    endsAt <= runtime.now() && isRefusal(error, 'invalid_token')
+
   return {
     async use(key, call, note = () => {}) {
       const token = await held(key)
       try {
         return await attempt(key, token, call)
       } catch (error) {
-        if (!isRefusal(error, 'token_expired')) throw error
+        if (!(isRefusal(error, 'token_expired') || isForgotten(error, token))) throw error
       }
       // Once: a second token_expired is the platform's trouble and goes to the caller.
       return attempt(key, await refreshed(key, token, note), call)
     },
-    settled: async () => {
-      await Promise.allSettled(refreshing.values())
+    async settled() {
+      while (refreshing.size > 0) await Promise.allSettled(refreshing.values())
     },
   }
 }
 
 /** Only as documented, with 401: a stumbling server must not end a connection for good. */
-const isRefusal = (error: unknown, code: 'token_expired' | 'token_revoked') =>
+const isRefusal = (error: unknown, code: 'token_expired' | 'token_revoked' | 'invalid_token') =>
   error instanceof ApiError && error.status === 401 && error.code === code

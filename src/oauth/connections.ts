@@ -10,7 +10,7 @@ import { createSealedTokens, type OpenTokens } from '../storage/sealed-tokens.ts
 import type { Sealer } from '../storage/sealing.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import { transaction } from '../storage/transaction.ts'
-import { SETTLED, tokenColumns } from './token-columns.ts'
+import { ENDED, SETTLED, tokenColumns } from './token-columns.ts'
 
 /** A connection is one (event, organization). */
 export interface ConnectionKey {
@@ -33,7 +33,7 @@ export interface Connection extends ConnectionKey {
 export interface HeldToken {
   readonly accessToken: string
   readonly version: number
-  /** After this moment (ms) the platform takes neither token: only a new consent helps. */
+  /** When the connection ends (ms), as we computed it: Revento decides. */
   readonly endsAt: number
 }
 
@@ -134,8 +134,7 @@ export function createConnections(
     async end(key, state, reason, version) {
       const { numUpdatedRows } = await query
         .updateTable('connections')
-        .set({ state, reason, access_token: null, refresh_token: null, updated_at: runtime.now() })
-        .set({ ...SETTLED, version: version + 1 })
+        .set({ ...ENDED, state, reason, version: version + 1, updated_at: runtime.now() })
         .where('event_id', '=', key.eventId)
         .where('organization_id', '=', key.organizationId)
         .where('platform', '=', platform)
@@ -146,13 +145,7 @@ export function createConnections(
     async disconnect(key) {
       await query
         .updateTable('connections')
-        .set({
-          state: 'revoked',
-          reason: 'disconnected',
-          access_token: null,
-          refresh_token: null,
-          ...SETTLED,
-        })
+        .set({ ...ENDED, state: 'revoked', reason: 'disconnected' })
         .set(eb => ({ version: eb('version', '+', 1), updated_at: runtime.now() }))
         .where('event_id', '=', key.eventId)
         .where('organization_id', '=', key.organizationId)

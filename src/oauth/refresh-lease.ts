@@ -6,61 +6,53 @@ import type { ConnectionRow, Platform, RefreshFailure } from '../storage/schema.
 import { tokenPlace } from '../storage/sealed-places.ts'
 import type { Sealer } from '../storage/sealing.ts'
 import { transaction } from '../storage/transaction.ts'
-import { latestEnd } from '../trusted-time.ts'
+import { latestEnd, waitLeft } from '../trusted-time.ts'
 import type { ConnectionKey } from './connections.ts'
-import { SETTLED, tokenColumns } from './token-columns.ts'
+import { AT_WORK_MS, DAY_MS, type Failures, type Retry } from './refresh-pace.ts'
+import { ENDED, SETTLED, tokenColumns } from './token-columns.ts'
 
 /**
  * The right to spend a connection's refresh token, held by one caller of one process at a time: a row in the
  * database. What is about to be sent is committed before it is sent (the phase), so that whoever comes after a crash
- * knows that a request is unaccounted for.
+ * knows that a request is unaccounted for, and when to ask again.
  *
  * - `idle`: every request with this refresh token has an outcome that is stored.
- * - `sent`: one was sent, or was about to be; its outcome is not known.
- * - `recovering`: the one recovery request was sent after that.
+ * - `sent`: one or more were sent, or were about to be, whose outcome is not known.
  */
-export interface Lease {
+export interface Lease extends Failures {
   readonly key: ConnectionKey
   readonly owner: string
   readonly refreshToken: string
   /** The fence: whoever writes under this lease names the version that it read. */
   readonly version: number
-  readonly recovery: boolean
   /** After this moment (ms) another caller may take over. */
   readonly until: number
   readonly consentExpiresAt: number
-  readonly failures: number
-  readonly failingSince: number
 }
 
 export type Taken =
   | { kind: 'taken'; lease: Lease }
   /** Somebody else refreshed, reconnected or ended the connection meanwhile: read it again. */
   | { kind: 'changed' }
-  | { kind: 'held'; until: number }
-  | { kind: 'postponed'; until: number; failure: RefreshFailure }
-  /** A request and its one recovery are both unaccounted for, or the refresh token has reached its end. */
-  | { kind: 'hopeless'; reason: 'refresh_interrupted' | 'consent_expired' }
+  | { kind: 'held' }
+  | { kind: 'postponed'; ms: number; failure: RefreshFailure }
 
 export interface RefreshLeases {
   take(key: ConnectionKey, version: number): Promise<Taken>
-  /** Stores the new pair. False: another writer was first, and nothing was written. */
+  /**
+   * Stores the new pair, also after the lease has passed to somebody else: whoever has it may come too late with the
+   * spent token. False: a newer pair or an end stands, and nothing was written.
+   */
   complete(lease: Lease, tokens: TokenSet): Promise<boolean>
-  /** Gives the lease back; the request was surely not processed, so the phase is what it was before. */
+  /** Revento's rejection ends the connection. False: somebody else has the lease, and hears an answer of its own. */
+  end(lease: Lease, reason: string): Promise<boolean>
+  /** Gives the lease back, to be taken again after the pause. */
   release(lease: Lease, retry: Retry): Promise<void>
-  /** Gives the lease back with the request unaccounted for: the next one to take it recovers. */
-  leaveUnknown(lease: Lease, failure: RefreshFailure, notBefore: number): Promise<void>
-}
-
-export interface Retry {
-  readonly failure: RefreshFailure
-  readonly notBefore: number
-  readonly failures: number
-  readonly failingSince: number
 }
 
 export const LEASE_MS = 15_000
-const NO_LEASE = { lease_owner: null, lease_until: 0 }
+/** The longest pause, with jitter. */
+const LONGEST_PAUSE_MS = 2 * DAY_MS
 
 export function createRefreshLeases(
   query: Queries,
@@ -68,15 +60,14 @@ export function createRefreshLeases(
   runtime: Runtime,
   platform: Platform,
 ): RefreshLeases {
-  /** Only while the lease is ours and nobody wrote since. */
-  const fenced = ({ key, version, owner }: Lease) =>
+  /** Only while nobody wrote since. */
+  const fenced = ({ key, version }: Lease) =>
     query
       .updateTable('connections')
       .where('event_id', '=', key.eventId)
       .where('organization_id', '=', key.organizationId)
       .where('platform', '=', platform)
       .where('version', '=', version)
-      .where('lease_owner', '=', owner)
 
   return {
     take: (key, version) =>
@@ -100,7 +91,11 @@ export function createRefreshLeases(
           .set({
             lease_owner: lease.owner,
             lease_until: lease.until,
-            refresh_phase: lease.recovery ? 'recovering' : 'sent',
+            refresh_phase: 'sent',
+            // For whoever comes after a crash; an outcome replaces it.
+            refresh_not_before: lease.until + AT_WORK_MS,
+            refresh_noted_at: now,
+            refresh_failure: 'upstream_timeout',
           })
           .where('event_id', '=', key.eventId)
           .where('organization_id', '=', key.organizationId)
@@ -119,38 +114,37 @@ export function createRefreshLeases(
         .executeTakeFirst()
       return numUpdatedRows === 1n
     },
-    async release(lease, { failure, notBefore, failures, failingSince }) {
+    async end(lease, reason) {
+      const { numUpdatedRows } = await fenced(lease)
+        .where(eb => eb.or([eb('lease_owner', '=', lease.owner), eb('lease_owner', 'is', null)]))
+        .set({ ...ENDED, state: 'reconsent', reason, version: lease.version + 1, updated_at: runtime.now() })
+        .executeTakeFirst()
+      return numUpdatedRows === 1n
+    },
+    async release(lease, { failure, unaccounted, failures, failingSince, pauseMs }) {
+      const now = runtime.now()
       await fenced(lease)
+        .where('lease_owner', '=', lease.owner)
         .set({
-          ...NO_LEASE,
-          refresh_phase: lease.recovery ? 'sent' : 'idle',
-          refresh_not_before: notBefore,
+          lease_owner: null,
+          lease_until: 0,
+          refresh_phase: unaccounted ? 'sent' : 'idle',
+          refresh_not_before: now + Math.ceil(pauseMs),
+          refresh_noted_at: now,
           refresh_failure: failure,
           refresh_failures: failures,
           refresh_failing_since: failingSince,
         })
         .execute()
     },
-    async leaveUnknown(lease, failure, notBefore) {
-      await fenced(lease)
-        .set({ ...NO_LEASE, refresh_not_before: notBefore, refresh_failure: failure })
-        .execute()
-    },
   }
 }
 
 function whyNot(row: ConnectionRow, now: number): Taken | undefined {
-  if (row.lease_until > now && row.lease_until <= latestEnd(now, LEASE_MS))
-    return { kind: 'held', until: row.lease_until }
-  if (row.refresh_phase === 'recovering') return { kind: 'hopeless', reason: 'refresh_interrupted' }
-  if (now >= row.refresh_expires_at) return { kind: 'hopeless', reason: 'consent_expired' }
-  if (row.refresh_not_before > now)
-    return {
-      kind: 'postponed',
-      until: row.refresh_not_before,
-      failure: row.refresh_failure ?? 'upstream_error',
-    }
-  return undefined
+  if (row.lease_until > now && row.lease_until <= latestEnd(now, LEASE_MS)) return { kind: 'held' }
+  const noted = { since: row.refresh_noted_at, until: row.refresh_not_before }
+  const ms = waitLeft(noted, now, LONGEST_PAUSE_MS)
+  return ms > 0 ? { kind: 'postponed', ms, failure: row.refresh_failure ?? 'upstream_error' } : undefined
 }
 
 function leaseOf(row: ConnectionRow, sealer: Sealer, runtime: Runtime): Lease {
@@ -160,9 +154,11 @@ function leaseOf(row: ConnectionRow, sealer: Sealer, runtime: Runtime): Lease {
     owner: runtime.uuid(),
     refreshToken: row.refresh_token ? sealer.open(row.refresh_token, tokenPlace(row, 'refresh_token')) : '',
     version: row.version,
-    recovery: row.refresh_phase === 'sent',
+    unaccounted: row.refresh_phase !== 'idle',
     until: runtime.now() + LEASE_MS,
+    endsAt: row.refresh_expires_at,
     consentExpiresAt: row.consent_expires_at,
+    notBefore: row.refresh_not_before,
     failures: row.refresh_failures,
     failingSince: row.refresh_failing_since,
   }

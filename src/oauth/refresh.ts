@@ -1,15 +1,16 @@
 import type { Log } from '../log.ts'
-import { ApiError } from '../revento/api.ts'
+import { RefreshPending } from '../revento/api.ts'
+import { ODD_RETRY_AFTER } from '../revento/retry-after.ts'
 import type { TokenEndpoint } from '../revento/token-endpoint.ts'
 import type { TokenOutcome } from '../revento/token-outcome.ts'
 import type { Runtime } from '../runtime.ts'
-import type { RefreshFailure } from '../storage/schema.ts'
 import { StorageError } from '../storage/storage-error.ts'
-import type { ConnectionKey, Connections } from './connections.ts'
+import type { ConnectionKey } from './connections.ts'
 import { connectUrl } from './ending-soon.ts'
 import type { Lease, RefreshLeases } from './refresh-lease.ts'
+import { afterFailure, type Failed } from './refresh-pace.ts'
 
-/** Resolves when the connection is newer than `version` or has ended; throws an ApiError when it is to wait. */
+/** Resolves when the connection is newer than `version` or has ended; throws a RefreshPending when it is to wait. */
 export type Refresh = (key: ConnectionKey, version: number) => Promise<void>
 
 /** How long a caller waits here for a retry or for somebody else's refresh; longer, and it gets the error. */
@@ -17,44 +18,41 @@ const PATIENCE_MS = 3_000
 const GIVE_UP_MS = 30_000
 /** A request is bounded to 10 s: with less than this left, the lease could end before the answer. */
 const LEASE_NEEDED_MS = 12_000
-/** Nothing came back: the platform may still be at work. */
-const RECOVER_AFTER_MS = 2_000
-const MISCONFIGURED_MS = 60_000
 const STORE_WITHIN_MS = 300_000
-const MAX_FAILURES = 5
-const FAILURES_WINDOW_MS = 300_000
 
 export function createRefresh(
   o: {
     leases: RefreshLeases
-    connections: Connections
     tokenEndpoint: TokenEndpoint
     origin: string
     log: Log
+    /** Fires when the process stops: no request begins after that; one under way is waited for. */
+    stopping?: AbortSignal
   },
   runtime: Runtime,
 ): Refresh {
-  const { leases, connections, log } = o
+  const { leases, log, stopping } = o
   const jitter = (ms: number) => ms * (1 + (runtime.bytes(1)[0] ?? 0) / 1024)
 
+  let oddSaid = false
+
   return async (key, version) => {
-    const startedAt = runtime.now()
+    const startedAt = runtime.monotonic()
     for (;;) {
+      if (stopping?.aborted) throw new RefreshPending('upstream_error', 0)
       const taken = await leases.take(key, version)
       switch (taken.kind) {
         case 'changed':
           return
-        case 'hopeless':
-          return giveUp(key, version, taken.reason)
         case 'taken':
           if (await spend(taken.lease)) return
           break
         default: {
-          const left = startedAt + (taken.kind === 'held' ? GIVE_UP_MS : PATIENCE_MS) - runtime.now()
-          const wait = taken.kind === 'held' ? jitter(40) : taken.until - runtime.now()
-          if (wait > left)
-            throw new ApiError(taken.kind === 'held' ? 'upstream_timeout' : taken.failure, 0, '', wait)
-          await runtime.sleep(wait)
+          const isHeld = taken.kind === 'held'
+          const left = startedAt + (isHeld ? GIVE_UP_MS : PATIENCE_MS) - runtime.monotonic()
+          const wait = isHeld ? jitter(40) : taken.ms
+          if (wait > left) throw new RefreshPending(isHeld ? 'upstream_timeout' : taken.failure, wait)
+          await runtime.sleep(wait, stopping).catch(() => {})
         }
       }
     }
@@ -63,29 +61,25 @@ export function createRefresh(
   /** One request under the lease. True: it is settled; false: look again, the row says when. */
   async function spend(lease: Lease): Promise<boolean> {
     if (lease.until - runtime.now() < LEASE_NEEDED_MS) {
-      const { failures, failingSince } = lease
-      await leases.release(lease, { failure: 'upstream_timeout', notBefore: 0, failures, failingSince })
+      const { unaccounted, failures, failingSince } = lease
+      await leases.release(lease, {
+        failure: 'upstream_timeout',
+        unaccounted,
+        failures,
+        failingSince,
+        pauseMs: 0,
+      })
       return false
     }
-    const outcome = await o.tokenEndpoint.refresh(lease.refreshToken)
-    const fields = { ...about(lease.key), outcome: outcome.kind, recovery: lease.recovery }
+    const outcome = await o.tokenEndpoint.refresh(lease.refreshToken, lease.key)
+    const fields = { ...about(lease.key), outcome: outcome.kind, unaccounted: lease.unaccounted }
     switch (outcome.kind) {
       case 'tokens':
         return store(lease, outcome, fields)
       case 'rejected':
-        await giveUp(lease.key, lease.version, lease.recovery ? 'refresh_interrupted' : 'invalid_grant')
-        return true
-      case 'configuration':
-        log.error({ ...fields, detail: outcome.detail }, 'Revento refuses this client: check its credentials')
-        await postpone(lease, 'configuration_error', MISCONFIGURED_MS)
-        return false
-      case 'transient':
-        log.warn({ ...fields, detail: outcome.detail }, 'refresh failed for now')
-        await postpone(lease, failureOf(outcome), outcome.retryAfterMs)
-        return false
-      case 'unknown':
-        log.warn({ ...fields, detail: outcome.detail }, 'refresh was sent and has no usable answer')
-        return unknown(lease, failureOf(outcome))
+        return end(lease)
+      default:
+        return postpone(lease, outcome, { ...fields, detail: outcome.detail })
     }
   }
 
@@ -93,7 +87,7 @@ export function createRefresh(
   async function store(lease: Lease, { tokens }: TokenOutcome & { kind: 'tokens' }, fields: object) {
     if (tokens.eventId !== lease.key.eventId || tokens.organizationId !== lease.key.organizationId) {
       log.error({ ...fields, outcome: 'other_event' }, 'refresh answered for another event: refused')
-      return unknown(lease, 'upstream_error')
+      return postpone(lease, OTHER_EVENT, { ...fields, detail: OTHER_EVENT.detail })
     }
     const stored = await untilStored(() => leases.complete(lease, tokens), fields)
     if (stored) log.info(fields, 'access token refreshed')
@@ -117,43 +111,35 @@ export function createRefresh(
     }
   }
 
-  async function unknown(lease: Lease, failure: RefreshFailure): Promise<boolean> {
-    if (lease.recovery) {
-      await giveUp(lease.key, lease.version, 'refresh_interrupted')
-      return true
-    }
-    await leases.leaveUnknown(lease, failure, runtime.now() + Math.ceil(jitter(RECOVER_AFTER_MS)))
+  async function postpone(lease: Lease, outcome: Failed, fields: object): Promise<boolean> {
+    const retry = afterFailure(lease, outcome, runtime.now(), (runtime.bytes(1)[0] ?? 0) / 256)
+    const told = { ...fields, failures: retry.failures, retry_in_ms: retry.pauseMs }
+    const isOdd = outcome.kind !== 'configuration' && outcome.retryAfter?.isOdd === true
+    if (isOdd && !oddSaid) log.error(fields, ODD_RETRY_AFTER)
+    oddSaid ||= isOdd
+    if (outcome.kind === 'configuration')
+      log.error(told, 'Revento refuses this client: check its credentials')
+    else if (outcome.kind === 'transient') log.warn(told, 'refresh failed for now')
+    else log.warn(told, 'refresh was sent and has no usable answer: it is asked again')
+    await leases.release(lease, retry)
     return false
   }
 
-  /** At most five failures in five minutes; what the platform asked for is obeyed, however long. */
-  async function postpone(lease: Lease, failure: RefreshFailure, askedMs = 0): Promise<void> {
-    const now = runtime.now()
-    const same = lease.failures > 0 && now - lease.failingSince < FAILURES_WINDOW_MS
-    const failures = same ? lease.failures + 1 : 1
-    const failingSince = same ? lease.failingSince : now
-    const pause =
-      failures >= MAX_FAILURES ? failingSince + FAILURES_WINDOW_MS - now : jitter(250 * 2 ** failures)
-    await leases.release(lease, {
-      failure,
-      // Beyond the end of the consent there is nothing to wait for.
-      notBefore: Math.min(now + Math.ceil(Math.max(pause, askedMs)), lease.consentExpiresAt),
-      failures,
-      failingSince,
-    })
-  }
-
-  async function giveUp(key: ConnectionKey, version: number, reason: string): Promise<void> {
-    if (await connections.end(key, 'reconsent', reason, version))
+  /** The exact `invalid_grant`: nothing else ends a connection here. */
+  async function end(lease: Lease): Promise<boolean> {
+    const isPast = runtime.now() >= lease.endsAt
+    const reason = lease.unaccounted ? 'refresh_interrupted' : isPast ? 'consent_expired' : 'invalid_grant'
+    const ended = await leases.end(lease, reason)
+    if (ended)
       log.warn(
-        { ...about(key), reason, connect_url: connectUrl(o.origin, key.eventId) },
+        { ...about(lease.key), reason, connect_url: connectUrl(o.origin, lease.key.eventId) },
         'the organizer has to connect this event again: send the link',
       )
+    return ended
   }
 }
 
-const failureOf = ({ timeout }: { timeout: boolean }): RefreshFailure =>
-  timeout ? 'upstream_timeout' : 'upstream_error'
+const OTHER_EVENT = { kind: 'unknown', detail: 'other_event', timeout: false, atWork: false } as const
 
 const about = ({ eventId, organizationId }: ConnectionKey) => ({
   part: 'oauth',

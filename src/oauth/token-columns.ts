@@ -9,10 +9,14 @@ export const SETTLED = {
   lease_until: 0,
   refresh_phase: 'idle' as const,
   refresh_not_before: 0,
+  refresh_noted_at: 0,
   refresh_failure: null,
   refresh_failures: 0,
   refresh_failing_since: 0,
 }
+
+/** The columns of a connection that has no tokens any more. */
+export const ENDED = { access_token: null, refresh_token: null, ...SETTLED }
 
 /** The pair, sealed. A refresh may answer without a refresh token: then the one that was spent goes on. */
 export function tokenColumns(

@@ -47,3 +47,11 @@ export class ApiError extends FixedTextError {
     this.retryAfterMs = retryAfterMs
   }
 }
+
+/** There is no access token for now, and nothing was asked of the API: the refresh has its next try after the wait. */
+export class RefreshPending extends ApiError {
+  constructor(code: OwnErrorCode, waitMs: number) {
+    super(code, 0, '', waitMs)
+    this.name = 'RefreshPending'
+  }
+}

@@ -7,7 +7,7 @@ import { allPages, type PageRequest, pageQuery, type Row, readPage, readRow } fr
 import { ID, type Page } from './platform.ts'
 import { createRetrying } from './retry.ts'
 
-export { ApiError } from './api-error.ts'
+export { ApiError, RefreshPending } from './api-error.ts'
 export { judge } from './attempt.ts'
 export type { PageRequest } from './pages.ts'
 

@@ -5,12 +5,13 @@ import { ApiError } from './api-error.ts'
 import type { Call } from './call.ts'
 import { exchange, type HttpAnswer, isTimeout, isTooLarge, reasonOf } from './http.ts'
 import { ACCEPT, REQUEST_ID_HEADER } from './platform.ts'
+import { ODD_RETRY_AFTER } from './retry-after.ts'
 import { readTold, type Told } from './told.ts'
 
 export interface AttemptOptions {
   readonly apiBase: string
   readonly dispatcher: Dispatcher
-  readonly log: Pick<Log, 'info' | 'warn'>
+  readonly log: Log
   /** Counts answers: Revento's status, or our word for why there is none; never a text of Revento's. */
   readonly count?: (code: string) => void
 }
@@ -43,6 +44,7 @@ interface Outcome {
 }
 
 export function createAttempt(o: AttemptOptions, runtime: Runtime): Attempt {
+  let oddSaid = false
   return async request => {
     // A fresh id for each attempt, in the log of both sides.
     const requestId = runtime.uuid()
@@ -67,6 +69,9 @@ export function createAttempt(o: AttemptOptions, runtime: Runtime): Attempt {
     const code = 'code' in result ? result.code : undefined
     const told = readTold(answer, code, runtime.now())
     request.hear(told)
+    if (told.isOdd && !oddSaid)
+      o.log.error({ part: 'api', path: request.path, code: 'odd_retry_after' }, ODD_RETRY_AFTER)
+    oddSaid ||= told.isOdd === true
     log({ status: answer.status, code, retry_after_ms: told.retryAfterMs, ...echoed(answer, requestId) })
     if ('code' in result) throw new ApiError(result.code, answer.status, requestId, told.retryAfterMs)
     return result.body

@@ -1,9 +1,8 @@
-import { Agent, buildConnector, type Dispatcher, errors, request } from 'undici'
-import { CONSENT_S } from './platform.ts'
+import { Agent, buildConnector, type Dispatcher, request } from 'undici'
+import { ANSWER_LIMIT, readText } from './body.ts'
 
 export const TIMEOUT_MS = 10_000
 const CONNECT_MS = 5_000
-const ANSWER_LIMIT = 1024 * 1024
 
 /** The outgoing connections. The proxies of the environment are not used: secrets go straight to Revento. */
 export interface Outgoing {
@@ -53,8 +52,8 @@ export interface HttpAnswer {
 }
 
 /**
- * One HTTP exchange, bounded in total time (a dripping body too) and size. Redirects are not followed and bodies
- * are not decompressed: a secret goes to one host, and an answer is never larger than what was sent.
+ * One HTTP exchange, bounded in total time (a dripping body too) and size, also of what a compressed body holds.
+ * Redirects are not followed: a secret goes to one host.
  */
 export async function exchange(
   dispatcher: Dispatcher,
@@ -64,22 +63,12 @@ export async function exchange(
   const limits = [AbortSignal.timeout(TIMEOUT_MS), ...(options.signal ? [options.signal] : [])]
   const { statusCode, headers, body } = await request(url, {
     method: options.method,
-    headers: options.headers,
+    headers: { ...options.headers, 'accept-encoding': 'identity' },
     body: options.body ?? null,
     dispatcher,
     signal: AbortSignal.any(limits),
   })
-  return { status: statusCode, headers, text: await readText(body) }
-}
-
-/** The megabyte may come in so many pieces: each costs far more than its bytes, and a million of them 300 MB. */
-const MOST_PIECES = 10_000
-
-async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const pieces: Uint8Array[] = []
-  for await (const piece of body)
-    if (pieces.push(piece) > MOST_PIECES) throw new errors.ResponseExceededMaxSizeError()
-  return new TextDecoder().decode(Buffer.concat(pieces))
+  return { status: statusCode, headers, text: await readText(body, headers['content-encoding']) }
 }
 
 /** Nothing of the request has left: it can be sent again without having been sent twice. */
@@ -112,15 +101,4 @@ function causes(error: unknown): { name?: string; code?: string }[] {
     e = link.cause ?? link.errors?.[0]
   }
   return chain
-}
-
-/** As long as a consent can be: whoever waits longer finds nothing left to wait for, and a sum that no column takes. */
-const LONGEST_WAIT_MS = CONSENT_S * 1000
-
-/** RFC 9110 section 10.2.3: seconds, or a date; in ms from now. Undefined where it says neither. */
-export function retryAfter(header: string | null, now: number): number | undefined {
-  if (header === null) return undefined
-  if (/^\d+$/.test(header)) return Math.min(Number(header) * 1000, LONGEST_WAIT_MS)
-  const at = /^[A-Z][a-z]{2}, /.test(header) ? Date.parse(header) : Number.NaN
-  return Number.isNaN(at) ? undefined : Math.min(Math.max(0, at - now), LONGEST_WAIT_MS)
 }

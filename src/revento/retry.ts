@@ -39,10 +39,9 @@ const mayPass = ({ status, code }: ApiError) =>
   status >= 500 ||
   (status === 0 && (code === 'upstream_error' || code === 'upstream_timeout'))
 
-/** With jitter, so that callers that failed together do not come back together. A told wait is the limiter's part. */
-function pause({ code, retryAfterMs }: ApiError, failures: number, runtime: Runtime): number {
+/** With jitter, so that callers that failed together do not come back together. A longer told wait is the limiter's part. */
+function pause({ code }: ApiError, failures: number, runtime: Runtime): number {
   const random = (runtime.bytes(1)[0] ?? 0) / 256
-  if (retryAfterMs !== undefined) return 0
   const base = code === 'concurrent_limit_exceeded' ? CONCURRENT_MS : BACKOFF_MS * 2 ** (failures - 1)
   return Math.round(base * (1 + random))
 }

@@ -3,14 +3,15 @@ import type { Dispatcher } from 'undici'
 import type { Runtime } from '../runtime.ts'
 import { exchange } from './http.ts'
 import { AUTHORIZE_PATH, TOKEN_PATH } from './platform.ts'
-import { judged, type TokenOutcome, tolerant } from './token-outcome.ts'
+import { type Ids, judged, type TokenOutcome, tolerant } from './token-outcome.ts'
 
 export interface TokenEndpoint {
   /** Where the organizer's browser is sent (RFC 6749 section 4.1.1, RFC 7636 section 4.3). */
   authorizationUrl(flow: { state: string; codeVerifier: string; eventId: string }): Promise<string>
   /** `callback`: the callback's own query, whose state was checked before. */
   exchangeCode(callback: URLSearchParams, codeVerifier: string): Promise<TokenOutcome>
-  refresh(refreshToken: string): Promise<TokenOutcome>
+  /** `ids`: of the connection, since a refresh need not repeat them. */
+  refresh(refreshToken: string, ids: Ids): Promise<TokenOutcome>
 }
 
 export interface TokenEndpointOptions {
@@ -69,11 +70,15 @@ export function createTokenEndpoint(
         return oauth.processAuthorizationCodeResponse(as, client, answer)
       })
     },
-    refresh: refreshToken =>
-      judged(runtime, async () => {
-        const answer = await oauth.refreshTokenGrantRequest(as, client, auth, refreshToken, options)
-        return oauth.processRefreshTokenResponse(as, client, answer)
-      }),
+    refresh: (refreshToken, ids) =>
+      judged(
+        runtime,
+        async () => {
+          const answer = await oauth.refreshTokenGrantRequest(as, client, auth, refreshToken, options)
+          return oauth.processRefreshTokenResponse(as, client, answer)
+        },
+        ids,
+      ),
   }
 }
 

@@ -1,7 +1,8 @@
 import * as oauth from 'oauth4webapi'
 import type { Runtime } from '../runtime.ts'
-import { type HttpAnswer, isTimeout, neverSent, reasonOf, retryAfter } from './http.ts'
+import { type HttpAnswer, isTimeout, neverSent, reasonOf } from './http.ts'
 import { ID } from './platform.ts'
+import { type RetryAfter, retryAfter } from './retry-after.ts'
 
 /** A token response that was checked. Lifetimes in seconds, undefined where the platform did not say. */
 export interface TokenSet {
@@ -16,14 +17,21 @@ export interface TokenSet {
 
 /**
  * How a token request ended; a closed set. `rejected`: the exact `invalid_grant`. `configuration`: this client is
- * not accepted. `transient`: surely not processed, or asked to come back. `unknown`: sent, and no usable answer.
+ * not accepted. `transient`: refused, or never sent. `unknown`: sent, and no usable answer, so that it may have been
+ * processed; `atWork`: it may even be processed later.
  */
 export type TokenOutcome =
   | { kind: 'tokens'; tokens: TokenSet }
   | { kind: 'rejected' }
   | { kind: 'configuration'; detail: string }
-  | { kind: 'transient'; detail: string; timeout: boolean; retryAfterMs?: number }
-  | { kind: 'unknown'; detail: string; timeout: boolean }
+  | { kind: 'transient'; detail: string; timeout: boolean; retryAfter?: RetryAfter | undefined }
+  | {
+      kind: 'unknown'
+      detail: string
+      timeout: boolean
+      atWork: boolean
+      retryAfter?: RetryAfter | undefined
+    }
 
 /**
  * oauth4webapi's errors carry the token response in `cause`: none leaves this module, only its outcome does.
@@ -31,12 +39,11 @@ export type TokenOutcome =
 export async function judged(
   runtime: Pick<Runtime, 'now'>,
   run: () => Promise<oauth.TokenEndpointResponse>,
+  known?: Ids,
 ): Promise<TokenOutcome> {
   try {
-    const tokens = readTokens(await run())
-    return tokens
-      ? { kind: 'tokens', tokens }
-      : { kind: 'unknown', detail: 'unusable_tokens', timeout: false }
+    const tokens = readTokens(await run(), known)
+    return tokens ? { kind: 'tokens', tokens } : unusable('unusable_tokens')
   } catch (error) {
     return judgeFailure(error, runtime.now())
   }
@@ -46,29 +53,42 @@ function judgeFailure(error: unknown, now: number): TokenOutcome {
   if (error instanceof oauth.ResponseBodyError) return judgeErrorBody(error, now)
   if (error instanceof oauth.OperationProcessingError || error instanceof oauth.UnsupportedOperationError) {
     const { cause } = error
-    if (!(cause instanceof Response)) return { kind: 'unknown', detail: 'unusable_answer', timeout: false }
-    if (cause.status >= 300) return transient(cause, now)
-    return { kind: 'unknown', detail: `status_${cause.status}`, timeout: false }
+    if (!(cause instanceof Response)) return unusable('unusable_answer')
+    return cause.status >= 300 ? refused(cause, now) : unusable(`status_${cause.status}`)
   }
-  const kind = neverSent(error) ? 'transient' : 'unknown'
-  return { kind, detail: reasonOf(error), timeout: isTimeout(error) }
+  const [detail, timeout] = [reasonOf(error), isTimeout(error)]
+  if (neverSent(error)) return { kind: 'transient', detail, timeout }
+  return { kind: 'unknown', detail, timeout, atWork: timeout }
 }
 
+const unusable = (detail: string): TokenOutcome => ({
+  kind: 'unknown',
+  detail,
+  timeout: false,
+  atWork: false,
+})
+
 function judgeErrorBody({ error, status, response }: oauth.ResponseBodyError, now: number): TokenOutcome {
-  if (status === 429 || status >= 500) return transient(response, now)
+  if (status === 429 || status >= 500) return refused(response, now)
   if (error === 'invalid_grant') return { kind: 'rejected' }
   if (error === 'invalid_client' || error === 'unauthorized_client')
     return { kind: 'configuration', detail: error }
-  return transient(response, now)
+  return refused(response, now)
 }
 
-function transient({ status, headers }: Response, now: number): TokenOutcome {
-  const asked = retryAfter(headers.get('retry-after'), now)
-  const outcome = { kind: 'transient' as const, detail: `status_${status}`, timeout: false }
-  return asked === undefined ? outcome : { ...outcome, retryAfterMs: asked }
+/** A gateway's own answer says nothing of what happened, or still happens, behind it. */
+function refused({ status, headers }: Response, now: number): TokenOutcome {
+  const asked = {
+    detail: `status_${status}`,
+    timeout: false,
+    retryAfter: retryAfter(headers.get('retry-after'), now),
+  }
+  if (status !== 502 && status !== 504) return { kind: 'transient', ...asked }
+  return { kind: 'unknown', ...asked, atWork: status === 504 }
 }
 
-const VISIBLE = /^[\x21-\x7e]{1,4096}$/
+const isToken = (v: unknown) => typeof v === 'string' && /^[\x21-\x7e]{1,4096}$/.test(v)
+const isId = (v: unknown) => typeof v === 'string' && ID.test(v)
 const seconds = (v: unknown) => {
   const n = typeof v === 'string' && /^\d{1,10}$/.test(v) ? Number(v) : v
   return typeof n === 'number' && Number.isFinite(n) && n > 0 ? n : undefined
@@ -76,32 +96,49 @@ const seconds = (v: unknown) => {
 
 /** RFC 6749 section 3.3. Anything else counts as absent: it is stored and shown, and not worth the pair of tokens. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
-const readScope = (scope: string | undefined) =>
-  scope !== undefined && scope.length <= 1024 && SCOPE.test(scope) ? scope : undefined
+const isScope = (scope: unknown) => typeof scope === 'string' && scope.length <= 1024 && SCOPE.test(scope)
 
-/** Ids are checked here, before they can enter a path or a key. */
-function readTokens(answer: oauth.TokenEndpointResponse): TokenSet | undefined {
-  const { access_token, refresh_token, token_type, scope, event_id, organization_id } = answer
+/** Of the connection that is refreshed. */
+export interface Ids {
+  readonly eventId: string
+  readonly organizationId: string
+}
+
+/** Ids are checked before they can enter a path or a key; a refresh need not repeat them. */
+function readTokens(answer: oauth.TokenEndpointResponse, known?: Ids): TokenSet | undefined {
+  const { access_token, refresh_token, token_type, scope } = answer
+  const [eventId, organizationId] = [
+    answer['event_id'] ?? known?.eventId,
+    answer['organization_id'] ?? known?.organizationId,
+  ]
   // Lower case by now. Any other kind is of no use in a Bearer header.
   if (token_type !== 'bearer') return undefined
-  if (!VISIBLE.test(access_token) || (refresh_token !== undefined && !VISIBLE.test(refresh_token)))
+  if (!isToken(access_token) || typeof eventId !== 'string' || typeof organizationId !== 'string')
     return undefined
-  if (typeof event_id !== 'string' || !ID.test(event_id)) return undefined
-  if (typeof organization_id !== 'string' || !ID.test(organization_id)) return undefined
   return {
     accessToken: access_token,
     refreshToken: refresh_token,
     expiresIn: seconds(answer.expires_in),
     refreshExpiresIn: seconds(answer['refresh_expires_in']),
-    scope: readScope(scope),
-    eventId: event_id,
-    organizationId: organization_id,
+    scope,
+    eventId,
+    organizationId,
   }
 }
 
+/** Members of a token answer that may be absent, and the form in which they count as there. */
+const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
+  refresh_token: isToken,
+  expires_in: value => seconds(value) !== undefined,
+  refresh_expires_in: value => seconds(value) !== undefined,
+  scope: isScope,
+  event_id: isId,
+  organization_id: isId,
+}
+
 /**
- * The code exchange's members are partly undocumented: absent ones are read as RFC 6749's defaults, and a lifetime
- * that is no positive number counts as absent, because a pair of tokens is too dear to refuse for that.
+ * A success with only what is read of it: a pair of tokens is too dear to refuse for an optional member that has a wrong
+ * form, or for one that nobody asked for. Absent members are partly undocumented: read as RFC 6749's defaults.
  */
 export function tolerant({ status, text }: HttpAnswer): string {
   if (status !== 200) return text
@@ -113,8 +150,8 @@ export function tolerant({ status, text }: HttpAnswer): string {
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return text
   const given = Object.entries(body).filter(
-    ([name, value]) =>
-      value !== null && name !== 'id_token' && (name !== 'expires_in' || seconds(value) !== undefined),
+    ([name, value]) => Object.hasOwn(OPTIONAL, name) && OPTIONAL[name]?.(value),
   )
-  return JSON.stringify({ token_type: 'Bearer', ...Object.fromEntries(given) })
+  const { access_token, token_type = 'Bearer' } = body as Record<string, unknown>
+  return JSON.stringify({ access_token, token_type: token_type ?? 'Bearer', ...Object.fromEntries(given) })
 }

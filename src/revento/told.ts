@@ -1,9 +1,12 @@
-import { type HttpAnswer, retryAfter } from './http.ts'
+import type { HttpAnswer } from './http.ts'
+import { retryAfter } from './retry-after.ts'
 
 /** What an answer says about when the next request may come. */
 export interface Told {
   /** Nothing may be sent for so long. */
   readonly retryAfterMs?: number
+  /** The header that said so cannot be meant as it stands. */
+  readonly isOdd?: boolean
   /** So many requests are left until `resetAt` (ms since 1970). */
   readonly budget?: { readonly remaining: number; readonly resetAt: number }
 }
@@ -22,8 +25,8 @@ export function readTold({ status, headers }: HttpAnswer, code: string | undefin
   const resetS = wholeNumber(header('x-ratelimit-reset'))
   const resetAt = resetS === undefined ? undefined : resetS * 1000
   const mayHold = status === 429 || status === 503
-  const retryAfterMs = mayHold ? retryAfter(header('retry-after'), now) : undefined
-  if (retryAfterMs !== undefined) return { retryAfterMs }
+  const asked = mayHold ? retryAfter(header('retry-after'), now) : undefined
+  if (asked) return { retryAfterMs: asked.ms, isOdd: asked.isOdd }
   const limited = status === 429 && code !== 'concurrent_limit_exceeded'
   if (limited) return { retryAfterMs: untilReset(resetAt, now) }
   return remaining === undefined || resetAt === undefined ? {} : { budget: { remaining, resetAt } }

@@ -28,7 +28,7 @@ export const FAULTS: readonly Fault[] = [
     door: 'token',
     title: 'Token answer gets lost',
     what: 'The request is processed, then the connection is cut: the new tokens are lost and the old one is spent.',
-    good: 'Makes one attempt to recover, then asks the organizer to connect again and says why.',
+    good: 'Asks again a few seconds later; told invalid_grant, asks the organizer to connect again and says why.',
     effect: { cut: 'whole' },
   },
   {

@@ -57,15 +57,16 @@ export interface ConnectionsTable {
   lease_owner: Generated<string | null>
   lease_until: Generated<number>
   refresh_phase: Generated<RefreshPhase>
-  /** After a failure: not asked again before this moment, and why. */
+  /** Not asked again before this moment, as noted then; why; how many failures in a row, and since when. */
   refresh_not_before: Generated<number>
+  refresh_noted_at: Generated<number>
   refresh_failure: Generated<RefreshFailure | null>
   refresh_failures: Generated<number>
   refresh_failing_since: Generated<number>
 }
 
 export type ConnectionRow = Selectable<ConnectionsTable>
-export type RefreshPhase = 'idle' | 'sent' | 'recovering'
+export type RefreshPhase = 'idle' | 'sent'
 export type RefreshFailure = 'upstream_error' | 'upstream_timeout' | 'configuration_error'
 
 export interface SessionsTable {

@@ -1,6 +1,6 @@
 import type { DescribeError } from '../describe-error.ts'
 import { FixedTextError } from '../disclosure.ts'
-import { ApiError } from '../revento/api.ts'
+import { ApiError, RefreshPending } from '../revento/api.ts'
 import type { Call } from '../revento/call.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Claimed } from './claim.ts'
@@ -97,9 +97,13 @@ export class HandlerStopped extends FixedTextError {
   override readonly name = 'HandlerStopped'
 }
 
-/** The connection's limits are used up: neither the handler's failure nor anything that a further try would change. */
+/**
+ * The connection's limits are used up, or its refresh waits for its next try: neither the handler's failure nor
+ * anything that a further run would change.
+ */
 const mustWait = (error: unknown) =>
-  error instanceof ApiError && ['rate_budget_used', 'rate_limit_exceeded'].includes(error.code)
+  error instanceof RefreshPending ||
+  (error instanceof ApiError && ['rate_budget_used', 'rate_limit_exceeded'].includes(error.code))
     ? Math.max(error.retryAfterMs ?? 0, LEAST_WAIT_MS)
     : undefined
 

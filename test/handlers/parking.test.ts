@@ -47,6 +47,30 @@ const reaches = (state: string) =>
     return row?.state === state && row
   })
 
+test('a delivery whose connection waits for its next refresh is put back, and the run does not count', async () => {
+  await connect()
+  const live = { title: 'An event' }
+  upstream.onApi = (request, response) => {
+    const isFresh = request.headers.authorization === 'Bearer fresh'
+    json(isFresh ? 200 : 401, isFresh ? live : { error: 'token_expired' })(request, response)
+  }
+  upstream.onToken = (_request, response) => void response.destroy()
+  await deliver()
+  const row = await until(async () => {
+    const row = await app.database.query.selectFrom('inbox').selectAll().executeTakeFirst()
+    return row?.state === 'pending' && row.next_at > Date.now() && row
+  })
+  expect(row).toMatchObject({ attempts: 0, last_error: null })
+  const connection = await app.database.query.selectFrom('connections').selectAll().executeTakeFirst()
+  expect(connection).toMatchObject({ state: 'connected', refresh_phase: 'sent' })
+  upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
+  const elapsed = { refresh_not_before: 0 }
+  await app.database.query.updateTable('connections').set(elapsed).execute()
+  await app.database.query.updateTable('inbox').set({ next_at: 1 }).execute()
+  await reaches('done')
+  expect(titles).toEqual(['An event'])
+})
+
 test('a handler that needs a connection awaiting re-consent is parked, and resumes by itself after it', async () => {
   await connect()
   upstream.onApi = json(401, { error: 'token_expired' })

@@ -55,10 +55,12 @@ async function hostile(name: string, wires: Wires): Promise<HostileServer> {
   return hostileServer(({ raw }) => ({ ...wires, ...echoes(raw) })[name] as Wire)
 }
 
+const IDS = { eventId: 'evt_1', organizationId: 'org_1' }
+
 function clientsOf({ base }: Pick<HostileServer, 'base'>) {
   const outgoing = createOutgoing()
   onTestFinished(() => outgoing.close())
-  const log = { info: () => {}, warn: () => {} }
+  const log = { info: () => {}, warn: () => {}, error: () => {} }
   const who = { clientId: 'client-id', clientSecret: SECRETS.client }
   const where = { authBase: base, redirectUri: 'http://localhost/callback', scopes: 'event.read' }
   const client = createApiClient({ apiBase: `${base}/api/v1`, dispatcher: outgoing.api, log }, runtime)
@@ -77,7 +79,7 @@ test('what comes back from the upstream in any way carries no secret: errors, ca
     const things = await Promise.allSettled([
       api.participants(),
       api.event(),
-      endpoint.refresh(SECRETS.refresh),
+      endpoint.refresh(SECRETS.refresh, IDS),
       endpoint.exchangeCode(new URLSearchParams({ code: SECRETS.code }), SECRETS.verifier),
     ])
     // An answer that is a row of data is passed on as such.
@@ -92,7 +94,7 @@ test('what comes back from the upstream in any way carries no secret: errors, ca
   expect((await Promise.all(carried)).flat()).toEqual([])
   // Nobody there at all.
   const { api, endpoint } = clientsOf({ base: 'http://127.0.0.1:9' })
-  const things = await Promise.allSettled([api.participants(), endpoint.refresh(SECRETS.refresh)])
+  const things = await Promise.allSettled([api.participants(), endpoint.refresh(SECRETS.refresh, IDS)])
   expect(secretsIn(things)).toEqual([])
 })
 
@@ -100,7 +102,7 @@ test('a token that cannot be sent, and one that cannot be opened, are in no erro
   const { base } = await hostileServer(() => http(200, '{}'))
   const outgoing = createOutgoing()
   onTestFinished(() => outgoing.close())
-  const log = { info: () => {}, warn: () => {} }
+  const log = { info: () => {}, warn: () => {}, error: () => {} }
   const client = createApiClient({ apiBase: base, dispatcher: outgoing.api, log }, runtime)
   const key = { eventId: 'evt_1', organizationId: 'org_1' }
   const broken = client.forEvent(key, call => call(`${SECRETS.access}\r\nx: y`), { patienceMs: 0 })

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { onTestFinished } from 'vitest'
-import { type Client, createClient, type Reply, stateOf } from '../helpers/client.ts'
+import { createClient, type Reply, stateOf } from '../helpers/client.ts'
 import { freePort } from '../helpers/ports.ts'
 import { type Program, startProgram } from '../helpers/program.ts'
 import { emptyPage, tokens } from '../helpers/upstream.ts'
@@ -25,7 +25,7 @@ export interface Stage {
 
 export interface Passed {
   readonly event: string
-  /** Of /callback, or of /participants; the last one where it had to be asked twice. */
+  /** Of /callback, or of /participants. */
   readonly reply: Reply
   readonly ms: number
 }
@@ -74,19 +74,10 @@ export async function startStage(
     const exchanged = await timed(() => client.get(callback, from))
     if (meets === 'exchange') return { event, ...exchanged }
     row.connected = true
-    return { event, ...(await asked(client, event)) }
+    return { event, ...(await timed(() => client.get(`${program.url}/participants?event_id=${event}`))) }
   }
 
-  const stage = { program, revento, foreign, metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`, pass }
-
-  /** Where a refresh took too long to wait for its recovery, whoever asks next recovers it. */
-  async function asked(client: Client, event: string): Promise<{ reply: Reply; ms: number }> {
-    const ask = () => timed(() => client.get(`${program.url}/participants?event_id=${event}`))
-    const first = await ask()
-    return stored(stage, event)?.refresh_phase === 'sent' ? ask() : first
-  }
-
-  return stage
+  return { program, revento, foreign, metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`, pass }
 }
 
 async function timed(work: () => Promise<Reply>): Promise<{ reply: Reply; ms: number }> {
@@ -111,6 +102,7 @@ export interface Stored {
   readonly state: string
   readonly reason: string | null
   readonly refresh_phase: string
+  readonly version: number
   readonly scope: string
 }
 
@@ -118,7 +110,7 @@ export interface Stored {
 export function stored({ program }: Pick<Stage, 'program'>, event: string): Stored | undefined {
   const file = new DatabaseSync(join(program.folder, 'data', 'revento.db'), { readOnly: true })
   const row = file
-    .prepare('select state, reason, refresh_phase, scope from connections where event_id = ?')
+    .prepare('select state, reason, refresh_phase, version, scope from connections where event_id = ?')
     .get(event)
   file.close()
   return row as unknown as Stored | undefined

@@ -88,15 +88,17 @@ test('a token goes to nobody without a trusted certificate, and counts as not se
   onTestFinished(() => void delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'])
   const outcomes = rows.map(async ([name, starting, detail]) => {
     const { port, heard } = await starting
-    const outcome = await tokenEndpoint(port).refresh('refresh-1')
+    const outcome = await tokenEndpoint(port).refresh('refresh-1', IDS)
     const timeout = detail === 'UND_ERR_CONNECT_TIMEOUT'
     expect([name, outcome, heard]).toEqual([name, { kind: 'transient', detail, timeout }, []])
   })
   await Promise.all(outcomes)
   const { port, heard } = await secureServer(good, aPair)
-  expect((await tokenEndpoint(port).refresh('refresh-1')).kind).toBe('tokens')
+  expect((await tokenEndpoint(port).refresh('refresh-1', IDS)).kind).toBe('tokens')
   expect(heard).toEqual(['/oauth/token'])
 })
+
+const IDS = { eventId: 'evt_1', organizationId: 'org_1' }
 
 test('HTTP/2 is not spoken: a token request has a connection of its own', async () => {
   const known = authority()
@@ -109,7 +111,7 @@ test('HTTP/2 is not spoken: a token request has a connection of its own', async 
     },
   }
   const { port } = await secureServer({ ...known.issue('localhost'), ...withBoth }, aPair)
-  expect((await tokenEndpoint(port).refresh('refresh-1')).kind).toBe('tokens')
+  expect((await tokenEndpoint(port).refresh('refresh-1', IDS)).kind).toBe('tokens')
   expect(offered).toEqual([['http/1.1']])
 })
 
@@ -123,7 +125,7 @@ test.for([0, 1, 5])('a second answer, %i ms after the first, answers nobody', as
   })
   const outgoing = createOutgoing()
   onTestFinished(() => outgoing.close())
-  const log = { info: () => {}, warn: () => {} }
+  const log = { info: () => {}, warn: () => {}, error: () => {} }
   const client = createApiClient({ apiBase: `${server.base}/api/v1`, dispatcher: outgoing.api, log }, runtime)
   for (let n = 0; n < 20; n++) {
     const key = { eventId: `evt_${n}`, organizationId: 'org_1' }

@@ -4,7 +4,11 @@ import type { Wire } from './hostile-server.ts'
 
 /** An answer that is well formed, but for what a row makes of it. */
 export function http(status: number, body: string | Buffer, headers: Record<string, string> = {}): Wire {
-  const given = { 'content-type': 'application/json', 'content-length': String(body.length), ...headers }
+  const given = {
+    'content-type': 'application/json',
+    'content-length': String(Buffer.byteLength(body)),
+    ...headers,
+  }
   return socket => {
     socket.write(head(status, given))
     socket.write(body)

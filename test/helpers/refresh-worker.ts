@@ -24,7 +24,7 @@ const outgoing = createOutgoing()
 const credentials = { clientId: 'client', clientSecret: 'secret', redirectUri: '', scopes: '' }
 const tokenEndpoint = createTokenEndpoint({ authBase, ...credentials }, outgoing.token, runtime)
 const leases = createRefreshLeases(database.query, sealer, runtime, 'real')
-const refresh = createRefresh({ leases, connections, tokenEndpoint, origin: '', log }, runtime)
+const refresh = createRefresh({ leases, tokenEndpoint, origin: '', log }, runtime)
 const accessTokens = createAccessTokens({ connections, refresh, log }, runtime)
 const key = { eventId: 'evt_test_published', organizationId: 'org_test_formal' }
 

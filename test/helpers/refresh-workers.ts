@@ -22,6 +22,7 @@ export async function startWorkers(store: Store, databaseUrl: string, count: num
   for (const worker of workers) await until(() => worker.lines[0] === 'ready', 20_000)
   return {
     platform,
+    query: database.query,
     /** Every access token expires, and every process calls at once: their outcomes. */
     async expireAndCall(): Promise<string[]> {
       platform.expire()

@@ -18,6 +18,8 @@ import {
 
 const failure = (error: string) => ({ error, message: UPSTREAM_TEXT })
 
+const errorsOf = ({ app }: Pair) => app.log.filter(({ level, part }) => level === 50 && part === 'oauth')
+
 async function connected() {
   const pair = await startPair()
   const { client } = await connect(pair)
@@ -114,75 +116,128 @@ test('a refused client is not asked again for a minute', async () => {
   expect(pair.upstream.tokenRequests()).toHaveLength(1)
 })
 
-test('a platform that fails gets at most five requests in five minutes', async () => {
+test('Retry-After of the token endpoint is obeyed', async () => {
   const { pair, ask } = await connected()
-  pair.upstream.onToken = json(503, failure('unavailable'))
-  for (let minute = 0; minute < 4; minute++) {
-    for (let n = 0; n < 3; n++) {
-      expectError(pair, await ask(), 502, 'upstream_error')
-      pair.runtime.advance(15_000)
-    }
-  }
-  expect(pair.upstream.tokenRequests().length).toBeLessThanOrEqual(5)
-})
-
-test('Retry-After of the token endpoint is obeyed, however long', async () => {
-  const { pair, ask } = await connected()
-  pair.upstream.onToken = json(429, failure('slow_down'), { 'retry-after': '86400' })
+  pair.upstream.onToken = json(429, failure('slow_down'), { 'retry-after': '3000' })
   expectError(pair, await ask(), 502, 'upstream_error')
-  pair.runtime.advance(86_000_000)
+  pair.runtime.advance(2_990_000)
   expectError(pair, await ask(), 502, 'upstream_error')
   expect(pair.upstream.tokenRequests()).toHaveLength(1)
-  pair.runtime.advance(401_000)
+  pair.runtime.advance(11_000)
   expectError(pair, await ask(), 502, 'upstream_error')
   expect(pair.upstream.tokenRequests()).toHaveLength(2)
+  expect(errorsOf(pair)).toEqual([])
+})
+
+test.for<[string, (now: number) => string, number]>([
+  ['now + 5 in epoch seconds', now => String(Math.ceil(now / 1000) + 5), 7_000],
+  ['a year', () => '31536000', 3_601_000],
+])('a Retry-After of %s is no wait of years, and is told at ERROR once', async ([, header, ms]) => {
+  const { pair, ask } = await connected()
+  const refusal: Answer = (request, response) =>
+    json(429, failure('slow_down'), { 'retry-after': header(pair.runtime.now()) })(request, response)
+  pair.upstream.onToken = refusal
+  expectError(pair, await ask(), 502, 'upstream_error')
+  pair.runtime.advance(ms)
+  expectError(pair, await ask(), 502, 'upstream_error')
+  expect(pair.upstream.tokenRequests()).toHaveLength(2)
+  expect(errorsOf(pair)).toHaveLength(1)
+  pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
+  pair.runtime.advance(ms)
+  expect((await ask()).status).toBe(200)
+})
+
+test('a wait noted while the clock was an hour ahead does not count once it is right', async () => {
+  const { pair, ask } = await connected()
+  pair.runtime.advance(3_600_000)
+  pair.upstream.onToken = json(503, failure('unavailable'), { 'retry-after': '4' })
+  expectError(pair, await ask(), 502, 'upstream_error')
+  pair.runtime.advance(-3_600_000)
+  pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
+  expect((await ask()).status).toBe(200)
 })
 
 const unaccounted: [string, Answer][] = [
   ['a reset', (_request, response) => void response.destroy()],
-  ['ids with a path', json(200, tokens({ event_id: '../x' }))],
   ['another event', json(200, tokens({ event_id: 'evt_other' }))],
+  ['HTML', (_request, response) => void response.writeHead(200).end('<h1>A proxy on the way</h1>')],
+  ['a gateway', (_request, response) => void response.writeHead(502).end('<h1>Bad Gateway</h1>')],
   ['invalid_grant inside a 200', json(200, failure('invalid_grant'))],
 ]
 
-test.for(unaccounted)('$0 is recovered from once', async ([, answer]) => {
-  const { pair, ask } = await connected()
-  pair.upstream.onToken = (request, response) => {
-    pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
-    answer(request, response)
-  }
-  expect((await ask()).status).toBe(200)
-  expect(pair.upstream.tokenRequests()).toHaveLength(2)
-  const [first, second] = pair.upstream.tokenRequests()
-  expect(second?.form.get('refresh_token')).toBe(first?.form.get('refresh_token'))
-})
-
-test.for(unaccounted)('$0 twice: the organizer is asked, and nothing more is sent', async ([, answer]) => {
+test.for(unaccounted)('$0 is asked again until something definite is said', async ([, answer]) => {
   const { pair, ask } = await connected()
   pair.upstream.onToken = answer
+  expectError(pair, await ask(), 502, 'upstream_error')
+  expectError(pair, await ask(), 502, 'upstream_error')
+  expect(pair.upstream.tokenRequests()).toHaveLength(1)
+  for (let minute = 0; minute < 90; minute++) {
+    pair.runtime.advance(75_000)
+    expectError(pair, await ask(), 502, 'upstream_error')
+  }
+  expect(await state(pair)).toEqual(['connected', null, false, false])
+  // The first, one after five seconds, one a minute for an hour, then one an hour.
+  expect(pair.upstream.tokenRequests().length).toBeGreaterThan(40)
+  expect(pair.upstream.tokenRequests().length).toBeLessThan(70)
+  pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
+  pair.runtime.advance(4_600_000)
+  expect((await ask()).status).toBe(200)
+  const spent = pair.upstream.tokenRequests().map(({ form }) => form.get('refresh_token'))
+  expect(new Set(spent).size).toBe(1)
+})
+
+test('a lost answer and then invalid_grant: told as interrupted, and nothing more is sent', async () => {
+  const { pair, ask } = await connected()
+  pair.upstream.onToken = (_request, response) => void response.destroy()
+  expectError(pair, await ask(), 502, 'upstream_error')
+  pair.upstream.onToken = json(400, failure('invalid_grant'))
+  pair.runtime.advance(7_000)
   expectEnded(pair, await ask(), 'reconsent_required')
   expect(await state(pair)).toEqual(['reconsent', 'refresh_interrupted', true, true])
   expectEnded(pair, await ask(), 'reconsent_required')
   expect(pair.upstream.tokenRequests()).toHaveLength(2)
 })
 
-test('a recovery that the platform rejects is told as interrupted', async () => {
-  const { pair, ask } = await connected()
-  pair.upstream.onToken = (_request, response) => {
-    pair.upstream.onToken = json(400, failure('invalid_grant'))
-    response.destroy()
-  }
-  expectEnded(pair, await ask(), 'reconsent_required')
-  expect(await state(pair)).toEqual(['reconsent', 'refresh_interrupted', true, true])
-})
-
-test('nothing is sent after the end of the consent', async () => {
+/** The end of the connection, as this app has computed it, is now. */
+async function pastTheEnd() {
   const { pair, ask } = await connected()
   const ended = { refresh_expires_at: pair.runtime.now() }
   await pair.app.database.query.updateTable('connections').set(ended).execute()
-  expectEnded(pair, await ask(), 'reconsent_required')
-  expect(await state(pair)).toEqual(['reconsent', 'consent_expired', true, true])
-  expect(pair.upstream.requests).toHaveLength(0)
+  return { pair, ask }
+}
+
+test.for(['token_expired', 'invalid_token'])(
+  'past the end that we computed Revento is asked, whose word counts: %s',
+  async error => {
+    const { pair, ask } = await pastTheEnd()
+    pair.upstream.onApi = json(401, failure(error))
+    pair.upstream.onToken = json(400, failure('invalid_grant'))
+    expectEnded(pair, await ask(), 'reconsent_required')
+    expect(await state(pair)).toEqual(['reconsent', 'consent_expired', true, true])
+    expect(pair.upstream.tokenRequests()).toHaveLength(1)
+  },
+)
+
+test('a clock that was three months ahead for one call ends nothing', async () => {
+  const { pair, ask } = await connected()
+  pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
+  await pair.app.database.query.updateTable('sessions').set({ expires_at: 1e15 }).execute()
+  pair.runtime.advance(91 * 86_400_000)
+  expect((await ask()).status).toBe(200)
+  pair.runtime.advance(-91 * 86_400_000)
+  expect((await ask()).status).toBe(200)
+  expect(await state(pair)).toEqual(['connected', null, false, false])
+})
+
+test('past the end an answer that does not come is asked for once a day', async () => {
+  const { pair, ask } = await pastTheEnd()
+  pair.upstream.onToken = (_request, response) => void response.destroy()
+  for (let hour = 0; hour < 50; hour++) {
+    expectError(pair, await ask(), 502, 'upstream_error')
+    pair.runtime.advance(3_600_000)
+  }
+  expect(pair.upstream.tokenRequests().length).toBeLessThanOrEqual(4)
+  expect(await state(pair)).toEqual(['connected', null, false, false])
 })
 
 test('token_revoked: revoked without any token request, and nothing is sent any more', async () => {

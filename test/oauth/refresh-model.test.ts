@@ -22,13 +22,14 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: use },
   { weight: 3, arbitrary: fc.constant({ do: 'expire' as const }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('revoke', 'reject', 'consent') }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(20_000) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(60_000) }) },
 )
 
 /**
- * Whatever faults, kills and pauses meet: no spent refresh token is presented again but for one recovery; an access
- * token is used only after its pair was committed; nothing is asked of the token endpoint after a connection ended,
- * nor of the API after token_revoked; and a new consent heals everything.
+ * Whatever faults, kills and pauses meet: no connection ends for renewal unless `invalid_grant` was heard; a refresh token is
+ * presented again only after a request that is unaccounted for, and when that one is surely over; at most ten times in
+ * five minutes; an access token is used only after its pair was committed; nothing is asked of the token endpoint after a
+ * connection ended, nor of the API after token_revoked; and a new consent heals everything.
  */
 test('every interleaving of callers, faults and consents keeps the rules', { timeout: 120_000 }, async () => {
   let n = 0

@@ -41,6 +41,6 @@ test.for(['99999999999999', '999999999999999'])(
     expect((await ask()).status).toBe(502)
     expect((await ask()).status).toBe(502)
     const [row] = await storedConnections(pair)
-    expect(row?.refresh_not_before).toBe(row?.consent_expires_at)
+    expect((row?.refresh_not_before ?? 0) - (row?.refresh_noted_at ?? 0)).toBe(3_600_000)
   },
 )

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { testStore } from '../helpers/database.ts'
+import { elapse } from '../helpers/elapse.ts'
 import { startWorkers } from '../helpers/refresh-workers.ts'
 
 test('4 processes and 25 expiries make exactly 25 token requests', { timeout: 90_000 }, async () => {
@@ -13,16 +14,20 @@ test('4 processes and 25 expiries make exactly 25 token requests', { timeout: 90
   expect(platform.revoked()).toBe(false)
 })
 
-test('an answer that is lost is asked for once more, and then the organizer', {
+test('an answer that is lost is asked for again, and then the organizer', {
   timeout: 40_000,
 }, async () => {
   const { store, url } = await testStore()
-  const { platform, expireAndCall, stop } = await startWorkers(store, url, 1)
+  const { platform, query, expireAndCall, stop } = await startWorkers(store, url, 1)
   onTestFinished(stop)
   platform.after = async () => {
     platform.after = async () => true
     return false
   }
+  expect(await expireAndCall()).toEqual(['upstream_error'])
+  expect(await expireAndCall()).toEqual(['upstream_error'])
+  expect(platform.upstream.tokenRequests().length).toBe(1)
+  await elapse(query, 7_000)
   expect(await expireAndCall()).toEqual(['reconsent_required'])
   expect(platform.upstream.tokenRequests().length).toBe(2)
 })

@@ -33,6 +33,7 @@ export async function startApi<R extends Runtime>(runtime: R) {
       log: {
         info: fields => void log.push(fields as LogLine),
         warn: fields => void log.push(fields as LogLine),
+        error: fields => void log.push(fields as LogLine),
       },
     },
     runtime,

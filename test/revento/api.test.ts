@@ -1,9 +1,10 @@
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { ApiError, createApiClient, judge } from '../../src/revento/api.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
 import { testRuntime } from '../helpers/runtime.ts'
-import { emptyPage, json, startUpstream } from '../helpers/upstream.ts'
+import { type Answer, emptyPage, json, startUpstream } from '../helpers/upstream.ts'
 import { CONNECTION } from './api-harness.ts'
 
 async function start() {
@@ -18,7 +19,7 @@ async function start() {
     {
       apiBase: upstream.apiBase,
       dispatcher: outgoing.api,
-      log: { info: fields => void log.push(fields), warn: fields => void log.push(fields) },
+      log: { info: fields => void log.push(fields), warn: fields => void log.push(fields), error() {} },
     },
     testRuntime(),
   )
@@ -94,14 +95,46 @@ test('an id that could leave its path never becomes a request', async () => {
   expect(upstream.requests).toEqual([])
 })
 
-test('a redirect is not followed, a compressed answer is not opened', async () => {
+test('a redirect is not followed', async () => {
   const { upstream, api } = await start()
   upstream.onApi = json(302, {}, { location: `${upstream.authBase}/elsewhere` })
   await expect(api.participants()).rejects.toMatchObject({ code: 'upstream_error', status: 302 })
-  upstream.onApi = json(200, emptyPage, { 'content-encoding': 'gzip' })
-  await api.participants()
-  expect(upstream.requests.map(r => r.headers['accept-encoding'])).toEqual([undefined, undefined])
-  expect(upstream.requests).toHaveLength(2)
+  expect(upstream.requests).toHaveLength(1)
+})
+
+const compressed =
+  (encoding: string, compress: (body: string) => Buffer): Answer =>
+  (_request, response) =>
+    void response
+      .writeHead(200, { 'content-type': 'application/json', 'content-encoding': encoding })
+      .end(compress(JSON.stringify(emptyPage)))
+
+test.for<[string, (body: string) => Buffer]>([
+  ['gzip', gzipSync],
+  ['X-Gzip', gzipSync],
+  ['deflate', deflateSync],
+  ['br', brotliCompressSync],
+  ['zstd', zstdCompressSync],
+  // Said of a body that is as it was.
+  ['gzip', Buffer.from],
+  ['aws-chunked', Buffer.from],
+])('identity is asked for, and %s is read all the same', async ([encoding, compress]) => {
+  const { upstream, api } = await start()
+  upstream.onApi = compressed(encoding, compress)
+  expect(await api.participants()).toEqual(emptyPage)
+  expect(upstream.requests.map(r => r.headers['accept-encoding'])).toEqual(['identity'])
+})
+
+test.for([
+  ['compress', 'unknown_content_encoding'],
+  ['deflate, gzip', 'unknown_content_encoding'],
+  ['gzip', 'broken_content_encoding'],
+] as const)('an answer in %s that cannot be read is told as %s', async ([encoding, reason]) => {
+  const { upstream, client, log } = await start()
+  const api = client.forEvent(CONNECTION, call => call('token-1'), { patienceMs: 0 })
+  upstream.onApi = compressed(encoding, body => Buffer.from(`\x1f\x9d${body}`, 'latin1'))
+  await expect(api.participants()).rejects.toMatchObject({ code: 'upstream_error', status: 0 })
+  expect(log).toMatchObject([{ status: 0, reason }])
 })
 
 test('an answer beyond 1 MiB is given up', async () => {

@@ -23,7 +23,10 @@ async function start(authBase?: string) {
     outgoing.token,
     systemRuntime,
   )
-  return { upstream, refresh: () => endpoint.refresh('refresh token +/=&') }
+  return {
+    upstream,
+    refresh: () => endpoint.refresh('refresh token +/=&', { eventId: 'evt_own', organizationId: 'org_own' }),
+  }
 }
 
 test('credentials and token travel in the form, decoded as they are, and nowhere else', async () => {

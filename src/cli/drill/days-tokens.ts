@@ -72,13 +72,13 @@ export const TOKEN_DAYS: readonly Day[] = [
   {
     name: 'lost_answer',
     title: 'the refresh token is rotated and the answer gets lost',
-    why: 'The old token is spent and the new one unknown: one careful recovery, never a loop.',
+    why: 'The old token is spent and the new one unknown: ask again with care, and end nothing on a guess.',
     look: 'src/oauth/refresh.ts',
     fault: 'token_dropped',
     async run(world) {
       await expired(world)
       await world.fault('token_dropped')
-      // The recovery comes two seconds later; a caller that does not wait so long is told to come again.
+      // It is asked again five seconds later; a caller that does not wait so long is told to come again.
       await world.until(
         'an answer that lasts',
         20_000,
