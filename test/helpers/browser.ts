@@ -1,6 +1,8 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type BrowserContext, chromium } from 'playwright-core'
 
 const INSTALLED = [
@@ -11,14 +13,52 @@ const INSTALLED = [
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
 ]
 
-/** CHROME_PATH, else an installed Chrome or Chromium, else the one that came with `npm ci` (Linux x64). */
-async function browserPath(): Promise<string | undefined> {
+const CACHE = fileURLToPath(new URL('../../node_modules/.cache/', import.meta.url))
+const UNPACK = `
+  import { inflate } from '@sparticuz/chromium'
+  const archives = ['chromium.br', 'fonts.tar.br', 'swiftshader.tar.br', 'al2023.tar.br']
+  await Promise.all(archives.map(name => inflate('node_modules/@sparticuz/chromium/bin/' + name)))`
+
+/** The one that is packed looks in /tmp, where this does not unpack. */
+const FONTS = `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir prefix="relative">fonts</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>`
+
+interface Program {
+  readonly executablePath: string
+  readonly env: Record<string, string>
+}
+
+/**
+ * The browser that came with `npm ci` (Linux x64), with the system libraries and fonts that it needs, so that a bare
+ * machine runs it. It is unpacked beside its place and moved there: of several processes that unpack, one wins.
+ */
+function packaged(): Program {
+  const manifest = JSON.parse(readFileSync(join(CACHE, '../@sparticuz/chromium/package.json'), 'utf8'))
+  const folder = join(CACHE, `chromium-${manifest.version}`)
+  if (!existsSync(folder)) {
+    mkdirSync(CACHE, { recursive: true })
+    const unpacked = mkdtempSync(`${folder}-`)
+    const env = { ...process.env, TMPDIR: unpacked }
+    execFileSync(process.execPath, ['--input-type=module', '-e', UNPACK], { cwd: join(CACHE, '../..'), env })
+    writeFileSync(join(unpacked, 'fonts/fonts.conf'), FONTS)
+    try {
+      renameSync(unpacked, folder)
+    } catch (error) {
+      rmSync(unpacked, { recursive: true })
+      if (!existsSync(folder)) throw error
+    }
+  }
+  const env = { LD_LIBRARY_PATH: join(folder, 'al2023/lib'), FONTCONFIG_PATH: join(folder, 'fonts') }
+  return { executablePath: join(folder, 'chromium'), env }
+}
+
+/** CHROME_PATH, else an installed Chrome or Chromium, else the packaged one. */
+function browserProgram(): Program | undefined {
   const { CHROME_PATH } = process.env
-  if (CHROME_PATH) return CHROME_PATH
-  const installed = INSTALLED.find(path => existsSync(path))
-  if (installed || process.platform !== 'linux' || process.arch !== 'x64') return installed
-  const { default: packaged } = await import('@sparticuz/chromium')
-  return packaged.executablePath()
+  const executablePath = CHROME_PATH || INSTALLED.find(path => existsSync(path))
+  if (executablePath) return { executablePath, env: {} }
+  return process.platform === 'linux' && process.arch === 'x64' ? packaged() : undefined
 }
 
 /** A browser with an empty profile of its own; `newContext` isolates cookies like another person's browser. */
@@ -32,12 +72,12 @@ export interface TestBrowser {
 }
 
 export async function startBrowser(): Promise<TestBrowser> {
-  const executablePath = await browserPath()
-  if (!executablePath) throw new Error('no Chrome or Chromium found: set CHROME_PATH')
+  const program = browserProgram()
+  if (!program) throw new Error('no Chrome or Chromium found: set CHROME_PATH')
   const home = mkdtempSync(join(tmpdir(), 'browser-'))
   const browser = await chromium.launch({
-    executablePath,
-    env: { ...process.env, HOME: home },
+    executablePath: program.executablePath,
+    env: { ...process.env, ...program.env, HOME: home },
     args: [
       '--no-sandbox',
       '--disable-gpu',
