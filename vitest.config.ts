@@ -9,6 +9,7 @@ const ON_POSTGRES = [
   'test/hardening/{bodies,deliveries}.test.ts',
   'test/oauth/{callback-success,connect-cookies,flows,reconnect,refresh,refresh-storage}.test.ts',
   'test/oauth/sealed-connections.test.ts',
+  'test/revento/{api-limits-property,api-limits-processes}.test.ts',
   'test/rotation/{meter,rotation}.test.ts',
   'test/status/sessions.test.ts',
   'test/storage/{newer-schema,open-sealed,reseal,storable}.test.ts',

@@ -15,6 +15,8 @@ import { oauth } from './oauth/index.ts'
 import { createRefresh } from './oauth/refresh.ts'
 import { createRefreshLeases } from './oauth/refresh-lease.ts'
 import { createApiClient } from './revento/api.ts'
+import { WINDOWS } from './revento/budget.ts'
+import { createBudgets } from './revento/budgets.ts'
 import type { Outgoing } from './revento/http.ts'
 import { createTokenEndpoint } from './revento/token-endpoint.ts'
 import { heldKeys } from './rotation/held.ts'
@@ -86,7 +88,14 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   )
   const accessTokens = createAccessTokens({ connections, refresh, log: logger }, runtime)
   const apiClient = createApiClient(
-    { apiBase: config.apiBase, dispatcher: outgoing.api, log: logger, count: metrics.apiRequest },
+    {
+      apiBase: config.apiBase,
+      dispatcher: outgoing.api,
+      log: logger,
+      count: metrics.apiRequest,
+      budgets: createBudgets(query, config.mode),
+      windows: WINDOWS,
+    },
     runtime,
   )
   const api = (key: ConnectionKey, requestId: string) => {

@@ -20,7 +20,7 @@ export function handleErrors(app: FastifyInstance, o: ErrorAnswers): void {
     const status = known?.status ?? statusOf(code)
     request.outcome = { ...request.outcome, error: code, ...(known?.reason ? { reason: known.reason } : {}) }
     if (status === 500 || status === 503) request.log.error({ err: error }, 'request failed')
-    if (status === 503) reply.header('retry-after', '2')
+    if (status === 503) reply.header('retry-after', known?.retryAfterS ?? 2)
     if (status === 429) reply.header('retry-after', '60')
     return sendError(request, reply, o, errorBody(code, request.id, known?.connectUrl), status)
   })

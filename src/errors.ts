@@ -35,6 +35,10 @@ export const ERRORS = {
   internal_error: [500, 'Something went wrong here.'],
   configuration_error: [502, 'Revento does not accept this app. Its operator has to check the settings.'],
   upstream_error: [502, 'Revento did not give a usable answer. Try again in a moment.'],
+  rate_budget_used: [
+    503,
+    'The calls that Revento allows for this event are used up for now. Try again later.',
+  ],
   overloaded: [503, 'The app is busy. Send it again in a moment.'],
   storage_unavailable: [503, 'The app cannot store anything right now. Try again in a moment.'],
   not_handling: [503, 'Deliveries are stored, but cannot be handled right now. Try again in a moment.'],
@@ -53,12 +57,15 @@ export class AppError extends FixedTextError {
   /** Where the organizer can connect again, for the 409 codes. */
   readonly connectUrl: string | undefined
   readonly status: number
+  /** In seconds, for the codes that say when to come back. */
+  readonly retryAfterS: number | undefined
   constructor(code: ErrorCode, options: AppErrorOptions = {}) {
     super(code, options.cause === undefined ? {} : { cause: options.cause })
     this.name = 'AppError'
     this.code = code
     this.reason = options.reason
     this.connectUrl = options.connectUrl
+    this.retryAfterS = options.retryAfterS
     this.status = options.status ?? ERRORS[code][0]
   }
 }
@@ -66,6 +73,7 @@ export class AppError extends FixedTextError {
 export interface AppErrorOptions {
   readonly reason?: string
   readonly connectUrl?: string
+  readonly retryAfterS?: number
   readonly cause?: unknown
   /** Another one than the table's, where a sender's documentation asks for it. */
   readonly status?: number

@@ -12,13 +12,17 @@ export type PlatformErrorCode =
   | 'event_not_authorized'
   /** 403: the endpoint is for a signed-in participant. */
   | 'user_token_required'
-  /** 429: a minute or hour budget is used up; see `retryAfterMs`. Also ours, with status 0, instead of a 429. */
+  /** 429: a minute or hour budget is used up; see `retryAfterMs`. */
   | 'rate_limit_exceeded'
-  /** 429: more than five in flight, so another process uses this connection too. */
+  /** 429: more than five in flight: each process counts its own, so another one uses this connection too. */
   | 'concurrent_limit_exceeded'
 
 /** Our own, with status 0 where there was no answer at all. */
 export type OwnErrorCode =
+  /** The connection's own count of the minute or hour is used up: not sent, see `retryAfterMs`. */
+  | 'rate_budget_used'
+  /** The same to a handler that has made all the calls of a minute by itself: no run of it can finish. */
+  | 'too_many_calls'
   | 'upstream_error'
   | 'upstream_timeout'
   | 'answer_too_large'
@@ -26,6 +30,12 @@ export type OwnErrorCode =
   | 'invalid_event_id'
 
 export type ApiErrorCode = PlatformErrorCode | OwnErrorCode | (string & {})
+
+const NOT_SENT: Readonly<Record<string, string>> = {
+  rate_budget_used: 'rate_budget_used: the calls that Revento allows for this connection are used up for now',
+  too_many_calls:
+    'too_many_calls: one run has the calls of one minute; longer lists belong in a job, not in a handler',
+}
 
 /**
  * A call that brought nothing usable: an answer of the platform that is no success, or none at all (status 0).
@@ -39,7 +49,7 @@ export class ApiError extends FixedTextError {
   /** Asking again before this has passed is of no use. */
   readonly retryAfterMs: number | undefined
   constructor(code: ApiErrorCode, status: number, requestId: string, retryAfterMs?: number) {
-    super(`Revento answered ${code}`)
+    super((status === 0 && NOT_SENT[code]) || `Revento answered ${code}`)
     this.name = 'ApiError'
     this.code = code
     this.status = status

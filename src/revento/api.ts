@@ -1,8 +1,10 @@
 import type { Runtime } from '../runtime.ts'
 import { ApiError } from './api-error.ts'
 import { type AttemptOptions, createAttempt } from './attempt.ts'
+import type { Window } from './budget.ts'
+import type { ApiConnection, Budgets } from './budgets.ts'
 import type { Call } from './call.ts'
-import { type ApiConnection, createLimiters } from './limiters.ts'
+import { createLimiters } from './limiters.ts'
 import { allPages, type PageRequest, pageQuery, type Row, readPage, readRow } from './pages.ts'
 import { ID, type Page } from './platform.ts'
 import { createRetrying } from './retry.ts'
@@ -28,9 +30,11 @@ export interface EventApi {
 /** Runs a call with an access token that is alive; see oauth/access-token. */
 export type WithAccessToken = <T>(call: (accessToken: string) => Promise<T>) => Promise<T>
 
-/** How long the caller of each call has: no request begins later than `patienceMs` after the call. */
 export interface Patience {
+  /** No request begins later than this after its call. */
   readonly patienceMs: number
+  /** Of a handler, which is run again when it has to wait longer: all of its calls have `patienceMs` together. */
+  readonly comesBack?: boolean
   readonly signal?: AbortSignal
   /** Whose calls they are, for the log: `delivery` or `request_id`. */
   readonly about?: object
@@ -43,12 +47,22 @@ export interface ApiClient {
   forEvent(connection: ApiConnection, withAccessToken: WithAccessToken, patience: Patience): EventApi
 }
 
-export function createApiClient(o: AttemptOptions, runtime: Runtime): ApiClient {
+export interface ApiClientOptions extends AttemptOptions {
+  readonly budgets: Budgets
+  readonly windows: readonly Window[]
+}
+
+export function createApiClient(o: ApiClientOptions, runtime: Runtime): ApiClient {
   const attempt = createAttempt(o, runtime)
-  const limiters = createLimiters(runtime)
+  const limiters = createLimiters(o, runtime)
+  const callsOfOneRun = Math.min(...o.windows.map(window => window.limit))
 
   return {
-    forEvent(connection, withAccessToken, { patienceMs, signal, about, traceparent, note }) {
+    forEvent(connection, withAccessToken, { patienceMs, comesBack, signal, about, traceparent, note }) {
+      const begunAt = runtime.monotonic()
+      let sent = 0
+      const deadline = () => (comesBack ? begunAt : runtime.monotonic()) + patienceMs
+      const comesBackFor = comesBack ? { comesBackFor: () => sent + 1 } : {}
       /**
        * The place comes before the token: who waited in line gets the token as it is then, so one expiry costs five
        * requests and not one for each who waited. The retries come after it: whatever happens, one refresh.
@@ -56,19 +70,24 @@ export function createApiClient(o: AttemptOptions, runtime: Runtime): ApiClient 
       async function get(tail: string, query: Record<string, string>): Promise<unknown> {
         if (!ID.test(connection.eventId)) throw new ApiError('invalid_event_id', 0, '')
         const path = `/events/${connection.eventId}${tail}`
-        const wait = { deadline: runtime.now() + patienceMs, signal }
+        const wait = { deadline: deadline(), signal, ...comesBackFor }
         const retrying = createRetrying(wait, runtime)
         return limiters
           .of(connection)
           .run(wait, place =>
             withAccessToken(accessToken =>
               retrying(() =>
-                place.send(hear =>
-                  attempt({ path, query, accessToken, signal, about, traceparent, note, hear }),
-                ),
+                place.send(hear => {
+                  sent += 1
+                  return attempt({ path, query, accessToken, signal, about, traceparent, note, hear })
+                }),
               ),
             ),
           )
+          .catch(error => {
+            const used = error instanceof ApiError && error.code === 'rate_budget_used'
+            throw used && comesBack && sent >= callsOfOneRun ? new ApiError('too_many_calls', 0, '') : error
+          })
       }
       const row = async (tail: string) => readRow(await get(tail, {}))
       const page =

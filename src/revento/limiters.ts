@@ -1,34 +1,31 @@
 import type { Runtime } from '../runtime.ts'
+import type { Window } from './budget.ts'
+import type { ApiConnection, Budgets } from './budgets.ts'
 import { createLimiter, type Limiter } from './limiter.ts'
-
-/** Whose budget a call uses. */
-export interface ApiConnection {
-  readonly eventId: string
-  readonly organizationId: string
-}
 
 const SWEEP_MS = 60_000
 
-/**
- * One limiter for each connection that was used within the last hour. Revento counts by token; a connection has one
- * token at a time, and its next one goes on where the last one stood. This process only: a second one, or a restart,
- * knows nothing of these counts, and then Revento's headers and its 429 are what stops us.
- */
-export function createLimiters(runtime: Runtime): { of(connection: ApiConnection): Limiter } {
+/** One limiter for each connection that this process has used within the last hour. */
+export function createLimiters(
+  { budgets, windows }: { budgets: Budgets; windows: readonly Window[] },
+  runtime: Runtime,
+): { of(connection: ApiConnection): Limiter } {
   const limiters = new Map<string, Limiter>()
-  let sweptAt = runtime.now()
+  let sweptAt = runtime.monotonic()
 
   function sweep(): void {
-    if (runtime.now() - sweptAt < SWEEP_MS) return
-    sweptAt = runtime.now()
+    if (runtime.monotonic() - sweptAt < SWEEP_MS) return
+    sweptAt = runtime.monotonic()
     for (const [name, limiter] of limiters) if (limiter.isIdle()) limiters.delete(name)
   }
 
   return {
-    of({ eventId, organizationId }) {
+    of(connection) {
       sweep()
-      const name = `${eventId} ${organizationId}`
-      const limiter = limiters.get(name) ?? createLimiter(runtime)
+      const name = `${connection.eventId} ${connection.organizationId}`
+      const limiter =
+        limiters.get(name) ??
+        createLimiter({ windows, change: work => budgets.change(connection, work) }, runtime)
       limiters.set(name, limiter)
       return limiter
     },

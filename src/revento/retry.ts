@@ -25,7 +25,7 @@ export function createRetrying(wait: Wait, runtime: Runtime): Retrying {
         if (!(error instanceof ApiError) || !mayPass(error)) throw error
         failures += 1
         const pauseMs = pause(error, failures, runtime)
-        const at = runtime.now() + Math.max(pauseMs, error.retryAfterMs ?? 0)
+        const at = runtime.monotonic() + Math.max(pauseMs, error.retryAfterMs ?? 0)
         if (failures >= MAX_ATTEMPTS || at > wait.deadline) throw error
         await runtime.sleep(pauseMs, wait.signal)
       }

@@ -114,6 +114,10 @@ export function apiFailure(error: unknown, { eventId }: ConnectionKey, origin: s
   }
   if (!(error instanceof ApiError)) return error
   if (error.status === 400) return new AppError('invalid_request', { reason: error.code })
+  if (error.code === 'rate_budget_used' || error.code === 'rate_limit_exceeded') {
+    const retryAfterS = Math.max(1, Math.ceil((error.retryAfterMs ?? 0) / 1000))
+    return new AppError('rate_budget_used', { reason: error.code, retryAfterS })
+  }
   // Status 0 is our own verdict: what Revento calls an error cannot pass for one of these.
   const own =
     error.status === 0 && (error.code === 'upstream_timeout' || error.code === 'configuration_error')

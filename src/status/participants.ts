@@ -21,6 +21,8 @@ export interface ParticipantList {
   readonly laterPage: boolean
   /** Why Revento's own list is missing: an error code. */
   readonly problem?: string | undefined
+  /** In ms from `askedAt`: before that, asking again is of no use. */
+  readonly waitMs?: number | undefined
   readonly askedAt: number
 }
 
@@ -33,7 +35,7 @@ export async function participantList(
   cursor: string | undefined,
   stored: () => Promise<ParticipantsTable[]>,
 ): Promise<Omit<ParticipantList, 'title' | 'askedAt'>> {
-  const { page, problem } = await ask(api, cursor)
+  const { page, problem, waitMs } = await ask(api, cursor)
   const local = await stored()
   return {
     eventId,
@@ -41,14 +43,19 @@ export async function participantList(
     nextCursor: page?.has_more ? page.next_cursor : null,
     laterPage: cursor !== undefined,
     problem,
+    waitMs,
   }
 }
 
-async function ask(api: EventApi, cursor: string | undefined): Promise<{ page?: Page; problem?: string }> {
+async function ask(
+  api: EventApi,
+  cursor: string | undefined,
+): Promise<{ page?: Page; problem?: string; waitMs?: number | undefined }> {
   try {
     return { page: await api.participants({ cursor, limit: ROWS }) }
   } catch (error) {
-    if (error instanceof ConnectionUnavailable || error instanceof ApiError) return { problem: error.code }
+    if (error instanceof ApiError) return { problem: error.code, waitMs: error.retryAfterMs }
+    if (error instanceof ConnectionUnavailable) return { problem: error.code }
     throw error
   }
 }

@@ -11,6 +11,7 @@ export function participantsSection(v: ParticipantList): Html {
 ${
   v.problem &&
   html`<p class="problem">${PROBLEMS[v.problem] ?? html`Revento answered <bdi>${v.problem}</bdi>.`}
+${v.waitMs !== undefined && html`It goes on at ${exactTime(v.askedAt + v.waitMs)}.`}
 ${v.rows.length > 0 && 'Below is what its webhooks have told so far.'}</p>`
 }
 ${v.rows.length === 0 && !v.problem && html`<p class="quiet">${v.laterPage ? 'Nobody on this page.' : 'Nobody has applied yet. Who applies at Revento is listed here.'}</p>`}

@@ -36,7 +36,8 @@ export const PROBLEMS: Record<string, string> = {
   upstream_timeout: 'Revento did not answer in time. Ask again in a moment.',
   upstream_error: 'Revento could not be reached, or gave no usable answer. Ask again in a moment.',
   internal_error: 'Revento has an error of its own (internal_error). Ask again in a moment.',
-  rate_limit_exceeded: 'Revento’s limit for this connection is used up for now. Ask again in a minute.',
+  rate_limit_exceeded: 'Revento’s limit for this connection is used up for now.',
+  rate_budget_used: 'Revento’s limit for this connection is used up for now.',
   concurrent_limit_exceeded: 'Revento is busy with other calls of this connection. Ask again in a moment.',
 }
 

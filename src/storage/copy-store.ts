@@ -18,6 +18,7 @@ const TABLES = [
   'inline_answers',
   'handshake_callers',
   'key_uses',
+  'api_budgets',
 ] as const satisfies readonly (keyof Schema)[]
 
 /** PostgreSQL takes at most 65,535 parameters in a statement. */

@@ -14,6 +14,7 @@ import { stuckDeliveries } from './migrations/009-stuck-deliveries.ts'
 import { keyUses } from './migrations/010-key-uses.ts'
 import { sessionsByConnection } from './migrations/011-sessions-by-connection.ts'
 import { refreshWaits } from './migrations/012-refresh-waits.ts'
+import { apiBudgets } from './migrations/013-api-budgets.ts'
 import { endings } from './migrations/014-endings.ts'
 import { parkedByConnection } from './migrations/015-parked.ts'
 import { refuseMissingColumns } from './missing-columns.ts'
@@ -34,6 +35,7 @@ export const MIGRATIONS = {
   '010-key-uses': keyUses,
   '011-sessions-by-connection': sessionsByConnection,
   '012-refresh-waits': refreshWaits,
+  '013-api-budgets': apiBudgets,
   '014-endings': endings,
   '015-parked': parkedByConnection,
 }

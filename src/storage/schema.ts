@@ -16,6 +16,7 @@ export interface Schema {
   inline_answers: InlineAnswersTable
   handshake_callers: HandshakeCallersTable
   key_uses: KeyUsesTable
+  api_budgets: ApiBudgetsTable
 }
 
 export interface FlowsTable {
@@ -63,6 +64,9 @@ export interface ConnectionsTable {
   refresh_failure: Generated<RefreshFailure | null>
   refresh_failures: Generated<number>
   refresh_failing_since: Generated<number>
+  /** When the app last called with it of its own accord, and how often in a row that brought nothing. */
+  asked_at: Generated<number>
+  asks: Generated<number>
 }
 
 export type ConnectionRow = Selectable<ConnectionsTable>
@@ -214,4 +218,12 @@ export interface KeyUsesTable {
   since: number
   /** 0: not since then. */
   last_used_at: number
+}
+
+/** What a connection has used of Revento's limits; `budget` is JSON, see revento/budget. */
+export interface ApiBudgetsTable {
+  platform: 'sandbox' | 'real'
+  event_id: string
+  organization_id: string
+  budget: string
 }

@@ -31,8 +31,12 @@ export interface Run {
 
 /** Below the lease, so a run that is cut off here still settles its own delivery. */
 export const TIME_LIMIT_MS = 20_000
+/** A call that begins later would often be cut off, and its run be counted. */
+export const CALLS_WITHIN_MS = 18_000
 export const MAX_ATTEMPTS = 8
 const LEAST_WAIT_MS = 1_000
+/** No window is longer; after it the budget is asked again. */
+const LONGEST_WAIT_MS = 3_600_000
 /** The first calls tell what happened; a handler that pages through thousands of people does not fill the table. */
 const KEPT_CALLS = 50
 
@@ -78,7 +82,7 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
     if (o.isParking(error)) return { state: 'parked', error: text }
     const waitMs = mustWait(error)
     if (waitMs !== undefined) return { state: 'postponed', error: text, delayMs: waitMs }
-    if (attempt >= MAX_ATTEMPTS) return { state: 'dead', error: text }
+    if (attempt >= MAX_ATTEMPTS || isHopeless(error)) return { state: 'dead', error: text }
     const random = (runtime.bytes(1)[0] ?? 0) / 256
     return { state: 'retry', error: text, delayMs: Math.max(retryDelayMs(attempt, random), askedMs(error)) }
   }
@@ -104,8 +108,11 @@ export class HandlerStopped extends FixedTextError {
 const mustWait = (error: unknown) =>
   error instanceof RefreshPending ||
   (error instanceof ApiError && ['rate_budget_used', 'rate_limit_exceeded'].includes(error.code))
-    ? Math.max(error.retryAfterMs ?? 0, LEAST_WAIT_MS)
+    ? Math.min(Math.max(error.retryAfterMs ?? 0, LEAST_WAIT_MS), LONGEST_WAIT_MS)
     : undefined
+
+/** Each run would use up the connection's calls, and fail at the same place. */
+const isHopeless = (error: unknown) => error instanceof ApiError && error.code === 'too_many_calls'
 
 /** Revento's Retry-After, where the handler let its error pass: sooner would only cost an attempt. */
 const askedMs = (error: unknown) => (error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0)

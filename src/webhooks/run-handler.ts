@@ -4,7 +4,7 @@ import { type AccessTokens, ConnectionUnavailable } from '../oauth/access-token.
 import type { ApiClient, EventApi, Patience } from '../revento/api.ts'
 import type { ReventoEvent } from '../revento/events.ts'
 import type { EventData } from '../storage/event-data.ts'
-import { type RunHandler, TIME_LIMIT_MS } from './attempt.ts'
+import { CALLS_WITHIN_MS, type RunHandler } from './attempt.ts'
 import type { Claimed } from './claim.ts'
 import type { Incoming } from './inbox.ts'
 import type { Owed } from './owed.ts'
@@ -45,7 +45,8 @@ export function createRunHandler(o: RunHandlerOptions): RunHandler {
     const context = contextOf(o, { ...delivery, body }, signal)
     if (provider !== 'revento') return void (await handler(context))
     const event = context.event as ReventoEvent
-    const patience = { signal, patienceMs: TIME_LIMIT_MS, about: { delivery: delivery.id }, note }
+    const about = { delivery: delivery.id }
+    const patience = { signal, patienceMs: CALLS_WITHIN_MS, comesBack: true, about, note }
     const api = eventApi(o, event, patience)
     await handler(Object.assign(context, { api, store: storeOf(o.eventData, delivery) }))
   }
@@ -109,8 +110,8 @@ function parse(raw: Buffer): unknown {
 }
 
 /**
- * A call waits for its turn until the handler's time is up; a longer wait fails now, and the delivery comes back
- * later. An integration-level event belongs to no connection: its handler has nothing to call.
+ * A call waits for its turn while the handler has time for it; a longer wait fails now, and the delivery comes back
+ * when its turn is, without having been counted. An integration-level event belongs to no connection: its handler has nothing to call.
  */
 function eventApi(
   o: RunHandlerOptions,

@@ -4,6 +4,7 @@ import { createApiClient } from '../../src/revento/api.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
 import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { testBudgets } from '../helpers/budgets.ts'
 import { sealerOf } from '../helpers/sealed.ts'
 import { canary, Findings } from './canaries.ts'
 import { type HostileServer, hostileServer, type Wire } from './hostile-server.ts'
@@ -56,26 +57,32 @@ async function hostile(name: string, wires: Wires): Promise<HostileServer> {
 }
 
 const IDS = { eventId: 'evt_1', organizationId: 'org_1' }
-
-function clientsOf({ base }: Pick<HostileServer, 'base'>) {
+let clients = 0
+function clientsOf({ base }: Pick<HostileServer, 'base'>, counting: Awaited<ReturnType<typeof testBudgets>>) {
   const outgoing = createOutgoing()
   onTestFinished(() => outgoing.close())
   const log = { info: () => {}, warn: () => {}, error: () => {} }
   const who = { clientId: 'client-id', clientSecret: SECRETS.client }
   const where = { authBase: base, redirectUri: 'http://localhost/callback', scopes: 'event.read' }
-  const client = createApiClient({ apiBase: `${base}/api/v1`, dispatcher: outgoing.api, log }, runtime)
-  const key = { eventId: 'evt_1', organizationId: 'org_1' }
+  const client = createApiClient(
+    { ...counting, apiBase: `${base}/api/v1`, dispatcher: outgoing.api, log },
+    runtime,
+  )
+  const key = { eventId: 'evt_1', organizationId: `org_${clients++}` }
   return {
     api: client.forEvent(key, call => call(SECRETS.access), { patienceMs: 0 }),
     endpoint: createTokenEndpoint({ ...who, ...where }, outgoing.token, runtime),
   }
 }
 
-test('what comes back from the upstream in any way carries no secret: errors, causes and outcomes', async () => {
+test('what comes back from the upstream in any way carries no secret: errors, causes and outcomes', {
+  timeout: 60_000,
+}, async () => {
   const wires = { ...redirects('http://127.0.0.1:9/'), ...refusals('http://x/'), ...nonsense('http://x/') }
   const names = [...Object.keys(wires), ...Object.keys(echoes(''))]
+  const counting = await testBudgets()
   const carried = names.map(async name => {
-    const { api, endpoint } = clientsOf(await hostile(name, wires))
+    const { api, endpoint } = clientsOf(await hostile(name, wires), counting)
     const things = await Promise.allSettled([
       api.participants(),
       api.event(),
@@ -93,7 +100,7 @@ test('what comes back from the upstream in any way carries no secret: errors, ca
   })
   expect((await Promise.all(carried)).flat()).toEqual([])
   // Nobody there at all.
-  const { api, endpoint } = clientsOf({ base: 'http://127.0.0.1:9' })
+  const { api, endpoint } = clientsOf({ base: 'http://127.0.0.1:9' }, counting)
   const things = await Promise.allSettled([api.participants(), endpoint.refresh(SECRETS.refresh, IDS)])
   expect(secretsIn(things)).toEqual([])
 })
@@ -103,7 +110,10 @@ test('a token that cannot be sent, and one that cannot be opened, are in no erro
   const outgoing = createOutgoing()
   onTestFinished(() => outgoing.close())
   const log = { info: () => {}, warn: () => {}, error: () => {} }
-  const client = createApiClient({ apiBase: base, dispatcher: outgoing.api, log }, runtime)
+  const client = createApiClient(
+    { ...(await testBudgets()), apiBase: base, dispatcher: outgoing.api, log },
+    runtime,
+  )
   const key = { eventId: 'evt_1', organizationId: 'org_1' }
   const broken = client.forEvent(key, call => call(`${SECRETS.access}\r\nx: y`), { patienceMs: 0 })
   const [refused] = await Promise.allSettled([broken.participants()])

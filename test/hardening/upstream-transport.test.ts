@@ -6,6 +6,7 @@ import { createApiClient } from '../../src/revento/api.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
 import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { testBudgets } from '../helpers/budgets.ts'
 import { createClient, stateOf } from '../helpers/client.ts'
 import { freePort } from '../helpers/ports.ts'
 import { startProgram } from '../helpers/program.ts'
@@ -126,7 +127,10 @@ test.for([0, 1, 5])('a second answer, %i ms after the first, answers nobody', as
   const outgoing = createOutgoing()
   onTestFinished(() => outgoing.close())
   const log = { info: () => {}, warn: () => {}, error: () => {} }
-  const client = createApiClient({ apiBase: `${server.base}/api/v1`, dispatcher: outgoing.api, log }, runtime)
+  const client = createApiClient(
+    { ...(await testBudgets()), apiBase: `${server.base}/api/v1`, dispatcher: outgoing.api, log },
+    runtime,
+  )
   for (let n = 0; n < 20; n++) {
     const key = { eventId: `evt_${n}`, organizationId: 'org_1' }
     const api = client.forEvent(key, call => call('token-1'), { patienceMs: 2_000 })

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import { createApiClient, type Patience, type WithAccessToken } from '../../src/revento/api.ts'
+import type { ApiConnection } from '../../src/revento/budgets.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
-import type { ApiConnection } from '../../src/revento/limiters.ts'
 import type { Runtime } from '../../src/runtime.ts'
+import { testBudgets } from '../helpers/budgets.ts'
 import { type ManualClock, manualClock } from '../helpers/clock.ts'
 import { type Answer, emptyPage, json, startUpstream, type Upstream } from '../helpers/upstream.ts'
 
@@ -28,6 +29,7 @@ export async function startApi<R extends Runtime>(runtime: R) {
   const log: LogLine[] = []
   const client = createApiClient(
     {
+      ...(await testBudgets()),
       apiBase: upstream.apiBase,
       dispatcher: outgoing.api,
       log: {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { type Answer, emptyPage, json } from '../helpers/upstream.ts'
 import { manualClock, play, quiet, startApi, times } from './api-harness.ts'
 
-const LIMITED = { code: 'rate_limit_exceeded', status: 0 }
+const LIMITED = { code: 'rate_budget_used', status: 0 }
 
 /** The minute is used up: the next room comes in 60 s. */
 async function usedUp() {
@@ -25,8 +25,9 @@ describe('patience', () => {
   })
 
   test('a wait that just fits is waited for', async () => {
-    const { clock, as } = await usedUp()
+    const { upstream, clock, as } = await usedUp()
     const call = as({ patienceMs: 60_000 }).participants()
+    await quiet(upstream)
     clock.advance(60_000)
     expect(await call).toEqual(emptyPage)
   })

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { ApiError, createApiClient, judge } from '../../src/revento/api.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
+import { testBudgets } from '../helpers/budgets.ts'
 import { testRuntime } from '../helpers/runtime.ts'
 import { type Answer, emptyPage, json, startUpstream } from '../helpers/upstream.ts'
 import { CONNECTION } from './api-harness.ts'
@@ -17,6 +18,7 @@ async function start() {
   const log: object[] = []
   const client = createApiClient(
     {
+      ...(await testBudgets()),
       apiBase: upstream.apiBase,
       dispatcher: outgoing.api,
       log: { info: fields => void log.push(fields), warn: fields => void log.push(fields), error() {} },

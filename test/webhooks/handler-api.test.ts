@@ -3,6 +3,7 @@ import type { Handler } from '../../src/handlers/context.ts'
 import { createApiClient } from '../../src/revento/api.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
 import { createRunHandler } from '../../src/webhooks/run-handler.ts'
+import { testBudgets } from '../helpers/budgets.ts'
 import { manualClock } from '../helpers/clock.ts'
 import { emptyPage, json, startUpstream } from '../helpers/upstream.ts'
 import { envelope } from '../helpers/webhook.ts'
@@ -18,7 +19,8 @@ async function start(handler: Handler<'application.approved'>, event: Record<str
     await upstream.close()
   })
   const log = { info: () => {}, warn: () => {}, error: () => {} }
-  const apiClient = createApiClient({ apiBase: upstream.apiBase, dispatcher: outgoing.api, log }, clock)
+  const to = { apiBase: upstream.apiBase, dispatcher: outgoing.api }
+  const apiClient = createApiClient({ ...(await testBudgets()), ...to, log }, clock)
   const run = createRunHandler({
     handlers: { revento: { 'application.approved': handler } },
     apiClient,

@@ -20,6 +20,7 @@ const BOOKKEEPING: Record<Exclude<keyof Schema, 'participants' | 'erasures' | 'c
   inline_answers: true,
   handshake_callers: true,
   key_uses: true,
+  api_budgets: true,
 }
 const COLUMNS_OF: Readonly<Record<string, readonly string[]>> = {
   connections: ['event_id', 'state'],

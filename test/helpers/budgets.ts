@@ -1,0 +1,9 @@
+import { WINDOWS } from '../../src/revento/budget.ts'
+import { type Budgets, createBudgets } from '../../src/revento/budgets.ts'
+import { testDatabase } from './database.ts'
+
+/** What the API client counts with: Revento's limits, in a database of this test's own. */
+export async function testBudgets() {
+  const budgets: Budgets = createBudgets((await testDatabase()).query, 'real')
+  return { budgets, windows: WINDOWS }
+}
