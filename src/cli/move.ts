@@ -81,10 +81,13 @@ async function move(source: DatabaseSync, from: SqliteStore, to: PostgresStore):
   }
 }
 
-/** A line for each ten thousand rows. */
+/** A line each time that ten thousand more rows of a table have been copied. */
 function told() {
+  const said = new Map<string, number>()
   return ({ table, rows }: Copied) => {
-    if (rows % 10_000 === 0) console.log(`  ${table}: ${rows} so far`)
+    if (rows - (said.get(table) ?? 0) < 10_000) return
+    said.set(table, rows)
+    console.log(`  ${table}: ${rows} so far`)
   }
 }
 

@@ -22,7 +22,9 @@ const TABLES = [
 ] as const satisfies readonly (keyof Schema)[]
 
 /** PostgreSQL takes at most 65,535 parameters in a statement. */
-const BATCH = 500
+const BATCH_ROWS = 500
+/** A statement is held several times over on its way, and PostgreSQL takes at most a gigabyte of it. */
+const BATCH_BYTES = 4 * 1024 * 1024
 
 export interface Copied {
   readonly table: string
@@ -62,6 +64,7 @@ async function copyTable(
   progress: (rows: number) => void,
 ): Promise<number> {
   let batch: Record<string, unknown>[] = []
+  let bytes = 0
   let copied = 0
   const write = async () => {
     if (batch.length === 0) return
@@ -72,15 +75,25 @@ async function copyTable(
       .execute()
     copied += batch.length
     batch = []
+    bytes = 0
     progress(copied)
   }
   for (const row of source.prepare(`select * from ${table}`).iterate()) {
+    // A row may be as large as the largest body: before it, not after, what is held becomes too much.
+    const size = bytesOf(row)
+    if (batch.length === BATCH_ROWS || bytes + size > BATCH_BYTES) await write()
     batch.push(wholeNumbers(row))
-    if (batch.length === BATCH) await write()
+    bytes += size
   }
   await write()
   return copied
 }
+
+const bytesOf = (row: Record<string, unknown>) =>
+  Object.values(row).reduce<number>(
+    (sum, value) => sum + (value instanceof Uint8Array || typeof value === 'string' ? value.length : 8),
+    0,
+  )
 
 /** SQLite keeps a fraction in a column of whole numbers; PostgreSQL refuses it. */
 const wholeNumbers = (row: Record<string, unknown>) =>

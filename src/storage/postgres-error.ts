@@ -29,9 +29,12 @@ const ON_THE_WAY: readonly (readonly [RegExp, string])[] = [
   [/password must be a string/, 'database_login_refused'],
 ]
 
-/** What did not come from the server is trouble on the way to it. Mistakes in a statement stay as they are. */
+/**
+ * What did not come from the server is trouble on the way to it. Mistakes in a statement stay as they are, and so does
+ * one that cannot be written down at all: it is too large, say.
+ */
 export function postgresError(error: unknown): unknown {
-  if (error instanceof StorageError || error instanceof TypeError) return error
+  if ([StorageError, TypeError, RangeError].some(type => error instanceof type)) return error
   if (!(error instanceof pg.DatabaseError)) {
     const { code = '', message = '' } = error as NodeJS.ErrnoException
     const [, known = 'database_unreachable'] = ON_THE_WAY.find(([form]) => form.test(code || message)) ?? []

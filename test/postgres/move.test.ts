@@ -1,9 +1,12 @@
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { copyStore } from '../../src/storage/copy-store.ts'
 import { openDatabase, type Queries } from '../../src/storage/database.ts'
 import { openSealed } from '../../src/storage/open-sealed.ts'
+import { postgresError } from '../../src/storage/postgres-error.ts'
 import { openSqlite } from '../../src/storage/sqlite-database.ts'
 import { keysOf } from '../../src/webhooks/dedupe.ts'
 import { createDeliveries } from '../../src/webhooks/deliveries.ts'
@@ -11,6 +14,7 @@ import { node } from '../helpers/child.ts'
 import { newPostgres } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { connectionsOf, idOf, saveFlow, sealedStore, sealerOf, settings } from '../helpers/sealed.ts'
+import { onEachStatement } from '../helpers/statements.ts'
 
 const file = (path: string) => fileURLToPath(new URL(`../../src/cli/${path}`, import.meta.url))
 const ROWS = 1_203
@@ -85,6 +89,31 @@ test('moves every row, with its numbers, bytes and tokens; new numbers go on aft
     .returning('id')
     .executeTakeFirstOrThrow()
   expect(id).toBe(ROWS + 2)
+})
+
+test('large bodies are copied by their bytes: no statement holds more than a few of them', async () => {
+  const [path, to] = [await filled(), await target()]
+  const source = new DatabaseSync(path)
+  onTestFinished(() => source.close())
+  source.exec('update inbox set body = zeroblob(1048576) where id <= 20')
+  const { query, close } = await openDatabase(to.store, runtime)
+  onTestFinished(() => close())
+  const bytes: number[] = []
+  const watched = onEachStatement(query, ({ parameters }) => {
+    const sizes = parameters.map(value => (value instanceof Uint8Array ? value.length : 0))
+    bytes.push(sizes.reduce((a, b) => a + b, 0))
+  })
+  const copied = await copyStore(source, watched, () => {})
+  expect(copied).toContainEqual({ table: 'inbox', rows: ROWS })
+  expect(Math.max(...bytes)).toBeLessThanOrEqual(4 * 1024 * 1024)
+})
+
+test('what pg cannot write down is not called an unreachable server', () => {
+  const tooLarge = new RangeError('Invalid string length')
+  expect(postgresError(tooLarge)).toBe(tooLarge)
+  expect(postgresError(new Error('Connection terminated unexpectedly'))).toMatchObject({
+    code: 'database_unreachable',
+  })
 })
 
 test('a target with rows is refused, and stays as it is', async () => {
