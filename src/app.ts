@@ -10,7 +10,7 @@ import { ConnectionUnavailable, createAccessTokens } from './oauth/access-token.
 import { createConnectLimit } from './oauth/connect-limit.ts'
 import { type ConnectionKey, createConnections } from './oauth/connections.ts'
 import { connectUrl, watchEndings } from './oauth/ending-soon.ts'
-import { createFlows } from './oauth/flows.ts'
+import { createFlows, flowRows } from './oauth/flows.ts'
 import { oauth } from './oauth/index.ts'
 import { createRefresh } from './oauth/refresh.ts'
 import { createRefreshLeases } from './oauth/refresh-lease.ts'
@@ -24,17 +24,18 @@ import { createMeter } from './rotation/meter.ts'
 import { atMost, type Runtime } from './runtime.ts'
 import { createServer } from './server.ts'
 import { status } from './status/index.ts'
-import { createSessions } from './status/session.ts'
+import { createSessions, SESSION_ROWS } from './status/session.ts'
 import { createTitles } from './status/titles.ts'
 import { errorPage, onwardPage } from './status/views.messages.ts'
 import type { Database } from './storage/database.ts'
 import { createEventData } from './storage/event-data.ts'
 import type { Sealer } from './storage/sealing.ts'
 import { createTraces } from './trace.ts'
+import { createSteadyClock } from './trusted-time.ts'
 import { createBacklog } from './webhooks/backlog.ts'
 import { createDeliveries } from './webhooks/deliveries.ts'
 import { createDispatcher } from './webhooks/dispatcher.ts'
-import { createHandshakeCallers } from './webhooks/handshake-callers.ts'
+import { CALLER_ROWS, createHandshakeCallers } from './webhooks/handshake-callers.ts'
 import { createInbox } from './webhooks/inbox.ts'
 import { webhooks } from './webhooks/index.ts'
 import { createInline } from './webhooks/inline.ts'
@@ -75,6 +76,9 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const cookiePrefix = config.https ? '__Host-' : ''
 
   const stopped = new AbortController()
+  const clock = createSteadyClock(runtime, ms =>
+    logger.warn({ part: 'clock', by_ms: ms }, 'the clock was set: nothing is removed by age for an hour'),
+  )
   const keys = heldKeys(config, edge.sealer)
   const meter = createMeter({ query, keys, sealer: edge.sealer, log: logger }, runtime)
   const { sealer } = meter
@@ -104,8 +108,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     const patience = { patienceMs: PAGE_PATIENCE_MS, about, ...(trace && { traceparent: trace.traceparent }) }
     return apiClient.forEvent(key, call => accessTokens.use(key, call), patience)
   }
-  const flows = createFlows(query, sealer, runtime, { ttlMs: config.stateTtlMs, cookiePrefix })
-  const sessions = createSessions(query, runtime, { cookiePrefix, cookie: cookieOptions })
+  const flows = createFlows(query, sealer, runtime, clock, { ttlMs: config.stateTtlMs, cookiePrefix })
+  const sessions = createSessions(query, runtime, clock, { cookiePrefix, cookie: cookieOptions })
   const eventData = createEventData(query, runtime, config.mode)
   const owed = createOwed({ query, connections, log: logger }, runtime)
 
@@ -140,7 +144,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   metrics.watchKeys(meter.states)
   const inline = createInline(
     {
-      answers: createInlineAnswers(query, runtime),
+      answers: createInlineAnswers(query, clock, runtime),
       find: findInlineHandler({ handlers: known, log: logger }),
       describeError,
       log: logger,
@@ -149,7 +153,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   )
   const handshake = config.verifyToken && {
     token: config.verifyToken,
-    callers: createHandshakeCallers(query, runtime),
+    callers: createHandshakeCallers(query, clock),
     trustedProxies: config.trustProxy,
   }
 
@@ -221,7 +225,9 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     void backlog.watch(stopped.signal)
     void meter.watch(stopped.signal)
     void watchEndings({ connections, log: logger, origin: config.origin }, runtime, stopped.signal)
-    void watchRetention({ query, days: config.retentionDays, log: logger }, runtime, stopped.signal)
+    const aged = [flowRows(config.stateTtlMs), SESSION_ROWS, CALLER_ROWS]
+    const days = config.retentionDays
+    void watchRetention({ query, days, clock, aged, log: logger }, runtime, stopped.signal)
   })
   return app
 }

@@ -1,10 +1,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Runtime } from '../runtime.ts'
+import type { AgedRows } from '../storage/aged-rows.ts'
 import type { Queries } from '../storage/database.ts'
 import { verifierPlace } from '../storage/sealed-places.ts'
 import type { Sealer } from '../storage/sealing.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import { transaction } from '../storage/transaction.ts'
+import type { SteadyClock } from '../trusted-time.ts'
 
 /** One pass from /connect to /callback. `state`, `cookie` and `codeVerifier` are 256 random bits, base64url. */
 export interface StartedFlow {
@@ -32,13 +34,23 @@ const STATE = /^[A-Za-z0-9_-]{43}$/
 /** A used or expired flow and its cookie are kept this long, to tell the person which of the two it was. */
 export const REMEMBER_MS = 3_600_000
 
+export const flowRows = (ttlMs: number): AgedRows => ({
+  table: 'flows',
+  key: 'state_hash',
+  ends: 'expires_at',
+  begins: 'created_at',
+  keptMs: REMEMBER_MS,
+  longestMs: ttlMs,
+})
+
 /** Anybody can start one: while this many are under way, /connect answers 503. */
 const MAX_FLOWS = 10_000
 
 export function createFlows(
   query: Queries,
   sealer: Sealer,
-  runtime: Runtime,
+  runtime: Pick<Runtime, 'bytes'>,
+  clock: Pick<SteadyClock, 'now'>,
   o: { ttlMs: number; cookiePrefix: string },
 ): Flows {
   const random = () => runtime.bytes(32).toString('base64url')
@@ -46,7 +58,7 @@ export function createFlows(
   return {
     cookieName,
     async start(eventId) {
-      const now = runtime.now()
+      const now = clock.now()
       const flow = { state: random(), codeVerifier: random(), cookie: random() }
       const stateHash = hash(flow.state)
       const row = {
@@ -59,10 +71,6 @@ export function createFlows(
         used_at: null,
       }
       await transaction(query, async trx => {
-        await trx
-          .deleteFrom('flows')
-          .where('expires_at', '<', now - REMEMBER_MS)
-          .execute()
         const { live } = await trx
           .selectFrom('flows')
           .select(eb => eb.fn.countAll<number>().as('live'))
@@ -82,7 +90,7 @@ export function createFlows(
         .where('state_hash', '=', stateHash)
         .executeTakeFirst()
       if (!row || !sameText(row.cookie_hash, hash(cookie))) return { ok: false, reason: 'state_mismatch' }
-      const now = runtime.now()
+      const now = clock.now()
       // Before it is used up: under a key that this process was not given, another one can still finish it.
       const codeVerifier = row.verifier && sealer.open(row.verifier, verifierPlace(stateHash))
       // The one statement that decides: of two callbacks that come together, one gets the row.

@@ -4,10 +4,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
 import type { ConnectionKey } from '../oauth/connections.ts'
 import type { Runtime } from '../runtime.ts'
+import type { AgedRows } from '../storage/aged-rows.ts'
 import type { Queries } from '../storage/database.ts'
 import { alone, isPostgres } from '../storage/dialect.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import { transaction } from '../storage/transaction.ts'
+import type { SteadyClock } from '../trusted-time.ts'
 
 /** What a browser may see: the connections that it made itself. */
 export interface Session {
@@ -44,6 +46,14 @@ const LIFETIME_MS = 7 * 24 * 3_600_000
 const IDLE_MS = 24 * 3_600_000
 /** Putting off the idle limit writes: not for every request. */
 const NOTED_EVERY_MS = 5 * 60_000
+export const SESSION_ROWS: AgedRows = {
+  table: 'sessions',
+  key: 'id_hash',
+  ends: 'expires_at',
+  begins: 'created_at',
+  keptMs: 0,
+  longestMs: IDLE_MS,
+}
 /** Of one connection at a time. */
 export const MOST_SESSIONS = 100
 const TOKEN = /^[A-Za-z0-9_-]{43}$/
@@ -51,7 +61,8 @@ const TOKEN = /^[A-Za-z0-9_-]{43}$/
 /** The cookie holds 256 random bits; the store holds their hash. */
 export function createSessions(
   query: Queries,
-  runtime: Runtime,
+  runtime: Pick<Runtime, 'bytes'>,
+  clock: Pick<SteadyClock, 'now'>,
   o: { cookiePrefix: string; cookie: CookieSerializeOptions },
 ): Sessions {
   const cookieName = `${o.cookiePrefix}revento_session`
@@ -63,7 +74,7 @@ export function createSessions(
       .innerJoin('sessions', 'sessions.id_hash', 'session_connections.session_hash')
       .select(['id_hash', 'event_id', 'organization_id'])
       .where('session_hash', 'in', ids)
-      .where('expires_at', '>', runtime.now())
+      .where('expires_at', '>', clock.now())
       .execute()
     const found = new Map<string, ConnectionKey[]>()
     for (const { id_hash, event_id, organization_id } of rows) {
@@ -106,7 +117,7 @@ export function createSessions(
         .where('id_hash', '=', id)
       const row = await times.executeTakeFirst()
       if (!row) return undefined
-      const until = Math.min(runtime.now() + IDLE_MS, row.created_at + LIFETIME_MS)
+      const until = Math.min(clock.now() + IDLE_MS, row.created_at + LIFETIME_MS)
       if (until - row.expires_at > NOTED_EVERY_MS) await putOff(id, until)
       return { id, connections, formToken: createHmac('sha256', token).update('form').digest('base64url') }
     },
@@ -122,7 +133,6 @@ export function createSessions(
       const isNew = await transaction(query, async trx => {
         // Of two callbacks at once that hold the same session, the second finds the successor.
         if (oldHash) await alone(trx, `session ${oldHash}`)
-        await trx.deleteFrom('sessions').where('expires_at', '<=', runtime.now()).execute()
         const successor = oldHash && (await successorOf(trx, oldHash))
         if (!successor) await replace(trx, oldHash, hashToken(token), key)
         else if (await holdsMore(trx, successor, key)) return false
@@ -142,13 +152,13 @@ export function createSessions(
     await trx.deleteFrom('session_connections').where('session_hash', '=', oldHash).execute()
     await trx
       .updateTable('sessions')
-      .set({ successor: hash, expires_at: runtime.now() + SUCCESSION_MS })
+      .set({ successor: hash, expires_at: clock.now() + SUCCESSION_MS })
       .where('id_hash', '=', oldHash)
       .execute()
   }
 
   async function begin(trx: Queries, hash: string, key: ConnectionKey) {
-    const now = runtime.now()
+    const now = clock.now()
     await trx
       .insertInto('sessions')
       .values({ id_hash: hash, created_at: now, expires_at: now + IDLE_MS })

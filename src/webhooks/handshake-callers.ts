@@ -1,10 +1,20 @@
-import type { Runtime } from '../runtime.ts'
+import type { AgedRows } from '../storage/aged-rows.ts'
 import type { Queries } from '../storage/database.ts'
 import { transaction } from '../storage/transaction.ts'
+import { isOlderThan, type SteadyClock } from '../trusted-time.ts'
 
 /** How long a caller may post after it showed the token. */
 export const REGISTERED_MS = 24 * 60 * 60 * 1000
 const MOST = 1_000
+
+/** They end when they are that old, and stay as long again, to be told that they have. */
+export const CALLER_ROWS: AgedRows = {
+  table: 'handshake_callers',
+  key: 'address',
+  ends: 'registered_at',
+  keptMs: 2 * REGISTERED_MS,
+  longestMs: 0,
+}
 
 /** The addresses that showed the token; rows, so that they outlive a restart. */
 export interface HandshakeCallers {
@@ -13,11 +23,11 @@ export interface HandshakeCallers {
   check(address: string): Promise<'registered' | 'expired' | 'unknown'>
 }
 
-export function createHandshakeCallers(query: Queries, runtime: Pick<Runtime, 'now'>): HandshakeCallers {
+export function createHandshakeCallers(query: Queries, clock: SteadyClock): HandshakeCallers {
   return {
     register: address =>
       transaction(query, async trx => {
-        const registered_at = runtime.now()
+        const registered_at = clock.now()
         await trx
           .insertInto('handshake_callers')
           .values({ address, registered_at })
@@ -39,7 +49,9 @@ export function createHandshakeCallers(query: Queries, runtime: Pick<Runtime, 'n
         .where('address', '=', address)
         .executeTakeFirst()
       if (!caller) return 'unknown'
-      if (runtime.now() - caller.registered_at <= REGISTERED_MS) return 'registered'
+      if (!isOlderThan(caller.registered_at, REGISTERED_MS, clock.now())) return 'registered'
+      // By a clock that is not believed yet it is refused, and stays: it may be in time by the right one.
+      if (clock.oldBefore(REGISTERED_MS) === undefined) return 'expired'
       await query
         .deleteFrom('handshake_callers')
         .where('address', '=', address)

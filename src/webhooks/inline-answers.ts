@@ -3,7 +3,7 @@ import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { InboxTable } from '../storage/schema.ts'
 import { transaction } from '../storage/transaction.ts'
-import { latestEnd } from '../trusted-time.ts'
+import type { SteadyClock } from '../trusted-time.ts'
 import type { Incoming } from './inbox.ts'
 
 /** As it went out, byte for byte. */
@@ -35,10 +35,14 @@ export interface InlineAnswers {
   noteRepeat(delivery: Incoming, first: number): Promise<number>
 }
 
-export function createInlineAnswers(query: Queries, runtime: Runtime): InlineAnswers {
+export function createInlineAnswers(
+  query: Queries,
+  clock: Pick<SteadyClock, 'leaseEnds'>,
+  runtime: Pick<Runtime, 'now' | 'uuid'>,
+): InlineAnswers {
   return {
     async claim(key, delivery) {
-      const now = runtime.now()
+      const { after, now, latest } = clock.leaseEnds(ANSWER_LEASE_MS)
       const owner = runtime.uuid()
       const claimed = {
         event_id: delivery.envelope.eventId,
@@ -57,8 +61,11 @@ export function createInlineAnswers(query: Queries, runtime: Runtime): InlineAns
             .where('inline_answers.status', 'is', null)
             .where(eb =>
               eb.or([
-                eb('inline_answers.lease_until', '<=', now),
-                eb('inline_answers.lease_until', '>', latestEnd(now, ANSWER_LEASE_MS)),
+                eb.and([
+                  eb('inline_answers.lease_until', '>', after),
+                  eb('inline_answers.lease_until', '<=', now),
+                ]),
+                eb('inline_answers.lease_until', '>', latest),
               ]),
             ),
         )

@@ -1,15 +1,20 @@
 import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
+import { type AgedRows, tidyAged } from '../storage/aged-rows.ts'
 import type { Queries } from '../storage/database.ts'
 import { isPostgres } from '../storage/dialect.ts'
 import { ids } from '../storage/records.ts'
 import { transaction } from '../storage/transaction.ts'
+import { isOlderThan, isPlausible, latestEnd, type SteadyClock } from '../trusted-time.ts'
 import { forget } from './dedupe.ts'
 import { deleteAnswersBefore } from './inline-answers.ts'
 
 export interface RetentionOptions {
   readonly query: Queries
   readonly days: number
+  readonly clock: SteadyClock
+  /** What ends by itself in other rooms, and is removed along with it. */
+  readonly aged: readonly AgedRows[]
   readonly log: Log
 }
 
@@ -19,12 +24,13 @@ const EVERY_MS = 3_600_000
 const BATCH = 200
 const PAUSE_MS = 50
 
-/** At start and once an hour: removes what ended more than `days` ago, until the signal fires. */
+/** Once an hour: removes what ended more than `days` ago, by a clock that has run steadily for an hour. */
 export async function watchRetention(
   o: RetentionOptions,
   runtime: Runtime,
   signal: AbortSignal,
 ): Promise<void> {
+  await compareClock(o).catch(() => {})
   while (!signal.aborted) {
     await clean(o, runtime, signal).catch(err => {
       if (!signal.aborted)
@@ -34,19 +40,41 @@ export async function watchRetention(
   }
 }
 
-async function clean({ query, days, log }: RetentionOptions, runtime: Runtime, signal: AbortSignal) {
-  const before = runtime.now() - days * DAY_MS
+/** An hour before anything is removed, whoever reads the log can still set the clock. */
+async function compareClock({ query, clock, days, log }: RetentionOptions): Promise<void> {
+  const newest = await query
+    .selectFrom('inbox')
+    .select('received_at')
+    .orderBy('id', 'desc')
+    .executeTakeFirst()
+  if (!newest) return
+  const now = clock.now()
+  const fields = { part: 'clock', newest_delivery: new Date(newest.received_at).toISOString() }
+  if (!isPlausible(newest.received_at, now))
+    log.warn(fields, 'the newest delivery is from the future: the clock is behind, or was ahead')
+  if (isOlderThan(newest.received_at, days * DAY_MS, now))
+    log.warn(
+      fields,
+      'by this clock everything stored is older than RETENTION_DAYS, and goes in an hour: check the clock',
+    )
+}
+
+async function clean(o: RetentionOptions, runtime: Runtime, signal: AbortSignal): Promise<void> {
+  const { query, clock, log } = o
+  const pause = () => runtime.sleep(PAUSE_MS, signal)
+  await tidyAged(query, o.aged, clock, pause)
   const total = { removed: 0, given_up: 0 }
-  let after = 0
-  while (!signal.aborted) {
-    const batch = await cleanBatch(query, before, after, runtime.now())
+  for (let after: number | undefined = 0; after !== undefined; ) {
+    const before = clock.oldBefore(o.days * DAY_MS)
+    if (before === undefined) return
+    const batch = await cleanBatch(query, before, after, clock.now())
     total.removed += batch.removed
     total.given_up += batch.givenUp
-    if (batch.last === undefined) break
     after = batch.last
-    await runtime.sleep(PAUSE_MS, signal).catch(() => {})
+    if (after !== undefined) await pause()
   }
-  await deleteAnswersBefore(query, before, () => runtime.sleep(PAUSE_MS, signal))
+  const before = clock.oldBefore(o.days * DAY_MS)
+  if (before !== undefined) await deleteAnswersBefore(query, before, pause)
   if (total.removed + total.given_up > 0)
     log.info({ part: 'retention', ...total }, 'removed old deliveries; gave up those parked as long')
 }
@@ -67,9 +95,10 @@ function cleanBatch(query: Queries, before: number, after: number, now: number) 
       .limit(BATCH)
       .execute()
     // One from the future came under a clock that was wrong: it says nothing of those behind it.
-    const newer = rows.findIndex(row => row.received_at >= before && row.received_at <= now)
+    const newer = rows.findIndex(row => row.received_at >= before && isPlausible(row.received_at, now))
     const old = newer === -1 ? rows : rows.slice(0, newer)
     const ended = await endedBefore(trx, old, before)
+    await mendEnds(trx, old, now)
     const gone = ended.filter(row => row.state !== 'parked')
     const parked = ended.filter(row => row.state === 'parked').map(row => row.id)
     if (gone.length > 0) {
@@ -101,4 +130,20 @@ function endedBefore(trx: Queries, rows: readonly { id: number }[], before: numb
       .$if(isPostgres(trx), select => select.forUpdate().skipLocked())
       .execute()
   )
+}
+
+/** What ended under a clock that was ahead stays for as long as any that ends now. */
+async function mendEnds(
+  trx: Queries,
+  rows: readonly { id: number; received_at: number }[],
+  now: number,
+): Promise<void> {
+  const ahead = rows.filter(row => !isPlausible(row.received_at, now))
+  if (ahead.length === 0) return
+  await trx
+    .updateTable('inbox')
+    .set({ finished_at: now })
+    .where('id', 'in', ids(ahead.map(row => row.id)))
+    .where('finished_at', '>', latestEnd(now, 0))
+    .execute()
 }

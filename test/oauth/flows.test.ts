@@ -6,7 +6,7 @@ import { startPair } from './harness.ts'
 async function start() {
   const { app, runtime } = await startPair()
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
-  const flows = createFlows(app.database.query, sealer, runtime, { ttlMs: 1000, cookiePrefix: '' })
+  const flows = createFlows(app.database.query, sealer, runtime, runtime, { ttlMs: 1000, cookiePrefix: '' })
   return { flows, runtime, query: app.database.query }
 }
 

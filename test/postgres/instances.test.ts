@@ -4,6 +4,7 @@ import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { openDatabase } from '../../src/storage/database.ts'
 import { createEventData } from '../../src/storage/event-data.ts'
 import { createSealer } from '../../src/storage/sealing.ts'
+import { createSteadyClock } from '../../src/trusted-time.ts'
 import { appendTo } from '../../src/webhooks/append.ts'
 import { findDuplicates } from '../../src/webhooks/dedupe.ts'
 import { createInlineAnswers } from '../../src/webhooks/inline-answers.ts'
@@ -142,7 +143,7 @@ test('of many that claim an answer at once, one gets it, each time', async () =>
   const envelope = { id: 'e', type: 't', eventId: null, organizationId: null }
   const received = { deliveryId: null, envelope, receivedAt: 0, body: Buffer.from('{}') }
   const delivery = { provider: 'aghanim', platform: 'real', ...received } as const
-  const answers = createInlineAnswers(query, runtime)
+  const answers = createInlineAnswers(query, createSteadyClock(runtime), runtime)
   for (let round = 0; round < 50; round++) {
     const claims = await Promise.all(Array.from({ length: 8 }, () => answers.claim(`key ${round}`, delivery)))
     expect(claims.filter(claim => claim.state === 'mine')).toHaveLength(1)

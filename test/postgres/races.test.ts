@@ -6,6 +6,7 @@ import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { createSessions } from '../../src/status/session.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import { createSealer } from '../../src/storage/sealing.ts'
+import { createSteadyClock } from '../../src/trusted-time.ts'
 import { claim } from '../../src/webhooks/claim.ts'
 import { watchRetention } from '../../src/webhooks/retention.ts'
 import { createSettler } from '../../src/webhooks/settle.ts'
@@ -83,7 +84,7 @@ test('what arrives and is claimed while its event is being marked as erased keep
 
 test('a logout beside a callback that was under way: both end, a hundred times', async () => {
   const { query } = await testDatabase()
-  const sessions = createSessions(query, runtime, { cookiePrefix: '', cookie: {} })
+  const sessions = createSessions(query, runtime, runtime, { cookiePrefix: '', cookie: {} })
   const browser = (cookie?: string) => {
     const set: string[] = []
     const reply = { setCookie: (_name: string, value: string) => void set.push(value), clearCookie() {} }
@@ -113,7 +114,8 @@ test('what arrives while old deliveries are being removed is claimed in its orde
   const stop = new AbortController()
   onTestFinished(() => stop.abort())
   const log = { info() {}, warn() {}, error() {} }
-  const swept = watchRetention({ query, days: 30, log }, runtime, stop.signal)
+  const clock = { ...createSteadyClock(runtime), oldBefore: (ms: number) => runtime.now() - ms }
+  const swept = watchRetention({ query, days: 30, clock, aged: [], log }, runtime, stop.signal)
   await somebodyWaits(query)
   const { claimed, duplicates } = await claimAll(query)
   await letGo()

@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import type { SenderContext } from '../../src/handlers/context.ts'
+import { createSteadyClock } from '../../src/trusted-time.ts'
 import { createHandshakeCallers } from '../../src/webhooks/handshake-callers.ts'
 import { startApp } from '../helpers/app.ts'
 import { createClient } from '../helpers/client.ts'
@@ -95,13 +96,13 @@ test('a registration lasts 24 hours, and is removed when it has run out', async 
 test('registrations are rows, so a restart keeps them: the thousand newest', async () => {
   const clock = manualClock()
   const { query } = await testDatabase()
-  const callers = createHandshakeCallers(query, clock)
+  const callers = createHandshakeCallers(query, createSteadyClock(clock))
   for (let i = 0; i < 1_003; i++) {
     clock.advance(1)
     await callers.register(`10.0.${i >> 8}.${i & 255}`)
   }
   expect(await query.selectFrom('handshake_callers').select('address').execute()).toHaveLength(1_000)
-  const again = createHandshakeCallers(query, clock)
+  const again = createHandshakeCallers(query, createSteadyClock(clock))
   expect([await again.check('10.0.0.2'), await again.check('10.0.0.3')]).toEqual(['unknown', 'registered'])
 })
 

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { DeliveryState } from '../../src/storage/schema.ts'
+import { createSteadyClock } from '../../src/trusted-time.ts'
 import { watchRetention } from '../../src/webhooks/retention.ts'
 import { until } from '../helpers/wait.ts'
 import { bench } from './dispatching.ts'
@@ -9,6 +10,7 @@ const DAY = 86_400_000
 async function start() {
   const b = await bench()
   const { query } = b.database
+  const clock = createSteadyClock(b.clock)
   const watch = () => {
     const stop = new AbortController()
     onTestFinished(() => stop.abort())
@@ -17,7 +19,7 @@ async function start() {
       warn() {},
       error: (fields: object) => void b.log.push({ level: 'error', fields: { ...fields }, message: '' }),
     }
-    void watchRetention({ query, days: 30, log }, b.clock, stop.signal)
+    void watchRetention({ query, days: 30, clock, aged: [], log }, b.clock, stop.signal)
   }
   const end = (ids: number[], state: DeliveryState, finished_at: number | null = b.clock.now()) =>
     query.updateTable('inbox').set({ state, finished_at, attempts: 1 }).where('id', 'in', ids).execute()
