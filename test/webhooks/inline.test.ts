@@ -209,7 +209,10 @@ test('the answer and its row are one transaction: without the row there is no an
   expect((await app.ask({ event_id: 'whevt_t' })).status).toBeGreaterThanOrEqual(500)
   expect(await app.answers()).toMatchObject([{ status: null, body: null }])
   await query.schema.alterTable('not_there').renameTo('inbox').execute()
-  await query.updateTable('inline_answers').set({ lease_until: Date.now() - 1 }).execute()
+  await query
+    .updateTable('inline_answers')
+    .set({ lease_until: Date.now() - 1 })
+    .execute()
   expect((await app.ask({ event_id: 'whevt_t' })).status).toBe(200)
 })
 
