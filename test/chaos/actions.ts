@@ -48,6 +48,10 @@ const ACTIONS: Actions = {
     wires.faults.set(name, count)
   },
 
+  async token_outage({ wires }, { how, ms }) {
+    wires.outage = { how, until: Date.now() + ms }
+  },
+
   async kill(world, { slot, load, after, down }) {
     const loaded = sendMany(world, load, slot)
     await delay(after)

@@ -72,8 +72,8 @@ function told(
   console.error(`  seed ${flags.seed}, run ${run}\n  again: ${commandOf(flags, run)}`)
 }
 
-const commandOf = ({ seed, actions, store }: Flags, run: number) =>
-  `npm run chaos -- --seed ${seed} --only ${run} --actions ${actions} --store ${store}`
+const commandOf = ({ seed, actions, minutes, store }: Flags, run: number) =>
+  `npm run chaos -- --seed ${seed} --only ${run} --actions ${actions}${minutes ? ` --minutes ${minutes}` : ''} --store ${store}`
 
 function totalOf(results: readonly Result[]) {
   const sum = (name: keyof Counts) => results.reduce((n, { counts }) => n + counts[name], 0)

@@ -64,6 +64,8 @@ export const WIRE_FAULTS = {
 } as const
 export type WireFault = keyof typeof WIRE_FAULTS
 
+export type Outage = 'refuse' | 'hang' | 'cut' | 'html'
+
 export const DRAWS = {
   webhook: {
     weight: 14,
@@ -90,6 +92,13 @@ export const DRAWS = {
     draw: (r: Random) => ({ name: r.weighed(SANDBOX_FAULTS), count: r.between(1, 3) }),
   },
   wire_fault: { weight: 4, draw: (r: Random) => ({ name: r.weighed(WIRE_FAULTS), count: r.between(1, 2) }) },
+  token_outage: {
+    weight: 2,
+    draw: (r: Random) => ({
+      how: r.pick<Outage>(['refuse', 'hang', 'cut', 'html']),
+      ms: r.pick([2_000, 10_000, 60_000]),
+    }),
+  },
   kill: {
     weight: 4,
     draw: (r: Random) => ({

@@ -2,8 +2,8 @@ import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import type { StoreKind } from './schedule.ts'
 
-export const HELP = `Usage: npm run chaos -- [--seed S] [--runs N] [--only RUN] [--actions N] [--store sqlite|postgres]
-                            [--at-once N] [--keep] [--list] [--json]
+export const HELP = `Usage: npm run chaos -- [--seed S] [--runs N] [--only RUN] [--actions N] [--minutes N]
+                            [--store sqlite|postgres] [--at-once N] [--keep] [--list] [--json]
 
 Random schedules against the real program: webhooks of every kind, consents, refreshes, faults of Revento and of the
 network, locks of the database, SIGTERM and kill -9, one process and two, one over the other. Then every fault ends, and
@@ -13,6 +13,7 @@ what was seen is held against the rules of the threat model (test/chaos/invarian
   --runs N     schedules (10 unless told)
   --only RUN   this one alone
   --actions N  in each schedule (30 unless told)
+  --minutes N  spreads the actions over so long
   --store      sqlite unless told; postgres starts the packaged server, and crashes it too
   --at-once N  runs at a time (2 unless told; 1 on postgres, which all of them share)
   --keep       keeps what good runs leave behind, too
@@ -29,6 +30,7 @@ const options = {
   runs: { type: 'string', default: '10' },
   only: { type: 'string' },
   actions: { type: 'string', default: '30' },
+  minutes: { type: 'string' },
   store: { type: 'string', default: 'sqlite' },
   'at-once': { type: 'string' },
   keep: { type: 'boolean', default: false },
@@ -44,6 +46,7 @@ export interface Flags {
   readonly seed: string
   readonly runs: readonly number[]
   readonly actions: number
+  readonly minutes: number
   readonly store: StoreKind
   readonly atOnce: number
   readonly keep: boolean
@@ -55,7 +58,11 @@ export interface Flags {
 export function readFlags(): Flags | undefined {
   const { values } = parseArgs({ options })
   if (values.help) return undefined
-  const number = (name: 'runs' | 'only' | 'actions' | 'at-once', most: number, fallback: number): number => {
+  const number = (
+    name: 'runs' | 'only' | 'actions' | 'minutes' | 'at-once',
+    most: number,
+    fallback: number,
+  ): number => {
     const n = Number(values[name] ?? fallback)
     if (Number.isInteger(n) && n >= 1 && n <= most) return n
     throw new Usage(`--${name} takes a whole number from 1 to ${most}.`)
@@ -69,6 +76,7 @@ export function readFlags(): Flags | undefined {
     seed,
     runs: only === undefined ? Array.from({ length: count }, (_, n) => n + 1) : [only],
     actions: number('actions', 1_000, 30),
+    minutes: values.minutes === undefined ? 0 : number('minutes', 600, 10),
     store,
     atOnce: store === 'postgres' ? 1 : number('at-once', 16, 2),
     keep: values.keep,

@@ -71,6 +71,7 @@ const GOOD: Sighting = {
     visit({ status: 504, error: 'upstream_timeout' }),
   ],
   tokenCalls: [refresh(), refresh({ grant: 'authorization_code', fingerprint: 'code' })],
+  endings: [],
   inFlight: [{ slot: 0, most: 5 }],
   foreign: [],
   leaks: [],
@@ -130,13 +131,27 @@ const BROKEN: Record<RuleName, Partial<Sighting>[]> = {
   'what is honest is taken, or told to come again': [
     { hooks: [...GOOD.hooks, hook({ envelope: 'evt_x', status: 401, error: 'invalid_signature' })] },
   ],
-  'a refresh token is presented once, and once more to recover': [
+  'a refresh token is presented again only where nothing definite was said': [
     { tokenCalls: [refresh(), refresh({ from: 2_000, to: 2_010 })] },
     { tokenCalls: [refresh({ answer: 'rejected' }), refresh({ from: 2_000, to: 2_010 })] },
-    { tokenCalls: [1, 2, 3].map(n => refresh({ from: n * 1_000, to: n * 1_000 + 10, answer: 'lost' })) },
+    { tokenCalls: [refresh({ answer: 'lost' }), refresh({ from: 4_000, to: 4_010 })] },
+  ],
+  'a refresh token is presented at most ten times in five minutes': [
+    {
+      tokenCalls: Array.from({ length: 11 }, (_, n) =>
+        refresh({ from: n * 20_000, to: n * 20_000 + 10, answer: 'refused' }),
+      ),
+    },
+  ],
+  'a connection ends only on invalid_grant': [
+    { endings: [{ at: 1_020, reason: 'refresh_interrupted' }] },
+    {
+      endings: [{ at: 900, reason: 'invalid_grant' }],
+      tokenCalls: [refresh({ answer: 'rejected' })],
+    },
   ],
   'a refresh token is never under way twice at once': [
-    { tokenCalls: [refresh({ answer: 'lost', to: 3_000 }), refresh({ from: 2_000, to: 3_000 })] },
+    { tokenCalls: [refresh({ answer: 'lost', to: 9_000 }), refresh({ from: 8_000, to: 9_000 })] },
   ],
   'an authorization code is sent once': [
     {
@@ -191,8 +206,13 @@ describe('the rules', () => {
 
 describe('what the rules allow', () => {
   const allowed: Record<string, Partial<Sighting>> = {
-    'one recovery after a lost answer': {
-      tokenCalls: [refresh({ answer: 'lost' }), refresh({ from: 4_000, to: 4_010, answer: 'rejected' })],
+    'the next request five seconds after a lost answer, and the end that Revento says': {
+      tokenCalls: [
+        refresh({ answer: 'lost' }),
+        refresh({ from: 7_000, to: 7_010, answer: 'lost' }),
+        refresh({ from: 68_000, to: 68_010, answer: 'rejected' }),
+      ],
+      endings: [{ at: 68_020, reason: 'refresh_interrupted' }],
     },
     'one recovery after a crash, whatever was answered': {
       spans: [{ slot: 0, from: 500, to: 1_500 }],

@@ -8,6 +8,8 @@ export interface Sighting {
   readonly hooks: readonly Hook[]
   readonly visits: readonly Visit[]
   readonly tokenCalls: readonly TokenCall[]
+  /** Connections that ended at a refresh, as the app's log tells it. */
+  readonly endings: readonly { at: number; reason: string }[]
   /** The most API calls that were under way at once, by process and token. */
   readonly inFlight: readonly { slot: number; most: number }[]
   /** Requests that reached the host where nothing may be sent. */

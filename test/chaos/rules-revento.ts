@@ -2,6 +2,11 @@ import { RATE } from '../../src/revento/platform.ts'
 import type { Sighting, TokenCall } from './record.ts'
 import type { Rule } from './rule.ts'
 
+/** The shortest wait after an answer that was lost. */
+const CUT_OFF_MS = 5_000
+/** From an answer to the line that tells of it, on a machine that is busy. */
+const HEARD_WITHIN_MS = 60_000
+
 /** A process was told to end, or ended, between the two moments. */
 const interrupted = ({ spans }: Sighting, from: number, to: number) =>
   spans.some(span => span.to >= from && span.to <= to)
@@ -14,16 +19,33 @@ const byToken = ({ tokenCalls }: Sighting, grant: TokenCall['grant']): TokenCall
 
 /** What went to Revento. */
 export const REVENTO_RULES = {
-  'a refresh token is presented once, and once more to recover': seen =>
+  'a refresh token is presented again only where nothing definite was said': seen =>
+    byToken(seen, 'refresh_token').flatMap(calls =>
+      calls.flatMap((call, n) => {
+        const before = calls[n - 1]
+        if (!before || before.answer === 'refused' || interrupted(seen, before.from, call.from)) return []
+        const gap = call.from - before.from
+        if (before.answer !== 'lost') return [`one was presented again after ${before.answer}`]
+        return gap < CUT_OFF_MS ? [`one was presented again ${gap} ms after its answer was lost`] : []
+      }),
+    ),
+
+  'a refresh token is presented at most ten times in five minutes': seen =>
     byToken(seen, 'refresh_token').flatMap(calls => {
-      // What was refused with a 5xx or a 429 may be sent again, and what never got there too.
-      const spent = calls.filter(({ answer }) => answer !== 'refused')
-      if (spent.length > 2) return [`one was presented ${spent.length} times`]
-      const [first, second] = spent
-      if (!first || !second) return []
-      const mayRecover = first.answer === 'lost' || interrupted(seen, first.from, second.from)
-      return mayRecover ? [] : [`one was presented again after it was answered with ${first.answer}`]
+      const most = Math.max(
+        ...calls.map(({ from }) => calls.filter(c => c.from >= from && c.from < from + 300_000).length),
+      )
+      return most > 10 ? [`one was presented ${most} times`] : []
     }),
+
+  'a connection ends only on invalid_grant': ({ endings, tokenCalls }) => {
+    const rejected = tokenCalls.filter(
+      ({ grant, answer }) => grant === 'refresh_token' && answer === 'rejected',
+    )
+    return endings
+      .filter(({ at }) => !rejected.some(({ from, to }) => from <= at && at <= to + HEARD_WITHIN_MS))
+      .map(({ at, reason }) => `one ended at ${at} (${reason}), and Revento had not said so`)
+  },
 
   'a refresh token is never under way twice at once': seen =>
     byToken(seen, 'refresh_token').flatMap(calls =>

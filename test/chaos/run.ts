@@ -35,6 +35,8 @@ export interface RunOptions extends ScheduleOptions {
   readonly stores: Stores
   /** Also where nothing was found. */
   readonly keep: boolean
+  /** How long the actions take in all, at least; 0: as fast as they can. */
+  readonly minutes: number
 }
 
 /** Never rejects: a run that breaks off is one that found something. */
@@ -56,7 +58,7 @@ async function inWorld(o: RunOptions, folder: string, steps: readonly Step[]) {
   const world = await openWorld(folder, store)
   try {
     await world.apps.start(0)
-    const broken = await performAll(world, steps)
+    const broken = await performAll(world, steps, (o.minutes * 60_000) / steps.length)
     const unrecovered = await recover(world)
     const struck = await faultsOf(world)
     const sent = await sandboxHooks(world)
@@ -74,12 +76,13 @@ async function inWorld(o: RunOptions, folder: string, steps: readonly Step[]) {
 }
 
 /** Starts each when its time has come, whatever else is going on. */
-async function performAll(world: World, steps: readonly Step[]): Promise<Violation[]> {
+async function performAll(world: World, steps: readonly Step[], restMs: number): Promise<Violation[]> {
   const broken: Violation[] = []
   const underWay = new Set<Promise<void>>()
   for (const [n, step] of steps.entries()) {
     if (step.gap === null) await Promise.all(underWay)
     else await delay(step.gap)
+    if (restMs > 0) await delay(restMs)
     const done = perform(world, step)
       .catch((error: unknown) => void broken.push(brokenOff(`step ${n + 1}`, error)))
       .finally(() => underWay.delete(done))

@@ -60,6 +60,7 @@ export async function sighting(
     hooks: [...world.hooks, ...sent],
     visits: world.visits,
     tokenCalls: wires.tokenCalls,
+    endings: endingsOf(world.folder),
     inFlight: [...wires.most].map(([name, most]) => ({ slot: Number(name.split(' ')[0]), most })),
     foreign: world.foreign,
     leaks: leaks(world),
@@ -95,6 +96,18 @@ function readIfThere(path: string): Buffer {
   } catch {
     return Buffer.alloc(0)
   }
+}
+
+function endingsOf(folder: string): Sighting['endings'] {
+  const lines = [0, 1].flatMap(slot =>
+    readIfThere(join(folder, `app${slot}.log`))
+      .toString()
+      .split('\n'),
+  )
+  return lines
+    .filter(line => line.startsWith('{') && line.includes('has to connect this event again: send the link'))
+    .map(line => JSON.parse(line) as { time: string; reason: string })
+    .map(({ time, reason }) => ({ at: Date.parse(time), reason }))
 }
 
 interface Note {

@@ -1,4 +1,4 @@
-import type { WireFault } from './draws.ts'
+import type { Outage, WireFault } from './draws.ts'
 
 export interface Answer {
   readonly status: number
@@ -22,6 +22,14 @@ const answer = (status: number, headers: Answer['headers'], body: string): Answe
 const html = (status: number) =>
   answer(status, { 'content-type': 'text/html' }, '<h1>A proxy on the way</h1>')
 const away = (foreign: string) => answer(307, { location: `${foreign}/elsewhere` }, '')
+
+/** For as long as it lasts Revento sees no token request. */
+export const OUTAGES: Record<Outage, Effect> = {
+  refuse: { instead: () => html(503) },
+  hang: { instead: () => html(503), holdMs: 11_000 },
+  cut: { instead: () => html(200), half: true },
+  html: { instead: () => html(200) },
+}
 
 export const EFFECTS: Record<WireFault, Effect> = {
   token_429: { instead: () => answer(429, { 'retry-after': '1' }, '{"error":"too_many_requests"}') },

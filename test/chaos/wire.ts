@@ -6,9 +6,9 @@ import { buffer } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { TOKEN_PATH } from '../../src/revento/platform.ts'
-import type { WireFault } from './draws.ts'
+import type { Outage, WireFault } from './draws.ts'
 import type { TokenCall } from './record.ts'
-import { type Answer, EFFECTS, type Effect } from './wire-faults.ts'
+import { type Answer, EFFECTS, type Effect, OUTAGES } from './wire-faults.ts'
 
 /** What the wires of one run share. */
 export interface Wires {
@@ -18,6 +18,8 @@ export interface Wires {
   /** Codes, verifiers and tokens that went over them. */
   readonly secrets: Map<string, string>
   struck: number
+  /** Trouble at the token endpoint, until a moment (ms). */
+  outage: { readonly how: Outage; readonly until: number } | undefined
 }
 
 export interface Wire {
@@ -63,15 +65,16 @@ export async function startWire(o: {
     keep('a refresh token or code', spent)
     keep('a code verifier', form.get('code_verifier'))
     const from = Date.now()
-    const effect = strike('token')
+    const { outage } = shared
+    const effect = outage && from < outage.until ? OUTAGES[outage.how] : strike('token')
     const seen = { processed: !effect?.instead, heard: 'lost' as TokenCall['answer'] }
     try {
       const given = effect?.instead?.(o.foreign) ?? (await forward(incoming, body, response))
-      Object.assign(seen, judged(given))
+      const refused = { processed: false, heard: given.status === 200 ? 'lost' : 'refused' }
+      Object.assign(seen, effect?.instead ? refused : judged(given))
       const arrived = await send(response, given, effect)
-      // A gateway's 502 says nothing of what happened behind it, and to the app it is a refusal like any other 5xx.
-      if (arrived && effect?.altered) seen.heard = effect.altered().status >= 500 ? 'refused' : 'lost'
-      else if (!arrived) seen.heard = 'lost'
+      // A gateway's 502 says nothing of what happened behind it.
+      if (!arrived || effect?.altered) seen.heard = 'lost'
     } catch (error) {
       seen.heard = 'lost'
       throw error

@@ -80,7 +80,14 @@ export async function openWorld(folder: string, store: Store): Promise<World> {
     // So that calls meet each other.
     apiDelayMs: 100,
   })
-  const shared: Wires = { faults: new Map(), tokenCalls: [], most: new Map(), secrets: new Map(), struck: 0 }
+  const shared: Wires = {
+    faults: new Map(),
+    tokenCalls: [],
+    most: new Map(),
+    secrets: new Map(),
+    struck: 0,
+    outage: undefined,
+  }
   const wires = await Promise.all(
     [0, 1].map(slot => startWire({ slot, target: sandbox.url, foreign: foreign.url, shared })),
   )
