@@ -78,12 +78,12 @@ export const TOKEN_DAYS: readonly Day[] = [
     async run(world) {
       await expired(world)
       await world.fault('token_dropped')
-      // It is asked again five seconds later; a caller that does not wait so long is told to come again.
-      await world.until(
-        'an answer that lasts',
-        20_000,
-        async () => (await world.participants()).status !== 502,
-      )
+      await answers(world, 502, 'upstream_error')
+      // The next try comes after five seconds; a caller before that is told to come again.
+      await world.until('the next try of the refresh', 20_000, async () => {
+        const [row] = world.read<{ at: number }>('select refresh_not_before as at from connections')
+        return Date.now() > Number(row?.at)
+      })
       await answers(world, 409, 'reconsent_required')
       expect('refreshes', await world.refreshes(), ['issued', 'invalid_grant'])
       expect('the reason kept', connectionState(world)?.reason, 'refresh_interrupted')
