@@ -26,15 +26,16 @@ export async function authorizeRoutes(app: FastifyInstance, context: Context): P
     }
     if ('show' in verdict) return sendPage(reply, refusalPage(verdict.show), { status: 400 })
     const { redirect: error, description: error_description, state } = verdict
-    return sendBack(reply.code(302), { error, error_description, ...(state && { state }) })
+    return sendBack(reply.code(302), backWith({ error, error_description, ...(state && { state }) }))
   }
 
   async function decide(request: FastifyRequest, reply: FastifyReply) {
-    const consent = consents.take(one(request.body, 'consent') ?? '')
-    if (!consent) return sendPage(reply, refusalPage('consent'), { status: 400 })
-    if (one(request.body, 'decision') !== 'authorize')
-      return sendBack(reply.code(303), { error: 'access_denied', state: consent.state })
-    return sendBack(reply.code(303), { code: grant(consent), state: consent.state })
+    const agreed = one(request.body, 'decision') === 'authorize'
+    const location = consents.decide(one(request.body, 'consent') ?? '', asked =>
+      backWith({ ...(agreed ? { code: grant(asked) } : { error: 'access_denied' }), state: asked.state }),
+    )
+    if (!location) return sendPage(reply, refusalPage('consent'), { status: 400 })
+    return sendBack(reply.code(303), location)
   }
 
   function grant({ event, scope, codeChallenge }: AuthorizeRequest): string {
@@ -46,9 +47,12 @@ export async function authorizeRoutes(app: FastifyInstance, context: Context): P
     return code
   }
 
-  function sendBack(reply: FastifyReply, answer: Record<string, string>) {
+  function backWith(answer: Record<string, string>): string {
     const target = new URL(context.options.redirectUri)
     for (const [name, value] of Object.entries(answer)) target.searchParams.set(name, value)
-    return reply.header('cache-control', 'no-store').header('location', target.href).send()
+    return target.href
   }
+
+  const sendBack = (reply: FastifyReply, location: string) =>
+    reply.header('cache-control', 'no-store').header('location', location).send()
 }

@@ -102,8 +102,21 @@ describe('consent', () => {
     const sandbox = await start()
     const id = await consentId(sandbox)
     await decide(sandbox, id, 'decline')
+    sandbox.runtime.advance(2_000)
     const again = await decide(sandbox, id, 'authorize')
     expect([again.status, again.headers.location]).toEqual([400, undefined])
+  })
+
+  test('a second click gets what the first one got, whichever button it was on', async () => {
+    const sandbox = await start()
+    const id = await consentId(sandbox)
+    const first = await decide(sandbox, id, 'authorize')
+    expect(location(first).searchParams.get('code')).not.toBeNull()
+    for (const decision of ['authorize', 'decline']) {
+      sandbox.runtime.advance(30)
+      const second = await decide(sandbox, id, decision)
+      expect([second.status, second.headers.location]).toEqual([303, first.headers.location])
+    }
   })
 
   test('a decision after ten minutes is refused', async () => {
