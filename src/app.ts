@@ -12,6 +12,7 @@ import { type ConnectionKey, createConnections } from './oauth/connections.ts'
 import { connectUrl, watchEndings } from './oauth/ending-soon.ts'
 import { createFlows, flowRows } from './oauth/flows.ts'
 import { oauth } from './oauth/index.ts'
+import { cookiePrefix } from './oauth/own-host.ts'
 import { createRefresh } from './oauth/refresh.ts'
 import { createRefreshLeases } from './oauth/refresh-lease.ts'
 import { createApiClient } from './revento/api.ts'
@@ -73,7 +74,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const { database, runtime, logger, outgoing, metrics = noMetrics } = edge
   const query = database.query
   const cookieOptions = { httpOnly: true, sameSite: 'lax', path: '/', secure: config.https } as const
-  const cookiePrefix = config.https ? '__Host-' : ''
+  const cookies = { cookiePrefix: cookiePrefix(config) }
 
   const stopped = new AbortController()
   const clock = createSteadyClock(runtime, ms =>
@@ -108,8 +109,12 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     const patience = { patienceMs: PAGE_PATIENCE_MS, about, ...(trace && { traceparent: trace.traceparent }) }
     return apiClient.forEvent(key, call => accessTokens.use(key, call), patience)
   }
-  const flows = createFlows(query, sealer, runtime, clock, { ttlMs: config.stateTtlMs, cookiePrefix })
-  const sessions = createSessions(query, runtime, clock, { cookiePrefix, cookie: cookieOptions })
+  const flows = createFlows(query, sealer, runtime, clock, { ttlMs: config.stateTtlMs, ...cookies })
+  const sessions = createSessions(query, runtime, clock, {
+    ...cookies,
+    cookie: cookieOptions,
+    platform: config.mode,
+  })
   const eventData = createEventData(query, runtime, config.mode)
   const owed = createOwed({ query, connections, log: logger }, runtime)
 

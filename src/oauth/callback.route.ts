@@ -25,7 +25,7 @@ async function callback(
   const parameters = singleParameters(request)
   if (!parameters) throw new AppError('invalid_request', { reason: 'unreadable_query' })
   const { state, error } = checkParameters(parameters)
-  const flow = await consumeFlow(o, request, state, error)
+  const flow = await consumeFlow(o, { request, reply }, state, error)
   if (error !== null) throw authorizationError(error)
 
   const outcome = await o.tokenEndpoint.exchangeCode(parameters, flow.codeVerifier)
@@ -53,8 +53,15 @@ function checkParameters(parameters: URLSearchParams): { state: string; error: s
   return { state, error }
 }
 
-async function consumeFlow(o: OAuthOptions, request: FastifyRequest, state: string, error: string | null) {
-  const flow = await o.flows.consume(state, request.cookies[o.flows.cookieName(state)])
+async function consumeFlow(
+  o: OAuthOptions,
+  { request, reply }: { request: FastifyRequest; reply: FastifyReply },
+  state: string,
+  error: string | null,
+) {
+  const name = o.flows.cookieName(state)
+  const flow = await o.flows.consume(state, request.cookies[name])
+  if (flow.ok) void reply.clearCookie(name, o.cookie)
   // For the log, and for the button of the page that tells what went wrong.
   if (flow.eventId !== undefined) request.outcome = { event_id: flow.eventId }
   if (!flow.ok) throw new AppError(error === DECLINED ? DECLINED : flow.reason, { reason: flow.reason })

@@ -30,6 +30,7 @@ async function connect(o: OAuthOptions, request: FastifyRequest, reply: FastifyR
   const flow = await o.flows.start(eventId)
   const url = await o.tokenEndpoint.authorizationUrl({ ...flow, eventId })
   request.outcome = { event_id: eventId }
+  for (const name of o.flows.surplus(request.cookies)) void reply.clearCookie(name, o.cookie)
   void reply
     .setCookie(flow.cookieName, flow.cookie, {
       ...o.cookie,

@@ -26,6 +26,8 @@ export interface Flows {
   start(eventId: string): Promise<StartedFlow>
   /** The name of the cookie that belongs to this state. */
   cookieName(state: string): string
+  /** Of a browser's cookies, those of its oldest flows: beyond what it needs, to be cleared when one begins. */
+  surplus(cookies: Readonly<Record<string, string | undefined>>): string[]
   /** Once per flow, and only with the cookie that its browser holds. */
   consume(state: string, cookie: string | undefined): Promise<Consumed>
 }
@@ -43,6 +45,9 @@ export const flowRows = (ttlMs: number): AgedRows => ({
   longestMs: ttlMs,
 })
 
+/** So many tabs of one browser may be at Revento at once; each flow that never came back leaves a cookie. */
+const MOST_COOKIES = 10
+
 /** Anybody can start one: while this many are under way, /connect answers 503. */
 const MAX_FLOWS = 10_000
 
@@ -54,9 +59,15 @@ export function createFlows(
   o: { ttlMs: number; cookiePrefix: string },
 ): Flows {
   const random = () => runtime.bytes(32).toString('base64url')
-  const cookieName = (state: string) => `${o.cookiePrefix}flow_${hash(state).slice(0, 16)}`
+  const prefix = `${o.cookiePrefix}flow_`
+  const cookieName = (state: string) => prefix + hash(state).slice(0, 16)
   return {
     cookieName,
+    // A browser names the oldest first (RFC 6265 section 5.4).
+    surplus: cookies =>
+      Object.keys(cookies)
+        .filter(name => name.startsWith(prefix))
+        .slice(0, 1 - MOST_COOKIES),
     async start(eventId) {
       const now = clock.now()
       const flow = { state: random(), codeVerifier: random(), cookie: random() }
@@ -82,14 +93,17 @@ export function createFlows(
       return { ...flow, cookieName: cookieName(flow.state) }
     },
     async consume(state, cookie) {
-      if (!STATE.test(state) || cookie === undefined) return { ok: false, reason: 'state_mismatch' }
+      if (!STATE.test(state)) return { ok: false, reason: 'state_mismatch' }
       const stateHash = hash(state)
       const row = await query
         .selectFrom('flows')
         .selectAll()
         .where('state_hash', '=', stateHash)
         .executeTakeFirst()
-      if (!row || !sameText(row.cookie_hash, hash(cookie))) return { ok: false, reason: 'state_mismatch' }
+      if (!row) return { ok: false, reason: 'state_mismatch' }
+      // Its cookie was cleared when the flow was used.
+      if (cookie === undefined || !sameText(row.cookie_hash, hash(cookie)))
+        return { ok: false, reason: row.used_at === null ? 'state_mismatch' : 'state_used' }
       const now = clock.now()
       // Before it is used up: under a key that this process was not given, another one can still finish it.
       const codeVerifier = row.verifier && sealer.open(row.verifier, verifierPlace(stateHash))

@@ -1,4 +1,6 @@
+import { hash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Platform } from '../storage/schema.ts'
 
 const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/
 
@@ -17,3 +19,10 @@ export function sendToOwnHost(o: { origin: string; production: boolean }) {
     return reply.redirect(o.origin + request.url, 302)
   }
 }
+
+/**
+ * Begins the name of every cookie. A browser tells neither the ports nor the paths of a host apart, so two copies on one
+ * host would end each other's sessions and flows; the sandbox and the real platform would, too.
+ */
+export const cookiePrefix = (o: { https: boolean; mode: Platform; redirectUri: string }): string =>
+  `${o.https ? '__Host-' : ''}${hash('sha256', `${o.mode} ${o.redirectUri}`).slice(0, 8)}_`

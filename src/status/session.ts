@@ -7,16 +7,18 @@ import type { Runtime } from '../runtime.ts'
 import type { AgedRows } from '../storage/aged-rows.ts'
 import type { Queries } from '../storage/database.ts'
 import { alone, isPostgres } from '../storage/dialect.ts'
+import type { Platform } from '../storage/schema.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import { transaction } from '../storage/transaction.ts'
 import type { SteadyClock } from '../trusted-time.ts'
 
-/** What a browser may see: the connections that it made itself. */
+/** A browser that has connected something. What it may see is decided by oauth/entitlement. */
 export interface Session {
   /** As it is stored: the hash of what the cookie holds. */
   readonly id: string
   /** Stands in each form: only a page made for this session knows it. */
   readonly formToken: string
+  /** What was connected in it, on this platform. */
   readonly connections: readonly ConnectionKey[]
 }
 
@@ -38,8 +40,6 @@ export async function signedIn(sessions: Pick<Sessions, 'read'>, request: Fastif
   if (!session) throw new AppError('unauthenticated')
   return session
 }
-
-export const eventIdsOf = ({ connections }: Session) => [...new Set(connections.map(key => key.eventId))]
 
 /** However often it is used. */
 const LIFETIME_MS = 7 * 24 * 3_600_000
@@ -63,7 +63,7 @@ export function createSessions(
   query: Queries,
   runtime: Pick<Runtime, 'bytes'>,
   clock: Pick<SteadyClock, 'now'>,
-  o: { cookiePrefix: string; cookie: CookieSerializeOptions },
+  o: { cookiePrefix: string; cookie: CookieSerializeOptions; platform: Platform },
 ): Sessions {
   const cookieName = `${o.cookiePrefix}revento_session`
 
@@ -74,6 +74,7 @@ export function createSessions(
       .innerJoin('sessions', 'sessions.id_hash', 'session_connections.session_hash')
       .select(['id_hash', 'event_id', 'organization_id'])
       .where('session_hash', 'in', ids)
+      .where('platform', '=', o.platform)
       .where('expires_at', '>', clock.now())
       .execute()
     const found = new Map<string, ConnectionKey[]>()
@@ -161,10 +162,10 @@ export function createSessions(
     const now = clock.now()
     await trx
       .insertInto('sessions')
-      .values({ id_hash: hash, created_at: now, expires_at: now + IDLE_MS })
+      .values({ id_hash: hash, created_at: now, expires_at: now + IDLE_MS, platform: o.platform })
       .execute()
     await hold(trx, hash, key)
-    await endOldest(trx, key)
+    await endOldest(trx, key, o.platform)
   }
 
   /** Adds the connection; says whether there are others beside it. */
@@ -195,13 +196,14 @@ async function hold(trx: Queries, session_hash: string, key: ConnectionKey): Pro
 }
 
 /** Whoever connects an event again and again ends the oldest of what they began. */
-async function endOldest(trx: Queries, key: ConnectionKey): Promise<void> {
+async function endOldest(trx: Queries, key: ConnectionKey, platform: Platform): Promise<void> {
   const beyond = trx
     .selectFrom('session_connections')
     .innerJoin('sessions', 'sessions.id_hash', 'session_connections.session_hash')
     .select('id_hash')
     .where('event_id', '=', key.eventId)
     .where('organization_id', '=', key.organizationId)
+    .where('platform', '=', platform)
     .orderBy('created_at', 'desc')
     .orderBy('id_hash')
     .limit(MOST_SESSIONS)

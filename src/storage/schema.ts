@@ -79,6 +79,8 @@ export interface SessionsTable {
   expires_at: number
   /** The session that took this one's place; for a minute only. */
   successor: Generated<string | null>
+  /** Which platform its connections are of: on the other one it counts as none. */
+  platform: Generated<Platform>
 }
 
 export interface SessionConnectionsTable {

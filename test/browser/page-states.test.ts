@@ -213,7 +213,7 @@ describe.skipIf(!browser)('what goes wrong on the way is told with the next step
     await see('other browser', `${pair.app.url}/callback?code=x&state=${state}`)
     expect(seen.map(([name, { status, next }]) => [name, status, next])).toEqual([
       ['declined', 400, connect],
-      ['used', 400, connect],
+      ['used', 400, '/connect'],
       ['unreachable', 502, connect],
       ['expired', 400, connect],
       ['other browser', 400, '/connect'],

@@ -5,7 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { expect, onTestFinished } from 'vitest'
 import { providers } from '../../src/webhooks/providers/index.ts'
 import { node } from '../helpers/child.ts'
-import { type Client, createClient, type Reply, stateOf } from '../helpers/client.ts'
+import { type Client, createClient, type Reply, sessionCookie, stateOf } from '../helpers/client.ts'
 import { freePort } from '../helpers/ports.ts'
 import { type Program, startProgram } from '../helpers/program.ts'
 import { signedAs } from '../helpers/senders.ts'
@@ -192,7 +192,7 @@ export async function oauthDay(day: Day, upstream: Upstream): Promise<Client> {
     const verifier = form.get('code_verifier')
     if (verifier) canaries.push(canary(`verifier ${n}`, verifier, ['token requests']))
   }
-  canaries.push(canary('session cookie', client.cookies.get('__Host-revento_session') ?? '', ['cookies']))
+  canaries.push(canary('session cookie', sessionCookie(client).value, ['cookies']))
   return client
 }
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { sessionCookie } from '../helpers/client.ts'
 import { cookieOf, MARKER, request, type Surface, startSurface } from './surface.ts'
 import { type Row, sweep } from './sweep.ts'
 
@@ -171,8 +172,7 @@ test('forms', async () => {
 })
 
 test('cookies', async () => {
-  const name = 'revento_session'
-  const value = surface.client.cookies.get(name) ?? ''
+  const { name, value } = sessionCookie(surface.client)
   const asked = (given: string, answer: string): Row => [
     given.slice(0, 90),
     request('GET /deliveries HTTP/1.1', [given]),

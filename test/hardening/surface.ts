@@ -64,7 +64,7 @@ export const cookieOf = ({ client }: Surface) =>
   [...client.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
 
 /** Each route as the app itself lists it, so that a new one is attacked too. */
-export function routesOf({ app }: Surface): { path: string; methods: string[] }[] {
+export function routesOf({ app }: Pick<Surface, 'app'>): { path: string; methods: string[] }[] {
   const parents: string[] = []
   const routes = app.app
     .printRoutes({ commonPrefix: false })
@@ -93,6 +93,7 @@ const HEADERS = new Set([
   'date',
   'keep-alive',
   'location',
+  'refresh',
   'retry-after',
   'set-cookie',
   'transfer-encoding',

@@ -41,6 +41,12 @@ export function createClient(): Client {
   }
 }
 
+/** The cookie of the session: what its name begins with differs between two copies of the app. */
+export const sessionCookie = ({ cookies }: Pick<Client, 'cookies'>) => {
+  const [name = '', value = ''] = [...cookies].find(([known]) => known.endsWith('revento_session')) ?? []
+  return { name, value }
+}
+
 /** The state that a /connect answer sent the browser away with. */
 export const stateOf = (connect: Reply) =>
   new URL(String(connect.headers['location'])).searchParams.get('state') ?? ''

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { CLIENT_SECRET, fileOf, WEBHOOK_SECRET } from '../helpers/app.ts'
+import { sessionCookie } from '../helpers/client.ts'
 import { json, tokens } from '../helpers/upstream.ts'
 import { connect, knows, type Pair, participantsUrl, startPair } from './harness.ts'
 
@@ -37,7 +38,7 @@ test('no token, code, state, verifier, cookie or secret is readable in the store
   pair.upstream.onToken = json(200, tokens({ access_token: 'acc_canary_2', refresh_token: 'ref_canary_2' }))
   expect((await client.get(participantsUrl(pair))).status).toBe(200)
   const verifier = pair.upstream.tokenRequests()[0]?.form.get('code_verifier') ?? ''
-  const session = client.cookies.get('revento_session') ?? ''
+  const session = sessionCookie(client).value
   for (const secret of [state, verifier, session]) expect(secret).toHaveLength(43)
   const secrets = ['acc_canary', 'ref_canary', 'good-code', CLIENT_SECRET, WEBHOOK_SECRET]
   for (const secret of [...secrets, state, verifier, session]) expect(placesOf(pair, secret)).toEqual([])

@@ -84,7 +84,11 @@ test('what arrives and is claimed while its event is being marked as erased keep
 
 test('a logout beside a callback that was under way: both end, a hundred times', async () => {
   const { query } = await testDatabase()
-  const sessions = createSessions(query, runtime, runtime, { cookiePrefix: '', cookie: {} })
+  const sessions = createSessions(query, runtime, runtime, {
+    cookiePrefix: '',
+    cookie: {},
+    platform: 'real',
+  })
   const browser = (cookie?: string) => {
     const set: string[] = []
     const reply = { setCookie: (_name: string, value: string) => void set.push(value), clearCookie() {} }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createClient } from '../helpers/client.ts'
+import { createClient, sessionCookie } from '../helpers/client.ts'
 import { type Answer, emptyPage, json, tokens } from '../helpers/upstream.ts'
 import {
   connect,
@@ -30,13 +30,14 @@ async function twoBrowsers(pair: Pair) {
 
 test.for<[string, string]>([
   ['no session', ''],
-  ['an empty session', 'revento_session='],
-  ['a made-up session', `revento_session=${'A'.repeat(43)}`],
-  ['a session of another form', 'revento_session=../../etc/passwd'],
-  ['an SQL fragment', "revento_session=' or 1=1 --"],
+  ['an empty session', 'SESSION='],
+  ['a made-up session', `SESSION=${'A'.repeat(43)}`],
+  ['a session of another form', 'SESSION=../../etc/passwd'],
+  ['an SQL fragment', "SESSION=' or 1=1 --"],
   ['another cookie', `session=${'A'.repeat(43)}`],
-])('with %s: 401 and no call', async ([, cookie]) => {
-  const { pair } = await connected()
+])('with %s: 401 and no call', async ([, given]) => {
+  const { pair, client } = await connected()
+  const cookie = given.replace('SESSION', sessionCookie(client).name)
   const reply = await createClient().get(participantsUrl(pair), cookie ? { cookie } : {})
   expectError(pair, reply, 401, 'unauthenticated')
   expect(pair.upstream.requests).toEqual([])
@@ -44,14 +45,14 @@ test.for<[string, string]>([
 
 test('a session with one letter changed, or with its stored hash as the cookie, is none', async () => {
   const { pair, client } = await connected()
-  const session = client.cookies.get('revento_session') ?? ''
+  const { name, value: session } = sessionCookie(client)
   const [row] = await pair.app.database.query.selectFrom('sessions').selectAll().execute()
   const changed = (session[0] === 'A' ? 'B' : 'A') + session.slice(1)
   for (const forged of [changed, row?.id_hash ?? '', session.toLowerCase(), `${session}A`]) {
-    const reply = await createClient().get(participantsUrl(pair), { cookie: `revento_session=${forged}` })
+    const reply = await createClient().get(participantsUrl(pair), { cookie: `${name}=${forged}` })
     expectError(pair, reply, 401, 'unauthenticated')
   }
-  const right = await createClient().get(participantsUrl(pair), { cookie: `revento_session=${session}` })
+  const right = await createClient().get(participantsUrl(pair), { cookie: `${name}=${session}` })
   expect(right.status).toBe(200)
 })
 

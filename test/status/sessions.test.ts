@@ -1,12 +1,16 @@
 import { expect, test } from 'vitest'
+import { cookiePrefix } from '../../src/oauth/own-host.ts'
 import { MOST_SESSIONS } from '../../src/status/session.ts'
-import { type Client, createClient } from '../helpers/client.ts'
+import { type Client, createClient, sessionCookie } from '../helpers/client.ts'
 import { json, tokens } from '../helpers/upstream.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { connect, expectError, type Pair, participantsUrl, startPair } from '../oauth/harness.ts'
 
 const WEEK_MS = 7 * 24 * 3_600_000
-const session = ({ cookies }: { cookies: Map<string, string> }) => cookies.get('revento_session') ?? ''
+const session = (client: Pick<Client, 'cookies'>) => sessionCookie(client).value
+/** Puts another session into this browser. */
+const put = (pair: Pair, client: Client, value: string) => client.cookies.set(nameOf(pair), value)
+const nameOf = ({ app }: Pair) => `${cookiePrefix(app.config)}revento_session`
 
 const grant = (pair: Pair, eventId: string) => {
   pair.upstream.onToken = json(200, tokens({ event_id: eventId }))
@@ -20,7 +24,7 @@ test('each connect gives a new session id, and the one before is dead', async ()
   await grant(pair, 'evt_two')(client)
   expect(session(client)).toMatch(/^[A-Za-z0-9_-]{43}$/)
   expect(session(client)).not.toBe(before)
-  const cookie = `revento_session=${before}`
+  const cookie = `${nameOf(pair)}=${before}`
   for (const path of ['/participants?event_id=evt_one', '/deliveries'])
     expectError(pair, await createClient().get(pair.app.url + path, { cookie }), 401, 'unauthenticated')
 })
@@ -42,7 +46,7 @@ test('a browser that never got its new session, because the answer was lost, con
   const { client } = await grant(pair, 'evt_one')()
   const before = session(client)
   await grant(pair, 'evt_one')(client)
-  client.cookies.set('revento_session', before)
+  put(pair, client, before)
   expect(await ask(pair, client)).toBe(401)
   await grant(pair, 'evt_one')(client)
   expect(await ask(pair, client)).toBe(200)
@@ -52,7 +56,7 @@ test('whoever knows the id from before gets nothing of what its successor holds'
   const pair = await startPair()
   const { client } = await grant(pair, 'evt_one')()
   const known = createClient()
-  known.cookies.set('revento_session', session(client))
+  put(pair, known, session(client))
   await grant(pair, 'evt_one')(client)
   await grant(pair, 'evt_two')(known)
   expect(await ask(pair, known)).toBe(401)
@@ -62,11 +66,11 @@ test('an id that was planted before the consent is not taken over', async () => 
   const pair = await startPair()
   const planted = 'P'.repeat(43)
   const client = createClient()
-  client.cookies.set('revento_session', planted)
+  put(pair, client, planted)
   await grant(pair, 'evt_one')(client)
   expect(session(client)).not.toBe(planted)
   const reply = await createClient().get(participantsUrl(pair, 'evt_one'), {
-    cookie: `revento_session=${planted}`,
+    cookie: `${nameOf(pair)}=${planted}`,
   })
   expectError(pair, reply, 401, 'unauthenticated')
 })
@@ -74,7 +78,7 @@ test('an id that was planted before the consent is not taken over', async () => 
 test('the session cookie is for this host and no script, and lives a week', async () => {
   const pair = await startPair()
   const { reply } = await connect(pair)
-  const lines = [reply.headers['set-cookie'] ?? []].flat().filter(line => line.startsWith('revento_session='))
+  const lines = [reply.headers['set-cookie'] ?? []].flat().filter(line => line.startsWith(nameOf(pair)))
   expect(lines).toHaveLength(1)
   const attributes = (lines[0] ?? '').toLowerCase().split('; ').slice(1)
   expect(new Set(attributes)).toEqual(new Set(['max-age=604800', 'path=/', 'httponly', 'samesite=lax']))
@@ -148,15 +152,16 @@ test('thousands of forged cookies: 401 or the signed-out page, never an error of
   const pair = await startPair()
   await grant(pair, 'evt_one')()
   const random = (bytes: number) => Buffer.from(crypto.getRandomValues(new Uint8Array(bytes)))
+  const name = nameOf(pair)
   const forged = Array.from({ length: 2_000 }, (_, n) => {
-    if (n % 4 === 0) return `revento_session=${random(32).toString('base64url')}`
+    if (n % 4 === 0) return `${name}=${random(32).toString('base64url')}`
     if (n % 4 === 1)
-      return `revento_session=${random(n % 300)
+      return `${name}=${random(n % 300)
         .toString('latin1')
         .replace(/[^\x21-\x7e\x80-\xff]/g, '%00')}`
     if (n % 4 === 2)
-      return `revento_session=${random(20).toString('base64url')}; revento_session="${random(32).toString('hex')}"`
-    return `revento_session=%${random(9).toString('hex')};=;;revento_session`
+      return `${name}=${random(20).toString('base64url')}; ${name}="${random(32).toString('hex')}"`
+    return `${name}=%${random(9).toString('hex')};=;;${name}`
   })
   const paths = ['/', '/participants?event_id=evt_one', '/deliveries', '/deliveries/1', '/deliveries/stream']
   const seen = new Set<string>()

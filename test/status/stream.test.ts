@@ -86,7 +86,9 @@ test('a mark that is made up only costs its sender the whole of it', async () =>
 test('what another process takes in appears too', async () => {
   const { pair, client, url } = await listening()
   const { pathname, search } = new URL(url)
-  const other = await startApp({ env: { DATABASE_URL: `sqlite:${pathOf(pair.app.config.store)}` } })
+  const { store, redirectUri } = pair.app.config
+  const env = { DATABASE_URL: `sqlite:${pathOf(store)}`, REVENTO_REDIRECT_URI: redirectUri }
+  const other = await startApp({ env })
   const stream = await openStream(client, other.url + pathname + search)
   await deliver(pair)
   await stream.event('parts', part => part.includes('>handled<'))

@@ -1,14 +1,23 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { SqliteFile } from '../../src/storage/sqlite.ts'
+import { createDeliveries } from '../../src/webhooks/deliveries.ts'
 import { testFile } from '../helpers/database.ts'
+import { grantOf } from '../helpers/grants.ts'
 
-test('what waits for a person is found by an index of its own', async () => {
+test('what an organizer is shown is found by its event and organization, in its order', async () => {
   const database = await testFile()
-  const plan = await database.exclusively(file =>
-    file
-      .prepare(
-        "explain query plan select id from inbox where event_id = ? and state = 'dead' order by id desc",
-      )
-      .all('evt_1'),
+  const deliveries = createDeliveries(database.query)
+  const mine = await grantOf('evt_1')
+  const prepare = vi.spyOn(SqliteFile.prototype, 'prepare')
+  await deliveries.newest(mine, 20)
+  await deliveries.stuck(mine, 'dead', 100)
+  await deliveries.stuck(mine, 'parked', 100)
+  const asked = prepare.mock.calls.map(([sql]) => sql)
+  vi.restoreAllMocks()
+  const plans = await database.exclusively(file =>
+    asked.map(sql => JSON.stringify(file.prepare(`explain query plan ${sql}`).all())),
   )
-  expect(JSON.stringify(plan)).toContain('inbox_stuck')
+  const used = (index: string) => expect.stringMatching(`${index} \\(event_id=\\? AND organization_id=\\?`)
+  expect(plans).toEqual([used('inbox_event'), used('inbox_stuck'), used('inbox_(stuck|parked)')])
+  for (const plan of plans) expect(plan).not.toContain('TEMP B-TREE')
 })
