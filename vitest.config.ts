@@ -11,7 +11,7 @@ const ON_POSTGRES = [
   'test/oauth/sealed-connections.test.ts',
   'test/revento/{api-limits-property,api-limits-processes}.test.ts',
   'test/rotation/{meter,rotation}.test.ts',
-  'test/status/sessions.test.ts',
+  'test/status/{entitlement,sessions}.test.ts',
   'test/storage/{newer-schema,open-sealed,reseal,storable}.test.ts',
 ]
 

@@ -217,7 +217,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     sessions,
     connections,
     deliveries: createDeliveries(query),
-    eventData,
+    heard: eventData.participants,
     titles: createTitles(runtime),
     keyChanges: meter.changes,
     trouble,

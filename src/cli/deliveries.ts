@@ -109,7 +109,7 @@ async function show(deliveries: Deliveries, id: string, { json }: Flags): Promis
 }
 
 async function found(deliveries: Deliveries, id: string): Promise<DeliveryStory> {
-  const story = await deliveries.find(id)
+  const story = await deliveries.find(id, 'operator')
   if (!story) throw new Usage(`There is no delivery ${id}. Try: npm run -s deliveries -- list`)
   return story
 }
@@ -118,7 +118,7 @@ async function replay(store: Store, id: string): Promise<number> {
   const database = await openDatabase(store, runtime)
   try {
     const deliveries = createDeliveries(database.query)
-    const result = await deliveries.replay(id)
+    const result = await deliveries.replay(id, 'operator')
     const { state } = await found(deliveries, id)
     console.log(REPLAYED[result](id, state))
     return result === 'replayed' ? 0 : 1

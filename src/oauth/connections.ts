@@ -20,6 +20,7 @@ export interface ConnectionKey {
 
 /** What may be shown of a connection; the tokens are not in it. Times in milliseconds since 1970. */
 export interface Connection extends ConnectionKey {
+  readonly platform: Platform
   readonly state: ConnectionState
   readonly reason: string | null
   readonly scopes: readonly string[]
@@ -173,6 +174,7 @@ export function createConnections(
 
 function connectionOf(row: ConnectionRow): Connection {
   return {
+    platform: row.platform,
     eventId: row.event_id,
     organizationId: row.organization_id,
     state: row.state,

@@ -2,11 +2,12 @@ import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../errors.ts'
 import type { Connection } from '../oauth/connections.ts'
+import { entitlement, type Grant, grantFor } from '../oauth/entitlement.ts'
 import { prefersHtml, singleParameters } from '../parameters.ts'
 import type { Replayed } from '../webhooks/deliveries.ts'
 import { checkForm, field } from './form.ts'
 import type { StatusOptions } from './index.ts'
-import { eventIdsOf, type Session, signedIn } from './session.ts'
+import { type Session, signedIn } from './session.ts'
 import { disconnectPage } from './views.messages.ts'
 
 /** What the page's buttons do. Encapsulated, so that these routes take forms and nothing else. */
@@ -22,14 +23,19 @@ export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   app.get('/disconnect', async (request, reply) => {
     const session = await signedIn(o.sessions, request)
     const query = singleParameters(request) ?? new URLSearchParams()
-    const connection = await held(o, session, query.get('event_id'), query.get('organization_id'))
-    const page = disconnectPage(connection, o.titles.of(connection), session)
+    const { connection, grant } = await held(o, session, query.get('event_id'), query.get('organization_id'))
+    const page = disconnectPage(connection, grant && o.titles.of(grant), session)
     return reply.type('text/html; charset=utf-8').send(page.text)
   })
 
   app.post('/disconnect', async (request, reply) => {
     const session = await permitted(request)
-    const key = await held(o, session, field(request, 'event_id'), field(request, 'organization_id'))
+    const { connection: key } = await held(
+      o,
+      session,
+      field(request, 'event_id'),
+      field(request, 'organization_id'),
+    )
     await o.connections.disconnect(key)
     request.outcome = { event_id: key.eventId, organization_id: key.organizationId }
     return done(request, reply, '/', { event_id: key.eventId, organization_id: key.organizationId })
@@ -38,7 +44,8 @@ export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   app.post<{ Params: { id: string } }>('/deliveries/:id/replay', async (request, reply) => {
     const session = await permitted(request)
     const { id } = request.params
-    const replayed = await o.deliveries.replay(id, eventIdsOf(session))
+    const { grants } = await entitlement(o.connections.find, session.connections)
+    const replayed = await o.deliveries.replay(id, grants)
     if (replayed !== 'replayed') throw new AppError(REFUSED[replayed])
     request.outcome = { delivery: id }
     return done(request, reply, field(request, 'from') === 'story' ? `/deliveries/${id}` : '/', { id })
@@ -63,11 +70,12 @@ async function held(
   session: Session,
   eventId: string | null,
   organizationId: string | null,
-): Promise<Connection> {
-  const key = session.connections.find(c => c.eventId === eventId && c.organizationId === organizationId)
-  const connection = key && (await o.connections.find(key))
+): Promise<{ connection: Connection; grant: Grant | undefined }> {
+  const entitled = await entitlement(o.connections.find, session.connections)
+  const isIt = (c: Connection) => c.eventId === eventId && c.organizationId === organizationId
+  const connection = entitled.connections.find(isIt)
   if (!connection) throw new AppError('not_found')
-  return connection
+  return { connection, grant: grantFor(entitled, connection) }
 }
 
 /** Back to a page, which a reload does not send again; for others `{"done":true,…}`. */

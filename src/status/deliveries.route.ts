@@ -1,23 +1,28 @@
 import type { FastifyInstance } from 'fastify'
 import { AppError } from '../errors.ts'
+import { entitlement } from '../oauth/entitlement.ts'
 import { prefersHtml } from '../parameters.ts'
 import type { StatusOptions } from './index.ts'
-import { eventIdsOf, signedIn } from './session.ts'
+import { inOrder } from './overview.ts'
+import { signedIn } from './session.ts'
 import { storyPage } from './views.story.ts'
 
 const LISTED = 20
 
-/** What this session's events have received: a list, and one of them with its story. */
+/** What was received for the connections of this session: a list, and one of them with its story. */
 export function deliveriesRoutes(app: FastifyInstance, o: StatusOptions): void {
   app.get('/deliveries', async (request, reply) => {
-    const session = await signedIn(o.sessions, request)
+    const { connections } = await signedIn(o.sessions, request)
+    const { grants } = await entitlement(o.connections.find, connections)
+    const newest = await Promise.all(grants.map(grant => o.deliveries.newest(grant, LISTED)))
     reply.header('cache-control', 'no-store')
-    return { data: await o.deliveries.ofEvents(eventIdsOf(session), LISTED) }
+    return { data: inOrder(newest).slice(0, LISTED) }
   })
 
   app.get<{ Params: { id: string } }>('/deliveries/:id', async (request, reply) => {
     const session = await signedIn(o.sessions, request)
-    const story = await o.deliveries.find(request.params.id, eventIdsOf(session))
+    const { grants } = await entitlement(o.connections.find, session.connections)
+    const story = await o.deliveries.find(request.params.id, grants)
     if (!story) throw new AppError('not_found')
     reply.header('cache-control', 'no-store')
     if (!prefersHtml(request)) return story

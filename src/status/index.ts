@@ -5,17 +5,19 @@ import { AppError } from '../errors.ts'
 import { ConnectionUnavailable } from '../oauth/access-token.ts'
 import type { ConnectionKey, Connections } from '../oauth/connections.ts'
 import { connectUrl } from '../oauth/ending-soon.ts'
+import { entitlement, type Grant } from '../oauth/entitlement.ts'
 import { sendToOwnHost } from '../oauth/own-host.ts'
 import { singleParameters } from '../parameters.ts'
 import { ApiError, type EventApi, type PageRequest } from '../revento/api.ts'
 import { PAGE_LIMIT } from '../revento/platform.ts'
 import type { KeyState } from '../rotation/verdict.ts'
 import type { Runtime } from '../runtime.ts'
-import type { EventData } from '../storage/event-data.ts'
+import type { ParticipantsTable } from '../storage/schema.ts'
 import type { Deliveries } from '../webhooks/deliveries.ts'
 import { actions } from './actions.route.ts'
 import { deliveriesRoutes } from './deliveries.route.ts'
 import { statusPage } from './page.ts'
+import { endCode } from './participants.ts'
 import { type Sessions, signedIn } from './session.ts'
 import { streamRoute } from './stream.route.ts'
 import type { Titles } from './titles.ts'
@@ -29,8 +31,9 @@ export interface StatusOptions {
   readonly sessions: Sessions
   readonly connections: Connections
   readonly deliveries: Deliveries
-  readonly eventData: EventData
-  readonly api: (key: ConnectionKey, requestId: string) => EventApi
+  /** What webhooks have told of the participants. */
+  readonly heard: (grant: Grant) => Promise<ParticipantsTable[]>
+  readonly api: (grant: Grant, requestId: string) => EventApi
   readonly titles: Titles
   /** Secrets and keys of the app that have a previous one. */
   readonly keyChanges: () => Promise<readonly KeyState[]>
@@ -98,12 +101,16 @@ function readQuery(request: FastifyRequest): { eventId: string; page: PageReques
 }
 
 /** Another's event answers exactly like one that does not exist. */
-async function entitled(o: StatusOptions, request: FastifyRequest, eventId: string): Promise<ConnectionKey> {
+async function entitled(o: StatusOptions, request: FastifyRequest, eventId: string): Promise<Grant> {
   const session = await signedIn(o.sessions, request)
-  const key = session.connections.find(held => held.eventId === eventId)
-  if (!key) throw new AppError('not_found')
+  const held = await entitlement(o.connections.find, session.connections)
+  const isIt = (key: ConnectionKey) => key.eventId === eventId
+  const connection = held.connections.find(isIt)
+  if (!connection) throw new AppError('not_found')
   request.outcome = { event_id: eventId }
-  return key
+  const grant = held.grants.find(isIt)
+  if (!grant) throw apiFailure(new ConnectionUnavailable(endCode(connection)), connection, o.origin)
+  return grant
 }
 
 /** What the API's failure means to the caller of this app. */

@@ -1,11 +1,10 @@
-import type { Connection, ConnectionKey, Connections } from '../oauth/connections.ts'
+import type { ConnectionKey, Connections } from '../oauth/connections.ts'
+import { type Entitlement, entitlement, type Grant } from '../oauth/entitlement.ts'
 import { atMost, type Runtime } from '../runtime.ts'
 import type { Deliveries, DeliveryView } from '../webhooks/deliveries.ts'
 
 /** What a page shows of the store. */
-export interface Overview {
-  /** Connected last, first. */
-  readonly connections: readonly Connection[]
+export interface Overview extends Entitlement {
   /** The newest, newest first. */
   readonly deliveries: readonly DeliveryView[]
   readonly dead: readonly DeliveryView[]
@@ -16,7 +15,7 @@ export interface Overview {
 
 export interface OverviewOptions {
   readonly connections: Pick<Connections, 'find'>
-  readonly deliveries: Pick<Deliveries, 'ofEvents' | 'stuck'>
+  readonly deliveries: Pick<Deliveries, 'newest' | 'stuck'>
   /** Tries to store; see health.ts. */
   readonly trouble: () => Promise<string | undefined>
 }
@@ -39,43 +38,36 @@ export async function soon(runtime: Pick<Runtime, 'sleep'>, trouble: Promise<str
   return code
 }
 
-/** Of these, what is stored; connected last, first. */
-export async function stored(
-  find: (key: ConnectionKey) => Promise<Connection | undefined>,
-  keys: readonly ConnectionKey[],
-): Promise<Connection[]> {
-  const found = await Promise.all(keys.map(find))
-  return found.filter(c => c !== undefined).toSorted((a, b) => b.connectedAt - a.connectedAt)
-}
+/** Of several grants, the newest first. */
+export const inOrder = (deliveries: readonly DeliveryView[][]): DeliveryView[] =>
+  deliveries.flat().toSorted((a, b) => Number(b.id) - Number(a.id))
 
 /** One look at the store, for any number of sessions: what several of them may see is read once. */
 export function look(o: OverviewOptions, trouble: string | undefined) {
-  const connection = once((_name, key: ConnectionKey) => o.connections.find(key))
-  const event = once(async eventId => ({
-    deliveries: await o.deliveries.ofEvents([eventId], SHOWN),
-    dead: await o.deliveries.stuck(eventId, 'dead', STUCK),
-    parked: await o.deliveries.stuck(eventId, 'parked', STUCK),
+  const find = once((key: ConnectionKey) => o.connections.find(key))
+  const rows = once(async (grant: Grant) => ({
+    deliveries: await o.deliveries.newest(grant, SHOWN),
+    dead: await o.deliveries.stuck(grant, 'dead', STUCK),
+    parked: await o.deliveries.stuck(grant, 'parked', STUCK),
   }))
   return async (keys: readonly ConnectionKey[]): Promise<Overview> => {
-    const connections = await stored(key => connection(`${key.eventId} ${key.organizationId}`, key), keys)
-    const eventIds = [...new Set(connections.map(c => c.eventId))]
-    const events = await Promise.all(eventIds.map(id => event(id, undefined)))
-    const newest = (name: 'deliveries' | 'dead' | 'parked') =>
-      events.flatMap(e => e[name]).toSorted((a, b) => Number(b.id) - Number(a.id))
+    const entitled = await entitlement(find, keys)
+    const shown = await Promise.all(entitled.grants.map(rows))
     return {
-      connections,
-      deliveries: newest('deliveries').slice(0, SHOWN),
-      dead: newest('dead'),
-      parked: newest('parked'),
+      ...entitled,
+      deliveries: inOrder(shown.map(s => s.deliveries)).slice(0, SHOWN),
+      dead: inOrder(shown.map(s => s.dead)),
+      parked: inOrder(shown.map(s => s.parked)),
       trouble,
     }
   }
 }
 
-function once<T, K = undefined>(read: (name: string, argument: K) => Promise<T>) {
+function once<K extends ConnectionKey, T>(read: (key: K) => Promise<T>): (key: K) => Promise<T> {
   const begun = new Map<string, Promise<T>>()
-  return (name: string, argument: K): Promise<T> => {
-    const reading = begun.get(name) ?? read(name, argument)
+  return key => {
+    const name = `${key.eventId} ${key.organizationId}`
+    const reading = begun.get(name) ?? read(key)
     begun.set(name, reading)
     return reading
   }

@@ -1,10 +1,12 @@
 import type { FastifyRequest } from 'fastify'
 import { Html, html } from '../html.ts'
+import type { ConnectionKey } from '../oauth/connections.ts'
+import { type Entitlement, entitlement, type Grant, grantFor, isSame } from '../oauth/entitlement.ts'
 import { singleParameters } from '../parameters.ts'
 import type { StatusOptions } from './index.ts'
 import { eventForm, layout, sandboxNote } from './layout.ts'
-import { look, soon, stored } from './overview.ts'
-import { participantList } from './participants.ts'
+import { look, soon } from './overview.ts'
+import { type Answered, askRevento, endCode, participantList } from './participants.ts'
 import { marksOf, type PartName, type Rendered, renderParts } from './parts.ts'
 import { welcomePage } from './views.messages.ts'
 import { participantsSection } from './views.participants.ts'
@@ -13,20 +15,23 @@ import { rotationSection } from './views.rotation.ts'
 /** GET /: what this browser's connections entitle it to, or how to begin. */
 export async function statusPage(o: StatusOptions, request: FastifyRequest): Promise<Html> {
   const session = await o.sessions.read(request)
-  const before = session ? await stored(o.connections.find, session.connections) : []
-  // The event that was asked for, else the one that was connected last.
+  if (!session) return welcomePage(o)
+  const held = await entitlement(o.connections.find, session.connections)
   const query = singleParameters(request) ?? new URLSearchParams()
-  const key = before.find(c => c.eventId === query.get('event_id')) ?? before[0]
-  if (!session || !key) return welcomePage(o)
+  const key = choose(held, query.get('event_id'))
+  if (!key) return welcomePage(o)
 
   const { titles, requestedScopes } = o
-  const api = o.api(key, request.id)
-  if (key.state === 'connected' && key.scopes.includes('event.read'))
-    void titles.learn(key, () => api.event())
-  const heard = () => o.eventData.participants(key)
-  const participants = await participantList(api, key, query.get('cursor') ?? undefined, heard)
+  const cursor = query.get('cursor') ?? undefined
+  const grant = grantFor(held, key)
+  const asked = grant && (await ask(o, grant, held, { cursor, requestId: request.id }))
   // Read after the call: it may have refreshed a token or found out that the connection has ended.
   const overview = await look(o, await soon(o.runtime, o.trouble()))(session.connections)
+  const granted = grantFor(overview, key)
+  const participants =
+    granted && asked
+      ? participantList(asked, await o.heard(granted))
+      : participantList({ problem: asked?.problem ?? endCode(overview.connections.find(isSame(key))) }, [])
   const now = o.runtime.now()
   const parts = renderParts({ ...overview, session, selected: key.eventId, now, titles, requestedScopes })
   return layout({
@@ -39,12 +44,38 @@ export async function statusPage(o: StatusOptions, request: FastifyRequest): Pro
 <div id="part-connections">${partOf(parts, 'connections')}</div>
 <details><summary>Connect another event</summary>${eventForm('Event id')}</details>
 <div id="part-stuck">${partOf(parts, 'stuck')}</div>
-${participantsSection({ ...participants, title: titles.of(key), askedAt: now })}
+${participantsSection({
+  ...participants,
+  eventId: key.eventId,
+  title: granted && titles.of(granted),
+  laterPage: cursor !== undefined,
+  askedAt: now,
+})}
 <div id="part-deliveries">${partOf(parts, 'deliveries')}</div>
 ${rotationSection(await o.keyChanges())}
 <p class="without-script"><a href="/?event_id=${key.eventId}">Look again</a></p>
 ${sandboxNote(o.sandbox)}`,
   })
+}
+
+/** The event that was asked for, else the one that was connected last; rather one that has not ended. */
+function choose({ connections, grants }: Entitlement, eventId: string | null): ConnectionKey | undefined {
+  const isAsked = (key: ConnectionKey) => key.eventId === eventId
+  return grants.find(isAsked) ?? connections.find(isAsked) ?? grants[0] ?? connections[0]
+}
+
+/** The participants; the event's title comes along, for a later page. */
+async function ask(
+  o: StatusOptions,
+  grant: Grant,
+  { connections }: Entitlement,
+  { cursor, requestId }: { cursor: string | undefined; requestId: string },
+): Promise<Answered> {
+  const api = o.api(grant, requestId)
+  const connection = connections.find(isSame(grant))
+  if (connection?.state === 'connected' && connection.scopes.includes('event.read'))
+    void o.titles.learn(grant, () => api.event())
+  return askRevento(api, cursor)
 }
 
 /** The script asks here for what changes from now on. */

@@ -1,5 +1,5 @@
 import { ConnectionUnavailable } from '../oauth/access-token.ts'
-import type { ConnectionKey } from '../oauth/connections.ts'
+import type { Connection } from '../oauth/connections.ts'
 import { ApiError, type EventApi } from '../revento/api.ts'
 import type { Page } from '../revento/platform.ts'
 import type { ParticipantsTable } from '../storage/schema.ts'
@@ -28,29 +28,29 @@ export interface ParticipantList {
 
 const ROWS = 10
 
-/** One page of Revento's list; what was heard by webhook where Revento gives none. */
-export async function participantList(
-  api: EventApi,
-  { eventId }: ConnectionKey,
-  cursor: string | undefined,
-  stored: () => Promise<ParticipantsTable[]>,
-): Promise<Omit<ParticipantList, 'title' | 'askedAt'>> {
-  const { page, problem, waitMs } = await ask(api, cursor)
-  const local = await stored()
-  return {
-    eventId,
-    rows: page ? page.data.map(row => merge(row, local)) : local.map(localRow),
-    nextCursor: page?.has_more ? page.next_cursor : null,
-    laterPage: cursor !== undefined,
-    problem,
-    waitMs,
-  }
+/** What Revento answered: a page of its list, or an error code. */
+export interface Answered {
+  readonly page?: Page
+  readonly problem?: string
+  readonly waitMs?: number | undefined
 }
 
-async function ask(
-  api: EventApi,
-  cursor: string | undefined,
-): Promise<{ page?: Page; problem?: string; waitMs?: number | undefined }> {
+/** One page of Revento's list; what was heard by webhook where Revento gives none. */
+export const participantList = (
+  { page, problem, waitMs }: Answered,
+  heard: readonly ParticipantsTable[],
+): Pick<ParticipantList, 'rows' | 'nextCursor' | 'problem' | 'waitMs'> => ({
+  rows: page ? page.data.map(row => merge(row, heard)) : heard.map(localRow),
+  nextCursor: page?.has_more ? page.next_cursor : null,
+  problem,
+  waitMs,
+})
+
+/** Why nothing is listed of a connection that has ended. */
+export const endCode = (connection: Connection | undefined) =>
+  connection?.state === 'revoked' ? 'revoked' : 'not_connected'
+
+export async function askRevento(api: EventApi, cursor: string | undefined): Promise<Answered> {
   try {
     return { page: await api.participants({ cursor, limit: ROWS }) }
   } catch (error) {

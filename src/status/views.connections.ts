@@ -1,7 +1,7 @@
 import { type Html, html } from '../html.ts'
 import type { Connection } from '../oauth/connections.ts'
 import { endsSoon } from '../oauth/ending-soon.ts'
-import { DELETION_REQUIRED } from '../revento/platform.ts'
+import { grantFor } from '../oauth/entitlement.ts'
 import { connectLink, time } from './layout.ts'
 import type { Parts } from './parts.ts'
 import { ADVICE, REASONS, STATES } from './words.ts'
@@ -14,25 +14,15 @@ export function connections(v: Parts): Html {
 </section>`
 }
 
-/** The connection ends at once; removing what is stored of a large event takes its time. */
-const isBeingDeleted = ({ eventId }: Connection, { deliveries }: Parts) =>
-  deliveries.some(
-    d =>
-      d.type === DELETION_REQUIRED &&
-      d.event_id === eventId &&
-      (d.state === 'pending' || d.state === 'running'),
-  )
-
 function card(c: Connection, v: Parts): Html {
-  const [ending, deleting] = [endsSoon(c, v.now), isBeingDeleted(c, v)]
+  const ending = endsSoon(c, v.now)
   const disconnected = c.state === 'revoked' && c.reason === 'disconnected'
   const reason = c.state === 'reconsent' || c.state === 'revoked' ? REASONS[c.reason ?? ''] : undefined
   const missing = v.requestedScopes.filter(scope => !c.scopes.includes(scope))
   return html`
-<article class="card" data-state="${deleting ? 'deleting' : disconnected ? 'disconnected' : c.state}">
+<article class="card" data-state="${disconnected ? 'disconnected' : c.state}">
 ${heading(c, v)}
 <p class="state">${disconnected ? 'Disconnected here: this app has given up its access' : STATES[c.state]}</p>
-${deleting && html`<p class="problem">Being deleted: Revento has asked to erase what is stored of this event.</p>`}
 ${reason && html`<p>${reason}</p>`}
 ${ADVICE[c.state] && html`<p>${ADVICE[c.state]}</p>`}
 ${ending && html`<p class="problem">Ends ${time(c.refreshExpiresAt)}, unless it is connected again before.</p>`}
@@ -53,8 +43,9 @@ const keyQuery = (c: Connection) =>
   new URLSearchParams({ event_id: c.eventId, organization_id: c.organizationId }).toString()
 
 /** With several, each heading leads to that event's participants. */
-function heading(c: Connection, { connections, titles, selected }: Parts): Html {
-  const title = c.state === 'deleted' ? undefined : titles.of(c)
+function heading(c: Connection, v: Parts): Html {
+  const { connections, titles, selected } = v
+  const title = grantFor(v, c) && titles.of(c)
   const name = html`<bdi>${title ?? c.eventId}</bdi>`
   const current = c.eventId === selected
   const link = html`<a href="/?${new URLSearchParams({ event_id: c.eventId }).toString()}">${name}</a>`

@@ -8,7 +8,7 @@ export const STATES: Record<ConnectionState, string> = {
   reconsent: 'Waiting for you: Revento asks to connect this event again',
   revoked: 'Revoked: this app has no access to the event any more',
   suspended: 'Suspended by Revento: nothing can be called until that is lifted',
-  deleted: 'Ended: what was stored of this event has been deleted',
+  deleted: 'Ended: Revento asked to delete what was stored of this event',
 }
 
 export const ADVICE: Record<ConnectionState, string | undefined> = {

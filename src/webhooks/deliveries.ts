@@ -1,8 +1,9 @@
-import { sql } from 'kysely'
+import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely'
+import type { Grant } from '../oauth/entitlement.ts'
 import type { Call } from '../revento/call.ts'
 import type { Queries } from '../storage/database.ts'
 import { isErased } from '../storage/erasures.ts'
-import type { AttemptOutcome, AttemptsTable, DeliveryState } from '../storage/schema.ts'
+import type { AttemptOutcome, AttemptsTable, DeliveryState, Schema } from '../storage/schema.ts'
 import { keysOf } from './dedupe.ts'
 import { inlineProviders } from './providers/index.ts'
 
@@ -51,8 +52,8 @@ export interface DeliveryRun {
 /** `answered`: its sender waited for its handler, and nobody does any more. */
 export type Replayed = 'replayed' | 'not_found' | 'not_dead' | 'erased' | 'answered'
 
-/** Whose deliveries may be seen: those of these events. Undefined: the operator may see all. */
-type EventIds = readonly string[] | undefined
+/** Who asks: an organizer, by what was granted, or the operator, who may see all and uses the commands. */
+export type Viewer = readonly Grant[] | 'operator'
 
 /** Undefined members do not narrow it. */
 export interface DeliveryFilter {
@@ -68,16 +69,16 @@ export interface Deliveries {
    * where no dedupe key says it, as for senders that are answered by their handler: for the operator.
    */
   locate(senderId: string, providers: readonly string[]): Promise<string | undefined>
-  /** The newest deliveries of these events, newest first. */
-  ofEvents(eventIds: readonly string[], limit: number): Promise<DeliveryView[]>
-  /** Those of one event that wait for a person, newest first. */
-  stuck(eventId: string, state: 'dead' | 'parked', limit: number): Promise<DeliveryView[]>
-  find(id: string, eventIds?: EventIds): Promise<DeliveryStory | undefined>
+  /** The newest, newest first. */
+  newest(grant: Grant, limit: number): Promise<DeliveryView[]>
+  /** Those that wait for a person, newest first. */
+  stuck(grant: Grant, state: 'dead' | 'parked', limit: number): Promise<DeliveryView[]>
+  find(id: string, viewer: Viewer): Promise<DeliveryStory | undefined>
   /**
    * Lets a dead delivery, or one that had no handler, run again as if it were new. However often it is asked at once,
    * and by however many processes: one of them gets `replayed`.
    */
-  replay(id: string, eventIds?: EventIds): Promise<Replayed>
+  replay(id: string, viewer: Viewer): Promise<Replayed>
 }
 
 const COLUMNS = [
@@ -101,15 +102,15 @@ export function createDeliveries(query: Queries): Deliveries {
   const views = (limit: number) =>
     query.selectFrom('inbox').select(COLUMNS).orderBy('id', 'desc').limit(limit)
 
-  async function find(id: string, eventIds: EventIds): Promise<DeliveryStory | undefined> {
-    if (!ROW_ID.test(id) || eventIds?.length === 0) return undefined
-    let found = query
+  async function find(id: string, viewer: Viewer): Promise<DeliveryStory | undefined> {
+    if (!ROW_ID.test(id)) return undefined
+    const row = await query
       .selectFrom('inbox')
       .select([...COLUMNS, 'envelope_id', 'organization_id', 'next_at'])
       .select(eb => [eb('body', 'is not', null).as('stored'), isErased.as('erased')])
       .where('id', '=', Number(id))
-    if (eventIds) found = found.where('event_id', 'in', eventIds)
-    const row = await found.executeTakeFirst()
+      .where(isSeenBy(viewer))
+      .executeTakeFirst()
     if (!row) return undefined
     const runs = await query
       .selectFrom('attempts')
@@ -161,20 +162,25 @@ export function createDeliveries(query: Queries): Deliveries {
         .executeTakeFirst()
       return unkeyed && String(unkeyed.id)
     },
-    async ofEvents(eventIds, limit) {
-      if (eventIds.length === 0) return []
-      return (await views(limit).where('event_id', 'in', eventIds).execute()).map(viewOf)
+    async newest(grant, limit) {
+      return (
+        await views(limit)
+          .where(isSeenBy([grant]))
+          .execute()
+      ).map(viewOf)
     },
-    async stuck(eventId, state, limit) {
+    async stuck(grant, state, limit) {
       // As a literal: a partial index is not used for a state that is known only when the statement runs.
-      const rows = views(limit).where('event_id', '=', eventId).where('state', '=', sql.lit(state))
+      const rows = views(limit)
+        .where(isSeenBy([grant]))
+        .where('state', '=', sql.lit(state))
       return (await rows.execute()).map(viewOf)
     },
     find,
-    async replay(id, eventIds) {
-      if (!ROW_ID.test(id) || eventIds?.length === 0) return 'not_found'
+    async replay(id, viewer) {
+      if (!ROW_ID.test(id)) return 'not_found'
       // The one statement that decides.
-      let again = query
+      const { numUpdatedRows } = await query
         .updateTable('inbox')
         .set({ state: 'pending', attempts: 0, crashes: 0, next_at: 0, finished_at: null, last_error: null })
         .where('id', '=', Number(id))
@@ -182,10 +188,10 @@ export function createDeliveries(query: Queries): Deliveries {
         .where('body', 'is not', null)
         .where(eb => eb.not(isErased))
         .where('provider', 'not in', inlineProviders)
-      if (eventIds) again = again.where('event_id', 'in', eventIds)
-      const { numUpdatedRows } = await again.executeTakeFirst()
+        .where(isSeenBy(viewer))
+        .executeTakeFirst()
       if (numUpdatedRows === 1n) return 'replayed'
-      const found = await find(id, eventIds)
+      const found = await find(id, viewer)
       if (!found) return 'not_found'
       if (!isOver(found.state)) return 'not_dead'
       if (inlineProviders.includes(found.provider)) return 'answered'
@@ -193,6 +199,18 @@ export function createDeliveries(query: Queries): Deliveries {
     },
   }
 }
+
+/** The rows of an inbox that belong to one of these grants; without a grant, none. */
+const isSeenBy =
+  (viewer: Viewer) =>
+  (eb: ExpressionBuilder<Schema, 'inbox'>): Expression<SqlBool> =>
+    viewer === 'operator'
+      ? eb.lit(true)
+      : eb.or(
+          viewer.map(({ platform, eventId, organizationId }) =>
+            eb.and({ platform, event_id: eventId, organization_id: organizationId }),
+          ),
+        )
 
 /** What may run again when an operator says so. */
 const isOver = (state: DeliveryState) => state === 'dead' || state === 'ignored'

@@ -102,7 +102,6 @@ describe.skipIf(!browser)('every state of the page', () => {
     await inbox(pair, {})
     await inbox(pair, { state: 'duplicate', duplicate_of: 1, body: null })
     await inbox(pair, { state: 'dead', attempts: 8, last_error: HOSTILE })
-    await inbox(pair, { state: 'parked', finished_at: null, last_error: 'ConnectionUnavailable' })
     await inbox(pair, { state: 'pending', finished_at: null, last_error: HOSTILE, next_at: 4e12 })
     await query
       .insertInto('attempts')
@@ -122,23 +121,22 @@ describe.skipIf(!browser)('every state of the page', () => {
     await shows('connected', '/', 'Not granted')
     await shows('a secret being changed', '/', 'Nothing has come with the new one yet')
     await shows('a dead delivery', '/deliveries/3', 'failed, and was given up')
-    await shows('a parked delivery', '/deliveries/4', 'It goes on by itself')
-    await shows('a failed delivery', '/deliveries/5', 'It runs again at')
+    await shows('a failed delivery', '/deliveries/4', 'It runs again at')
     await shows(
       'disconnecting',
       `/disconnect?event_id=${EVENT}&organization_id=${ORGANIZATION}`,
       'permission stays',
     )
-    await inbox(pair, { type: 'data.deletion_required', state: 'running', finished_at: null, next_at: 4e12 })
-    await shows('being deleted', '/', 'Being deleted')
     await becomes('reconsent', 'refresh_interrupted')
+    await inbox(pair, { state: 'parked', finished_at: null, last_error: 'ConnectionUnavailable' })
+    await shows('a parked delivery', '/deliveries/5', 'It goes on by itself')
     await shows('awaiting consent', '/', 'answer was lost while the permission was being renewed')
     await becomes('revoked', 'token_revoked')
     await shows('revoked', '/', 'It was ended at Revento.')
     await becomes('suspended', 'integration_suspended')
     await shows('suspended', '/', 'has to settle it with Revento')
     await becomes('deleted', 'data_deletion_required')
-    await shows('deleted', '/', 'has been deleted')
+    await shows('deleted', '/', 'Revento asked to delete')
     pair.app.database.probe = () => Promise.reject(new Error('no'))
     await shows('not found', '/deliveries/4711', 'There is nothing here.')
     await shows('storage trouble', '/', 'cannot store anything right now')
@@ -149,12 +147,18 @@ describe.skipIf(!browser)('every state of the page', () => {
     const { pair, page } = await stage()
     await page.goto(`${pair.app.url}/connect`)
     await inbox(pair, { state: 'dead', last_error: HOSTILE })
-    const error = { last_error: HOSTILE, organization_id: HOSTILE }
-    await pair.app.database.query.updateTable('inbox').set(error).execute()
+    const { query } = pair.app.database
+    const of = { organization_id: HOSTILE }
+    await query
+      .updateTable('inbox')
+      .set({ last_error: HOSTILE, ...of })
+      .execute()
+    for (const table of ['connections', 'session_connections'] as const)
+      await query.updateTable(table).set(of).execute()
     for (const path of [
       '/',
       '/deliveries/1',
-      `/disconnect?event_id=${EVENT}&organization_id=${ORGANIZATION}`,
+      `/disconnect?${new URLSearchParams({ event_id: EVENT, ...of })}`,
     ]) {
       await page.goto(pair.app.url + path)
       await page.getByText('<script>window.hit = 1</script>').first().waitFor()

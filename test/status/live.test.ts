@@ -27,7 +27,7 @@ function bench() {
           return undefined
         },
       },
-      deliveries: { ofEvents: async () => [], stuck: async () => [] },
+      deliveries: { newest: async () => [], stuck: async () => [] },
       trouble: async () => {
         reads.trouble++
         return state.error

@@ -130,14 +130,16 @@ const deletion = async (pair: Pair) => {
   return client
 }
 
-test('while an event is being deleted its card says so', async () => {
+test('from the moment an event has to be deleted its card says so, and nothing of it is shown', async () => {
   const pair = await startPair({
     handlers: { revento: { 'data.deletion_required': () => Promise.reject(new Error('no')) } },
   })
   const client = await deletion(pair)
-  const shows = (text: string) =>
-    until(async () => (await client.get(`${pair.app.url}/`, BROWSER)).text.includes(text))
-  await shows('Being deleted: Revento has asked')
-  await pair.app.database.query.updateTable('inbox').set({ state: 'dead' }).execute()
-  await shows('has been deleted')
+  const text = await until(async () => {
+    const page = (await client.get(`${pair.app.url}/`, BROWSER)).text
+    return page.includes('Ended: Revento asked to delete') && page
+  })
+  expect(text).toContain('Reconnect')
+  expect(text).not.toContain('data-state="pending"')
+  expect((await client.get(`${pair.app.url}/deliveries`)).json()).toEqual({ data: [] })
 })

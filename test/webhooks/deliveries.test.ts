@@ -5,6 +5,7 @@ import { openDatabase } from '../../src/storage/database.ts'
 import { MAX_ATTEMPTS } from '../../src/webhooks/attempt.ts'
 import { createDeliveries } from '../../src/webhooks/deliveries.ts'
 import { erase } from '../helpers/erase.ts'
+import { grantOf } from '../helpers/grants.ts'
 import { until } from '../helpers/wait.ts'
 import { type Bench, bench } from './dispatching.ts'
 
@@ -24,7 +25,7 @@ async function standing(b: Bench, state: 'dead' | 'ignored' | 'parked' | 'done',
 test('a dead delivery that is replayed runs like a new one, and is handled', async () => {
   const b = await bench()
   const id = await standing(b, 'dead')
-  expect(await deliveries(b).replay(id)).toBe('replayed')
+  expect(await deliveries(b).replay(id, 'operator')).toBe('replayed')
   expect(await b.row(Number(id))).toMatchObject({
     state: 'pending',
     attempts: 0,
@@ -42,7 +43,7 @@ test('a dead delivery that is replayed runs like a new one, and is handled', asy
 test('one that had no handler runs again too', async () => {
   const b = await bench()
   const id = await standing(b, 'ignored')
-  expect(await deliveries(b).replay(id)).toBe('replayed')
+  expect(await deliveries(b).replay(id, 'operator')).toBe('replayed')
 })
 
 test('asked from two connections at once, a hundred times: one of each pair replays it', async () => {
@@ -51,7 +52,7 @@ test('asked from two connections at once, a hundred times: one of each pair repl
   const both = [deliveries(b), createDeliveries(other.query)]
   for (let round = 0; round < 100; round++) {
     const id = await standing(b, 'dead')
-    const answers = await Promise.all([...both, ...both].map(d => d.replay(id)))
+    const answers = await Promise.all([...both, ...both].map(d => d.replay(id, 'operator')))
     expect(answers.toSorted()).toEqual(['not_dead', 'not_dead', 'not_dead', 'replayed'])
   }
   await other.close()
@@ -60,7 +61,7 @@ test('asked from two connections at once, a hundred times: one of each pair repl
 test.for(['parked', 'done'] as const)('one that is %s is left as it is', async state => {
   const b = await bench()
   const id = await standing(b, state)
-  expect(await deliveries(b).replay(id)).toBe('not_dead')
+  expect(await deliveries(b).replay(id, 'operator')).toBe('not_dead')
   expect((await b.row(Number(id))).state).toBe(state)
 })
 
@@ -68,7 +69,7 @@ test('one whose body was erased cannot run again', async () => {
   const b = await bench()
   const id = await standing(b, 'dead')
   await erase(b.database.query, b.clock, { eventId: 'evt_1' })
-  expect(await deliveries(b).replay(id)).toBe('erased')
+  expect(await deliveries(b).replay(id, 'operator')).toBe('erased')
 })
 
 test.for(['0', '-1', '1.0', '01', '1e3', '9'.repeat(16), "1' or '1", '', 'NaN', '4711'])(
@@ -76,21 +77,34 @@ test.for(['0', '-1', '1.0', '01', '1e3', '9'.repeat(16), "1' or '1", '', 'NaN', 
   async id => {
     const b = await bench()
     await standing(b, 'dead')
-    expect(await deliveries(b).replay(id)).toBe('not_found')
-    expect(await deliveries(b).find(id)).toBeUndefined()
+    expect(await deliveries(b).replay(id, 'operator')).toBe('not_found')
+    expect(await deliveries(b).find(id, 'operator')).toBeUndefined()
   },
 )
 
-test('of another event: neither seen nor replayed; without a limit the operator may', async () => {
+test('of another event or organization: neither seen nor replayed; the operator may', async () => {
   const b = await bench()
   const id = await standing(b, 'dead', 'evt_other')
-  for (const mine of [[], ['evt_1']]) {
-    expect(await deliveries(b).replay(id, mine)).toBe('not_found')
-    expect(await deliveries(b).find(id, mine)).toBeUndefined()
+  const others = [[], [await grantOf('evt_1')], [await grantOf('evt_other', 'org_2')]]
+  for (const viewer of others) {
+    expect(await deliveries(b).replay(id, viewer)).toBe('not_found')
+    expect(await deliveries(b).find(id, viewer)).toBeUndefined()
   }
   expect((await b.row(Number(id))).state).toBe('dead')
-  expect((await deliveries(b).find(id))?.event_id).toBe('evt_other')
-  expect(await deliveries(b).replay(id, ['evt_other'])).toBe('replayed')
+  expect((await deliveries(b).find(id, 'operator'))?.event_id).toBe('evt_other')
+  expect(await deliveries(b).replay(id, [await grantOf('evt_1'), await grantOf('evt_other')])).toBe(
+    'replayed',
+  )
+})
+
+test('one that names no organization is seen by the operator alone', async () => {
+  const b = await bench()
+  const id = await standing(b, 'dead')
+  await b.database.query.updateTable('inbox').set({ organization_id: null }).execute()
+  const viewer = [await grantOf('evt_1'), await grantOf('evt_1', '')]
+  expect(await deliveries(b).find(id, viewer)).toBeUndefined()
+  expect(await deliveries(b).replay(id, viewer)).toBe('not_found')
+  expect(await deliveries(b).find(id, 'operator')).toBeDefined()
 })
 
 test('the story tells of each run, with what it asked of Revento', async () => {
@@ -106,11 +120,11 @@ test('the story tells of each run, with what it asked of Revento', async () => {
     },
   })
   await until(async () => (await b.row(id)).last_error !== null)
-  const failed = await deliveries(b).find(String(id))
+  const failed = await deliveries(b).find(String(id), 'operator')
   expect(failed?.next_at).not.toBeNull()
   await b.pass(60_000)
   await b.reaches(id, 'done')
-  const story = await deliveries(b).find(String(id))
+  const story = await deliveries(b).find(String(id), 'operator')
   expect(story).toMatchObject({ state: 'done', attempts: 2, next_at: null, stored: true })
   expect(story?.runs.map(({ attempt, outcome }) => [attempt, outcome])).toEqual([
     [1, 'retry'],
@@ -133,7 +147,7 @@ test('an erasure takes the errors of the runs with it', async () => {
   })
   await until(async () => (await b.row(id)).last_error !== null)
   await erase(b.database.query, b.clock, { eventId: 'evt_1' })
-  expect(JSON.stringify(await deliveries(b).find(String(id)))).not.toContain('Ada')
+  expect(JSON.stringify(await deliveries(b).find(String(id), 'operator'))).not.toContain('Ada')
 })
 
 test('what waits for a person is found among many', async () => {
@@ -142,7 +156,8 @@ test('what waits for a person is found among many', async () => {
   await standing(b, 'done')
   await standing(b, 'dead', 'evt_other')
   const parked = await standing(b, 'parked')
-  expect((await deliveries(b).stuck('evt_1', 'dead', 9)).map(d => d.id)).toEqual(dead.toReversed())
-  expect((await deliveries(b).stuck('evt_1', 'dead', 1)).map(d => d.id)).toEqual(dead.slice(1))
-  expect((await deliveries(b).stuck('evt_1', 'parked', 9)).map(d => d.id)).toEqual([parked])
+  const mine = await grantOf('evt_1')
+  expect((await deliveries(b).stuck(mine, 'dead', 9)).map(d => d.id)).toEqual(dead.toReversed())
+  expect((await deliveries(b).stuck(mine, 'dead', 1)).map(d => d.id)).toEqual(dead.slice(1))
+  expect((await deliveries(b).stuck(mine, 'parked', 9)).map(d => d.id)).toEqual([parked])
 })
