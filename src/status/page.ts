@@ -53,7 +53,7 @@ ${participantsSection({
 })}
 <div id="part-deliveries">${partOf(parts, 'deliveries')}</div>
 ${rotationSection(await o.keyChanges())}
-<p class="without-script"><a href="/?event_id=${key.eventId}">Look again</a></p>
+<p class="without-script"><a href="/?event_id=${key.eventId}">Refresh the page</a></p>
 ${sandboxNote(o.sandbox)}`,
   })
 }

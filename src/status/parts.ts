@@ -49,7 +49,5 @@ send its webhooks again. Whoever runs this app has to mend it.</p>`
   ].filter(need => need !== false)
   if (needs.length > 0) return html`<p class="problem">Something needs you: ${needs.join('; ')}.</p>`
   const live = connections.filter(c => c.state === 'connected').length
-  return live === 0
-    ? html`<p>No event is connected.</p>`
-    : html`<p class="good">Connected. Nothing needs you.</p>`
+  return live === 0 ? html`<p>No event is connected.</p>` : html`<p class="good">Connected. All good.</p>`
 }

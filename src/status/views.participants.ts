@@ -25,7 +25,7 @@ ${
 <p class="pages">
 ${v.laterPage && html`<a href="/?${query(v.eventId)}">First page</a>`}
 ${v.nextCursor !== null && html`<a href="/?${query(v.eventId, v.nextCursor)}">Next page</a>`}
-${canAsk(v) && html`<a href="/?${query(v.eventId)}">Ask Revento again</a>`}
+${canAsk(v) && html`<a href="/?${query(v.eventId)}">Refresh</a>`}
 ${!v.problem && html`<span class="quiet">As of ${exactTime(v.askedAt)}, not live.</span>`}
 </p>
 </section>`

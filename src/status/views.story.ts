@@ -33,7 +33,7 @@ ${d.finished_at !== null && html`<div><dt>Took in all</dt><dd>${took(d)}</dd></d
 ${d.runs.map(run)}
 ${ending(d)}
 </ol>
-<p><a href="/deliveries/${d.id}">Look again</a></p>
+<p><a href="/deliveries/${d.id}">Refresh</a></p>
 </section>`,
   })
 }

@@ -1,6 +1,7 @@
 import type { Page } from 'playwright-core'
 import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { accessibilityProblems } from '../helpers/accessibility.ts'
 import { browserOrSkip } from '../helpers/browser.ts'
 import { type Program, startProgram } from '../helpers/program.ts'
 import { until } from '../helpers/wait.ts'
@@ -64,12 +65,36 @@ describe.skipIf(!browser)('in a browser', () => {
     const page = await visit(false)
     await connect(page)
     await until(async () => {
-      await page.getByRole('link', { name: 'Look again' }).click()
+      await page.getByRole('link', { name: 'Refresh the page' }).click()
       return (await page.locator('tr[data-state=done]').count()) > 0
     }, 15_000)
     expect(await page.getByRole('link', { name: 'Next page' }).count()).toBe(1)
     await page.getByRole('link', { name: 'Next page' }).click()
     await page.getByRole('link', { name: 'First page' }).waitFor()
+    await page.context().close()
+  })
+
+  test('a mistyped event id is told of, and corrected in the field; the form gets past the page’s own policy', async () => {
+    const page = await visit()
+    await page.goto(program.url)
+    await page.getByLabel('Another event id').fill(' evt_mistyped ')
+    await page.keyboard.press('Enter')
+    await page.getByText('Check the event id').waitFor()
+    expect(await accessibilityProblems(page)).toEqual([])
+    const field = page.getByLabel('Event id')
+    expect(await field.inputValue()).toBe('evt_mistyped')
+    await field.fill('evt_test_published')
+    await page.getByRole('button', { name: 'Connect', exact: true }).click()
+    await page.getByRole('button', { name: 'Authorize' }).dblclick()
+    await page.waitForURL(url => url.origin === program.url)
+    await page.goto(program.url)
+    await page.getByText('Connected', { exact: true }).waitFor()
+    for (const width of [360, 1280]) {
+      await page.setViewportSize({ width, height: 900 })
+      await page.getByText('Connect another event').click()
+      expect(await accessibilityProblems(page)).toEqual([])
+      expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
+    }
     await page.context().close()
   })
 

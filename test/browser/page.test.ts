@@ -87,7 +87,7 @@ describe.skipIf(!browser)('the organizer’s page in a browser', () => {
     // The access token expires: nobody notices.
     await sandbox('expire-access-tokens')
     await page.goto(app.url)
-    await page.getByText('Connected. Nothing needs you.').waitFor()
+    await page.getByText('Connected. All good.').waitFor()
     expect(await page.locator('[aria-labelledby=participants-title] tbody tr').count()).toBe(10)
 
     // Then it cannot be renewed: a webhook that needs it finds out, and the open page shows it.
@@ -104,7 +104,7 @@ describe.skipIf(!browser)('the organizer’s page in a browser', () => {
     await page.getByRole('link', { name: 'Reconnect', exact: true }).click()
     await page.getByRole('button', { name: 'Authorize' }).click()
     await row(page, 'activity.updated', 'done').waitFor()
-    await page.getByText('Connected. Nothing needs you.').waitFor()
+    await page.getByText('Connected. All good.').waitFor()
     await page.goto(app.url + parkedAt)
     await page.getByText('stopped: Revento asks to connect this event again').waitFor()
     expect(await page.locator('[data-outcome=done]').count()).toBe(1)
@@ -118,7 +118,7 @@ describe.skipIf(!browser)('the organizer’s page in a browser', () => {
     await expireForGood()
     await send('activity.updated')
     await until(async () => {
-      await page.getByRole('link', { name: 'Look again' }).click()
+      await page.getByRole('link', { name: 'Refresh the page' }).click()
       return (await row(page, 'activity.updated', 'parked').count()) === 1
     })
     await page.getByText('Waiting for you: Revento asks to connect this event again').waitFor()
@@ -130,7 +130,7 @@ describe.skipIf(!browser)('the organizer’s page in a browser', () => {
     await page.getByRole('link', { name: 'Reconnect', exact: true }).click()
     await page.getByRole('button', { name: 'Authorize' }).click()
     await until(async () => {
-      await page.getByRole('link', { name: 'Look again' }).click()
+      await page.getByRole('link', { name: 'Refresh the page' }).click()
       return (await row(page, 'activity.updated', 'parked').count()) === 0
     })
     await page.getByRole('button', { name: 'Log out' }).click()
