@@ -12,13 +12,18 @@ export interface StoredAnswer {
   readonly body: string
 }
 
+export interface Failure {
+  readonly error: string
+  readonly mayStillRun: boolean
+}
+
 /** `mine`: run the handler now. `busy`: somebody else is running it. */
 export type AnswerClaim =
   | { readonly state: 'mine'; readonly owner: string }
   | { readonly state: 'busy' }
   | { readonly state: 'answered'; readonly answer: StoredAnswer; readonly inboxId: number }
 
-/** Longer than a handler may take: when it runs out, whoever held it has died. */
+/** Renewed while the handler runs: when it runs out, whoever held it has died. */
 export const ANSWER_LEASE_MS = 15_000
 
 /**
@@ -29,8 +34,10 @@ export interface InlineAnswers {
   claim(key: string, delivery: Incoming): Promise<AnswerClaim>
   /** Answer and inbox row in one transaction. Undefined when the lease had passed to somebody else: nothing is kept. */
   keep(key: string, owner: string, delivery: Incoming, answer: StoredAnswer): Promise<number | undefined>
-  /** The handler failed: the row says so, and the key is free. */
-  letGo(key: string, owner: string, delivery: Incoming, error: string): Promise<number>
+  /** False: the lease had passed to somebody else, or the key was erased. */
+  renew(key: string, owner: string): Promise<boolean>
+  /** The handler failed: the row says so, and the key is free; while the handler may still run, when the lease runs out. */
+  letGo(key: string, owner: string, delivery: Incoming, failure: Failure): Promise<number>
   /** A repeat, which was given the first answer. */
   noteRepeat(delivery: Incoming, first: number): Promise<number>
 }
@@ -97,13 +104,25 @@ export function createInlineAnswers(
         return id
       }),
 
-    letGo: (key, owner, delivery, error) =>
+    async renew(key, owner) {
+      const now = runtime.now()
+      const { numUpdatedRows } = await query
+        .updateTable('inline_answers')
+        .set({ lease_until: now + ANSWER_LEASE_MS, updated_at: now })
+        .where('key', '=', key)
+        .where('lease_owner', '=', owner)
+        .executeTakeFirst()
+      return numUpdatedRows === 1n
+    },
+
+    letGo: (key, owner, delivery, { error, mayStillRun }) =>
       transaction(query, async trx => {
-        await trx
-          .deleteFrom('inline_answers')
-          .where('key', '=', key)
-          .where('lease_owner', '=', owner)
-          .execute()
+        if (!mayStillRun)
+          await trx
+            .deleteFrom('inline_answers')
+            .where('key', '=', key)
+            .where('lease_owner', '=', owner)
+            .execute()
         return append(
           trx,
           delivery,

@@ -33,6 +33,8 @@ export interface Inline {
 /** Senders give up after 10 s; the answer has to be stored and on its way before. */
 export const ANSWER_WITHIN_MS = 8_000
 const LOOK_AGAIN_MS = 100
+/** Three tries within a lease. */
+const RENEW_MS = 5_000
 /** A repeat waits while the first one runs; more of them than this come back later. */
 const MAX_WAITING = 100
 
@@ -51,7 +53,7 @@ export function createInline({ answers, find, log, describeError }: InlineOption
       const id = await answers.noteRepeat(delivery, claim.inboxId)
       return { ...claim.answer, delivery: id, repeated: true }
     }
-    const given = await runFirst(run, key, claim.owner, delivery, provider)
+    const given = await runFirst(run, { key, owner: claim.owner }, delivery, provider)
     return { ...given, repeated: false }
   }
 
@@ -73,53 +75,84 @@ export function createInline({ answers, find, log, describeError }: InlineOption
     throw beingAnswered()
   }
 
+  /** Settles with the answer, or at the latest when the sender has to be told to ask again. */
   async function runFirst(
     run: (signal: AbortSignal) => Promise<unknown>,
-    key: string,
-    owner: string,
+    claim: Held,
     delivery: Incoming,
     provider: Provider,
   ): Promise<StoredAnswer & { delivery: number }> {
-    const outcome = await withinTime(run)
-      .then(result => ({ answer: toAnswer(result, provider) }))
-      .catch((error: unknown) => ({ error }))
+    const late = new AbortController()
+    const ended = new AbortController()
+    const signal = AbortSignal.any([late.signal, stopping.signal])
+    void renew(claim, ended.signal, late)
+    const work = track(
+      Promise.race([ending(run(signal), provider), stopped(ended.signal)])
+        .finally(() => ended.abort())
+        .then(outcome => store(claim, delivery, outcome))
+        .catch(err => {
+          // The sender is gone: only the log says that the answer was not kept.
+          if (late.signal.aborted) log.error({ part: 'inline', err }, 'no late answer is kept')
+          throw err
+        }),
+    )
+    runtime.sleep(ANSWER_WITHIN_MS, ended.signal).then(
+      () => late.abort(new HandlerLate()),
+      () => {},
+    )
+    return Promise.race([work, untilLate(late.signal)])
+  }
+
+  /** The handler may ignore its signal: nobody else runs this key before it has ended. */
+  async function renew({ key, owner }: Held, ended: AbortSignal, late: AbortController): Promise<void> {
+    for (;;) {
+      await runtime.sleep(RENEW_MS, ended).catch(() => {})
+      if (ended.aborted) return
+      // Where the store does not answer, the next round may still be in time.
+      const isHeld = await answers.renew(key, owner).catch(() => true)
+      if (!isHeld) return late.abort(new LeaseLost())
+    }
+  }
+
+  const stopped = (ended: AbortSignal) =>
+    aborted(AbortSignal.any([stopping.signal, ended])).then((): Ending => ({ error: new HandlerStopped() }))
+
+  async function store({ key, owner }: Held, delivery: Incoming, outcome: Ending) {
     if ('error' in outcome) {
-      const id = await answers.letGo(key, owner, delivery, describeError.text(outcome.error))
-      log.error({ part: 'inline', delivery: id, err: outcome.error }, 'no answer: the sender may ask again')
-      if (outcome.error instanceof NoAnswer)
-        throw new AppError('not_answered', { reason: outcome.error.name })
-      throw new AppError('internal_error', { reason: 'handler_failed' })
+      const { error } = outcome
+      const mayStillRun = error instanceof HandlerStopped
+      const id = await answers.letGo(key, owner, delivery, { error: describeError.text(error), mayStillRun })
+      log.error({ part: 'inline', delivery: id, err: error }, 'no answer: the sender may ask again')
+      throw mayStillRun
+        ? new AppError('not_answered', { reason: error.name })
+        : new AppError('internal_error', { reason: 'handler_failed' })
     }
     const id = await answers.keep(key, owner, delivery, outcome.answer)
     if (id === undefined) throw new AppError('not_answered', { reason: 'lease_lost' })
     return { ...outcome.answer, delivery: id }
   }
 
-  /** What the handler still does after its time changes nothing: its key is free by then. */
-  function withinTime(run: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> {
-    const ended = new AbortController()
-    const late = new AbortController()
-    runtime.sleep(ANSWER_WITHIN_MS, ended.signal).then(
-      () => late.abort(new HandlerLate()),
-      () => {},
+  /** What the handler answers later is kept for those who ask again. */
+  async function untilLate(late: AbortSignal): Promise<never> {
+    await aborted(late)
+    log.warn(
+      { part: 'inline', err: late.reason },
+      'the handler has not answered yet: the sender has to ask again',
     )
-    const signal = AbortSignal.any([late.signal, stopping.signal])
-    const cut = new Promise<never>((_, reject) => {
-      if (signal.aborted) reject(signal.reason)
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    })
-    return Promise.race([run(signal), cut]).finally(() => ended.abort())
+    throw new AppError('not_answered', { reason: late.reason.name })
   }
 
-  const tracked: AnswerInline = (provider, delivery) => {
-    const work = answer(provider, delivery)
-    const settled = work.catch(() => {}).finally(() => running.delete(settled))
+  function track<T>(work: Promise<T>): Promise<T> {
+    const settled: Promise<unknown> = work.then(
+      () => running.delete(settled),
+      () => running.delete(settled),
+    )
     running.add(settled)
     return work
   }
 
   return {
-    answer: tracked,
+    answer: (provider, delivery) => track(answer(provider, delivery)),
     async stop(graceMs) {
       await atMost(runtime, graceMs, Promise.all(running))
       stopping.abort(new HandlerStopped())
@@ -130,12 +163,30 @@ export function createInline({ answers, find, log, describeError }: InlineOption
 
 const beingAnswered = () => new AppError('not_answered', { reason: 'being_answered' })
 
-class NoAnswer extends FixedTextError {}
-class HandlerLate extends NoAnswer {
+interface Held {
+  readonly key: string
+  readonly owner: string
+}
+
+type Ending = { readonly answer: StoredAnswer } | { readonly error: unknown }
+
+const ending = (result: Promise<unknown>, provider: Provider): Promise<Ending> =>
+  result.then(value => ({ answer: toAnswer(value, provider) })).catch((error: unknown) => ({ error }))
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise(resolve => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+class HandlerLate extends FixedTextError {
   override readonly name = 'HandlerLate'
 }
-class HandlerStopped extends NoAnswer {
+class HandlerStopped extends FixedTextError {
   override readonly name = 'HandlerStopped'
+}
+class LeaseLost extends FixedTextError {
+  override readonly name = 'LeaseLost'
 }
 
 /** The handler's result cannot be sent. */

@@ -7,8 +7,11 @@ import { systemRuntime } from '../../src/runtime.ts'
 import { openDatabase } from '../../src/storage/database.ts'
 import { createSealer } from '../../src/storage/sealing.ts'
 
-/** A process that answers with its number; it says when its handler began. HANG: the handler never ends. */
-const { HANG, CLOCK_AHEAD_MS = '0' } = process.env
+/**
+ * A process that answers with its number; it says when its handler began. HANG: the handler never ends. SLOW: it ends
+ * with SIGUSR2.
+ */
+const { HANG, SLOW, CLOCK_AHEAD_MS = '0' } = process.env
 const runtime = { ...systemRuntime, now: () => Date.now() + Number(CLOCK_AHEAD_MS) }
 const config = loadConfig(process.env)
 const database = await openDatabase(config.store, runtime)
@@ -24,6 +27,7 @@ const app = await createApp(config, {
       'player.verify': async () => {
         process.stdout.write('began\n')
         if (HANG) return new Promise<never>(() => {})
+        if (SLOW) await new Promise(resolve => process.once('SIGUSR2', resolve))
         await delay(300)
         return { body: { pid: process.pid } }
       },

@@ -11,6 +11,7 @@ import { erase } from '../helpers/erase.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
 import { SENDERS_ENV, signedAs } from '../helpers/senders.ts'
+import { until } from '../helpers/wait.ts'
 import { question } from './inline-harness.ts'
 
 const APP = fileURLToPath(new URL('answering-app.ts', import.meta.url))
@@ -60,6 +61,26 @@ test('a process killed before its answer leaves a lease that runs out; then the 
   expect(second.began()).toBe(1)
 })
 
+test('a handler that still runs holds its key in every process: its lease is renewed', async () => {
+  const { url, query } = await testDatabase()
+  // To this one's clock a lease that was taken three seconds ago has ended.
+  const second = await startProcess(url, { CLOCK_AHEAD_MS: '12000' })
+  const first = await startProcess(url, { SLOW: '1' })
+  const asked = first.ask()
+  await first.says('began')
+  const leaseOf = async () =>
+    (await query.selectFrom('inline_answers').select('lease_until').executeTakeFirst())?.lease_until
+  const taken = Number(await leaseOf())
+  await until(async () => Number(await leaseOf()) > taken, 15_000)
+  const repeat = second.ask()
+  first.process.kill('SIGUSR2')
+  const { status, text } = await repeat
+  expect([status, text]).toEqual([200, JSON.stringify({ pid: first.pid })])
+  // It may have been late for its own sender.
+  await asked
+  expect([first.began(), second.began()]).toEqual([1, 0])
+})
+
 const delivery = (eventId: string | null = null) => ({
   provider: 'aghanim',
   platform: 'real' as const,
@@ -82,7 +103,7 @@ test('whoever lost the lease keeps nothing: the answer of the one who took over 
   if (first.state !== 'mine' || second.state !== 'mine') throw new Error('not claimed')
   expect(await answers.keep('k', first.owner, delivery(), { status: 200, body: '1' })).toBeUndefined()
   expect(await query.selectFrom('inbox').selectAll().execute()).toEqual([])
-  await answers.letGo('k', first.owner, delivery(), 'late')
+  await answers.letGo('k', first.owner, delivery(), { error: 'late', mayStillRun: false })
   expect(await answers.claim('k', delivery())).toEqual({ state: 'busy' })
   const id = await answers.keep('k', second.owner, delivery(), { status: 200, body: '2' })
   expect(await answers.claim('k', delivery())).toEqual({

@@ -126,28 +126,63 @@ test.each([
   expect(await app.rows()).toMatchObject([{ state: 'dead' }])
 })
 
-test('a late handler is told so, and the sender to ask again; what it does later changes nothing', async () => {
+test('a late handler is told so, and the sender to ask again; its answer is kept, and nobody else runs meanwhile', async () => {
   const clock = manualClock()
-  let runs = 0
   const signals: AbortSignal[] = []
-  const app = await startAsked(
-    async ({ signal }) => {
-      signals.push(signal)
-      return ++runs === 1 ? hanging() : { body: { runs } }
-    },
-    { runtime: clock },
-  )
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>()
+  const slow = async ({ signal }: SenderContext) => {
+    signals.push(signal)
+    await gate
+    return { body: { runs: signals.length } }
+  }
+  const app = await startAsked(slow, { runtime: clock })
   const asking = app.ask({ event_id: 'whevt_l' }, { at: clock.now() })
-  await until(() => runs === 1 && clock.sleepers().includes(8_000))
+  await until(() => signals.length === 1 && clock.sleepers().includes(8_000))
+  const renewals = () => clock.sleepers().filter(ms => ms === 5_000).length
+  const atFirst = renewals()
   clock.advance(7_999)
   expect(signals[0]?.aborted).toBe(false)
   clock.advance(1)
   const late = await asking
   expect([late.status, late.json()['error'], late.headers['retry-after']]).toEqual([503, 'not_answered', '2'])
   expect(signals[0]?.aborted).toBe(true)
-  expect((await app.ask({ event_id: 'whevt_l' }, { at: clock.now() })).text).toBe('{"runs":2}')
+  await until(() => renewals() === atFirst)
+  // Four times as long as a lease.
+  for (let ms = 0; ms < 60_000; ms += 5_000) {
+    clock.advance(5_000)
+    const end = clock.now() + 15_000
+    await until(async () => (await app.answers())[0]?.lease_until === end)
+    await until(() => renewals() === atFirst)
+  }
+  const repeats = [1, 2].map(() => app.ask({ event_id: 'whevt_l' }, { at: clock.now() }))
+  await until(() => clock.sleepers().filter(ms => ms === 100).length === 2)
+  expect(await app.rows()).toEqual([])
+  open()
+  await until(async () => (await app.answers())[0]?.status === 200)
+  clock.advance(100)
+  expect((await Promise.all(repeats)).map(answer => answer.text)).toEqual(Array(2).fill('{"runs":1}'))
+  expect(signals).toHaveLength(1)
+  expect((await app.rows()).map(row => row.state)).toEqual(['done', 'duplicate', 'duplicate'])
+})
+
+test('a late handler that fails lets go of its key, and its row says why', async () => {
+  const clock = manualClock()
+  let runs = 0
+  const app = await startAsked(
+    ({ signal }) =>
+      ++runs > 1
+        ? Promise.resolve({ body: { runs } })
+        : new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    { runtime: clock },
+  )
+  const asking = app.ask({ event_id: 'whevt_n' }, { at: clock.now() })
+  await until(() => runs === 1 && clock.sleepers().includes(8_000))
+  clock.advance(8_000)
+  expect((await asking).status).toBe(503)
+  await until(async () => (await app.answers()).length === 0)
+  expect((await app.ask({ event_id: 'whevt_n' }, { at: clock.now() })).text).toBe('{"runs":2}')
   expect((await app.rows()).map(row => [row.state, row.last_error])).toEqual([
-    ['dead', 'HandlerLate: '],
+    ['dead', expect.stringMatching(/^HandlerLate/)],
     ['done', null],
   ])
 })
@@ -155,10 +190,11 @@ test('a late handler is told so, and the sender to ask again; what it does later
 test('a repeat waits no longer than a first one may take', async () => {
   const clock = manualClock()
   let runs = 0
+  const { promise: gate, resolve: open } = Promise.withResolvers<undefined>()
   const first = await startAsked(
     () => {
       runs++
-      return hanging()
+      return gate
     },
     { runtime: clock },
   )
@@ -176,6 +212,7 @@ test('a repeat waits no longer than a first one may take', async () => {
   expect((await pending).status).toBe(503)
   expect((await repeat).json()['error']).toBe('not_answered')
   expect(runs).toBe(1)
+  open(undefined)
 })
 
 test.each(['item.add', 'constructor', '__proto__', 'toString'])(
