@@ -10,7 +10,7 @@ const ON_POSTGRES = [
   'test/oauth/{callback-success,connect-cookies,ended-connections,flows,reconnect,refresh,refresh-storage}.test.ts',
   'test/oauth/sealed-connections.test.ts',
   'test/revento/{api-limits-property,api-limits-processes}.test.ts',
-  'test/rotation/{meter,rotation}.test.ts',
+  'test/rotation/{key-change,meter,rotation}.test.ts',
   'test/status/{entitlement,sessions}.test.ts',
   'test/storage/{newer-schema,open-sealed,reseal,storable}.test.ts',
 ]

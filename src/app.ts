@@ -30,6 +30,7 @@ import { createTitles } from './status/titles.ts'
 import { errorPage, onwardPage } from './status/views.messages.ts'
 import type { Database } from './storage/database.ts'
 import { createEventData } from './storage/event-data.ts'
+import type { KeyInstance } from './storage/key-instances.ts'
 import type { Sealer } from './storage/sealing.ts'
 import { createTraces } from './trace.ts'
 import { createSteadyClock } from './trusted-time.ts'
@@ -49,6 +50,8 @@ import { createRunHandler, findInlineHandler, findOwed, findQueuedHandler } from
 export interface AppEdge {
   readonly database: Database
   readonly sealer: Sealer
+  /** Tests without several keys have none. */
+  readonly instance?: KeyInstance
   readonly outgoing: Outgoing
   readonly runtime: Runtime
   readonly logger: FastifyBaseLogger
@@ -229,6 +232,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     dispatcher.start()
     void backlog.watch(stopped.signal)
     void meter.watch(stopped.signal)
+    void edge.instance?.watch(logger, stopped.signal)
     void watchEndings({ connections, log: logger, origin: config.origin }, runtime, stopped.signal)
     const aged = [flowRows(config.stateTtlMs), SESSION_ROWS, CALLER_ROWS]
     const days = config.retentionDays

@@ -43,7 +43,7 @@ async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSi
     checkDataFolder(config.store.path, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 })
   const metrics = await openMetrics(config, logger)
   const outgoing = createOutgoing()
-  const { database, sealer, isNew } = await openSealed(config, runtime)
+  const { database, sealer, instance, isNew } = await openSealed(config, runtime)
   if (isNew && config.production)
     logger.warn(
       { store: storeName(config.store) },
@@ -52,6 +52,7 @@ async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSi
   const app = await createApp(config, {
     database,
     sealer,
+    instance,
     outgoing,
     runtime,
     logger,

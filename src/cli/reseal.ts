@@ -14,7 +14,8 @@ The last step but one of changing the encryption key. Seals every token and veri
 ENCRYPTION_KEY_PREVIOUS again with ENCRYPTION_KEY, in small batches beside the running app, and says how many are left.
 It may be stopped and repeated. Settings come from .env and the environment, as for npm start.
 
-  1. Set ENCRYPTION_KEY to the new key and ENCRYPTION_KEY_PREVIOUS to the old one; restart the app.
+  1. Set ENCRYPTION_KEY to the new key and ENCRYPTION_KEY_PREVIOUS to the old one; restart the app, of several instances
+     one after the other. The new key is used once every instance has it.
   2. npm run reseal
   3. When 0 values are left, remove ENCRYPTION_KEY_PREVIOUS and restart the app.
 
@@ -43,7 +44,9 @@ async function resealDatabase(config: SealingSettings): Promise<number> {
   if (known.length === 0) throw new NotYet(`${storeName(store)} has no key yet: check DATABASE_URL.`)
   // An app that runs with the old key only could read nothing of what this writes.
   if (known[0]?.id !== current)
-    throw new NotYet('The app has not started with this ENCRYPTION_KEY yet: restart it, then run this again.')
+    throw new NotYet(
+      'The app does not use this ENCRYPTION_KEY yet: restart every instance with it, then run this again.',
+    )
   const toDo = known.reduce((sum, key) => sum + (key.id === current ? 0 : key.values), 0)
   console.log(`${values(toDo)} under another key than ENCRYPTION_KEY`)
   const database = await openDatabase(store, runtime)

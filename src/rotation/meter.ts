@@ -79,6 +79,8 @@ export function createMeter({ query, keys, sealer, log }: MeterOptions, runtime:
   async function noteOutdated(): Promise<void> {
     const inUse = await keyInUse(query)
     if (inUse === undefined || inUse === sealer.keys[0]) return
+    // Another instance does not know the new one yet.
+    if (sealer.keys.includes(inUse)) return noteOpened('previous', runtime.now())
     noteOpened('current', runtime.now())
     if (!outdated)
       log.warn({ part: 'keys' }, 'another process has a new ENCRYPTION_KEY: restart this one with it')

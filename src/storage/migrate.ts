@@ -17,6 +17,7 @@ import { refreshWaits } from './migrations/012-refresh-waits.ts'
 import { apiBudgets } from './migrations/013-api-budgets.ts'
 import { endings } from './migrations/014-endings.ts'
 import { parkedByConnection } from './migrations/015-parked.ts'
+import { keyInstances } from './migrations/017-key-instances.ts'
 import { sessionPlatform } from './migrations/018-session-platform.ts'
 import { refuseMissingColumns } from './missing-columns.ts'
 import { withGrant } from './postgres-grant.ts'
@@ -39,6 +40,7 @@ export const MIGRATIONS = {
   '013-api-budgets': apiBudgets,
   '014-endings': endings,
   '015-parked': parkedByConnection,
+  '017-key-instances': keyInstances,
   '018-session-platform': sessionPlatform,
 }
 

@@ -3,9 +3,10 @@ import type { Config } from '../config.ts'
 import type { Runtime } from '../runtime.ts'
 import { type Database, openDatabase, type Queries, readDatabase } from './database.ts'
 import { developmentKey } from './encryption-key.ts'
+import { joinInstances, type KeyInstance } from './key-instances.ts'
 import { refuseOtherSchema } from './migrate.ts'
 import { createSealer, type Sealer } from './sealing.ts'
-import { type KnownKey, readKeys, recordKeys } from './sealing-keys.ts'
+import { type KnownKey, readKeys } from './sealing-keys.ts'
 import { refuseDamage } from './sqlite-database.ts'
 import { refuseWrongKeys, SealingKeyError } from './wrong-key.ts'
 
@@ -15,16 +16,20 @@ export type SealingSettings = Pick<Config, 'store' | 'encryptionKey' | 'encrypti
 export async function openSealed(
   o: SealingSettings,
   runtime: Runtime,
-): Promise<{ database: Database; sealer: Sealer; isNew: boolean }> {
+): Promise<{ database: Database; sealer: Sealer; instance: KeyInstance; isNew: boolean }> {
   const { sealer, known } = await checkKeys(o, runtime)
   const database = await openDatabase(o.store, runtime)
   try {
-    await recordKeys(database.query, sealer, runtime)
+    const instance = await joinInstances(database.query, sealer, runtime)
+    const close = async () => {
+      await instance.leave()
+      await database.close()
+    }
+    return { database: { ...database, close }, sealer, instance, isNew: known.length === 0 }
   } catch (error) {
     await database.close()
     throw error
   }
-  return { database, sealer, isNew: known.length === 0 }
 }
 
 /** Reads the database, if there is one, and refuses keys that are not its own. `known` has the key in use first. */

@@ -17,6 +17,7 @@ export interface Schema {
   handshake_callers: HandshakeCallersTable
   key_uses: KeyUsesTable
   api_budgets: ApiBudgetsTable
+  key_instances: KeyInstancesTable
 }
 
 export interface FlowsTable {
@@ -209,6 +210,15 @@ export interface InlineAnswersTable {
 export interface HandshakeCallersTable {
   address: string
   registered_at: number
+}
+
+/** A running process; see storage/key-instances. */
+export interface KeyInstancesTable {
+  instance: string
+  /** The ids of the keys it holds, with a space between. */
+  keys: string
+  /** Grows while it runs. */
+  beats: number
 }
 
 /** When a secret or key was last used, whichever role it had; see rotation/meter. */

@@ -82,7 +82,7 @@ export function createSealedTokens(
     },
     // The version stays: these are the same tokens, and a refresh that is under way with them must still be stored.
     async rewrite(row, tokens) {
-      if (keyIdsOf(row).every(id => id === sealer.keys[0])) return true
+      if (keyIdsOf(row).every(id => id === sealer.sealsWith())) return true
       const { numUpdatedRows } = await update(row).set(seal(row, tokens)).executeTakeFirst()
       return numUpdatedRows === 1n
     },

@@ -1,12 +1,9 @@
 import { sql } from 'kysely'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from './database.ts'
-import { alone } from './dialect.ts'
 import { tablesOf } from './migrate.ts'
 import { checkPlace, tokenPlace } from './sealed-places.ts'
 import { keyIdOf, type Place, type Sealer } from './sealing.ts'
-import { transaction } from './transaction.ts'
-import { refuseWrongKeys } from './wrong-key.ts'
 
 /** A key that sealed something in this database. */
 export interface KnownKey {
@@ -53,26 +50,12 @@ export async function countByKey(
   return counts
 }
 
-/** Before the first value is sealed. In a transaction: of two starts with different keys, the second is refused. */
-export function recordKeys(query: Queries, sealer: Sealer, runtime: Pick<Runtime, 'now'>): Promise<void> {
-  return transaction(query, async trx => {
-    await alone(trx, 'sealing keys')
-    refuseWrongKeys(await readKeys(trx, runtime), sealer)
-    const [current, ...previous] = sealer.keys
-    const [inUse] = await recordedKeys(trx)
-    if (inUse?.key_id !== current) await recordInUse(trx, sealer, (inUse?.generation ?? 0) + 1)
-    for (const key_id of previous)
-      await trx
-        .insertInto('sealing_keys')
-        .values({ key_id, generation: 0, check_value: null })
-        .onConflict(c => c.doNothing())
-        .execute()
-  })
-}
-
-async function recordInUse(query: Queries, sealer: Sealer, generation: number): Promise<void> {
+/** Takes the sealer's current key into use. */
+export async function recordInUse(query: Queries, sealer: Sealer): Promise<void> {
   const [key_id] = sealer.keys
-  const row = { generation, check_value: sealer.seal('this key is in use', checkPlace(key_id)) }
+  const [last] = await recordedKeys(query)
+  const check_value = sealer.seal('this key is in use', checkPlace(key_id), key_id)
+  const row = { generation: (last?.generation ?? 0) + 1, check_value }
   await query
     .insertInto('sealing_keys')
     .values({ key_id, ...row })
@@ -80,7 +63,16 @@ async function recordInUse(query: Queries, sealer: Sealer, generation: number): 
     .execute()
 }
 
-/** The id of the key that the last start with a new one gave; undefined before any start recorded its key. */
+/** The other key that the sealer holds: a value under it is not damaged. */
+export async function recordKnown(query: Queries, sealer: Sealer): Promise<void> {
+  await query
+    .insertInto('sealing_keys')
+    .values(sealer.keys.map(key_id => ({ key_id, generation: 0, check_value: null })))
+    .onConflict(c => c.doNothing())
+    .execute()
+}
+
+/** The id of the key that every instance seals with; undefined before any start recorded its key. */
 export const keyInUse = async (query: Queries): Promise<string | undefined> =>
   (await recordedKeys(query))[0]?.key_id
 

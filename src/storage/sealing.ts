@@ -21,7 +21,11 @@ export interface Place {
 export interface Sealer {
   /** The ids of the keys it holds, the current one first. */
   readonly keys: readonly [string, ...string[]]
-  seal(text: string, place: Place): Buffer
+  /** The id of the key that it seals with: the current one, unless `sealWith` named the other. */
+  sealsWith(): string
+  /** Nothing changes for a key that it does not hold. */
+  sealWith(keyId: string): void
+  seal(text: string, place: Place, keyId?: string): Buffer
   /** Throws UnsealError for a damaged, moved or foreign value. */
   open(sealed: Uint8Array, place: Place): string
   /** Names for a text, one by each key, the current first: who has no key can neither make nor test one. */
@@ -37,7 +41,7 @@ export class UnsealError extends FixedTextError {
   }
 }
 
-/** Keys are 32 bytes. New values are sealed with `current`; `previous` still opens what it sealed. */
+/** Keys are 32 bytes. Both open what they sealed. */
 export function createSealer(
   keys: { current: Buffer; previous?: Buffer | undefined },
   runtime: Pick<Runtime, 'bytes'>,
@@ -45,12 +49,19 @@ export function createSealer(
   const current = { id: keyId(keys.current), key: keys.current }
   const previous = keys.previous && { id: keyId(keys.previous), key: keys.previous }
   const known = previous ? [current, previous] : [current]
+  const byId = new Map(known.map(key => [key.id.toString('hex'), key]))
+  let inUse = current
   return {
+    sealsWith: () => inUse.id.toString('hex'),
+    sealWith(keyId) {
+      inUse = byId.get(keyId) ?? inUse
+    },
     keys: [current.id.toString('hex'), ...(previous ? [previous.id.toString('hex')] : [])],
-    seal(text, place) {
-      const head = Buffer.concat([Buffer.of(FORMAT), current.id])
+    seal(text, place, keyId) {
+      const { id, key } = (keyId !== undefined && byId.get(keyId)) || inUse
+      const head = Buffer.concat([Buffer.of(FORMAT), id])
       const nonce = runtime.bytes(12)
-      const cipher = createCipheriv('aes-256-gcm', current.key, nonce, { authTagLength: 16 })
+      const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 })
       cipher.setAAD(associatedData(place, head))
       const ciphertext = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
       return Buffer.concat([head, nonce, cipher.getAuthTag(), ciphertext])

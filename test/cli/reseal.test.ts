@@ -173,7 +173,7 @@ test('refuses to be ahead of the app, which could read nothing afterwards', asyn
   await sealedStore(store, 1, 2)
   const child = cli(url, [2, 1])
   expect(await child.ended).toBe(1)
-  expect(child.output.err).toMatch(/^The app has not started with this ENCRYPTION_KEY yet: restart it/)
+  expect(child.output.err).toMatch(/^The app does not use this ENCRYPTION_KEY yet: restart every instance/)
   const database = await openDatabase(store, runtime)
   onTestFinished(() => database.close())
   expect(await counts(database)).toEqual({ [oldKey]: 4 })

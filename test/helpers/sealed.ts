@@ -1,8 +1,9 @@
 import { type ConnectionKey, createConnections } from '../../src/oauth/connections.ts'
 import { createRefreshLeases } from '../../src/oauth/refresh-lease.ts'
 import type { TokenSet } from '../../src/revento/token-outcome.ts'
-import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { type Runtime, systemRuntime as runtime } from '../../src/runtime.ts'
 import type { Database, Queries } from '../../src/storage/database.ts'
+import { joinInstances } from '../../src/storage/key-instances.ts'
 import { openSealed, type SealingSettings } from '../../src/storage/open-sealed.ts'
 import { verifierPlace } from '../../src/storage/sealed-places.ts'
 import { createSealedTokens } from '../../src/storage/sealed-tokens.ts'
@@ -104,6 +105,10 @@ export const saveFlow = (query: Queries, sealer: Sealer, name: string, expiresAt
       used_at: null,
     })
     .execute()
+
+/** An instance that was started with these keys, and has ended. */
+export const recordKeys = async (query: Queries, sealer: Sealer, clock: Runtime) =>
+  (await joinInstances(query, sealer, clock)).leave()
 
 /** A database as the app leaves it after a start with key `current`, with this many connections. */
 export async function sealedStore(store: Store, current: number, count: number): Promise<void> {

@@ -1,10 +1,17 @@
 import { describe, expect, test } from 'vitest'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { keyIdOf } from '../../src/storage/sealing.ts'
-import { recordKeys } from '../../src/storage/sealing-keys.ts'
 import { StorageError } from '../../src/storage/storage-error.ts'
 import { testDatabase } from '../helpers/database.ts'
-import { connectionsOf, idOf, logLines, saveConnections, sealerOf, tokenSet } from '../helpers/sealed.ts'
+import {
+  connectionsOf,
+  idOf,
+  logLines,
+  recordKeys,
+  saveConnections,
+  sealerOf,
+  tokenSet,
+} from '../helpers/sealed.ts'
 
 const old = sealerOf(1)
 const rotated = sealerOf(2, 1)

@@ -4,12 +4,13 @@ import type { Queries } from '../../src/storage/database.ts'
 import { reseal } from '../../src/storage/reseal.ts'
 import { verifierPlace } from '../../src/storage/sealed-places.ts'
 import { createSealedTokens } from '../../src/storage/sealed-tokens.ts'
-import { countByKey, recordKeys } from '../../src/storage/sealing-keys.ts'
+import { countByKey } from '../../src/storage/sealing-keys.ts'
 import { testDatabase } from '../helpers/database.ts'
 import {
   connectionsOf,
   idOf,
   logLines,
+  recordKeys,
   saveConnections,
   saveFlow,
   sealerOf,

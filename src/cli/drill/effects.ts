@@ -21,6 +21,7 @@ const BOOKKEEPING: Record<Exclude<keyof Schema, 'participants' | 'erasures' | 'c
   handshake_callers: true,
   key_uses: true,
   api_budgets: true,
+  key_instances: true,
 }
 const COLUMNS_OF: Readonly<Record<string, readonly string[]>> = {
   connections: ['event_id', 'state'],
