@@ -235,8 +235,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     void edge.instance?.watch(logger, stopped.signal)
     void watchEndings({ connections, log: logger, origin: config.origin }, runtime, stopped.signal)
     const aged = [flowRows(config.stateTtlMs), SESSION_ROWS, CALLER_ROWS]
-    const days = config.retentionDays
-    void watchRetention({ query, days, clock, aged, log: logger }, runtime, stopped.signal)
+    const { retentionDays: days, payloadDays } = config
+    void watchRetention({ query, days, payloadDays, clock, aged, log: logger }, runtime, stopped.signal)
   })
   return app
 }

@@ -124,6 +124,12 @@ function isPlainUrl(text: string): boolean {
   return url !== undefined && !url.username && !url.password && !/[?#\\]|\/\/@/.test(text)
 }
 
+/** A delivery that is removed has no payload to keep. */
+export function checkPayloadDays({ PAYLOAD_DAYS = 0, RETENTION_DAYS }: Settings, problems: Problems): void {
+  if (!problems.has('PAYLOAD_DAYS') && PAYLOAD_DAYS > RETENTION_DAYS)
+    problems.set('PAYLOAD_DAYS', 'must not be above RETENTION_DAYS: raise that, or lower this')
+}
+
 export function checkPorts(settings: Settings, sandbox: boolean, problems: Problems): void {
   if (sandbox && settings.PORT === settings.SANDBOX_PORT)
     problems.set('SANDBOX_PORT', 'must be another port than PORT')

@@ -5,6 +5,7 @@ import {
   checkBases,
   checkDatabaseUrl,
   checkHost,
+  checkPayloadDays,
   checkPorts,
   checkPrevious,
   checkReal,
@@ -67,6 +68,8 @@ export interface Config {
   readonly handlerConcurrency: number
   readonly bodyLimit: number
   readonly retentionDays: number
+  /** Of the bodies; at most `retentionDays`. */
+  readonly payloadDays: number
   /** Started by `npm start`, whose shell does not pass signals on. */
   readonly underNpm: boolean
   /** Worth a line in the log: misspelt names, placeholders. */
@@ -112,6 +115,7 @@ export function loadConfig(env: Env): Config {
   checkBases(settings, problems)
   checkDatabaseUrl(settings.DATABASE_URL, problems)
   checkPorts(settings, sandbox, problems)
+  checkPayloadDays(settings, problems)
   checkHost(settings.HOST, problems)
   checkPrevious(env, problems)
   checkTrustProxy(settings.TRUST_PROXY, problems)
@@ -182,6 +186,7 @@ function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, w
     handlerConcurrency: s.HANDLER_CONCURRENCY,
     bodyLimit: s.WEBHOOK_BODY_LIMIT,
     retentionDays: s.RETENTION_DAYS,
+    payloadDays: s.PAYLOAD_DAYS ?? s.RETENTION_DAYS,
     underNpm,
     warnings: Object.freeze(warnings),
   })

@@ -28,6 +28,10 @@ export const ERRORS = {
   revoked: [409, 'The organizer has revoked this connection.'],
   not_replayable: [409, 'This delivery has not been given up, so it cannot be replayed.'],
   delivery_erased: [409, 'What this delivery held has been erased, so it cannot be replayed.'],
+  payload_removed: [
+    409,
+    'The payload of this delivery was removed after PAYLOAD_DAYS, so it cannot be replayed.',
+  ],
   payload_too_large: [413, 'The body is too large.'],
   unsupported_media_type: [415, 'The content type is not supported.'],
   too_many_requests: [429, 'Too many requests. Try again in a minute.'],

@@ -57,6 +57,9 @@ const Own = Type.Object({
   HANDLER_CONCURRENCY: integer(10, 1, 100, 'handlers at once'),
   WEBHOOK_BODY_LIMIT: integer(262_144, 1024, 16_777_216, 'bytes'),
   RETENTION_DAYS: integer(30, 30, 3650, 'days'),
+  PAYLOAD_DAYS: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 3650, description: 'days, 1 to RETENTION_DAYS' }),
+  ),
   METRICS_PORT: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535, description: 'a port' })),
 
   WEBHOOK_VERIFY_TOKEN: secret('the verify token'),

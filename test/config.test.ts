@@ -37,6 +37,8 @@ const names = (env: Env) => new Set(Object.keys(problems(env)))
 
 describe('defaults and modes', () => {
   test('runs on the sandbox with the documented defaults when nothing is set', () => {
+    expect(names({ PAYLOAD_DAYS: '31' })).toEqual(new Set(['PAYLOAD_DAYS']))
+    expect(loadConfig({ PAYLOAD_DAYS: '2' })).toMatchObject({ payloadDays: 2, retentionDays: 30 })
     expect(loadConfig({})).toMatchObject({
       mode: 'sandbox',
       production: false,

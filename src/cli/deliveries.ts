@@ -139,6 +139,7 @@ const REPLAYED = {
   not_dead: (id: string, state: string) =>
     `Delivery ${id} is ${state}: only dead ones, and ignored ones, can run again.`,
   erased: (id: string) => `Delivery ${id} cannot run again: its payload was erased.`,
+  removed: (id: string) => `Delivery ${id} cannot run again: its payload was removed after PAYLOAD_DAYS.`,
   answered: (id: string) =>
     `Delivery ${id} cannot run again: its sender waited for the answer. Have the sender ask again.`,
   not_found: (id: string) => `There is no delivery ${id}.`,

@@ -62,6 +62,7 @@ const REFUSED: Record<Exclude<Replayed, 'replayed'>, ErrorCode> = {
   not_dead: 'not_replayable',
   answered: 'not_replayable',
   erased: 'delivery_erased',
+  removed: 'payload_removed',
 }
 
 /** A connection of this session; another's answers exactly like one that does not exist. */

@@ -49,8 +49,8 @@ export interface DeliveryRun {
   readonly calls: readonly (Omit<Call, 'at'> & { readonly at: string })[]
 }
 
-/** `answered`: its sender waited for its handler, and nobody does any more. */
-export type Replayed = 'replayed' | 'not_found' | 'not_dead' | 'erased' | 'answered'
+/** `removed`: its payload, after PAYLOAD_DAYS. `answered`: its sender waited for its handler, and nobody does any more. */
+export type Replayed = 'replayed' | 'not_found' | 'not_dead' | 'erased' | 'removed' | 'answered'
 
 /** Who asks: an organizer, by what was granted, or the operator, who may see all and uses the commands. */
 export type Viewer = readonly Grant[] | 'operator'
@@ -195,7 +195,13 @@ export function createDeliveries(query: Queries): Deliveries {
       if (!found) return 'not_found'
       if (!isOver(found.state)) return 'not_dead'
       if (inlineProviders.includes(found.provider)) return 'answered'
-      return found.stored ? 'not_dead' : 'erased'
+      if (found.stored) return 'not_dead'
+      const row = await query
+        .selectFrom('inbox')
+        .select(isErased.as('erased'))
+        .where('id', '=', Number(id))
+        .executeTakeFirst()
+      return row?.erased ? 'erased' : 'removed'
     },
   }
 }

@@ -12,6 +12,8 @@ import { deleteAnswersBefore } from './inline-answers.ts'
 export interface RetentionOptions {
   readonly query: Queries
   readonly days: number
+  /** Bodies and error texts of what was handled go that many days after it came; at most `days`. */
+  readonly payloadDays: number
   readonly clock: SteadyClock
   /** What ends by itself in other rooms, and is removed along with it. */
   readonly aged: readonly AgedRows[]
@@ -63,7 +65,8 @@ async function clean(o: RetentionOptions, runtime: Runtime, signal: AbortSignal)
   const { query, clock, log } = o
   const pause = () => runtime.sleep(PAUSE_MS, signal)
   await tidyAged(query, o.aged, clock, pause)
-  const total = { removed: 0, given_up: 0 }
+  const payloads = await dropPayloads(o, pause)
+  const total = { payloads, removed: 0, given_up: 0 }
   for (let after: number | undefined = 0; after !== undefined; ) {
     const before = clock.oldBefore(o.days * DAY_MS)
     if (before === undefined) return
@@ -75,7 +78,7 @@ async function clean(o: RetentionOptions, runtime: Runtime, signal: AbortSignal)
   }
   const before = clock.oldBefore(o.days * DAY_MS)
   if (before !== undefined) await deleteAnswersBefore(query, before, pause)
-  if (total.removed + total.given_up > 0)
+  if (total.payloads + total.removed + total.given_up > 0)
     log.info({ part: 'retention', ...total }, 'removed old deliveries; gave up those parked as long')
 }
 
@@ -115,6 +118,50 @@ function cleanBatch(query: Queries, before: number, after: number, now: number) 
         .execute()
     const last = newer === -1 && rows.length === BATCH ? rows.at(-1)?.id : undefined
     return { removed: gone.length, givenUp: parked.length, last }
+  })
+}
+
+/**
+ * The row stays, and is what repeats are recognized by. What is open, parked or dead keeps its body: it may have to run.
+ * Reads past bodies that are gone already; one that ends late is met the next time.
+ */
+async function dropPayloads(o: RetentionOptions, pause: () => Promise<unknown>): Promise<number> {
+  let dropped = 0
+  if (o.payloadDays >= o.days) return dropped
+  for (let after = 0; ; await pause()) {
+    const before = o.clock.oldBefore(o.payloadDays * DAY_MS)
+    if (before === undefined) return dropped
+    const now = o.clock.now()
+    const rows = await o.query
+      .selectFrom('inbox')
+      .select(['id', 'received_at'])
+      .select(eb => eb.and([eb('state', 'in', ['done', 'ignored']), eb('body', 'is not', null)]).as('held'))
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(BATCH)
+      .execute()
+    // One from the future came under a clock that was wrong: it says nothing of those behind it.
+    const newer = rows.findIndex(row => row.received_at >= before && isPlausible(row.received_at, now))
+    const old = newer === -1 ? rows : rows.slice(0, newer)
+    const list = old.filter(row => row.held && isOlderThan(row.received_at, 0, before)).map(row => row.id)
+    if (list.length > 0) dropped += await dropBodies(o.query, list)
+    const last = old.at(-1)
+    if (newer !== -1 || rows.length < BATCH || !last) return dropped
+    after = last.id
+  }
+}
+
+function dropBodies(query: Queries, list: readonly number[]): Promise<number> {
+  return transaction(query, async trx => {
+    const { numUpdatedRows } = await trx
+      .updateTable('inbox')
+      .set({ body: null, last_error: null })
+      .where('id', 'in', ids(list))
+      // Not one that somebody replays at this moment.
+      .where('state', 'in', ['done', 'ignored'])
+      .executeTakeFirst()
+    await trx.updateTable('attempts').set({ error: null }).where('inbox_id', 'in', ids(list)).execute()
+    return Number(numUpdatedRows)
   })
 }
 

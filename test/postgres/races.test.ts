@@ -119,7 +119,11 @@ test('what arrives while old deliveries are being removed is claimed in its orde
   onTestFinished(() => stop.abort())
   const log = { info() {}, warn() {}, error() {} }
   const clock = { ...createSteadyClock(runtime), oldBefore: (ms: number) => runtime.now() - ms }
-  const swept = watchRetention({ query, days: 30, clock, aged: [], log }, runtime, stop.signal)
+  const swept = watchRetention(
+    { query, days: 30, payloadDays: 30, clock, aged: [], log },
+    runtime,
+    stop.signal,
+  )
   await somebodyWaits(query)
   const { claimed, duplicates } = await claimAll(query)
   await letGo()

@@ -1,13 +1,14 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { DeliveryState } from '../../src/storage/schema.ts'
 import { createSteadyClock } from '../../src/trusted-time.ts'
+import { createDeliveries } from '../../src/webhooks/deliveries.ts'
 import { watchRetention } from '../../src/webhooks/retention.ts'
 import { until } from '../helpers/wait.ts'
 import { bench } from './dispatching.ts'
 
 const DAY = 86_400_000
 
-async function start() {
+async function start(payloadDays = 30) {
   const b = await bench()
   const { query } = b.database
   const clock = createSteadyClock(b.clock)
@@ -19,7 +20,7 @@ async function start() {
       warn() {},
       error: (fields: object) => void b.log.push({ level: 'error', fields: { ...fields }, message: '' }),
     }
-    void watchRetention({ query, days: 30, clock, aged: [], log }, b.clock, stop.signal)
+    void watchRetention({ query, days: 30, payloadDays, clock, aged: [], log }, b.clock, stop.signal)
   }
   const end = (ids: number[], state: DeliveryState, finished_at: number | null = b.clock.now()) =>
     query.updateTable('inbox').set({ state, finished_at, attempts: 1 }).where('id', 'in', ids).execute()
@@ -126,4 +127,39 @@ test('one that was received under a wrong clock does not keep all that came afte
   b.clock.advance(31 * DAY)
   b.watch()
   await until(async () => !(await b.rows()).includes(old))
+})
+
+test('after PAYLOAD_DAYS body and error go; the row stays, knows its repeat, and a replay says why it cannot', async () => {
+  const b = await start(2)
+  const [done, ignored, dead, parked, pending] = await Promise.all(
+    Array.from({ length: 5 }, () => b.append()),
+  )
+  const left = async () => {
+    const rows = await b.query
+      .selectFrom('inbox')
+      .select(['id', 'body', 'last_error'])
+      .orderBy('id')
+      .execute()
+    return rows.filter(row => row.body !== null).map(row => row.id)
+  }
+  await b.end([done ?? 0], 'done')
+  await b.end([ignored ?? 0], 'ignored')
+  await b.end([dead ?? 0], 'dead')
+  await b.end([parked ?? 0], 'parked', null)
+  await b.query
+    .updateTable('inbox')
+    .set({ last_error: 'Ada' })
+    .where('id', '=', ignored ?? 0)
+    .execute()
+  b.clock.advance(2 * DAY)
+  b.watch()
+  await until(() => b.clock.sleepers().includes(3_600_000))
+  expect(await left()).toEqual([done, ignored, dead, parked, pending])
+  b.clock.advance(3_600_000)
+  await until(async () => (await left()).length === 3)
+  expect(await left()).toEqual([dead, parked, pending])
+  expect(await b.row(ignored ?? 0)).toMatchObject({ state: 'ignored', last_error: null })
+  const deliveries = createDeliveries(b.query)
+  expect(await deliveries.replay(String(ignored), 'operator')).toBe('removed')
+  expect(await deliveries.replay(String(dead), 'operator')).toBe('replayed')
 })
