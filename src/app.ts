@@ -6,12 +6,13 @@ import { handlers } from './handlers/index.ts'
 import { createProbe, health } from './health.ts'
 import { countRefreshes, timeCommits } from './metrics/counted.ts'
 import { type Metrics, noMetrics } from './metrics/metrics.ts'
-import { ConnectionUnavailable, createAccessTokens } from './oauth/access-token.ts'
+import { createAccessTokens, isParking } from './oauth/access-token.ts'
 import { createConnectLimit } from './oauth/connect-limit.ts'
 import { type ConnectionKey, createConnections } from './oauth/connections.ts'
 import { connectUrl, watchEndings } from './oauth/ending-soon.ts'
 import { createFlows, flowRows } from './oauth/flows.ts'
 import { oauth } from './oauth/index.ts'
+import { watchUnused } from './oauth/keep-alive.ts'
 import { cookiePrefix } from './oauth/own-host.ts'
 import { createRefresh } from './oauth/refresh.ts'
 import { createRefreshLeases } from './oauth/refresh-lease.ts'
@@ -88,13 +89,20 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const { sealer } = meter
   const traces = createTraces()
   const tokenEndpoint = countRefreshes(createTokenEndpoint(config, outgoing.token, runtime), metrics)
-  const connections = createConnections(query, sealer, runtime, { log: logger, platform: config.mode })
+  const connections = createConnections(query, sealer, runtime, {
+    log: logger,
+    platform: config.mode,
+    requestedScopes: config.scopes,
+  })
   const leases = createRefreshLeases(query, sealer, runtime, config.mode)
   const refresh = createRefresh(
     { leases, tokenEndpoint, origin: config.origin, log: logger, stopping: stopped.signal },
     runtime,
   )
-  const accessTokens = createAccessTokens({ connections, refresh, log: logger }, runtime)
+  const accessTokens = createAccessTokens(
+    { connections, refresh, log: logger, lifted: () => dispatcher.resume() },
+    runtime,
+  )
   const apiClient = createApiClient(
     {
       apiBase: config.apiBase,
@@ -110,8 +118,13 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     const trace = traces.of(requestId)
     const about = { request_id: requestId, ...(trace && { trace_id: trace.traceId }) }
     const patience = { patienceMs: PAGE_PATIENCE_MS, about, ...(trace && { traceparent: trace.traceparent }) }
-    return apiClient.forEvent(key, call => accessTokens.use(key, call), patience)
+    return apiClient.forEvent(key, (call, scope) => accessTokens.use(key, call, { scope }), patience)
   }
+  const ownApi = (key: ConnectionKey) =>
+    apiClient.forEvent(key, (call, scope) => accessTokens.use(key, call, { scope }), {
+      patienceMs: PAGE_PATIENCE_MS,
+      about: { reason: 'keep_alive' },
+    })
   const flows = createFlows(query, sealer, runtime, clock, { ttlMs: config.stateTtlMs, ...cookies })
   const sessions = createSessions(query, runtime, clock, {
     ...cookies,
@@ -135,7 +148,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
         connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
       }),
       count: metrics.attempt,
-      isParking: error => error instanceof ConnectionUnavailable && error.code === 'reconsent_required',
+      isParking,
       describeError,
       log: logger,
       crashed: edge.crashed,
@@ -233,6 +246,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     void backlog.watch(stopped.signal)
     void meter.watch(stopped.signal)
     void edge.instance?.watch(logger, stopped.signal)
+    void watchUnused({ connections, api: ownApi, log: logger }, runtime, stopped.signal)
     void watchEndings({ connections, log: logger, origin: config.origin }, runtime, stopped.signal)
     const aged = [flowRows(config.stateTtlMs), SESSION_ROWS, CALLER_ROWS]
     const { retentionDays: days, payloadDays } = config

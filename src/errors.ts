@@ -26,6 +26,11 @@ export const ERRORS = {
   request_timeout: [408, 'The request took too long to arrive.'],
   reconsent_required: [409, 'Revento needs the organizer to connect this event again.'],
   revoked: [409, 'The organizer has revoked this connection.'],
+  suspended: [409, 'Revento has suspended this app. It goes on by itself when that is lifted.'],
+  scope_missing: [
+    409,
+    'The organizer has not allowed this app to see that. Connect the event again to allow it.',
+  ],
   not_replayable: [409, 'This delivery has not been given up, so it cannot be replayed.'],
   delivery_erased: [409, 'What this delivery held has been erased, so it cannot be replayed.'],
   payload_removed: [

@@ -2,22 +2,36 @@ import { FixedTextError } from '../disclosure.ts'
 import type { Log } from '../log.ts'
 import { ApiError } from '../revento/api.ts'
 import type { Call as ReventoCall } from '../revento/call.ts'
+import type { Scope } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
 import type { ConnectionKey, Connections, HeldToken } from './connections.ts'
 import type { Refresh } from './refresh.ts'
 
+export type UnavailableCode =
+  | 'reconsent_required'
+  | 'suspended'
+  | 'scope_missing'
+  | 'revoked'
+  | 'not_connected'
+
 /**
- * The connection cannot be used until the organizer does something. `reconsent_required`: connect again;
- * a handler's delivery is parked until then. `revoked` covers every state that ended for good.
+ * The connection cannot be used now. `reconsent_required`: the organizer has to connect again; `suspended`: Revento has
+ * to lift it. A handler's delivery is parked until then. `scope_missing`: the organizer did not grant what the call
+ * needs. `revoked`: it has ended.
  */
 export class ConnectionUnavailable extends FixedTextError {
-  readonly code: 'reconsent_required' | 'revoked' | 'not_connected'
-  constructor(code: 'reconsent_required' | 'revoked' | 'not_connected') {
+  readonly code: UnavailableCode
+  constructor(code: UnavailableCode) {
     super(`connection unavailable: ${code}`)
     this.name = 'ConnectionUnavailable'
     this.code = code
   }
 }
+
+/** Waits until something happens to the connection, which is not the handler's failure. */
+export const isParking = (error: unknown): boolean =>
+  error instanceof ConnectionUnavailable &&
+  (error.code === 'reconsent_required' || error.code === 'suspended')
 
 type Call<T> = (accessToken: string) => Promise<T>
 /** Takes a refresh that the call had to wait for, once it has ended. */
@@ -26,26 +40,28 @@ type Note = (refresh: ReventoCall) => void
 export interface AccessTokens {
   /**
    * The one door to the API. Runs `call` with a live access token; after the exact `token_expired` it refreshes and
-   * runs it once more. Throws ConnectionUnavailable, or the call's own ApiError.
+   * runs it once more. Throws ConnectionUnavailable, or the call's own ApiError. A suspended connection is tried now and
+   * then; when the API answers, the suspension is over.
    */
-  use<T>(key: ConnectionKey, call: Call<T>, note?: Note): Promise<T>
+  use<T>(key: ConnectionKey, call: Call<T>, o?: { note?: Note | undefined; scope?: Scope }): Promise<T>
   /** When the refreshes under way have ended: a process that stops should not leave one unaccounted for. */
   settled(): Promise<void>
 }
 
 export function createAccessTokens(
-  o: { connections: Connections; refresh: Refresh; log: Log },
+  o: { connections: Connections; refresh: Refresh; log: Log; lifted?: () => void },
   runtime: Pick<Runtime, 'now'>,
 ): AccessTokens {
   const { connections, log } = o
   /** Callers in this process that need the same refresh wait for one; other processes wait for the lease. */
   const refreshing = new Map<string, Promise<void>>()
 
-  async function held(key: ConnectionKey): Promise<HeldToken> {
-    const token = await connections.open(key)
+  async function held(key: ConnectionKey, isTrying = false): Promise<HeldToken> {
+    const token = await connections.open(key, isTrying)
     if (token) return token
     const connection = await connections.find(key)
     if (!connection || connection.state === 'deleted') throw new ConnectionUnavailable('not_connected')
+    if (connection.state === 'suspended') throw new ConnectionUnavailable('suspended')
     throw new ConnectionUnavailable(connection.state === 'reconsent' ? 'reconsent_required' : 'revoked')
   }
 
@@ -68,11 +84,15 @@ export function createAccessTokens(
       refreshing.get(name) ?? o.refresh(key, seen.version).finally(() => refreshing.delete(name))
     refreshing.set(name, running)
     await running
-    return held(key)
+    return held(key, seen.suspended)
   }
 
-  /** Permanent: no refresh is tried. Where another writer was first, that one's token decides. */
+  /**
+   * Permanent: no refresh is tried. Where another writer was first, that one's token decides. Of a suspended integration
+   * it is what Revento answers until the suspension is lifted, so that nothing ends by it.
+   */
   async function revoked<T>(key: ConnectionKey, seen: HeldToken, call: Call<T>): Promise<T> {
+    if (seen.suspended) throw new ConnectionUnavailable('suspended')
     if (await connections.end(key, 'revoked', 'token_revoked', seen.version)) {
       log.warn({ part: 'oauth', event_id: key.eventId }, 'connection revoked by Revento')
       throw new ConnectionUnavailable('revoked')
@@ -94,16 +114,34 @@ export function createAccessTokens(
   const isForgotten = (error: unknown, { endsAt }: HeldToken) =>
     endsAt <= runtime.now() && isRefusal(error, 'invalid_token')
 
+  async function lift(key: ConnectionKey): Promise<void> {
+    const lifted = await connections.lift()
+    log.info(
+      { part: 'oauth', event_id: key.eventId, connections: lifted },
+      'Revento has lifted the suspension',
+    )
+    o.lifted?.()
+  }
+
+  async function useHeld<T>(key: ConnectionKey, token: HeldToken, call: Call<T>, note: Note): Promise<T> {
+    try {
+      return await attempt(key, token, call)
+    } catch (error) {
+      if (!(isRefusal(error, 'token_expired') || isForgotten(error, token))) throw error
+    }
+    // Once: a second token_expired is the platform's trouble and goes to the caller.
+    return attempt(key, await refreshed(key, token, note), call)
+  }
+
   return {
-    async use(key, call, note = () => {}) {
+    async use(key, call, { note = () => {}, scope } = {}) {
       const token = await held(key)
-      try {
-        return await attempt(key, token, call)
-      } catch (error) {
-        if (!(isRefusal(error, 'token_expired') || isForgotten(error, token))) throw error
-      }
-      // Once: a second token_expired is the platform's trouble and goes to the caller.
-      return attempt(key, await refreshed(key, token, note), call)
+      // No scope at all: the platform did not say, and what was requested is not known any more.
+      if (scope && token.scopes.length > 0 && !token.scopes.includes(scope))
+        throw new ConnectionUnavailable('scope_missing')
+      const result = await useHeld(key, token, call, note)
+      if (token.suspended) await lift(key)
+      return result
     },
     async settled() {
       while (refreshing.size > 0) await Promise.allSettled(refreshing.values())

@@ -10,6 +10,7 @@ import { createSealedTokens, type OpenTokens } from '../storage/sealed-tokens.ts
 import type { Sealer } from '../storage/sealing.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import { transaction } from '../storage/transaction.ts'
+import { createAsking } from './asking.ts'
 import { ENDED, SETTLED, tokenColumns } from './token-columns.ts'
 
 /** A connection is one (event, organization). */
@@ -36,6 +37,10 @@ export interface HeldToken {
   readonly version: number
   /** When the connection ends (ms), as we computed it: Revento decides. */
   readonly endsAt: number
+  /** Empty where the platform did not say. */
+  readonly scopes: readonly string[]
+  /** It is being tried whether the suspension still stands. */
+  readonly suspended: boolean
 }
 
 export interface Connections {
@@ -45,26 +50,35 @@ export interface Connections {
   /** The live ones that end before this moment (ms). */
   endingBefore(at: number): Promise<Connection[]>
   /**
-   * Undefined unless the state is `connected`. Damaged tokens end the connection (`reconsent`, sealed_value_damaged);
+   * Undefined unless the state is `connected`; or `suspended`, for one caller whenever it is time to try again
+   * (`isTrying`: for that caller once more). Damaged tokens end the connection (`reconsent`, sealed_value_damaged);
    * tokens under the previous key are sealed again. Throws UnsealError when their key was not given to this process.
    */
-  open(key: ConnectionKey): Promise<HeldToken | undefined>
+  open(key: ConnectionKey, isTrying?: boolean): Promise<HeldToken | undefined>
   /** Ends the connection at this version; its tokens are erased. False: another writer was first. */
   end(key: ConnectionKey, state: 'reconsent' | 'revoked', reason: string, version: number): Promise<boolean>
   /** Somebody wants it to end, whoever writes at the same time: a refresh under way loses. Its tokens are erased. */
   disconnect(key: ConnectionKey): Promise<void>
-  /** The platform has suspended the integration: every live connection is marked. */
-  suspendAll(): Promise<number>
+  /** The platform has suspended the integration: every connection made by then (ms) is marked. */
+  suspendAll(occurredAt: number | undefined): Promise<number>
+  /** The suspension is over, for all that were marked; says how many. */
+  lift(): Promise<number>
+  /**
+   * A connection to call with, for no other reason than that: a suspended one, when it is time to try again; else one
+   * that no call used for 45 days, at most one a minute among all processes, and each once a day.
+   */
+  toAsk(): Promise<Connection | undefined>
 }
 
 export function createConnections(
   query: Queries,
   sealer: Sealer,
   runtime: Runtime,
-  o: { log: Pick<Log, 'warn' | 'error'>; platform: Platform },
+  o: { log: Pick<Log, 'warn' | 'error'>; platform: Platform; requestedScopes?: string },
 ): Connections {
   const { log, platform } = o
   const sealed = createSealedTokens(query, sealer, runtime, log)
+  const asking = createAsking(query, platform, runtime)
   const select = () => query.selectFrom('connections').selectAll().where('platform', '=', platform)
   const row = (key: ConnectionKey) =>
     select()
@@ -89,7 +103,7 @@ export function createConnections(
         state: 'connected' as const,
         reason: null,
         platform,
-        scope: tokens.scope ?? '',
+        scope: tokens.scope ?? o.requestedScopes ?? '',
         ...tokenColumns(sealer, tokens, now + CONSENT_S * 1000, now),
         ...SETTLED,
         consent_expires_at: now + CONSENT_S * 1000,
@@ -120,16 +134,19 @@ export function createConnections(
       const live = select().where('state', '=', 'connected').where('refresh_expires_at', '<', at)
       return (await live.execute()).map(connectionOf)
     },
-    async open(key) {
+    async open(key, isTrying = false) {
       for (;;) {
         const found = await row(key)
-        if (found?.state !== 'connected') return undefined
+        const suspended = found?.state === 'suspended'
+        if (!found || !(suspended || found.state === 'connected')) return undefined
+        if (suspended && !isTrying && !(await asking.claimSuspended(found))) return undefined
         const tokens = await sealed.open(found)
         if (tokens === 'changed') continue
         if (!tokens) return undefined
         await rewrite(found, tokens)
         const { version, refresh_expires_at: endsAt } = found
-        return { accessToken: tokens.accessToken, version, endsAt }
+        const scopes = connectionOf(found).scopes
+        return { accessToken: tokens.accessToken, version, endsAt, scopes, suspended }
       }
     },
     async end(key, state, reason, version) {
@@ -139,6 +156,7 @@ export function createConnections(
         .where('event_id', '=', key.eventId)
         .where('organization_id', '=', key.organizationId)
         .where('platform', '=', platform)
+        .where('state', '=', 'connected')
         .where('version', '=', version)
         .executeTakeFirst()
       return numUpdatedRows === 1n
@@ -154,20 +172,11 @@ export function createConnections(
         .where('state', 'in', ['connected', 'suspended'])
         .execute()
     },
-    async suspendAll() {
-      const { numUpdatedRows } = await query
-        .updateTable('connections')
-        .set(eb => ({
-          state: 'suspended',
-          reason: 'integration_suspended',
-          ...SETTLED,
-          version: eb('version', '+', 1),
-          updated_at: runtime.now(),
-        }))
-        .where('platform', '=', platform)
-        .where('state', '=', 'connected')
-        .executeTakeFirst()
-      return Number(numUpdatedRows)
+    suspendAll: asking.suspendAll,
+    lift: asking.lift,
+    async toAsk() {
+      const found = await asking.next()
+      return found && connectionOf(found)
     },
   }
 }

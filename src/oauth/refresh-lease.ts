@@ -54,6 +54,9 @@ export const LEASE_MS = 15_000
 /** The longest pause, with jitter. */
 const LONGEST_PAUSE_MS = 2 * DAY_MS
 
+/** A suspended connection is tried now and then, perhaps long after its access token expired. */
+const CALLABLE: ReadonlySet<ConnectionRow['state']> = new Set(['connected', 'suspended'])
+
 export function createRefreshLeases(
   query: Queries,
   sealer: Sealer,
@@ -82,7 +85,7 @@ export function createRefreshLeases(
           .$if(isPostgres(trx), select => select.forUpdate())
           .executeTakeFirst()
         const now = runtime.now()
-        if (!row || row.version !== version || row.state !== 'connected') return { kind: 'changed' }
+        if (!row || row.version !== version || !CALLABLE.has(row.state)) return { kind: 'changed' }
         const refused = whyNot(row, now)
         if (refused) return refused
         const lease = leaseOf(row, sealer, runtime)

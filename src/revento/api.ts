@@ -6,7 +6,7 @@ import type { ApiConnection, Budgets } from './budgets.ts'
 import type { Call } from './call.ts'
 import { createLimiters } from './limiters.ts'
 import { allPages, type PageRequest, pageQuery, type Row, readPage, readRow } from './pages.ts'
-import { ID, type Page } from './platform.ts'
+import { ID, type Page, type Scope } from './platform.ts'
 import { createRetrying } from './retry.ts'
 
 export { ApiError, RefreshPending } from './api-error.ts'
@@ -28,7 +28,7 @@ export interface EventApi {
 }
 
 /** Runs a call with an access token that is alive; see oauth/access-token. */
-export type WithAccessToken = <T>(call: (accessToken: string) => Promise<T>) => Promise<T>
+export type WithAccessToken = <T>(call: (accessToken: string) => Promise<T>, scope: Scope) => Promise<T>
 
 export interface Patience {
   /** No request begins later than this after its call. */
@@ -67,7 +67,7 @@ export function createApiClient(o: ApiClientOptions, runtime: Runtime): ApiClien
        * The place comes before the token: who waited in line gets the token as it is then, so one expiry costs five
        * requests and not one for each who waited. The retries come after it: whatever happens, one refresh.
        */
-      async function get(tail: string, query: Record<string, string>): Promise<unknown> {
+      async function get(tail: string, query: Record<string, string>, scope: Scope): Promise<unknown> {
         if (!ID.test(connection.eventId)) throw new ApiError('invalid_event_id', 0, '')
         const path = `/events/${connection.eventId}${tail}`
         const wait = { deadline: deadline(), signal, ...comesBackFor }
@@ -75,13 +75,15 @@ export function createApiClient(o: ApiClientOptions, runtime: Runtime): ApiClien
         return limiters
           .of(connection)
           .run(wait, place =>
-            withAccessToken(accessToken =>
-              retrying(() =>
-                place.send(hear => {
-                  sent += 1
-                  return attempt({ path, query, accessToken, signal, about, traceparent, note, hear })
-                }),
-              ),
+            withAccessToken(
+              accessToken =>
+                retrying(() =>
+                  place.send(hear => {
+                    sent += 1
+                    return attempt({ path, query, accessToken, signal, about, traceparent, note, hear })
+                  }),
+                ),
+              scope,
             ),
           )
           .catch(error => {
@@ -89,21 +91,21 @@ export function createApiClient(o: ApiClientOptions, runtime: Runtime): ApiClien
             throw used && comesBack && sent >= callsOfOneRun ? new ApiError('too_many_calls', 0, '') : error
           })
       }
-      const row = async (tail: string) => readRow(await get(tail, {}))
+      const row = async (tail: string, scope: Scope) => readRow(await get(tail, {}, scope))
       const page =
-        (tail: string) =>
+        (tail: string, scope: Scope) =>
         async (request: PageRequest = {}) =>
-          readPage(await get(tail, pageQuery(request)))
-      const participants = page('/participants')
+          readPage(await get(tail, pageQuery(request), scope))
+      const participants = page('/participants', 'participants.read')
       return {
-        event: () => row(''),
+        event: () => row('', 'event.read'),
         participants,
         allParticipants: () => allPages(participants),
-        program: () => row('/program'),
-        activities: page('/activities'),
-        threads: page('/threads'),
-        locations: page('/locations'),
-        registrationWaves: page('/registration-waves'),
+        program: () => row('/program', 'program.read'),
+        activities: page('/activities', 'program.read'),
+        threads: page('/threads', 'program.read'),
+        locations: page('/locations', 'program.read'),
+        registrationWaves: page('/registration-waves', 'program.read'),
       }
     },
   }

@@ -6,6 +6,7 @@ export const ACCEPT = 'application/vnd.revento.v1+json'
 export const REQUEST_ID_HEADER = 'x-revento-request-id'
 
 export const SCOPES = ['event.read', 'participants.read', 'program.read'] as const
+export type Scope = (typeof SCOPES)[number]
 
 /** Lifetimes in seconds: access token, sliding refresh token, hard end of a consent. */
 export const ACCESS_TOKEN_S = 3600

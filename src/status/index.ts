@@ -117,6 +117,7 @@ async function entitled(o: StatusOptions, request: FastifyRequest, eventId: stri
 export function apiFailure(error: unknown, { eventId }: ConnectionKey, origin: string): unknown {
   if (error instanceof ConnectionUnavailable) {
     if (error.code === 'not_connected') return new AppError('not_found', { reason: error.code })
+    if (error.code === 'suspended') return new AppError('suspended')
     return new AppError(error.code, { connectUrl: connectUrl(origin, eventId) })
   }
   if (!(error instanceof ApiError)) return error

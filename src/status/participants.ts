@@ -40,7 +40,12 @@ export const participantList = (
   { page, problem, waitMs }: Answered,
   heard: readonly ParticipantsTable[],
 ): Pick<ParticipantList, 'rows' | 'nextCursor' | 'problem' | 'waitMs'> => ({
-  rows: page ? page.data.map(row => merge(row, heard)) : heard.map(localRow),
+  // What the organizer did not allow this app to see is not shown from webhooks either.
+  rows: page
+    ? page.data.map(row => merge(row, heard))
+    : problem === 'scope_missing'
+      ? []
+      : heard.map(localRow),
   nextCursor: page?.has_more ? page.next_cursor : null,
   problem,
   waitMs,

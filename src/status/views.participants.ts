@@ -1,5 +1,5 @@
 import { type Html, html } from '../html.ts'
-import { exactTime, time } from './layout.ts'
+import { connectLink, exactTime, time } from './layout.ts'
 import type { ParticipantList, ParticipantRow } from './participants.ts'
 import { breakable } from './views.deliveries.ts'
 import { PROBLEMS, words } from './words.ts'
@@ -12,6 +12,7 @@ ${
   v.problem &&
   html`<p class="problem">${PROBLEMS[v.problem] ?? html`Revento answered <bdi>${v.problem}</bdi>.`}
 ${v.waitMs !== undefined && html`It goes on at ${exactTime(v.askedAt + v.waitMs)}.`}
+${v.problem === 'scope_missing' && connectLink(v.eventId, 'Connect again to allow it')}
 ${v.rows.length > 0 && 'Below is what its webhooks have told so far.'}</p>`
 }
 ${v.rows.length === 0 && !v.problem && html`<p class="quiet">${v.laterPage ? 'Nobody on this page.' : 'Nobody has applied yet. Who applies at Revento is listed here.'}</p>`}
@@ -32,7 +33,7 @@ ${!v.problem && html`<span class="quiet">As of ${exactTime(v.askedAt)}, not live
 }
 
 /** Of an ended connection Revento answers nothing, however often it is asked. */
-const ENDED = ['reconsent_required', 'revoked', 'not_connected']
+const ENDED = ['scope_missing', 'suspended', 'reconsent_required', 'revoked', 'not_connected']
 const canAsk = ({ laterPage, problem }: ParticipantList) => !laterPage && !ENDED.includes(problem ?? '')
 
 const query = (event_id: string, cursor?: string) =>

@@ -7,7 +7,7 @@ export const STATES: Record<ConnectionState, string> = {
   connected: 'Connected',
   reconsent: 'Waiting for you: Revento asks to connect this event again',
   revoked: 'Revoked: this app has no access to the event any more',
-  suspended: 'Suspended by Revento: nothing can be called until that is lifted',
+  suspended: 'Suspended by Revento: this app looks now and then whether that was lifted',
   deleted: 'Ended: Revento asked to delete what was stored of this event',
 }
 
@@ -15,7 +15,7 @@ export const ADVICE: Record<ConnectionState, string | undefined> = {
   connected: undefined,
   reconsent: 'Connect it again. Webhooks that wait for it go on by themselves then.',
   revoked: 'If that was not intended, connect it again.',
-  suspended: 'Whoever runs this app has to settle it with Revento. After that, connect it again.',
+  suspended: 'Whoever runs this app has to settle it with Revento. It goes on by itself then.',
   deleted: 'Connecting it again starts with nothing.',
 }
 
@@ -31,6 +31,8 @@ export const REASONS: Record<string, string> = {
 export const PROBLEMS: Record<string, string> = {
   reconsent_required: 'Revento asks to connect this event again.',
   revoked: 'This app has no access to the event any more.',
+  suspended: 'Revento has suspended this app. The list comes back by itself when that is lifted.',
+  scope_missing: 'You have not allowed this app to see the participants (participants.read).',
   not_connected: 'This event is not connected.',
   configuration_error: 'Revento does not accept this app’s credentials. Its operator has to correct them.',
   upstream_timeout: 'Revento did not answer in time. Ask again in a moment.',

@@ -78,7 +78,8 @@ function isNewer(
   return occurredAt === undefined || connected_at > occurredAt + MARGIN_MS
 }
 
-function memberOf(body: Uint8Array | null, name: string): unknown {
+/** Undefined where the body is no JSON object, or has no such member. */
+export function memberOf(body: Uint8Array | null, name: string): unknown {
   try {
     return (JSON.parse(Buffer.from(body ?? []).toString()) as Record<string, unknown>)[name]
   } catch {

@@ -51,7 +51,10 @@ export function createDispatchLog({ log, parkedAt, count }: DispatchLogOptions) 
           'delivery put back: it has to wait to call Revento',
         )
       else if (outcome.state === 'parked')
-        log.warn({ ...fields, ...parkedAt(delivery) }, 'delivery parked: send the link to the organizer')
+        log.warn(
+          { ...fields, err, ...parkedAt(delivery) },
+          'delivery parked until its connection can be used again',
+        )
       else log.info(fields, WORDS[outcome.state])
     },
 

@@ -33,8 +33,8 @@ export interface Dispatcher {
   start(): void
   /** Deliveries were committed: look now instead of at the next poll. */
   arrived(): void
-  /** A connection was made: what is parked for it goes on, in the background. Nothing is lost if this is not called. */
-  resume(key: ConnectionKey): void
+  /** A connection was made, or some can be used again: what is parked for it goes on, in the background. Nothing is lost if this is not called. */
+  resume(key?: ConnectionKey): void
   /** For how long, in ms, it could not look for deliveries; 0 before the start. */
   stalledMs(): number
   /** Claims nothing more, tells handlers to stop, and gives back what has not ended after `graceMs`. */
@@ -243,8 +243,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       pace.arrived()
       wake()
     },
-    resume: ({ eventId, organizationId }) =>
-      upkeep.wake({ event_id: eventId, organization_id: organizationId }),
+    resume: key => upkeep.wake(key && { event_id: key.eventId, organization_id: key.organizationId }),
     stalledMs: () => (lookedAt === undefined ? 0 : runtime.monotonic() - lookedAt),
     async stop(graceMs) {
       stopping.abort()

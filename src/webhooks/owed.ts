@@ -1,10 +1,11 @@
 import { FixedTextError } from '../disclosure.ts'
 import type { Log } from '../log.ts'
 import type { Connections } from '../oauth/connections.ts'
+import { momentOf } from '../revento/moment.ts'
 import { DELETION_REQUIRED, SUSPENDED } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
-import { type Ending, markErased } from '../storage/erasures.ts'
+import { type Ending, markErased, memberOf } from '../storage/erasures.ts'
 import { sweep } from '../storage/sweep.ts'
 import { transaction } from '../storage/transaction.ts'
 import type { Claimed } from './claim.ts'
@@ -46,11 +47,9 @@ export function createOwed({ query, connections, log }: OwedOptions, runtime: Ru
       if (!swept) throw new ErasureGoesOn()
       log.info(fields, 'stored data of the event erased')
     },
-    async [SUSPENDED]() {
-      log.warn(
-        { part: 'oauth', connections: await connections.suspendAll() },
-        'Revento has suspended this integration',
-      )
+    async [SUSPENDED]({ body }) {
+      const marked = await connections.suspendAll(momentOf(memberOf(body, 'occurred_at')))
+      log.warn({ part: 'oauth', connections: marked }, 'Revento has suspended this integration')
     },
   }
 }

@@ -120,7 +120,8 @@ function eventApi(
 ): EventApi {
   if (event_id === null || organization_id === null) return noConnection
   const key = { eventId: event_id, organizationId: organization_id }
-  return o.apiClient.forEvent(key, call => o.accessTokens.use(key, call, patience.note), patience)
+  const { note } = patience
+  return o.apiClient.forEvent(key, (call, scope) => o.accessTokens.use(key, call, { note, scope }), patience)
 }
 
 const unavailable = () => Promise.reject(new ConnectionUnavailable('not_connected'))

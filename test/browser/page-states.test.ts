@@ -94,7 +94,7 @@ describe.skipIf(!browser)('every state of the page', () => {
       await expectReadable(page, name)
     }
     const becomes = (state: 'reconsent' | 'revoked' | 'suspended' | 'deleted', reason: string) =>
-      query.updateTable('connections').set({ state, reason }).execute()
+      query.updateTable('connections').set({ state, reason, asked_at: Date.now() }).execute()
 
     await shows('welcome', '/', 'Connect a Revento event')
     await page.goto(`${pair.app.url}/connect`)

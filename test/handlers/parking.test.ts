@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { HandlerContext } from '../../src/handlers/context.ts'
 import { startApp, type TestApp } from '../helpers/app.ts'
 import { createClient, stateOf } from '../helpers/client.ts'
 import { json, startUpstream, tokens, type Upstream } from '../helpers/upstream.ts'
@@ -101,4 +102,42 @@ test('a handler whose connection was revoked is retried, not parked', async () =
     return found?.last_error && found
   })
   expect(row).toMatchObject({ state: 'pending', last_error: expect.stringContaining('revoked') })
+})
+
+test('a list longer than one run can read ends its delivery at once, and says where it belongs', async () => {
+  await app.close()
+  const { authBase, apiBase } = upstream
+  let rows = 0
+  const listing = async ({ api }: HandlerContext) => {
+    for await (const _ of api.allParticipants()) rows += 1
+  }
+  app = await startApp({ authBase, apiBase, handlers: { revento: { 'application.submitted': listing } } })
+  await connect()
+  let page = 0
+  upstream.onApi = (request, response) =>
+    json(200, { data: [{}], next_cursor: `c${page++}`, has_more: page < 33 })(request, response)
+  // The callback's own first call is of the same budget: its minute passes.
+  await app.database.query.deleteFrom('api_budgets').execute()
+  const { body, headers } = signedDelivery({ event: { type: 'application.submitted' } })
+  await client.post(`${app.url}/webhooks/revento`, body, headers)
+  const dead = await reaches('dead')
+  expect([dead.attempts, dead.last_error]).toEqual([1, expect.stringContaining('too_many_calls')])
+  expect(rows).toBe(30)
+})
+
+test('a call whose minute others have used up puts its delivery back until there is room, uncounted', async () => {
+  await connect()
+  const used = Array.from({ length: 30 }, () => Date.now())
+  const budget = JSON.stringify({ at: Date.now(), ended: used, open: {} })
+  await app.database.query.updateTable('api_budgets').set({ budget }).execute()
+  const calls = upstream.apiRequests().length
+  await deliver()
+  const put = await until(async () => {
+    const row = await app.database.query.selectFrom('inbox').selectAll().executeTakeFirst()
+    return row?.state === 'pending' && row.next_at > 0 && row
+  })
+  expect(put.attempts).toBe(0)
+  expect(put.next_at - Date.now()).toBeGreaterThan(50_000)
+  expect(put.next_at - Date.now()).toBeLessThanOrEqual(60_000)
+  expect(upstream.apiRequests().length).toBe(calls)
 })

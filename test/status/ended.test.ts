@@ -29,10 +29,10 @@ test('an event whose data had to be deleted answers like one that does not exist
   expect(pair.upstream.requests).toEqual([])
 })
 
-test('a suspended integration answers 409 revoked without asking Revento', async () => {
+test('a suspended integration answers 409 suspended without asking Revento', async () => {
   const pair = await startPair()
   const client = await tell(pair, 'integration.suspended', { event_id: null, organization_id: null })
   const reply = await client.get(participantsUrl(pair))
-  expect([reply.status, reply.json()['error']]).toEqual([409, 'revoked'])
+  expect([reply.status, reply.json()['error']]).toEqual([409, 'suspended'])
   expect(pair.upstream.requests).toEqual([])
 })

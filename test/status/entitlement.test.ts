@@ -189,7 +189,7 @@ async function become({ app }: Pair, visitor: Visitor): Promise<void> {
   const ended = { state: 'revoked', reason: null, access_token: null, refresh_token: null } as const
   const changes: Partial<Record<Visitor, object>> = {
     reconsent: { ...ended, state: 'reconsent' },
-    suspended: { state: 'suspended' },
+    suspended: { state: 'suspended', asked_at: Date.now() },
     revoked: ended,
     disconnected: { ...ended, reason: 'disconnected' },
     deleted: { ...ended, state: 'deleted' },

@@ -18,8 +18,8 @@ test('without a session: what this is, and a way to connect', async () => {
 })
 
 test('with one: event, organization, scopes and participants', async () => {
-  const pair = await startPair()
-  pair.upstream.onToken = json(200, tokens({ scope: 'event.read' }))
+  const pair = await startPair({ env: { REVENTO_SCOPES: 'event.read participants.read program.read' } })
+  pair.upstream.onToken = json(200, tokens())
   pair.upstream.onApi = page([
     { id: 'ptp_1', name: 'Ada Lovelace', application_status: 'revision_requested' },
   ])
@@ -29,7 +29,7 @@ test('with one: event, organization, scopes and participants', async () => {
   expect(text).toContain('org_test_formal')
   expect(text).toContain('Ada Lovelace')
   expect(text).toContain('revision requested')
-  expect(text).toMatch(/Not granted<\/dt><dd>participants\.read/)
+  expect(text).toMatch(/Not granted<\/dt><dd>program\.read/)
 })
 
 test('what others wrote is text, never markup', async () => {

@@ -95,13 +95,13 @@ test('changes nothing of a row but the sealed bytes: a refresh under way is stil
 
 test('a suspended connection keeps its tokens and its state, under the current key', async () => {
   const query = await stored(1)
-  await connectionsOf(query, old).suspendAll()
+  await connectionsOf(query, old).suspendAll(undefined)
   await run(query)
   expect(await counts(query)).toEqual({ [newKey]: 2 })
   expect((await rows(query))[0]).toMatchObject({
     state: 'suspended',
     reason: 'integration_suspended',
-    version: 2,
+    version: 1,
   })
 })
 
@@ -160,13 +160,13 @@ describe('what cannot be opened', () => {
 
   test('a damaged connection that is suspended stays so, without its tokens', async () => {
     const query = await stored(1)
-    await connectionsOf(query, old).suspendAll()
+    await connectionsOf(query, old).suspendAll(undefined)
     await query
       .updateTable('connections')
       .set(eb => ({ access_token: eb.ref('refresh_token') }))
       .execute()
     expect((await run(query)).left).toEqual({})
-    const ended = { state: 'suspended', reason: 'integration_suspended', access_token: null, version: 3 }
+    const ended = { state: 'suspended', reason: 'integration_suspended', access_token: null, version: 2 }
     expect((await rows(query))[0]).toMatchObject(ended)
   })
 

@@ -1,0 +1,122 @@
+import type { Runtime } from '../runtime.ts'
+import type { Queries } from '../storage/database.ts'
+import { alone } from '../storage/dialect.ts'
+import { MARGIN_MS } from '../storage/erasures.ts'
+import type { ConnectionRow, Platform } from '../storage/schema.ts'
+import { transaction } from '../storage/transaction.ts'
+import { isOlderThan, waitLeft } from '../trusted-time.ts'
+
+const MINUTE_MS = 60_000
+const DAY_MS = 24 * 3_600_000
+/** Half of the 90 days after which Revento ends what nobody uses: there is time for many tries. */
+const UNUSED_MS = 45 * DAY_MS
+const LONGEST_MS = 4 * 3_600_000
+const BATCH = 200
+
+/** Whether less than `ms` have passed since then. */
+const isWithin = (moment: number, ms: number, now: number) =>
+  waitLeft({ since: moment, until: moment + ms }, now, ms) > 0
+
+/** A minute, two, four … four hours. */
+const isTooSoon = (askedAt: number, asks: number, now: number) =>
+  isWithin(askedAt, Math.min(MINUTE_MS * 2 ** asks, LONGEST_MS), now)
+
+/** The connections that the app calls with of its own accord: suspended ones, and those that nobody uses. */
+export function createAsking(query: Queries, platform: Platform, runtime: Pick<Runtime, 'now'>) {
+  const all = (trx: Queries, state: 'connected' | 'suspended') =>
+    trx.selectFrom('connections').where('platform', '=', platform).where('state', '=', state)
+  const one = (trx: Queries, { event_id, organization_id }: ConnectionRow) =>
+    trx
+      .updateTable('connections')
+      .where('platform', '=', platform)
+      .where('event_id', '=', event_id)
+      .where('organization_id', '=', organization_id)
+
+  /**
+   * In batches, each committed; a row that has changed is not of the next one. The version stays: a refresh under way must
+   * still be stored, or the pair is lost.
+   */
+  async function change(
+    from: 'connected' | 'suspended',
+    values: { state: 'connected' | 'suspended'; reason: string | null },
+    connectedBy: number,
+  ): Promise<number> {
+    const now = runtime.now()
+    for (let changed = 0; ; ) {
+      const { numUpdatedRows } = await query
+        .updateTable('connections')
+        .set({ ...values, asked_at: now, asks: 0, updated_at: now })
+        .where('platform', '=', platform)
+        .where(eb =>
+          eb(
+            eb.refTuple('event_id', 'organization_id'),
+            'in',
+            all(query, from)
+              .select(['event_id', 'organization_id'])
+              .where('connected_at', '<=', connectedBy)
+              .limit(BATCH)
+              .$asTuple('event_id', 'organization_id'),
+          ),
+        )
+        .executeTakeFirst()
+      changed += Number(numUpdatedRows)
+      if (numUpdatedRows < BATCH) return changed
+    }
+  }
+
+  /** Suspended together, they are tried in turns: what counts is how often any was. */
+  async function nextSuspended(now: number): Promise<ConnectionRow | undefined> {
+    const { asked, asks } = await all(query, 'suspended')
+      .select(eb => [eb.fn.max('asked_at').as('asked'), eb.fn.sum<number>('asks').as('asks')])
+      .executeTakeFirstOrThrow()
+    if (asked === null || isTooSoon(Number(asked), Number(asks), now)) return undefined
+    return all(query, 'suspended').selectAll().orderBy('asked_at').limit(1).executeTakeFirst()
+  }
+
+  /** An access token lives for an hour: what expired 45 days ago is what no call renewed since. */
+  function nextUnused(now: number): Promise<ConnectionRow | undefined> {
+    return transaction(query, async trx => {
+      await alone(trx, `connections to keep ${platform}`)
+      const last = await all(trx, 'connected')
+        .select('asked_at')
+        .where('asked_at', '<=', now)
+        .orderBy('asked_at', 'desc')
+        .limit(1)
+        .executeTakeFirst()
+      if (last && isWithin(last.asked_at, MINUTE_MS, now)) return undefined
+      const oldest = await all(trx, 'connected')
+        .selectAll()
+        .where('access_expires_at', '<', now - UNUSED_MS)
+        .where(eb => eb('asked_at', '<=', now - DAY_MS).or('asked_at', '>', now))
+        .orderBy('asked_at')
+        .limit(1)
+        .executeTakeFirst()
+      if (!oldest || !isOlderThan(oldest.access_expires_at, UNUSED_MS, now)) return undefined
+      await one(trx, oldest).set({ asked_at: now }).execute()
+      return oldest
+    })
+  }
+
+  return {
+    suspendAll: (occurredAt: number | undefined) =>
+      change(
+        'connected',
+        { state: 'suspended', reason: 'integration_suspended' },
+        occurredAt === undefined ? Number.MAX_SAFE_INTEGER : occurredAt + MARGIN_MS,
+      ),
+    lift: () => change('suspended', { state: 'connected', reason: null }, Number.MAX_SAFE_INTEGER),
+    /** Of those who come at the same time, one may try. */
+    async claimSuspended(row: ConnectionRow): Promise<boolean> {
+      const now = runtime.now()
+      if (isTooSoon(row.asked_at, row.asks, now)) return false
+      const { numUpdatedRows } = await one(query, row)
+        .set({ asked_at: now, asks: row.asks + 1 })
+        .where('version', '=', row.version)
+        .where('asked_at', '=', row.asked_at)
+        .where('asks', '=', row.asks)
+        .executeTakeFirst()
+      return numUpdatedRows === 1n
+    },
+    next: async () => (await nextSuspended(runtime.now())) ?? (await nextUnused(runtime.now())),
+  }
+}
