@@ -116,7 +116,11 @@ test('a list longer than one run can read ends its delivery at once, and says wh
   let page = 0
   upstream.onApi = (request, response) =>
     json(200, { data: [{}], next_cursor: `c${page++}`, has_more: page < 33 })(request, response)
-  // The callback's own first call is of the same budget: its minute passes.
+  // The callback's own first call is of the same budget: once it has been counted, it is forgotten.
+  await until(async () => {
+    const row = await app.database.query.selectFrom('api_budgets').selectAll().executeTakeFirst()
+    return row && JSON.parse(row.budget).ended.length === 1
+  })
   await app.database.query.deleteFrom('api_budgets').execute()
   const { body, headers } = signedDelivery({ event: { type: 'application.submitted' } })
   await client.post(`${app.url}/webhooks/revento`, body, headers)
