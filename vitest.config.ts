@@ -7,7 +7,7 @@ const ON_POSTGRES = [
   'test/webhooks/{inline-processes,receive,retention,retries,stopping}.test.ts',
   'test/handlers/*.test.ts',
   'test/hardening/{bodies,deliveries}.test.ts',
-  'test/oauth/{callback-success,connect-cookies,ended-connections,flows,reconnect,refresh,refresh-storage,suspended}.test.ts',
+  'test/oauth/{callback-success,connect-cookies,ended-connections,flows,reconnect,refresh,refresh-clock,refresh-storage,suspended}.test.ts',
   'test/oauth/sealed-connections.test.ts',
   'test/revento/{api-limits-property,api-limits-processes}.test.ts',
   'test/rotation/{key-change,meter,rotation}.test.ts',

@@ -94,7 +94,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     platform: config.mode,
     requestedScopes: config.scopes,
   })
-  const leases = createRefreshLeases(query, sealer, runtime, config.mode)
+  const leases = createRefreshLeases(query, sealer, runtime, clock, config.mode)
   const refresh = createRefresh(
     { leases, tokenEndpoint, origin: config.origin, log: logger, stopping: stopped.signal },
     runtime,

@@ -68,6 +68,26 @@ export interface SteadyClock {
    * a start, those of the last minute do.
    */
   leaseEnds(lengthMs: number): LeaseEnds
+  /**
+   * How long, in ms, a lease of `lengthMs` may still last; 0: it has ended. It has when this process has seen it unchanged
+   * for its length (`unchangedMs`), or when its end was within the last minute by a wall clock that has not jumped
+   * meanwhile. An end that is further from now may have been noted by a clock that was wrong, here or elsewhere.
+   */
+  leaseLeft(end: number, lengthMs: number, unchangedMs: number): number
+}
+
+/** For how long, in ms, this process has seen `name` with the same `mark`, by the monotonic clock; 0 at first sight. */
+export type Unchanged = (name: string, mark: string) => number
+
+/** Keeps one entry for each name. */
+export function createUnchanged(runtime: Pick<Runtime, 'monotonic'>): Unchanged {
+  const seen = new Map<string, { mark: string; since: number }>()
+  return (name, mark) => {
+    const known = seen.get(name)
+    if (known?.mark === mark) return runtime.monotonic() - known.since
+    seen.set(name, { mark, since: runtime.monotonic() })
+    return 0
+  }
 }
 
 /** `jumped` is told of each jump in ms: above 0, the clock was set ahead. */
@@ -111,6 +131,12 @@ export function createSteadyClock(
       const now = runtime.now()
       if (steady) return { after: Number.MIN_SAFE_INTEGER, now, latest: latestEnd(now, lengthMs) }
       return { after: jumps > 0 ? now : now - CLOCKS_APART_MS, now, latest: Number.MAX_SAFE_INTEGER }
+    },
+    leaseLeft(end, lengthMs, unchangedMs) {
+      const hasJumped = steadyMs() < lengthMs && jumps > 0
+      const left = end - runtime.now()
+      const byClock = hasJumped || left <= -CLOCKS_APART_MS ? Number.POSITIVE_INFINITY : left
+      return Math.max(0, Math.min(lengthMs - unchangedMs, byClock))
     },
   }
 }

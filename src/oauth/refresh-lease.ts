@@ -6,7 +6,7 @@ import type { ConnectionRow, Platform, RefreshFailure } from '../storage/schema.
 import { tokenPlace } from '../storage/sealed-places.ts'
 import type { Sealer } from '../storage/sealing.ts'
 import { transaction } from '../storage/transaction.ts'
-import { latestEnd, waitLeft } from '../trusted-time.ts'
+import { createUnchanged, type SteadyClock, waitLeft } from '../trusted-time.ts'
 import type { ConnectionKey } from './connections.ts'
 import { AT_WORK_MS, DAY_MS, type Failures, type Retry } from './refresh-pace.ts'
 import { ENDED, SETTLED, tokenColumns } from './token-columns.ts'
@@ -25,7 +25,8 @@ export interface Lease extends Failures {
   readonly refreshToken: string
   /** The fence: whoever writes under this lease names the version that it read. */
   readonly version: number
-  /** After this moment (ms) another caller may take over. */
+  /** When it was taken, by the monotonic clock, and when it ends (ms since 1970): then another caller may take over. */
+  readonly takenAt: number
   readonly until: number
   readonly consentExpiresAt: number
 }
@@ -61,8 +62,14 @@ export function createRefreshLeases(
   query: Queries,
   sealer: Sealer,
   runtime: Runtime,
+  clock: Pick<SteadyClock, 'leaseLeft'>,
   platform: Platform,
 ): RefreshLeases {
+  /** What this process wrote or read of a connection last: the clocks of all may be wrong, and differ. */
+  const unchanged = createUnchanged(runtime)
+  const unchangedMs = ({ eventId, organizationId }: ConnectionKey, ...mark: unknown[]) =>
+    unchanged(`${eventId} ${organizationId}`, mark.join(' '))
+
   /** Only while nobody wrote since. */
   const fenced = ({ key, version }: Lease) =>
     query
@@ -86,17 +93,20 @@ export function createRefreshLeases(
           .executeTakeFirst()
         const now = runtime.now()
         if (!row || row.version !== version || !CALLABLE.has(row.state)) return { kind: 'changed' }
-        const refused = whyNot(row, now)
+        const stoodMs = unchangedMs(key, version, row.lease_owner, row.refresh_not_before)
+        const refused = whyNot(row, now, (end, lengthMs) => clock.leaseLeft(end, lengthMs, stoodMs))
         if (refused) return refused
         const lease = leaseOf(row, sealer, runtime)
+        // For whoever comes after a crash; an outcome replaces it.
+        const notBefore = lease.until + AT_WORK_MS
+        unchangedMs(key, version, lease.owner, notBefore)
         await trx
           .updateTable('connections')
           .set({
             lease_owner: lease.owner,
             lease_until: lease.until,
             refresh_phase: 'sent',
-            // For whoever comes after a crash; an outcome replaces it.
-            refresh_not_before: lease.until + AT_WORK_MS,
+            refresh_not_before: notBefore,
             refresh_noted_at: now,
             refresh_failure: 'upstream_timeout',
           })
@@ -126,13 +136,15 @@ export function createRefreshLeases(
     },
     async release(lease, { failure, unaccounted, failures, failingSince, pauseMs }) {
       const now = runtime.now()
+      const notBefore = now + Math.ceil(pauseMs)
+      unchangedMs(lease.key, lease.version, null, notBefore)
       await fenced(lease)
         .where('lease_owner', '=', lease.owner)
         .set({
           lease_owner: null,
           lease_until: 0,
           refresh_phase: unaccounted ? 'sent' : 'idle',
-          refresh_not_before: now + Math.ceil(pauseMs),
+          refresh_not_before: notBefore,
           refresh_noted_at: now,
           refresh_failure: failure,
           refresh_failures: failures,
@@ -143,10 +155,17 @@ export function createRefreshLeases(
   }
 }
 
-function whyNot(row: ConnectionRow, now: number): Taken | undefined {
-  if (row.lease_until > now && row.lease_until <= latestEnd(now, LEASE_MS)) return { kind: 'held' }
+/** `left` says how long a request that this row tells of may still be under way, whatever happened to the clocks. */
+function whyNot(
+  row: ConnectionRow,
+  now: number,
+  left: (end: number, lengthMs: number) => number,
+): Taken | undefined {
+  if (row.lease_owner !== null && left(row.lease_until, LEASE_MS) > 0) return { kind: 'held' }
   const noted = { since: row.refresh_noted_at, until: row.refresh_not_before }
-  const ms = waitLeft(noted, now, LONGEST_PAUSE_MS)
+  const atWorkMs =
+    row.refresh_phase === 'sent' ? Math.min(noted.until - noted.since, LEASE_MS + AT_WORK_MS) : 0
+  const ms = Math.max(waitLeft(noted, now, LONGEST_PAUSE_MS), left(noted.until, atWorkMs))
   return ms > 0 ? { kind: 'postponed', ms, failure: row.refresh_failure ?? 'upstream_error' } : undefined
 }
 
@@ -158,6 +177,7 @@ function leaseOf(row: ConnectionRow, sealer: Sealer, runtime: Runtime): Lease {
     refreshToken: row.refresh_token ? sealer.open(row.refresh_token, tokenPlace(row, 'refresh_token')) : '',
     version: row.version,
     unaccounted: row.refresh_phase !== 'idle',
+    takenAt: runtime.monotonic(),
     until: runtime.now() + LEASE_MS,
     endsAt: row.refresh_expires_at,
     consentExpiresAt: row.consent_expires_at,

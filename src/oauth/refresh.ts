@@ -7,7 +7,7 @@ import type { Runtime } from '../runtime.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import type { ConnectionKey } from './connections.ts'
 import { connectUrl } from './ending-soon.ts'
-import type { Lease, RefreshLeases } from './refresh-lease.ts'
+import { LEASE_MS, type Lease, type RefreshLeases } from './refresh-lease.ts'
 import { afterFailure, type Failed } from './refresh-pace.ts'
 
 /** Resolves when the connection is newer than `version` or has ended; throws a RefreshPending when it is to wait. */
@@ -60,7 +60,9 @@ export function createRefresh(
 
   /** One request under the lease. True: it is settled; false: look again, the row says when. */
   async function spend(lease: Lease): Promise<boolean> {
-    if (lease.until - runtime.now() < LEASE_NEEDED_MS) {
+    // The wall clock runs on while a machine sleeps, the monotonic one when the wall clock is set back.
+    const left = Math.min(lease.until - runtime.now(), lease.takenAt + LEASE_MS - runtime.monotonic())
+    if (left < LEASE_NEEDED_MS) {
       const { unaccounted, failures, failingSince } = lease
       await leases.release(lease, {
         failure: 'upstream_timeout',

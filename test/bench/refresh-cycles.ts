@@ -11,6 +11,7 @@ import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { createSealer } from '../../src/storage/sealing.ts'
 import { openSqlite } from '../../src/storage/sqlite-database.ts'
+import { createSteadyClock } from '../../src/trusted-time.ts'
 import { startPlatform } from '../helpers/platform.ts'
 
 /** node test/bench/refresh-cycles.ts [CYCLES]: expires and refreshes one token; prints requests and memory. */
@@ -28,7 +29,7 @@ const log = { info() {}, warn() {}, error() {} }
 const settings = { clientId: 'c', clientSecret: 's', redirectUri: '', scopes: '' }
 const { authBase } = platform.upstream
 const tokenEndpoint = createTokenEndpoint({ authBase, ...settings }, outgoing.token, runtime)
-const leases = createRefreshLeases(database.query, sealer, runtime, 'real')
+const leases = createRefreshLeases(database.query, sealer, runtime, createSteadyClock(runtime), 'real')
 const refresh = createRefresh({ leases, tokenEndpoint, origin: '', log }, runtime)
 const accessTokens = createAccessTokens({ connections, refresh, log }, runtime)
 const key = { eventId: 'evt_test_published', organizationId: 'org_test_formal' }

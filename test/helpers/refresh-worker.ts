@@ -10,6 +10,7 @@ import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { openDatabase } from '../../src/storage/database.ts'
 import { createSealer } from '../../src/storage/sealing.ts'
+import { createSteadyClock } from '../../src/trusted-time.ts'
 
 /** A process that only calls the API: one call for each line on stdin, its outcome as a line on stdout. */
 const [databaseUrl = '', authBase = '', apiBase = ''] = process.argv.slice(2)
@@ -23,7 +24,7 @@ const connections = createConnections(database.query, sealer, runtime, {
 const outgoing = createOutgoing()
 const credentials = { clientId: 'client', clientSecret: 'secret', redirectUri: '', scopes: '' }
 const tokenEndpoint = createTokenEndpoint({ authBase, ...credentials }, outgoing.token, runtime)
-const leases = createRefreshLeases(database.query, sealer, runtime, 'real')
+const leases = createRefreshLeases(database.query, sealer, runtime, createSteadyClock(runtime), 'real')
 const refresh = createRefresh({ leases, tokenEndpoint, origin: '', log }, runtime)
 const accessTokens = createAccessTokens({ connections, refresh, log }, runtime)
 const key = { eventId: 'evt_test_published', organizationId: 'org_test_formal' }

@@ -9,6 +9,7 @@ import { verifierPlace } from '../../src/storage/sealed-places.ts'
 import { createSealedTokens } from '../../src/storage/sealed-tokens.ts'
 import { createSealer, type Sealer } from '../../src/storage/sealing.ts'
 import type { Store } from '../../src/storage/store.ts'
+import { createSteadyClock } from '../../src/trusted-time.ts'
 import { takeBack } from './older-schema.ts'
 
 /** A key that is easy to tell from another: 32 times the same byte. */
@@ -56,7 +57,7 @@ export const tokenSet = (n: number, access = `access_${n}`, refresh = `refresh_$
 /** The program's connections, and what tests want beside: the refresh token, and a refresh without a platform. */
 export function connectionsOf(query: Queries, sealer: Sealer, log = logLines().log) {
   const connections = createConnections(query, sealer, runtime, { log, platform: 'real' })
-  const leases = createRefreshLeases(query, sealer, runtime, 'real')
+  const leases = createRefreshLeases(query, sealer, runtime, createSteadyClock(runtime), 'real')
   return {
     ...connections,
     async open(id: ConnectionKey) {

@@ -1,13 +1,14 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type Runtime, systemRuntime } from '../../src/runtime.ts'
 
-/** Time that stands still until nothing else is left to do. */
+/** Time that stands still until nothing else is left to do; the wall clock can be set. */
 export function virtualTime() {
   let now = Date.parse('2026-05-09T12:00:00Z')
+  let set = 0
   const sleepers: { until: number; wake: () => void }[] = []
   const runtime: Runtime = {
     ...systemRuntime,
-    now: () => now,
+    now: () => now + set,
     monotonic: () => now,
     sleep: ms => new Promise(wake => void sleepers.push({ until: now + ms, wake })),
   }
@@ -17,6 +18,10 @@ export function virtualTime() {
   return {
     runtime,
     settle,
+    /** Sets the wall clock: ahead, or back below 0. */
+    jump(ms: number) {
+      set += ms
+    },
     /** Lets `ms` pass, waking sleepers in their order. */
     async pass(ms: number) {
       const end = now + ms

@@ -7,6 +7,7 @@ import { ApiError } from '../../src/revento/api.ts'
 import type { TokenOutcome } from '../../src/revento/token-outcome.ts'
 import { systemRuntime } from '../../src/runtime.ts'
 import { createSealer } from '../../src/storage/sealing.ts'
+import { createSteadyClock } from '../../src/trusted-time.ts'
 import { testDatabase } from '../helpers/database.ts'
 import { virtualTime } from '../helpers/virtual-time.ts'
 
@@ -34,7 +35,7 @@ async function outage({ outcome, ms = 0, isProcessed }: Outage) {
   const { query } = await testDatabase(runtime)
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, systemRuntime)
   const connections = createConnections(query, sealer, runtime, { log, platform: 'real' })
-  const leases = createRefreshLeases(query, sealer, runtime, 'real')
+  const leases = createRefreshLeases(query, sealer, runtime, createSteadyClock(runtime), 'real')
   const endsAt = runtime.now() + OUTAGE_MS
   const live = new Map<string, { refresh: string; access: string }>()
   const requests = new Map<string, number[]>()

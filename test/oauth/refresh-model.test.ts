@@ -17,16 +17,18 @@ afterAll(async () => {
   await made.drop()
 })
 
+const JUMPS = [60_000, 3_600_000, 31 * 86_400_000, 2 * 365 * 86_400_000].flatMap(ms => [ms, -ms])
 const use = fc.record({ do: fc.constant('use' as const), process: fc.nat(2) })
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: use },
   { weight: 3, arbitrary: fc.constant({ do: 'expire' as const }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('revoke', 'reject', 'consent') }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(60_000) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('jump' as const), ms: fc.constantFrom(...JUMPS) }) },
 )
 
 /**
- * Whatever faults, kills and pauses meet: no connection ends for renewal unless `invalid_grant` was heard; a refresh token is
+ * Whatever faults, kills, pauses and jumps of the clock meet: no connection ends for renewal unless `invalid_grant` was heard; a refresh token is
  * presented again only after a request that is unaccounted for, and when that one is surely over; at most ten times in
  * five minutes; an access token is used only after its pair was committed; nothing is asked of the token endpoint after a
  * connection ended, nor of the API after token_revoked; and a new consent heals everything.

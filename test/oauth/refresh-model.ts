@@ -9,6 +9,7 @@ import type { TokenOutcome } from '../../src/revento/token-outcome.ts'
 import { systemRuntime } from '../../src/runtime.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import { createSealer } from '../../src/storage/sealing.ts'
+import { createSteadyClock } from '../../src/trusted-time.ts'
 import { virtualTime } from '../helpers/virtual-time.ts'
 
 export const FAULTS = [
@@ -28,7 +29,7 @@ export type Fault = (typeof FAULTS)[number]
 export type Command =
   | { do: 'use'; process: number }
   | { do: 'expire' | 'revoke' | 'reject' | 'consent' }
-  | { do: 'wait'; ms: number }
+  | { do: 'wait' | 'jump'; ms: number }
 
 interface PlatformState {
   refresh: string
@@ -50,7 +51,7 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
   })
   const platform: PlatformState = { refresh: '', alive: true, revoked: false, told: false, valid: new Set() }
   const repeats = new Map<string, number>()
-  /** By refresh token: when each request began, and when the next may come. */
+  /** By refresh token: when each request began, and when the next may come, by a clock that nobody sets. */
   const presented = new Map<string, { at: number[]; notBefore: number }>()
   /** Consents of which the app was told invalid_grant. */
   const heard = new Set<number>()
@@ -93,7 +94,7 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
           'connected',
         )
         expect(rejected, 'a token request after invalid_grant').not.toBe(family)
-        const [asked, now] = [family, time.runtime.now()]
+        const [asked, now] = [family, time.runtime.monotonic()]
         const fault = faults.shift() ?? 'none'
         const before = presented.get(token) ?? { at: [], notBefore: 0 }
         expect(now, 'a request whose predecessor may still be under way').toBeGreaterThanOrEqual(
@@ -135,7 +136,8 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
       self.alive = false
       return new Promise<never>(() => {})
     }
-    const bare = createRefreshLeases(query, sealer, time.runtime, 'real')
+    const clock = createSteadyClock(time.runtime)
+    const bare = createRefreshLeases(query, sealer, time.runtime, clock, 'real')
     const leases = {
       ...bare,
       complete: async (...[lease, tokens]: Parameters<typeof bare.complete>) => {
@@ -206,6 +208,7 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
     if (command.do === 'revoke') platform.revoked = true
     if (command.do === 'reject') platform.alive = false
     if (command.do === 'consent') await consent()
+    if (command.do === 'jump') time.jump(command.ms)
     await time.pass(command.do === 'wait' ? command.ms : 0)
     await endedByRevento()
   }
