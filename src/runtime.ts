@@ -18,6 +18,8 @@ export interface Runtime {
 }
 
 const LOOK_EVERY_MS = 250
+/** Node fires a longer timer at once; whoever sleeps longer is woken early, and looks again. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** A timer that looks how late it is; what waits in sockets has waited as long. */
 function watchLateness(): () => number {
@@ -36,7 +38,7 @@ export const systemRuntime: Runtime = {
   monotonic: () => performance.now(),
   idle: () => performance.eventLoopUtilization().idle,
   late: watchLateness(),
-  sleep: (ms, signal) => delay(ms, undefined, signal ? { signal } : {}),
+  sleep: (ms, signal) => delay(Math.min(ms, LONGEST_TIMER_MS), undefined, signal ? { signal } : {}),
   bytes: size => randomBytes(size),
   uuid: () => randomUUID(),
 }

@@ -25,7 +25,7 @@ test('so is the error of a handler, and its delivery goes on', async () => {
   const id = await b.append()
   expect(await until(async () => (await b.row(id)).last_error)).toBe(`Error: ${STORED}`)
   const [run] = await b.database.query.selectFrom('attempts').selectAll().execute()
-  expect(run).toMatchObject({ outcome: 'retry', error: `Error: ${STORED}` })
+  expect(run).toMatchObject({ outcome: 'retry', error: expect.stringContaining(`Error: ${STORED}`) })
 })
 
 test('a body is stored byte for byte, whatever is in it', async () => {
