@@ -38,6 +38,7 @@ import { createSteadyClock } from './trusted-time.ts'
 import { createBacklog } from './webhooks/backlog.ts'
 import { createDeliveries } from './webhooks/deliveries.ts'
 import { createDispatcher } from './webhooks/dispatcher.ts'
+import { handlerSlips } from './webhooks/handler-slips.ts'
 import { CALLER_ROWS, createHandshakeCallers } from './webhooks/handshake-callers.ts'
 import { createInbox } from './webhooks/inbox.ts'
 import { webhooks } from './webhooks/index.ts'
@@ -135,6 +136,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const owed = createOwed({ query, connections, log: logger }, runtime)
 
   const known = edge.handlers ?? handlers
+  for (const slip of handlerSlips(known)) logger.warn({ part: 'handlers' }, slip)
   const describeError = createDescribeError(config.production)
   const dispatcher = createDispatcher(
     query,

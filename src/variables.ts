@@ -96,10 +96,10 @@ export function describe(name: string): string | undefined {
 }
 
 /** The known name closest to `name` by edit distance, where it is close enough to be a slip. */
-export function nearestName(name: string): string | undefined {
-  const [best] = VARIABLE_NAMES.map(known => ({ known, distance: distance(name, known) })).sort(
-    (a, b) => a.distance - b.distance,
-  )
+export function nearestName(name: string, names = VARIABLE_NAMES): string | undefined {
+  const [best] = names
+    .map(known => ({ known, distance: distance(name, known) }))
+    .sort((a, b) => a.distance - b.distance)
   return best && best.distance > 0 && best.distance <= Math.max(2, name.length / 4) ? best.known : undefined
 }
 

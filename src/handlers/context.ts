@@ -4,6 +4,7 @@ import type { ReventoEvent } from '../revento/events.ts'
 import type { EventType } from '../revento/platform.ts'
 import type { ParticipantChange } from '../storage/event-data.ts'
 import type { ParticipantsTable } from '../storage/schema.ts'
+import type { UNDOCUMENTED_TYPES } from './undocumented-types.ts'
 
 /** What every handler gets, whoever sent the webhook. It may run twice for one, so write it to be safe to repeat. */
 export interface SenderContext<Event = unknown> {
@@ -21,8 +22,11 @@ export interface SenderContext<Event = unknown> {
   readonly signal: AbortSignal
 }
 
+/** What a handler may be for: what the guide shows, and what you listed. */
+export type HandledType = EventType | (typeof UNDOCUMENTED_TYPES)[number]
+
 /** What a handler of Revento's events gets. `event` is the envelope, typed by its `type`. */
-export interface HandlerContext<T extends string = EventType> extends SenderContext<ReventoEvent<T>> {
+export interface HandlerContext<T extends HandledType = EventType> extends SenderContext<ReventoEvent<T>> {
   /** The API of the event's connection, with a token that is kept alive. Waits for a reconnect by itself. */
   readonly api: EventApi
   /** What this app stores of an event. */
@@ -37,7 +41,7 @@ export interface HandlerStore {
 }
 
 /** Throw to have the delivery run again later. */
-export type Handler<T extends string = EventType> = (context: HandlerContext<T>) => Promise<void>
+export type Handler<T extends HandledType = EventType> = (context: HandlerContext<T>) => Promise<void>
 export type SenderHandler = (context: SenderContext) => Promise<void>
 
 /** 200 where there is no status; a status from 400 on denies. The body is sent as JSON. */
@@ -49,9 +53,7 @@ export interface InlineAnswer {
 export type InlineHandler = (context: SenderContext) => Promise<InlineAnswer | undefined>
 
 export interface Handlers {
-  readonly revento: { readonly [T in EventType]?: Handler<T> } & {
-    readonly [type: string]: Handler<never> | undefined
-  }
+  readonly revento: { readonly [T in HandledType]?: Handler<T> }
   readonly aghanim?: { readonly [type: string]: InlineHandler | undefined }
   readonly entrupy?: SenderHandlers
   readonly barker?: SenderHandlers

@@ -44,6 +44,10 @@ export interface Provider {
   readonly read: (received: Received) => Envelope | undefined
   /** The documented types, the first one being what `npm run trigger` sends when none is named. */
   readonly types: readonly [string, ...string[]]
+  /** Other types than those come too: the sender lets its users name them, or does not document them. */
+  readonly openTypes?: true
+  /** The member of a body that holds what happened, for `npm run trigger -- … --data`. */
+  readonly dataMember?: string
   /** A body as this sender would write it. `at` in milliseconds since 1970. */
   readonly example: (draft: { type: string; id: string; at: number }) => string
 }

@@ -24,7 +24,9 @@ type AnyHandler = (context: SenderContext) => Promise<unknown>
 /** Only own members: a type such as `constructor` has no handler. */
 export const findHandler = (handlers: Handlers, provider: string, type: string): AnyHandler | undefined => {
   const list = Object.hasOwn(handlers, provider) ? handlers[provider as keyof Handlers] : undefined
-  return list && Object.hasOwn(list, type) ? (list[type] as AnyHandler | undefined) : undefined
+  return list && Object.hasOwn(list, type)
+    ? (list as Record<string, AnyHandler | undefined>)[type]
+    : undefined
 }
 
 /** A handler that answers its sender is never run from the inbox: nobody waits for the answer any more. */

@@ -46,6 +46,7 @@ export const aghanim: Provider = {
     'ingame.push',
     'ingame.popup',
   ],
+  dataMember: 'event_data',
   example: ({ type, id, at }) =>
     JSON.stringify({
       event_id: `whevt_${id}`,

@@ -26,5 +26,7 @@ export const entrupy: Provider = {
     return { id: fingerprint(), type: named, eventId: null, organizationId: null }
   },
   types: ['session.completed', 'support.message', 'certificate.transfer'],
+  openTypes: true,
+  dataMember: 'data',
   example: ({ type, id }) => JSON.stringify({ event: type, data: { id } }),
 }

@@ -1,4 +1,4 @@
-import { EVENT_TYPES } from '../../revento/platform.ts'
+import { DELETION_REQUIRED, EVENT_TYPES } from '../../revento/platform.ts'
 import { isName, type Provider, SECRET_FORM, unixSeconds } from '../provider.ts'
 
 /** "sha256=" + hex(HMAC-SHA256(secret, timestamp + "." + raw body)); Unix seconds, 300 s either way. */
@@ -21,15 +21,49 @@ export const revento: Provider = {
   accepted: 'ok',
   read: ({ json }) => readEnvelope(json),
   types: EVENT_TYPES,
-  example: ({ type, id, at }) =>
-    JSON.stringify({
+  dataMember: 'data',
+  example: ({ type, id, at }) => {
+    const occurred_at = new Date(at).toISOString()
+    const isOfEvent = !type.startsWith('integration.')
+    return JSON.stringify({
       id: `evt_delivery_${id}`,
       type,
-      occurred_at: new Date(at).toISOString(),
-      event_id: 'evt_test_published',
-      organization_id: 'org_test_formal',
-      data: { id: 'app_001', participant_id: 'ptp_001' },
-    }),
+      occurred_at,
+      event_id: isOfEvent ? 'evt_test_published' : null,
+      organization_id: isOfEvent ? 'org_test_formal' : null,
+      data: exampleData(type, occurred_at),
+    })
+  },
+}
+
+const PERSON = { participant_id: 'ptp_001', user_id: 'usr_001', name: 'Amélie Rousseau' }
+const STATUS: Readonly<Record<string, string>> = {
+  'application.submitted': 'pending',
+  'application.rejected': 'rejected',
+  'application.revision_requested': 'revision_requested',
+}
+const REVIEW: Readonly<Record<string, (at: string) => object>> = {
+  'application.submitted': at => ({ submitted_at: at }),
+  'application.approved': at => ({ approved_at: at, approver_id: 'usr_org_001' }),
+  'application.rejected': at => ({ rejected_at: at, reviewer_id: 'usr_org_001' }),
+  'application.revision_requested': at => ({ revision_requested_at: at, reviewer_id: 'usr_org_001' }),
+}
+
+/** The members that the sandbox's events of this type have. */
+function exampleData(type: string, at: string): object {
+  const application_status = STATUS[type] ?? 'approved'
+  if (type.startsWith('application.')) {
+    const custom_form_fields = { favorite_track: 'Worldbuilding', dietary_notes: null, first_visit: true }
+    const application = { id: 'app_001', ...PERSON, status: application_status, application_status }
+    return { ...application, custom_form_fields, ...REVIEW[type]?.(at) }
+  }
+  if (type.startsWith('participant.')) {
+    const participant = { id: 'ptp_001', ...PERSON, email: 'amelie.rousseau@example.org', role: 'attendee' }
+    return { ...participant, application_status, registered_at: at }
+  }
+  if (type.startsWith('activity.'))
+    return { id: 'act_1', title: 'Opening session', capacity: 40, signups: 36, capacity_state: 'nearly_full' }
+  return type === DELETION_REQUIRED ? { reason: 'connection_ended' } : {}
 }
 
 const isIdOrNull = (v: unknown): v is string | null => v === null || isName(v)

@@ -34,5 +34,7 @@ export const standard: Provider = {
     return { id: deliveryId, type: isName(type) ? type : 'message', eventId: null, organizationId: null }
   },
   types: ['message'],
+  openTypes: true,
+  dataMember: 'data',
   example: ({ type, at }) => JSON.stringify({ type, timestamp: new Date(at).toISOString(), data: {} }),
 }
