@@ -99,6 +99,24 @@ export function readEnvironment(overrides: Env): Env {
 export const environmentOfOthers = (): Env =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => !VARIABLE_NAMES.includes(name)))
 
+/**
+ * npm keeps an option that stands before "--" as a setting of its own, and the command starts without it. Undefined where
+ * that did not happen; otherwise what to type.
+ */
+export function keptByNpm(script: string, options: readonly string[]): string | undefined {
+  if (process.env['npm_lifecycle_event'] !== script) return undefined
+  const value = (name: string) => process.env[`npm_config_${name.replaceAll('-', '_')}`]
+  const kept = options.filter(name => value(name) !== undefined)
+  if (kept.length === 0) return undefined
+  const flags = kept.map(name => (value(name) === 'true' ? `--${name}` : `--${name}=${value(name)}`))
+  const words = [
+    script === 'start' ? 'npm start --' : `npm run ${script} --`,
+    ...process.argv.slice(2),
+    ...flags,
+  ]
+  return `npm kept --${kept.join(' and --')} for itself: options come after "--". Type: ${words.join(' ')}`
+}
+
 /** Pure: the same environment gives the same Config, or a ConfigError that lists every problem at once. */
 export function loadConfig(env: Env): Config {
   const problems: Problems = new Map()

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createApp } from './app.ts'
-import { type Config, loadConfig, readEnvironment } from './config.ts'
+import { type Config, keptByNpm, loadConfig, readEnvironment } from './config.ts'
 import { checkDataFolder } from './data-folder.ts'
 import { createLogger } from './logger.ts'
 import { nodeTooOld, readManifest } from './manifest.ts'
@@ -28,6 +28,8 @@ const DRAIN_MS = 6_000
 const STOP_WITHIN_MS = 9_500
 
 function flags(): Record<string, string> | undefined {
+  const kept = keptByNpm('start', ['host', 'port'])
+  if (kept) fail(kept)
   const options = {
     host: { type: 'string' },
     port: { type: 'string' },

@@ -1,8 +1,8 @@
 import { closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
-import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
+import { print, runCommand, Usage } from './command.ts'
 import { onStore, Unusable } from './on-store.ts'
 
 const HELP = `Usage: npm run backup -- FILE
@@ -12,26 +12,12 @@ The copy is checked before it gets its name. Keep ENCRYPTION_KEY (or the file en
 tokens in a backup are of no use, to anybody. For PostgreSQL use pg_dump.
 `
 
-/** What a person has to change. */
-class Usage extends Error {}
-
 /** In one step: between two steps a write by the app would make the copy begin again, and under load never end. */
 const ALL_PAGES = 0x7fff_ffff
 
-function readFlags(): string | undefined {
-  const { values, positionals } = parseArgs({
-    options: { help: { type: 'boolean', short: 'h' } },
-    allowPositionals: true,
-  })
-  if (values.help) return undefined
-  const [file, ...more] = positionals
-  if (file === undefined || more.length > 0) throw new Usage('Give one FILE to write to.')
-  return resolve(file)
-}
-
-async function main(): Promise<void> {
-  const file = readFlags()
-  if (file === undefined) return console.log(HELP)
+async function main([given, ...more]: string[]): Promise<number> {
+  if (given === undefined || more.length > 0) throw new Usage('Give one FILE to write to.')
+  const file = resolve(given)
   const { store } = loadConfig(readEnvironment({}))
   if (store.kind !== 'sqlite') throw new Usage('DATABASE_URL is a PostgreSQL: use pg_dump.')
   if (!existsSync(store.path)) throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
@@ -45,7 +31,8 @@ async function main(): Promise<void> {
     await backup(source, draft, { rate: ALL_PAGES })
     const counts = check(draft)
     renameSync(draft, file)
-    console.log(`${file}: ${counts}, ${Math.ceil(statSync(file).size / 1024)} KiB`)
+    print(`${file}: ${counts}, ${Math.ceil(statSync(file).size / 1024)} KiB`)
+    return 0
   } finally {
     source.close()
     for (const rest of ['', '-wal', '-shm', '-journal']) rmSync(`${draft}${rest}`, { force: true })
@@ -80,17 +67,19 @@ function check(path: string): string {
   }
 }
 
-function explain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const { code } = error as NodeJS.ErrnoException
-  if (error instanceof Usage || code?.startsWith('ERR_PARSE_ARGS'))
-    return `${error.message}\nTry: npm run backup -- --help`
+function explain(error: Error): string | undefined {
   if (error instanceof Unusable) return `No backup was made. ${error.message}`
-  if (error instanceof ConfigError) return error.message
+  const { code } = error as NodeJS.ErrnoException
+  if (error instanceof Usage || error instanceof ConfigError || code?.startsWith('ERR_PARSE_ARGS'))
+    return undefined
   return `No backup was made: ${error.message}. Check that the folder is there, writable and has room.`
 }
 
-await main().catch((error: unknown) => {
-  console.error(explain(error))
-  process.exitCode = 1
+await runCommand({
+  name: 'backup',
+  help: HELP,
+  options: {},
+  takesWords: true,
+  main: (_values, words) => main(words),
+  explain,
 })

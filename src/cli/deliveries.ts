@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
+import type { parseArgs } from 'node:util'
+import { loadConfig, readEnvironment } from '../config.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
 import { openDatabase, type Queries, readDatabase } from '../storage/database.ts'
 import type { DeliveryState } from '../storage/schema.ts'
@@ -8,8 +8,9 @@ import { type Store, storeName } from '../storage/store.ts'
 import { createDeliveries, type Deliveries, type DeliveryStory } from '../webhooks/deliveries.ts'
 import { providers } from '../webhooks/providers/index.ts'
 import { capture, NotCaptured } from './capture.ts'
+import { print, printJson, runCommand, Usage } from './command.ts'
 import { storyText, table } from './deliveries-text.ts'
-import { onStore, Unusable } from './on-store.ts'
+import { onStore } from './on-store.ts'
 
 const STATES = ['pending', 'running', 'done', 'ignored', 'duplicate', 'parked', 'dead']
 const OF_ONE = ['show', 'replay', 'capture']
@@ -21,7 +22,8 @@ const HELP = `Usage: npm run -s deliveries -- list [--state STATE] [--provider N
        npm run -s deliveries -- capture ID [--out FOLDER]
 
 list    the newest deliveries, newest first; 50 unless --limit says otherwise
-show    the story of one: when it came, each run of its handler, what it asked of Revento, how it ended
+show    the story of one: when it came, each run of its handler, what it asked of Revento, how it ended; in development
+        with its payload and the stacks of its errors
 replay  has a dead delivery, or one that had no handler, run again as if it were new; once, however often it is asked
 capture writes the payload of one of Revento's, without what is personal in it, and a test that sends it to your handler;
         into test/handlers unless --out says otherwise
@@ -37,17 +39,12 @@ const options = {
   limit: { type: 'string', default: '50' },
   out: { type: 'string' },
   json: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h' },
 } as const
 
-/** What a person has to change. */
-class Usage extends Error {}
+type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>['values']
 
-function readFlags() {
-  const { values, positionals } = parseArgs({ options, allowPositionals: true })
-  const [command, id, ...more] = positionals
-  const wantsId = command !== undefined && OF_ONE.includes(command)
-  if (values.help || command === undefined) return { ...values, command: 'help', id: '', limit: 0 }
+function readFlags(values: Values, [command = '', id, ...more]: string[]) {
+  const wantsId = OF_ONE.includes(command)
   if (command !== 'list' && !wantsId) throw new Usage(`There is no command ${command}.`)
   if (wantsId && id === undefined) throw new Usage(`${command} needs the ID of a delivery.`)
   if (more.length > 0 || (!wantsId && id !== undefined)) throw new Usage('There is one word too many.')
@@ -64,17 +61,18 @@ function readFlags() {
 
 type Flags = ReturnType<typeof readFlags>
 
-async function main(): Promise<number> {
-  const flags = readFlags()
-  if (flags.command === 'help') {
-    console.log(HELP)
-    return 0
+function main(values: Values, words: string[]): Promise<number> {
+  if (words.length === 0) {
+    print(HELP)
+    return Promise.resolve(0)
   }
-  const { store } = loadConfig(readEnvironment({}))
-  return onStore(store, () => run(store, flags))
+  const flags = readFlags(values, words)
+  const { store, production } = loadConfig(readEnvironment({}))
+  return onStore(store, () => run(store, flags, !production))
 }
 
-async function run(store: Store, flags: Flags): Promise<number> {
+/** `isOpen`: in development, where the payload may be shown. */
+async function run(store: Store, flags: Flags, isOpen: boolean): Promise<number> {
   const query = await readDatabase(store, runtime)
   if (!query) throw new Usage(`There is no ${storeName(store)}: check DATABASE_URL.`)
   try {
@@ -82,7 +80,7 @@ async function run(store: Store, flags: Flags): Promise<number> {
     const id = await idOf(query, flags.id)
     if (flags.command === 'replay') return await replay(store, id)
     if (flags.command === 'capture') return await captured(query, id, flags.out)
-    return await show(createDeliveries(query), id, flags)
+    return await show(query, id, flags, isOpen)
   } finally {
     await query.destroy()
   }
@@ -97,15 +95,22 @@ async function idOf(query: Queries, given: string): Promise<string> {
 
 async function list(deliveries: Deliveries, { state, provider, limit, json }: Flags): Promise<number> {
   const found = await deliveries.list({ state: state as DeliveryState | undefined, provider }, limit)
-  if (json) for (const delivery of found) console.log(JSON.stringify(delivery))
-  else console.log(found.length > 0 ? table(found) : 'No delivery matches.')
+  if (json) for (const delivery of found) printJson(delivery)
+  else print(found.length > 0 ? table(found) : 'No delivery matches.')
   return 0
 }
 
-async function show(deliveries: Deliveries, id: string, { json }: Flags): Promise<number> {
-  const story = await found(deliveries, id)
-  console.log(json ? JSON.stringify(story) : storyText(story, runtime.now()))
+async function show(query: Queries, id: string, { json }: Flags, isOpen: boolean): Promise<number> {
+  const story = await found(createDeliveries(query), id)
+  const payload = isOpen && story.stored ? await payloadOf(query, id) : undefined
+  if (json) printJson(payload === undefined ? story : { ...story, payload })
+  else print(storyText(story, runtime.now(), payload))
   return 0
+}
+
+async function payloadOf(query: Queries, id: string): Promise<string | undefined> {
+  const row = await query.selectFrom('inbox').select('body').where('id', '=', Number(id)).executeTakeFirst()
+  return row?.body ? Buffer.from(row.body).toString() : undefined
 }
 
 async function found(deliveries: Deliveries, id: string): Promise<DeliveryStory> {
@@ -120,7 +125,7 @@ async function replay(store: Store, id: string): Promise<number> {
     const deliveries = createDeliveries(database.query)
     const result = await deliveries.replay(id, 'operator')
     const { state } = await found(deliveries, id)
-    console.log(REPLAYED[result](id, state))
+    print(REPLAYED[result](id, state))
     return result === 'replayed' ? 0 : 1
   } finally {
     await database.close()
@@ -129,7 +134,7 @@ async function replay(store: Store, id: string): Promise<number> {
 
 async function captured(query: Queries, id: string, out = join('test', 'handlers')): Promise<number> {
   const { fixture, test } = await capture(query, id, out)
-  console.log(`${fixture}\n${test}\nLook at the first before you commit it. Then: npx vitest run ${test}`)
+  print(`${fixture}\n${test}\nLook at the first before you commit it. Then: npx vitest run ${test}`)
   return 0
 }
 
@@ -145,20 +150,13 @@ const REPLAYED = {
   not_found: (id: string) => `There is no delivery ${id}.`,
 }
 
-function explain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  if (error instanceof Unusable) return error.message
+function explain(error: Error): string | undefined {
+  if (error instanceof NotCaptured) return error.message
   // SQLite's words; PostgreSQL's codes for a table or a column that is not there.
   const { code } = error as NodeJS.ErrnoException
-  if (error.message.startsWith('no such ') || code === '42P01' || code === '42703')
-    return 'This database is from an older version: start the app once, and try again.'
-  const isFlag = String(code).startsWith('ERR_PARSE_ARGS')
-  if (isFlag || error instanceof Usage) return `${error.message}\nTry: npm run -s deliveries -- --help`
-  if (error instanceof NotCaptured) return error.message
-  return error instanceof ConfigError ? error.message : (error.stack ?? error.message)
+  return error.message.startsWith('no such ') || code === '42P01' || code === '42703'
+    ? 'This database is from an older version: start the app once, and try again.'
+    : undefined
 }
 
-process.exitCode = await main().catch((error: unknown) => {
-  console.error(explain(error))
-  return 1
-})
+await runCommand({ name: 'deliveries', help: HELP, options, takesWords: true, main, explain })

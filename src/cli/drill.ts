@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { readEnvironment } from '../config.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
+import { print, printJson, runCommand, Usage } from './command.ts'
 import type { Day } from './drill/day.ts'
 import { DAYS } from './drill/days.ts'
 import { runDays, type Verdict } from './drill/run.ts'
@@ -27,11 +27,7 @@ const options = {
   only: { type: 'string', multiple: true },
   list: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h' },
 } as const
-
-/** What a person has to type instead. */
-class Usage extends Error {}
 
 function chosen(names: readonly string[]): readonly Day[] {
   const unknown = names.find(name => !DAYS.some(day => day.name === name))
@@ -39,23 +35,25 @@ function chosen(names: readonly string[]): readonly Day[] {
   return names.length === 0 ? DAYS : DAYS.filter(day => names.includes(day.name))
 }
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({ options })
-  if (values.help) {
-    console.log(HELP)
-    return 0
-  }
+interface Flags {
+  readonly only?: string[] | undefined
+  readonly list: boolean
+  readonly json: boolean
+}
+
+async function main(values: Flags): Promise<number> {
   const days = chosen(values.only ?? [])
   const consoleUrl = `http://127.0.0.1:${readEnvironment({})['SANDBOX_PORT'] ?? '3100'}`
   if (values.list) {
-    console.log(listOf(days, consoleUrl))
+    print(listOf(days, consoleUrl))
     return 0
   }
   const folder = mkdtempSync(join(tmpdir(), 'revento-drill-'))
   const begun = runtime.monotonic()
   const verdicts = await runDays(days, folder, progress(days.length))
   const ms = Math.round(runtime.monotonic() - begun)
-  console.log(values.json ? asJson(verdicts, consoleUrl, ms) : scorecard(verdicts, consoleUrl, ms))
+  if (values.json) printJson(asJson(verdicts, consoleUrl, ms))
+  else print(scorecard(verdicts, consoleUrl, ms))
   const { failed } = totals(verdicts)
   if (failed === 0) rmSync(folder, { recursive: true, force: true })
   return failed === 0 ? 0 : 1
@@ -74,9 +72,4 @@ function progress(count: number): (verdict: Verdict) => void {
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 
-process.exitCode = await main().catch((error: unknown) => {
-  const isUsage =
-    error instanceof Usage || String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS')
-  console.error(isUsage ? `${(error as Error).message}\nTry: npm run drill -- --help` : error)
-  return 1
-})
+await runCommand({ name: 'drill', help: HELP, options, main })

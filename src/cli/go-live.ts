@@ -1,8 +1,8 @@
-import { parseArgs } from 'node:util'
 import { Agent } from 'undici'
-import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
+import { loadConfig, readEnvironment } from '../config.ts'
 import { readManifest } from '../manifest.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
+import { print, printJson, runCommand } from './command.ts'
 import { checklist } from './go-live/checklist.ts'
 import { clock } from './go-live/clock.ts'
 import { dataFolder } from './go-live/data-folder.ts'
@@ -44,37 +44,32 @@ async function examine(scene: Scene): Promise<Report> {
   return { register: registration(scene.config), checks, checklist: await checklist(scene, delivered) }
 }
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
-  })
-  if (values.help) {
-    console.log(HELP)
-    return 0
-  }
+async function main(json: boolean | undefined): Promise<number> {
   const env = readEnvironment({})
   const dispatcher = new Agent({ connect: { timeout: 5_000 }, maxResponseSize: 1024 * 1024 })
   try {
     // The checks say what production would refuse; here the settings only have to be readable.
     const config = loadConfig({ ...env, NODE_ENV: undefined })
     const report = await examine({ env, config, dispatcher, runtime })
-    console.log(values.json ? JSON.stringify({ failed: failures(report), ...report }) : reportText(report))
+    if (json) printJson({ failed: failures(report), ...report })
+    else print(reportText(report))
     return failures(report) === 0 ? 0 : 1
   } finally {
     await dispatcher.close()
   }
 }
 
-function explain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  if (error instanceof ConfigError) return error.message
+function explain(error: Error): string | undefined {
   const { code } = error as NodeJS.ErrnoException
-  const isFlag = String(code).startsWith('ERR_PARSE_ARGS')
-  if (code === 'EACCES' || code === 'EPERM') return `${error.message}\nRun this as the user of the app.`
-  return isFlag ? `${error.message}\nTry: npm run go-live -- --help` : (error.stack ?? error.message)
+  return code === 'EACCES' || code === 'EPERM'
+    ? `${error.message}\nRun this as the user of the app.`
+    : undefined
 }
 
-process.exitCode = await main().catch((error: unknown) => {
-  console.error(explain(error))
-  return 1
+await runCommand({
+  name: 'go-live',
+  help: HELP,
+  options: { json: { type: 'boolean' } },
+  main: ({ json }) => main(json),
+  explain,
 })

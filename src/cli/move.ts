@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
-import { parseArgs } from 'node:util'
 import { type Config, ConfigError, loadConfig, readEnvironment } from '../config.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
 import { type Copied, copyStore, firstFilled } from '../storage/copy-store.ts'
 import { openPostgres, patientPostgres } from '../storage/postgres-database.ts'
 import { openSqlite } from '../storage/sqlite-database.ts'
 import { type PostgresStore, type SqliteStore, storeName } from '../storage/store.ts'
+import { print, runCommand, Usage } from './command.ts'
 import { onStore, Unusable } from './on-store.ts'
 
 const HELP = `Usage: npm run move -- --to postgres://USER:PASSWORD@HOST/DATABASE
@@ -19,20 +19,13 @@ counts. The SQLite file stays as it is.
   3. Set DATABASE_URL to that URL, and ENCRYPTION_KEY to the same key as before; start the app.
 `
 
-/** What a person has to change. */
-class Usage extends Error {}
-
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: { to: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
-  })
-  if (values.help) return console.log(HELP)
+async function main(to: string | undefined): Promise<number> {
   const config = loadConfig(readEnvironment({}))
   const { store } = config
   if (store.kind !== 'sqlite')
     throw new Usage('DATABASE_URL is no SQLite database: there is nothing to move.')
   if (!existsSync(store.path)) throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
-  const target = targetOf(values.to)
+  const target = targetOf(to)
   // Brings its schema to where the new one will be.
   await onStore(store, async () => (await openSqlite(store.path, runtime)).close())
   const source = alone(store)
@@ -41,7 +34,8 @@ async function main(): Promise<void> {
   } finally {
     source.close()
   }
-  console.log(nextSteps(config, target))
+  print(nextSteps(config, target))
+  return 0
 }
 
 function targetOf(url: string | undefined): PostgresStore {
@@ -72,9 +66,9 @@ async function move(source: DatabaseSync, from: SqliteStore, to: PostgresStore):
     const filled = await firstFilled(target)
     if (filled)
       throw new Usage(`${storeName(to)} is not empty: its table ${filled} has rows. Give an empty database.`)
-    console.log(`${storeName(from)} -> ${storeName(to)}`)
+    print(`${storeName(from)} -> ${storeName(to)}`)
     const copied = await copyStore(source, target, told())
-    for (const { table, rows } of copied) console.log(`  ${table}: ${rows} rows`)
+    for (const { table, rows } of copied) print(`  ${table}: ${rows} rows`)
     compare(source, copied)
   } finally {
     await target.destroy()
@@ -87,7 +81,7 @@ function told() {
   return ({ table, rows }: Copied) => {
     if (rows - (said.get(table) ?? 0) < 10_000) return
     said.set(table, rows)
-    console.log(`  ${table}: ${rows} so far`)
+    print(`  ${table}: ${rows} so far`)
   }
 }
 
@@ -106,15 +100,18 @@ const nextSteps = ({ encryptionKey, keyFile }: Config, target: PostgresStore) =>
     'and start the app.',
   ].join('\n')
 
-function explain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const isFlag = String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS')
-  if (isFlag || error instanceof Usage) return `${error.message}\nTry: npm run move -- --help`
+function explain(error: Error): string | undefined {
   if (error instanceof Unusable) return `Nothing was moved. ${error.message}`
-  return error instanceof ConfigError ? error.message : `Nothing was moved: ${error.stack ?? error.message}`
+  const { code } = error as NodeJS.ErrnoException
+  if (error instanceof Usage || error instanceof ConfigError || code?.startsWith('ERR_PARSE_ARGS'))
+    return undefined
+  return `Nothing was moved: ${error.stack ?? error.message}`
 }
 
-await main().catch((error: unknown) => {
-  console.error(explain(error))
-  process.exitCode = 1
+await runCommand({
+  name: 'move',
+  help: HELP,
+  options: { to: { type: 'string' } },
+  main: ({ to }) => main(to),
+  explain,
 })

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs'
-import { parseArgs } from 'node:util'
-import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
+import { loadConfig, readEnvironment } from '../config.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
 import { openDatabase } from '../storage/database.ts'
 import { checkKeys, type SealingSettings } from '../storage/open-sealed.ts'
 import { reseal } from '../storage/reseal.ts'
 import { storeName } from '../storage/store.ts'
+import { print, runCommand } from './command.ts'
 import { onStore, Unusable } from './on-store.ts'
 
 const HELP = `Usage: npm run reseal
@@ -26,11 +26,6 @@ Exit code: 0 when nothing is left, else 1.
 class NotYet extends Error {}
 
 async function main(): Promise<number> {
-  const flags = parseArgs({ options: { help: { type: 'boolean', short: 'h' } } }).values
-  if (flags.help) {
-    console.log(HELP)
-    return 0
-  }
   const config = loadConfig(readEnvironment({}))
   return onStore(config.store, () => resealDatabase(config))
 }
@@ -48,9 +43,9 @@ async function resealDatabase(config: SealingSettings): Promise<number> {
       'The app does not use this ENCRYPTION_KEY yet: restart every instance with it, then run this again.',
     )
   const toDo = known.reduce((sum, key) => sum + (key.id === current ? 0 : key.values), 0)
-  console.log(`${values(toDo)} under another key than ENCRYPTION_KEY`)
+  print(`${values(toDo)} under another key than ENCRYPTION_KEY`)
   const database = await openDatabase(store, runtime)
-  const progress = (left: number) => console.log(`  ${left} left`)
+  const progress = (left: number) => print(`  ${left} left`)
   try {
     return report(await reseal({ query: database.query, sealer, runtime, log, progress }), previous)
   } finally {
@@ -71,27 +66,20 @@ function report(left: ReadonlyMap<string, number>, previous: string | undefined)
         ? 'the previous key: an app that still has the old ENCRYPTION_KEY sealed them meanwhile. Restart it with the ' +
           'new one and run this again.'
         : `key ${key}, which was not given: give it as ENCRYPTION_KEY_PREVIOUS and run this again.`
-    console.log(`${values(count)} left under ${why}`)
+    print(`${values(count)} left under ${why}`)
   }
   if (left.size > 0) return 1
   const removable =
     previous === undefined ? 'is not set' : 'can be removed once every process has the new key'
-  console.log(`0 values left under the previous key: ENCRYPTION_KEY_PREVIOUS ${removable}`)
+  print(`0 values left under the previous key: ENCRYPTION_KEY_PREVIOUS ${removable}`)
   return 0
 }
 
 const values = (count: number) => (count === 1 ? '1 value' : `${count} values`)
 
-function explain(error: unknown): string {
-  if (error instanceof Unusable) return `${error.message}\nWhat was done stays: run this again then.`
-  if (!(error instanceof Error)) return String(error)
-  const isFlag = (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') ?? false
-  return isFlag || error instanceof ConfigError || error instanceof NotYet
-    ? error.message
-    : (error.stack ?? error.message)
+function explain(error: Error): string | undefined {
+  if (error instanceof NotYet) return error.message
+  return error instanceof Unusable ? `${error.message}\nWhat was done stays: run this again then.` : undefined
 }
 
-process.exitCode = await main().catch((error: unknown) => {
-  console.error(explain(error))
-  return 1
-})
+await runCommand({ name: 'reseal', help: HELP, options: {}, main, explain })

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
+import type { parseArgs } from 'node:util'
 import type { Config } from '../config.ts'
+import { numberText, parseLossless } from '../lossless-json.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
-import type { Provider } from '../webhooks/provider.ts'
+import { membersOf, type Provider } from '../webhooks/provider.ts'
 import { providers } from '../webhooks/providers/index.ts'
+import { Usage } from './command.ts'
 
 export const HELP = `Usage: npm run trigger -- PROVIDER [TYPE] [options]
 
@@ -12,7 +14,8 @@ run; the secret is the one in .env (the sandbox's where none is set).
 
   --url URL        to somebody else's server
   --secret SECRET  signed with another secret
-  --data BODY      this body, byte for byte, instead of an example; @FILE reads it from a file
+  --data JSON      members of the event's data, in place of the example's; @FILE reads them from a file
+  --body BODY      this body, byte for byte, instead of an example; @FILE too
   --duplicate N    the same delivery N times in all
   --stale          signed ten minutes ago
   --tamper         a space is added to the body after it was signed
@@ -23,9 +26,6 @@ ${providers.map(({ name, types }) => `  ${name.padEnd(10)} ${wrapped(types)}`).j
 
 Exit code: 0 when every answer was 2xx, else 1.
 `
-
-/** What a person has to type instead. */
-export class Wrong extends Error {}
 
 export interface Asked {
   readonly provider: Provider | 'handshake'
@@ -39,49 +39,43 @@ export interface Asked {
   readonly json: boolean
 }
 
-const OPTIONS = {
-  help: { type: 'boolean', short: 'h' },
+export const OPTIONS = {
   url: { type: 'string' },
   secret: { type: 'string' },
   data: { type: 'string' },
+  body: { type: 'string' },
   duplicate: { type: 'string' },
   stale: { type: 'boolean' },
   tamper: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const
 
-/** What was typed; undefined when it was a question for help. */
-export function readArguments(config: () => Config): Asked | undefined {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS })
-  if (values.help) return undefined
-  if (positionals.length === 0) throw new Wrong('Give a provider.')
-  return ask(positionals, values, config())
-}
-
 type Flags = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values']
 
-function ask([name = '', type, ...rest]: string[], flags: Flags, config: Config): Asked {
+/** What was typed, with what the settings say where nothing was. */
+export function readAsked([name, type, ...rest]: string[], flags: Flags, config: Config): Asked {
+  if (name === undefined) throw new Usage('Give a provider.')
   const provider = name === 'handshake' ? name : providers.find(known => known.name === name)
   const names = [...providers.map(known => known.name), 'handshake'].join(', ')
-  if (!provider) throw new Wrong(`There is no provider "${name}": give one of ${names}.`)
+  if (!provider) throw new Usage(`There is no provider "${name}": give one of ${names}.`)
   if (rest.length > 0)
-    throw new Wrong(`"${rest[0]}" is too much: give a provider and a type; a body goes after --data.`)
+    throw new Usage(`"${rest[0]}" is too much: give a provider and a type; a body goes after --body.`)
   const isStandIn = provider === 'handshake'
   const variable = isStandIn ? 'WEBHOOK_VERIFY_TOKEN' : provider.secret.variable
   const secret = flags.secret ?? (isStandIn ? config.verifyToken : config.providerSecrets[name])?.current
-  if (!secret) throw new Wrong(`There is no secret: set ${variable} in .env, or give --secret.`)
+  if (!secret) throw new Usage(`There is no secret: set ${variable} in .env, or give --secret.`)
   if (!isStandIn && !new RegExp(provider.secret.form).test(secret))
-    throw new Wrong(`--secret must be ${provider.secret.says}.`)
+    throw new Usage(`--secret must be ${provider.secret.says}.`)
   if (flags.stale && (isStandIn || !provider.timestamp))
-    throw new Wrong(`${name} signs no time, so nothing of it can be stale: leave --stale out.`)
-  if (flags.tamper && isStandIn) throw new Wrong('The handshake signs nothing: leave --tamper out.')
+    throw new Usage(`${name} signs no time, so nothing of it can be stale: leave --stale out.`)
+  if (flags.tamper && isStandIn) throw new Usage('The handshake signs nothing: leave --tamper out.')
   const named = type ?? (isStandIn ? 'message' : provider.types[0])
   return {
     provider,
     type: named,
     url: readUrl(flags.url ?? `${addressOf(config)}/webhooks/${name}`),
     secret,
-    body: flags.data === undefined ? example(provider, named) : readData(flags.data),
+    body: bodyOf(provider, named, flags),
     times: readTimes(flags.duplicate ?? '1'),
     stale: flags.stale ?? false,
     tamper: flags.tamper ?? false,
@@ -97,21 +91,51 @@ function addressOf({ host, port }: Config): string {
 
 function readUrl(text: string): string {
   if (!/^https?:\/\//.test(text) || !URL.canParse(text))
-    throw new Wrong(`--url must be a URL, e.g. http://127.0.0.1:8080/notify`)
+    throw new Usage(`--url must be a URL, e.g. http://127.0.0.1:8080/notify`)
   return text
 }
 
-function readData(text: string): Buffer {
+function bodyOf(provider: Asked['provider'], type: string, { data, body }: Flags): Buffer {
+  if (data !== undefined && body !== undefined) throw new Usage('Give --data or --body, not both.')
+  if (body !== undefined) return read('--body', body)
+  const sample = example(provider, type)
+  return data === undefined ? sample : filled(provider, sample, String(read('--data', data)))
+}
+
+/** The example with these members in its event's data; their numbers as they were typed. */
+function filled(provider: Asked['provider'], sample: Buffer, text: string): Buffer {
+  const member = provider === 'handshake' ? undefined : provider.dataMember
+  if (member === undefined)
+    throw new Usage('This sender has no data of an event: give the whole body with --body.')
+  const [whole, given] = [objectOf(String(sample)), objectOf(text)]
+  if (!given)
+    throw new Usage(
+      '--data must be a JSON object, e.g. \'{"participant_id":"ptp_7"}\'; a whole body goes after --body.',
+    )
+  return Buffer.from(JSON.stringify({ ...whole, [member]: { ...membersOf(whole?.[member]), ...given } }))
+}
+
+function objectOf(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value = parseLossless(text)
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+    return isObject && numberText(value) === undefined ? membersOf(value) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function read(option: string, text: string): Buffer {
   if (!text.startsWith('@')) return Buffer.from(text)
   try {
     return readFileSync(text.slice(1))
   } catch (error) {
-    throw new Wrong(`--data: cannot read ${text.slice(1)} (${(error as NodeJS.ErrnoException).code}).`)
+    throw new Usage(`${option}: cannot read ${text.slice(1)} (${(error as NodeJS.ErrnoException).code}).`)
   }
 }
 
 function readTimes(text: string): number {
-  if (!/^[1-9]\d{0,2}$/.test(text)) throw new Wrong('--duplicate must be a number from 1 to 999.')
+  if (!/^[1-9]\d{0,2}$/.test(text)) throw new Usage('--duplicate must be a number from 1 to 999.')
   return Number(text)
 }
 

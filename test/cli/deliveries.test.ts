@@ -5,12 +5,15 @@ import { expect, test } from 'vitest'
 import { node } from '../helpers/child.ts'
 import { onFile } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
-import { type Bench, bench } from '../webhooks/dispatching.ts'
+import { until } from '../helpers/wait.ts'
+import { type Bench, bench, stopNow } from '../webhooks/dispatching.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli/deliveries.ts', import.meta.url))
 
-async function run(b: Bench | undefined, ...args: string[]) {
-  const env: Record<string, string> = b ? { DATABASE_URL: b.database.url } : {}
+const run = (b: Bench | undefined, ...args: string[]) => runAs({}, b, ...args)
+
+async function runAs(settings: Record<string, string>, b: Bench | undefined, ...args: string[]) {
+  const env: Record<string, string> = b ? { ...settings, DATABASE_URL: b.database.url } : settings
   const child = node([CLI, ...args], { cwd: testFolder(), env })
   const code = await child.ended
   return { code, ...child.output }
@@ -88,14 +91,15 @@ test('list is a table for people, without control characters from elsewhere', as
   const b = await threeDeliveries()
   const { out } = await run(b, 'list')
   expect(out.split('\n')[0]).toMatch(/^ID +STATE +TYPE +PROVIDER +RUNS +RECEIVED +NOTE$/)
-  expect(out).toMatch(/^2 +dead +b\.type +revento +8 +\S+ +TypeError: name is \?\[31mmissing$/m)
+  expect(out).toMatch(/^2 +dead +b\.type +revento +8 +\S+ +TypeError: name is \\u001b\[31mmissing$/m)
   expect(out).toMatch(/^3 +duplicate .* of 1$/m)
 })
 
 test('show tells the story: runs, calls with their request ids, refreshes, result', async () => {
   const b = await threeDeliveries()
   const { out } = await run(b, 'show', '1')
-  const told = out.split('\n').map(line => line.replace(/^\S+Z +/, ''))
+  const told = out.split('\n').flatMap(line => (/^ +at /.test(line) ? [] : [line.replace(/^\S+Z +/, '')]))
+  expect(out).toMatch(/^ {30}at .*deliveries\.test\.ts/m)
   expect(told).toEqual([
     'Delivery 1: a.type from revento is done',
     '  event evt_1',
@@ -106,18 +110,55 @@ test('show tells the story: runs, calls with their request ids, refreshes, resul
     'received, stored and acknowledged',
     'run 1 begins',
     'GET /events/evt_1/participants: 503, 31 ms  request id req-1',
-    'run 1 failed, and is to run again after 0 ms: Error: later',
+    'run 1 failed after 0 ms; it ran again 13.9 h later: Error: later',
     'run 2 begins',
     'token refresh: ok, 12 ms',
     'GET /events/evt_1/participants: 200, 8 ms  request id req-2',
     'run 2 is done after 0 ms',
     'done',
     '',
+    'Payload:',
+    '{}',
+    '',
     'In the log: lines with "delivery":1',
     '',
   ])
   expect((await run(b, 'show', '3')).out).toContain('a repeat of delivery 1: nothing ran')
   expect((await run(b, 'show', '2')).out).toContain('npm run -s deliveries -- replay 2')
+})
+
+test('show in development has the payload, its numbers as signed, and no controls; in production neither', async () => {
+  const b = await bench()
+  const dispatcher = b.dispatcher({ run: () => Promise.reject(new TypeError('no')) })
+  await b.append()
+  const payload = '{"n":9007199254740993123,\n"t":"\u009b2J"}'
+  await b.database.query
+    .updateTable('inbox')
+    .set({ body: Buffer.from(payload) })
+    .execute()
+  const { next_at } = await until(async () => {
+    const row = await b.row(1)
+    return row.attempts === 1 && row.lease_owner === null && row
+  })
+  await stopNow(dispatcher, b.clock)
+  const { out } = await run(b, 'show', '1')
+  const wait = Math.round((next_at - b.clock.now()) / 100) / 10
+  expect(out).toContain(`run 1 failed after 0 ms; it runs again in ${wait} s: TypeError: no`)
+  expect(out).toContain('Payload:\n{"n":9007199254740993123,\n"t":"\\u009b2J"}\n')
+  expect(JSON.parse((await run(b, 'show', '1', '--json')).out)).toMatchObject({ payload })
+  const production = {
+    NODE_ENV: 'production',
+    REVENTO_CLIENT_ID: 'client-1',
+    REVENTO_CLIENT_SECRET: 'client-secret',
+    REVENTO_WEBHOOK_SECRET: 'webhook-1',
+    REVENTO_REDIRECT_URI: 'https://app.test/callback',
+    ENCRYPTION_KEY: Buffer.alloc(32, 1).toString('base64'),
+  }
+  for (const args of [[], ['--json']]) {
+    const shown = await runAs(production, b, 'show', '1', ...args)
+    expect([shown.code, shown.err]).toEqual([0, ''])
+    expect(shown.out).not.toMatch(/Payload|payload|9007199254740993123/)
+  }
 })
 
 test("show takes the sender's id as well", async () => {

@@ -88,7 +88,7 @@ export async function applicationApproved({ event, store }: HandlerContext<'appl
     const project = copyProject()
     project.replace(
       'src/handlers/save-participant.ts',
-      'occurredAt: comparable(event.occurred_at)',
+      'occurredAt: event.occurred_at',
       'occurredAt: new Date().toISOString()',
     )
     const told = await drill(project, ['out_of_order'])

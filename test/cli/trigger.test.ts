@@ -4,7 +4,12 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { EVENT_TYPES } from '../../src/revento/platform.ts'
+import { testEvents } from '../../src/sandbox/events.ts'
+import { emptyState } from '../../src/sandbox/state.ts'
+import { draftOf } from '../../src/sandbox/story.ts'
 import { providers } from '../../src/webhooks/providers/index.ts'
+import { revento } from '../../src/webhooks/providers/revento.ts'
 import { verify } from '../../src/webhooks/signature.ts'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
@@ -49,7 +54,16 @@ test('--help names every provider and option, and sends nothing', async () => {
   const { code, out } = await trigger(['--help'])
   expect(code).toBe(0)
   for (const { name } of providers) expect(out).toContain(name)
-  for (const option of ['--url', '--secret', '--data', '--duplicate', '--stale', '--tamper', '--json'])
+  for (const option of [
+    '--url',
+    '--secret',
+    '--data',
+    '--body',
+    '--duplicate',
+    '--stale',
+    '--tamper',
+    '--json',
+  ])
     expect(out).toContain(option)
 })
 
@@ -100,15 +114,43 @@ describe('what it can do to a delivery', () => {
     expect(tampered.received.map(one => judge('entrupy', one))).toEqual(['signature_mismatch'])
   })
 
-  test('--data is the body, byte for byte, also from a file and of any text', async () => {
-    const text = await send(['barker', '--data', 'plain text; not JSON é'])
+  test('--body is the body, byte for byte, also from a file and of any text', async () => {
+    const text = await send(['barker', '--body', 'plain text; not JSON é'])
     expect(text.received[0]?.body.toString()).toBe('plain text; not JSON é')
     expect(text.received.map(one => judge('barker', one))).toEqual(['accepted'])
     const file = join(testFolder(), 'body.bin')
     writeFileSync(file, Buffer.of(0, 255, 10))
-    const bytes = await send(['barker', '--data', `@${file}`])
+    const bytes = await send(['barker', '--body', `@${file}`])
     expect(bytes.received[0]?.body).toEqual(Buffer.of(0, 255, 10))
     expect(bytes.received.map(one => judge('barker', one))).toEqual(['accepted'])
+  })
+
+  test('--data fills the data of the event, with the digits as typed', async () => {
+    const { received } = await send([
+      'revento',
+      '--data',
+      '{"participant_id":"ptp_7","size":9007199254740993123}',
+    ])
+    expect(received.map(one => judge('revento', one))).toEqual(['accepted'])
+    const text = String(received[0]?.body)
+    expect(text).toContain('"size":9007199254740993123')
+    expect(JSON.parse(text)).toMatchObject({
+      type: 'application.submitted',
+      event_id: 'evt_test_published',
+      data: { participant_id: 'ptp_7', user_id: 'usr_001', status: 'pending' },
+    })
+    const aghanim = await send(['aghanim', '--data', '{"player_id":"me"}'])
+    expect(JSON.parse(String(aghanim.received[0]?.body))).toMatchObject({ event_data: { player_id: 'me' } })
+  })
+
+  test.each(EVENT_TYPES)('%s has the members that the sandbox sends', async type => {
+    const at = '2026-05-09T14:22:31.000Z'
+    const [event] = testEvents()
+    if (!event) throw new Error('the sandbox has no event')
+    const sandbox = draftOf(emptyState(), type, event, at)
+    const example = JSON.parse(revento.example({ type, id: '1', at: Date.parse(at) }))
+    expect(new Set(Object.keys(example.data))).toEqual(new Set(Object.keys(sandbox.data)))
+    expect([example.event_id, example.organization_id]).toEqual([sandbox.event_id, sandbox.organization_id])
   })
 
   test('the type names the header and the example', async () => {
@@ -152,11 +194,14 @@ test('an answer that is not 2xx is exit code 1, and its controls do not reach th
 test.each([
   ['no provider', [], 'Give a provider'],
   ['an unknown provider', ['nobody'], 'give one of revento, entrupy, aghanim, barker, standard'],
-  ['too many words', ['barker', 'message', 'hello'], 'a body goes after --data'],
+  ['too many words', ['barker', 'message', 'hello'], 'a body goes after --body'],
+  ['data without a place', ['barker', '--data', '{}'], 'give the whole body with --body'],
+  ['data that is no object', ['revento', '--data', '7'], '--data must be a JSON object'],
+  ['data and a body', ['revento', '--data', '{}', '--body', '{}'], 'not both'],
   ['an unknown option', ['barker', '--foo'], '--help'],
   ['a URL without a scheme', ['barker', '--url', 'localhost:3000'], '--url must be a URL'],
   ['a count of nothing', ['barker', '--duplicate', '0'], '--duplicate must be'],
-  ['a missing file', ['barker', '--data', '@nowhere.json'], 'cannot read nowhere.json (ENOENT)'],
+  ['a missing file', ['barker', '--body', '@nowhere.json'], '--body: cannot read nowhere.json (ENOENT)'],
   ['a secret of another form', ['standard', '--secret', 'plain'], '--secret must be'],
   ['a time that is not signed', ['entrupy', '--stale'], 'leave --stale out'],
   ['tampering with nothing', ['handshake', '--tamper'], 'leave --tamper out'],

@@ -49,10 +49,10 @@ export const listOf = (days: readonly Day[], consoleUrl: string): string =>
     })
     .join('\n')
 
-export function asJson(verdicts: readonly Verdict[], consoleUrl: string, ms: number): string {
+export function asJson(verdicts: readonly Verdict[], consoleUrl: string, ms: number): object {
   const days = verdicts.map(({ day, status, ms, reason, look, folder }) => {
     const { name, title, why } = day
     return { name, title, status, ms, why, look, reason, folder, console: faultUrl(day, consoleUrl) }
   })
-  return JSON.stringify({ ...totals(verdicts), ms, days })
+  return { ...totals(verdicts), ms, days }
 }

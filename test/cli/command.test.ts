@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process'
+import { openSync, readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { expect, onTestFinished, test } from 'vitest'
+import { node } from '../helpers/child.ts'
+import { testFolder } from '../helpers/folder.ts'
+
+const SRC = fileURLToPath(new URL('../../src/', import.meta.url))
+const COMMANDS = ['backup', 'deliveries', 'drill', 'go-live', 'move', 'reseal', 'trigger']
+const cli = (name: string) => `${SRC}cli/${name}.ts`
+
+test('every command runs through runCommand, and nothing else there writes to stdout', () => {
+  const files = readdirSync(`${SRC}cli`, { recursive: true, encoding: 'utf8' }).filter(name =>
+    name.endsWith('.ts'),
+  )
+  const texts = files.map(name => [name, readFileSync(`${SRC}cli/${name}`, 'utf8')] as const)
+  const commands = texts.filter(([, text]) => /^await runCommand\(/m.test(text)).map(([name]) => name)
+  expect(commands.toSorted()).toEqual(COMMANDS.map(name => `${name}.ts`))
+  // The probe is loaded into the app, whose log the drill reads.
+  const writing = texts
+    .filter(([, text]) => /console\.log|process\.stdout\.write/.test(text))
+    .map(([name]) => name)
+  expect(writing).toEqual(['drill/probe.ts'])
+})
+
+/** Each of them runs through runCommand, as the test above says; two stand for all. */
+const TWO = ['deliveries', 'trigger']
+
+test.each(TWO)('%s into a full device is an error, and exit code 1', async name => {
+  const child = spawn(process.execPath, [cli(name), '--help'], {
+    cwd: testFolder(),
+    env: { PATH: process.env['PATH'] },
+    stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
+  })
+  let err = ''
+  child.stderr?.on('data', chunk => (err += chunk))
+  const code = await new Promise(resolve => child.once('close', resolve))
+  expect([code, err]).toEqual([1, expect.stringContaining('The output cannot be written (ENOSPC).')])
+})
+
+test.each(TWO)('%s ends quietly when nobody reads it any more', async name => {
+  const child = spawn(process.execPath, [cli(name), '--help'], {
+    cwd: testFolder(),
+    env: { PATH: process.env['PATH'] },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  child.stdout.destroy()
+  let err = ''
+  child.stderr.on('data', chunk => (err += chunk))
+  const code = await new Promise(resolve => child.once('close', resolve))
+  expect([code, err]).toEqual([0, ''])
+})
+
+test.each([
+  [
+    'trigger',
+    ['revento', 'activity.updated'],
+    'tamper',
+    'npm run trigger -- revento activity.updated --tamper',
+  ],
+  ['deliveries', ['list'], 'json', 'npm run deliveries -- list --json'],
+  ['go-live', [], 'json', 'npm run go-live -- --json'],
+  ['../main', [], 'port', 'npm start -- --port'],
+] as const)('%s says so when npm kept its option: %j --%s', async (name, args, option, typed) => {
+  const script = name === '../main' ? 'start' : name
+  const env = { npm_lifecycle_event: script, [`npm_config_${option}`]: 'true' }
+  const child = node([cli(name), ...args], { cwd: testFolder(), env })
+  expect([await child.ended, child.output.out]).toEqual([1, ''])
+  expect(child.output.err).toContain(`npm kept --${option} for itself`)
+  expect(child.output.err).toContain(typed)
+})
+
+/** What npm itself does with an option before "--". */
+test('npm run -s trigger revento activity.updated --tamper is refused, and sends nothing', async () => {
+  const child = spawn('npm', ['run', '-s', 'trigger', 'revento', 'activity.updated', '--tamper'], {
+    cwd: fileURLToPath(new URL('../../', import.meta.url)),
+    env: { PATH: process.env['PATH'], HOME: testFolder(), PORT: '9' },
+  })
+  let err = ''
+  child.stderr.on('data', chunk => (err += chunk))
+  const code = await new Promise(resolve => child.once('close', resolve))
+  expect([code, err]).toEqual([1, expect.stringContaining('npm kept --tamper for itself')])
+})
+
+/** Controls of both sets, a line of its own, and text that runs the other way. */
+const ODD = '\u0085\u009b2J\u00adtext'
+
+test('what an answer holds moves no cursor, in its headers, in its body and as JSON', async () => {
+  const server = createServer((_request, response) => {
+    response
+      .writeHead(200, { 'retry-after': ODD, 'content-type': 'text/plain' })
+      .end(`${ODD}\u007f\u001b[2J\u202e`)
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  for (const how of [[], ['--json']]) {
+    const child = node([cli('trigger'), 'barker', '--url', url, ...how], { cwd: testFolder() })
+    expect(await child.ended).toBe(0)
+    expect(child.output.out).toContain('\\u009b2J')
+    expect(child.output.out).toContain('\\u202e')
+    expect(child.output.out.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+  }
+})
