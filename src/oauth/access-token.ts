@@ -125,7 +125,9 @@ export function createAccessTokens(
 
   async function useHeld<T>(key: ConnectionKey, token: HeldToken, call: Call<T>, note: Note): Promise<T> {
     try {
-      return await attempt(key, token, call)
+      // A refresh that has failed waits for its next try: no call is spent on a token that is known to be expired. Of a
+      // suspended integration the API says first whether it may be refreshed at all.
+      if (!token.expired || token.suspended) return await attempt(key, token, call)
     } catch (error) {
       if (!(isRefusal(error, 'token_expired') || isForgotten(error, token))) throw error
     }

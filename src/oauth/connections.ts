@@ -41,6 +41,8 @@ export interface HeldToken {
   readonly scopes: readonly string[]
   /** It is being tried whether the suspension still stands. */
   readonly suspended: boolean
+  /** Revento has answered that it is expired, and no refresh has succeeded since. */
+  readonly expired: boolean
 }
 
 export interface Connections {
@@ -146,7 +148,8 @@ export function createConnections(
         await rewrite(found, tokens)
         const { version, refresh_expires_at: endsAt } = found
         const scopes = connectionOf(found).scopes
-        return { accessToken: tokens.accessToken, version, endsAt, scopes, suspended }
+        const expired = found.refresh_failure !== null
+        return { accessToken: tokens.accessToken, version, endsAt, scopes, suspended, expired }
       }
     },
     async end(key, state, reason, version) {

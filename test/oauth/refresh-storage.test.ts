@@ -33,6 +33,31 @@ test('tokens that cannot be stored at once are kept until they can, and never as
   expect((await storedConnections(pair))[0]).toMatchObject({ state: 'connected', refresh_phase: 'idle' })
 })
 
+test.for(['0', 'Sat, 09 May 2020 12:00:05 GMT'])('a Retry-After of %s shortens no wait', async header => {
+  const { pair, ask } = await expired()
+  pair.upstream.onToken = json(503, {}, { 'retry-after': header })
+  expect((await ask()).status).toBe(502)
+  const [row] = await storedConnections(pair)
+  expect(row?.refresh_failures).toBeGreaterThan(0)
+  const waitMs = (row?.refresh_not_before ?? 0) - (row?.refresh_noted_at ?? 0)
+  expect(waitMs).toBeGreaterThanOrEqual(250 * 2 ** (row?.refresh_failures ?? 0))
+})
+
+test('while a refresh waits for its next try, a caller is refused at the cost of no API call', async () => {
+  const { pair, ask } = await expired()
+  pair.upstream.onToken = json(503, {}, { 'retry-after': '60' })
+  expect((await ask()).status).toBe(502)
+  const told = () => pair.upstream.requests.map(({ path }) => path.replace(/.*\//, ''))
+  expect(told()).toEqual(['participants', 'token'])
+  for (let caller = 0; caller < 40; caller++)
+    expect((await ask()).json()).toMatchObject({ error: 'upstream_error' })
+  expect(told()).toEqual(['participants', 'token'])
+  pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
+  pair.runtime.pass(80_000)
+  expect((await ask()).status).toBe(200)
+  expect(told()).toEqual(['participants', 'token', 'token', 'participants'])
+})
+
 test.for(['99999999999999', '999999999999999'])(
   'a Retry-After of %s s harms nothing but the wait',
   async header => {
