@@ -12,7 +12,7 @@ const ON_POSTGRES = [
   'test/revento/{api-limits-property,api-limits-processes}.test.ts',
   'test/rotation/{key-change,meter,rotation}.test.ts',
   'test/status/{entitlement,sessions}.test.ts',
-  'test/storage/{newer-schema,open-sealed,reseal,storable}.test.ts',
+  'test/storage/{newer-schema,open-sealed,refresh-waits,reseal,storable}.test.ts',
 ]
 
 export default defineConfig({
