@@ -211,6 +211,23 @@ describe('settings', () => {
     expect(said).not.toContain('your-secret-here')
   })
 
+  test('removing what has a placeholder as its default is not advised: a host is to be set', () => {
+    const right = {
+      REVENTO_CLIENT_ID: 'client-1',
+      REVENTO_CLIENT_SECRET: 'client-secret',
+      REVENTO_WEBHOOK_SECRET: 'webhook-1',
+      REVENTO_REDIRECT_URI: 'https://app.test/callback',
+      ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    }
+    const env = { NODE_ENV: 'production', ...right, REVENTO_SCOPE: 'event.read' }
+    const told = settings({ env }).filter(({ status }) => status === 'unsure')
+    expect(told.map(({ said, todo }) => `${said} > ${todo}`)).toEqual([
+      'REVENTO_SCOPE is not a setting; did you mean REVENTO_SCOPES? > Correct it, or remove it.',
+      'REVENTO_AUTH_BASE is a placeholder that answers nowhere > Set the host that Revento gave you.',
+      'REVENTO_API_BASE is a placeholder that answers nowhere > Set the host that Revento gave you.',
+    ])
+  })
+
   test('a key that is missing, or not random, is none', () => {
     const withKey = (ENCRYPTION_KEY?: string) =>
       encryptionKey({ config: loadConfig(ENCRYPTION_KEY ? { ENCRYPTION_KEY } : {}) }).status

@@ -17,7 +17,7 @@ export function settings({ env }: Pick<Scene, 'env'>): Finding[] {
         )
   try {
     const { warnings } = loadConfig({ ...env, NODE_ENV: 'production' })
-    const told = warnings.map(warning => unsure('settings', warning, 'Correct it, or remove it.'))
+    const told = warnings.map(warning => unsure('settings', ...saidAndTodo(warning)))
     return [
       mode,
       ...(told.length > 0 ? told : [ok('settings', 'every setting would be accepted in production')]),
@@ -27,6 +27,12 @@ export function settings({ env }: Pick<Scene, 'env'>): Finding[] {
     const lines = error.message.split('\n').filter(line => line.startsWith('  '))
     return [mode, ...lines.map(settingOf)]
   }
+}
+
+/** A warning may say itself what to type: "what is wrong: what to type". */
+function saidAndTodo(warning: string): [said: string, todo: string] {
+  const [said = warning, todo = 'correct it, or remove it'] = warning.split(': ')
+  return [said, `${todo.charAt(0).toUpperCase()}${todo.slice(1)}.`]
 }
 
 /** "  NAME  what is wrong: what to type" */
