@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { DAYS } from '../src/cli/drill/days.ts'
 import { ERRORS } from '../src/errors.ts'
 import { handlers } from '../src/handlers/index.ts'
 import { EVENT_TYPES } from '../src/revento/platform.ts'
@@ -45,6 +46,10 @@ describe('the README', () => {
     expect(paths.length).toBeGreaterThan(10)
     for (const path of paths)
       expect([path, existsSync(new URL(`../${path}`, import.meta.url))]).toEqual([path, true])
+  })
+
+  test('counts the bad days of the drill', () => {
+    expect(readme).toContain(`${DAYS.length} bad days`)
   })
 
   test('names only error codes that exist', () => {

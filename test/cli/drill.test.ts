@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
@@ -97,6 +97,69 @@ export async function applicationApproved({ event, store }: HandlerContext<'appl
     expect(told.days[0]?.look).toMatch(/^src\/handlers\//)
   }, 120_000)
 })
+
+test('an erasure that erases nothing is caught, and the table that still holds somebody is named', async () => {
+  const project = copyProject()
+  project.replace(
+    'src/storage/sweep.ts',
+    'of [participantsBatch(query, owner), deliveriesBatch(query, owner, runtime)])',
+    'of [] as Batch[])',
+  )
+  const told = await drill(project, ['erasure'])
+  expect(told).toMatchObject({ code: 1, failed: 1 })
+  expect(told.days[0]).toMatchObject({ status: 'failed', look: 'src/storage/sweep.ts' })
+  expect(told.days[0]?.reason).toMatch(/^after data\.deletion_required, the table "inbox" still holds "\w+/)
+}, 120_000)
+
+test('a table of your own that keeps the event, an open handshake and a broken sender of your own are caught', async () => {
+  const project = copyProject()
+  const ends = '): Promise<void> {\n'
+  project.replace(
+    'src/handlers/application-approved.ts',
+    '  const { event, store, log } = context\n',
+    `  const { event, store, log } = context
+  const { DatabaseSync } = await import('node:sqlite')
+  const own = new DatabaseSync('data/drill.db', { timeout: 0 })
+  const isStored = () => {
+    try {
+      own.exec('create table if not exists badges (holder text)')
+      return own.prepare('insert into badges values (?)').run(event.data.participant_id).changes === 1
+    } catch {
+      return false
+    }
+  }
+  while (!isStored()) await new Promise(resolve => setTimeout(resolve, 20))
+  own.close()
+`,
+  )
+  project.replace('src/webhooks/handshake.route.ts', "if (caller === 'unknown')", 'if (false)')
+  const copied = (from: string, to: string, name: string) => {
+    const text = readFileSync(join(project.folder, from), 'utf8')
+    project.write(to, text.replaceAll('barker', name).replaceAll('BARKER', name.toUpperCase()))
+  }
+  copied('src/webhooks/providers/barker.ts', 'src/webhooks/providers/acme.ts', 'acme')
+  copied('src/handlers/barker-message.ts', 'src/handlers/acme-message.ts', 'acme')
+  project.replace('src/handlers/acme-message.ts', ends, `${ends}  throw new TypeError('no badge')\n`)
+  project.replace('src/webhooks/providers/index.ts', 'barker, standard]', 'barker, standard, acme]')
+  project.replace('src/webhooks/providers/index.ts', 'import {', "import { acme } from './acme.ts'\nimport {")
+  project.replace('src/handlers/index.ts', '  barker: {', '  acme: { message: acmeMessage },\n  barker: {')
+  project.replace(
+    'src/handlers/index.ts',
+    'import {',
+    "import { acmeMessage } from './acme-message.ts'\nimport {",
+  )
+  const told = await drill(project, ['erasure', 'handshake', 'handler_payloads'])
+  expect(told.days.map(({ reason }) => reason)).toEqual([
+    expect.stringContaining('acme-message.ts (message) threw TypeError'),
+    expect.stringMatching(/the table "badges" still holds "ptp_drill_documented"/),
+    'a message before the token: 200, not 401',
+  ])
+  expect(told.days.map(({ look }) => look)).toEqual([
+    'src/handlers/acme-message.ts',
+    'src/handlers/data-deletion-required.ts',
+    'src/webhooks/handshake.route.ts',
+  ])
+}, 120_000)
 
 test('code that is broken is caught too: a longer time limit, and no second try', async () => {
   const project = copyProject()

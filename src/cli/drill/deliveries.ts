@@ -1,5 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { parseLossless } from '../../lossless-json.ts'
+import { DELETION_REQUIRED, SUSPENDED } from '../../revento/platform.ts'
+import { providers } from '../../webhooks/providers/index.ts'
 import { handledTypes } from './handler-files.ts'
 import { EVENT, ORGANIZATION } from './world.ts'
 
@@ -18,7 +20,7 @@ export interface Story {
   readonly last: readonly Draft[]
 }
 
-const ENDINGS = ['data.deletion_required', 'integration.suspended']
+export const ENDINGS: readonly string[] = [DELETION_REQUIRED, SUSPENDED]
 const EARLIER = '2027-01-10T09:00:00.000Z'
 const LATER = '2027-01-10T10:30:00.000Z'
 
@@ -32,15 +34,19 @@ export function storyOf(): Story {
     first: [
       ...repeatable.filter(type => type === 'application.approved').map(asDocumented),
       ...repeatable.map(type => revento(earlierType(type, types), type, EARLIER)),
-      ...['entrupy', 'barker', 'standard'].flatMap(provider =>
-        handledTypes(provider).map(type => ({ provider, type })),
-      ),
+      ...otherSenders(),
       ...captured(),
     ],
     second: repeatable.map(type => revento(type, type, LATER)),
     last: types.filter(type => ENDINGS.includes(type)).map(ending),
   }
 }
+
+/** What the handlers of everybody else but Revento are given, your own senders included, where nobody waits for the answer. */
+export const otherSenders = (): Draft[] =>
+  providers
+    .filter(({ name, inline }) => name !== 'revento' && !inline)
+    .flatMap(({ name }) => handledTypes(name).map(type => ({ provider: name, type })))
 
 /** Somebody applies before anything else happens to the application. */
 const earlierType = (type: string, handled: readonly string[]) =>
@@ -90,6 +96,12 @@ const ending = (type: string): Draft =>
       ? { event_id: null, organization_id: null }
       : { event_id: 'evt_drill_ended' }),
     data: {},
+  })
+
+/** Of the event that is connected. `at` in ms. */
+export const deletion = (at: number): Draft =>
+  envelope(DELETION_REQUIRED, trialOf('erased'), new Date(at).toISOString(), {
+    data: { reason: 'connection_ended' },
   })
 
 const STATUS: Readonly<Record<string, string>> = {

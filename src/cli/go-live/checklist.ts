@@ -95,6 +95,6 @@ function deletionHonoured(): Point {
   return {
     statement,
     status: 'tested',
-    evidence: 'src/handlers/data-deletion-required.ts; test/handlers/endings.test.ts',
+    evidence: 'npm run drill -- --only erasure; test/handlers/endings.test.ts',
   }
 }
