@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { HandlerContext } from '../../src/handlers/context.ts'
 import { retryAfter } from '../../src/revento/retry-after.ts'
 import { readTold } from '../../src/revento/told.ts'
-import { json } from '../helpers/upstream.ts'
+import { json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { connect, EVENT, startPair } from '../oauth/harness.ts'
@@ -106,6 +106,7 @@ test('ids and links in a webhook lead nowhere: nothing is asked of any host', as
     },
   }
   const pair = await startPair({ handlers })
+  pair.upstream.onToken = json(200, tokens({ scope: 'event.read participants.read program.read' }))
   const { client } = await connect(pair)
   pair.upstream.requests.length = 0
   const host = foreign.base.slice('http://'.length)

@@ -149,10 +149,10 @@ test.for<[string, (now: number) => string, number]>([
 
 test('a wait noted while the clock was an hour ahead does not count once it is right', async () => {
   const { pair, ask } = await connected()
-  pair.runtime.advance(3_600_000)
+  pair.runtime.setClock(3_600_000)
   pair.upstream.onToken = json(503, failure('unavailable'), { 'retry-after': '4' })
   expectError(pair, await ask(), 502, 'upstream_error')
-  pair.runtime.advance(-3_600_000)
+  pair.runtime.setClock(-3_600_000)
   pair.upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
   expect((await ask()).status).toBe(200)
 })
