@@ -38,6 +38,10 @@ const ACTIONS: Actions = {
     await world.console(`/${what}`, {})
     if (what === 'revoke-refresh-tokens') await world.console('/expire-access-tokens', {})
   },
+  /** Of the machine that the app runs on; what Revento signs meanwhile is signed by the same time. */
+  async jump({ clock }, { ahead_s }) {
+    clock.set(ahead_s * 1_000)
+  },
   async clock(world, { advance_s }) {
     await world.console('/clock', { advance_s })
   },

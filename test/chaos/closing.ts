@@ -11,6 +11,7 @@ const PATIENCE_MS = 60_000
 export async function recover(world: World): Promise<string[]> {
   world.wires.faults.clear()
   world.wires.outage = undefined
+  world.clock.set(0)
   await world.console('/faults/clear', {})
   await world.console('/faults', { name: 'webhook_wrong_secret', count: 1000 })
   await Promise.all([world.apps.end(0, 'SIGTERM'), world.apps.end(1, 'SIGTERM')])

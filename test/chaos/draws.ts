@@ -64,6 +64,8 @@ export const WIRE_FAULTS = {
 } as const
 export type WireFault = keyof typeof WIRE_FAULTS
 
+const DAY_S = 86_400
+
 export type Outage = 'refuse' | 'hang' | 'cut' | 'html'
 
 export const DRAWS = {
@@ -86,6 +88,12 @@ export const DRAWS = {
   participants: { weight: 5, draw: (r: Random) => ({ count: r.between(1, 10), slot: slot(r) }) },
   expire: { weight: 4, draw: (r: Random) => ({ calls: r.below(5) }) },
   revoke: { weight: 1, draw: (r: Random) => ({ what: r.pick(['revoke', 'revoke-refresh-tokens']) }) },
+  jump: {
+    weight: 3,
+    draw: (r: Random) => ({
+      ahead_s: r.pick([0, 0, 0, 60, ...[3_600, 31 * DAY_S, 730 * DAY_S].flatMap(s => [s, -s])]),
+    }),
+  },
   clock: { weight: 1, draw: (r: Random) => ({ advance_s: r.pick([600, 3_700, 8_000_000]) }) },
   platform_fault: {
     weight: 5,

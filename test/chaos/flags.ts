@@ -6,8 +6,8 @@ export const HELP = `Usage: npm run chaos -- [--seed S] [--runs N] [--only RUN] 
                             [--store sqlite|postgres] [--at-once N] [--keep] [--list] [--json]
 
 Random schedules against the real program: webhooks of every kind, consents, refreshes, faults of Revento and of the
-network, locks of the database, SIGTERM and kill -9, one process and two, one over the other. Then every fault ends, and
-what was seen is held against the rules of the threat model (test/chaos/invariants.ts).
+network, locks of the database, jumps of the clock, SIGTERM and kill -9, one process and two, one over the other. Then
+every fault ends, and what was seen is held against the rules of the threat model (test/chaos/invariants.ts).
 
   --seed S     any text; without it one is drawn, and printed
   --runs N     schedules (10 unless told)

@@ -1,11 +1,14 @@
 import { appendFileSync } from 'node:fs'
 import type { HandlerContext } from '../../src/handlers/context.ts'
 import { handlers } from '../../src/handlers/index.ts'
+import { skewDate } from './clock.ts'
 
 /**
  * Loaded before the app, in its process: notes when each handler begins and ends, in the working directory, while the
- * handler itself runs as it is; and adds three that do what the app's own do not.
+ * handler itself runs as it is; adds three that do what the app's own do not; and sets the clock as the run tells it.
  */
+skewDate()
+
 const SLOW_MS = 1_200
 
 class ChaosError extends Error {
@@ -24,7 +27,10 @@ Object.assign(list, {
 })
 
 const note = (fields: object) =>
-  appendFileSync('runs.jsonl', `${JSON.stringify({ ...fields, at: Date.now() })}\n`)
+  appendFileSync(
+    'runs.jsonl',
+    `${JSON.stringify({ ...fields, at: performance.timeOrigin + performance.now() })}\n`,
+  )
 
 for (const [type, handler] of Object.entries(list))
   list[type] = async context => {

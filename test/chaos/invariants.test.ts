@@ -8,6 +8,7 @@ const hook = (change: Partial<Hook> = {}): Hook => ({
   envelope: 'evt_1',
   type: 'application.approved',
   person: 'ptp_1',
+  aheadMs: 0,
   slot: 0,
   at: 1_000,
   ms: 20,
@@ -50,6 +51,7 @@ const row = (change = {}) => ({
   type: 'application.approved',
   state: 'done',
   error: null,
+  hasBody: true,
   ...change,
 })
 const run = (change = {}) => ({ inbox: 1, from: 1_100, to: 1_110, ok: true, ...change })
@@ -77,9 +79,10 @@ const GOOD: Sighting = {
   leaks: [],
   rows: [
     row(),
-    row({ id: 2, state: 'duplicate' }),
+    row({ id: 2, state: 'duplicate', hasBody: false }),
     row({ id: 3, envelope: 'evt_4', type: 'chaos.unknown', state: 'ignored' }),
   ],
+  clock: [{ from: 0, aheadMs: 0 }],
   tries: [{ inbox: 1, outcome: 'done' }],
   runs: [run()],
   people: ['ptp_1'],
@@ -127,6 +130,9 @@ const BROKEN: Record<RuleName, Partial<Sighting>[]> = {
       hooks: [...GOOD.hooks, hook({ kind: 'stale', envelope: 'evt_x', status: null, at: 9_500 })],
       rows: [...GOOD.rows, row({ id: 9, envelope: 'evt_x' })],
     },
+  ],
+  'no clock, however wrong, removes what was taken within the run': [
+    { rows: [row({ hasBody: false }), ...GOOD.rows.slice(1)] },
   ],
   'what is honest is taken, or told to come again': [
     { hooks: [...GOOD.hooks, hook({ envelope: 'evt_x', status: 401, error: 'invalid_signature' })] },
@@ -230,6 +236,17 @@ describe('what the rules allow', () => {
     },
     'no answer of a process that was killed meanwhile': {
       hooks: [...GOOD.hooks, hook({ envelope: 'evt_x', status: null, at: 8_990, ms: 20 })],
+    },
+    'a repeat that the clock has made stale, and one whose clock is set while it is under way': {
+      clock: [
+        { from: 0, aheadMs: 0 },
+        { from: 1_010, aheadMs: 3_600_000 },
+      ],
+      hooks: [
+        ...GOOD.hooks,
+        hook({ kind: 'duplicate', at: 2_000, status: 401, error: 'invalid_signature' }),
+        hook({ envelope: 'evt_x', status: 401, error: 'invalid_signature' }),
+      ],
     },
     'an altered one of the sandbox, which comes again as it was': {
       hooks: [...GOOD.hooks, hook({ kind: 'tampered', slot: -1, status: 401 })],

@@ -1,3 +1,4 @@
+import type { Setting } from './clock.ts'
 import type { Kind } from './draws.ts'
 
 /** Everything that was seen of one run; the rules judge this and nothing else. Times in ms since 1970. */
@@ -17,6 +18,8 @@ export interface Sighting {
   /** Secrets that were found where none may be. */
   readonly leaks: readonly { name: string; encoding: string; place: string }[]
   readonly rows: readonly Row[]
+  /** The clock of the app's machine. */
+  readonly clock: readonly Setting[]
   /** Recorded ends of runs. */
   readonly tries: readonly { inbox: number; outcome: string }[]
   /** Runs of handlers, as the handlers themselves noted them. */
@@ -63,6 +66,8 @@ export interface Hook extends Answered {
   readonly type: string
   /** The participant that its handler writes; null where it writes none. */
   readonly person: string | null
+  /** How far ahead the clock was by which it was signed. */
+  readonly aheadMs: number
 }
 
 export interface Visit extends Answered {
@@ -89,6 +94,7 @@ export interface Row {
   readonly type: string
   readonly state: string
   readonly error: string | null
+  readonly hasBody: boolean
 }
 
 /** `to` is null where its process ended first. */

@@ -1,3 +1,4 @@
+import { shownBetween } from './clock.ts'
 import type { Hook, Sighting } from './record.ts'
 import { named, type Rule } from './rule.ts'
 
@@ -76,8 +77,17 @@ export const WEBHOOK_RULES = {
       })
   },
 
+  'no clock, however wrong, removes what was taken within the run': ({ rows }) =>
+    rows
+      .filter(({ state, hasBody }) => state !== 'duplicate' && !hasBody)
+      .map(({ id, type }) => `delivery ${id} (${type}) has lost its body`),
+
   'what is honest is taken, or told to come again': seen =>
     honest(seen)
+      // Signed by another time than the app's, it is stale, or from the future.
+      .filter(({ at, ms, aheadMs }) =>
+        shownBetween(seen.clock, at, at + ms).every(shown => shown === aheadMs),
+      )
       .filter(({ status }) => status !== null && status !== 200 && status !== 503)
       .map(hook => `${named(hook)} (${hook.error})`),
 } satisfies Record<string, Rule>

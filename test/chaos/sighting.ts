@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { leaksIn } from './canaries.ts'
+import { realTime } from './clock.ts'
 import type { Kind } from './draws.ts'
 import type { Hook, Row, Run, Sighting } from './record.ts'
 import { PAYLOAD } from './webhooks.ts'
@@ -29,6 +30,7 @@ export async function sandboxHooks(world: World): Promise<Hook[]> {
       envelope: envelope_id,
       type,
       person: null,
+      aheadMs: 0,
       // It keeps its connections, also to a process that was killed: no answer says nothing here.
       slot: -1,
       at: Date.parse(at),
@@ -48,7 +50,7 @@ export async function sighting(
 ): Promise<Sighting> {
   const { store, apps, wires } = world
   const rows = await store.read<Record<string, unknown>>(
-    'select id, envelope_id, type, state, last_error from inbox order by id',
+    'select id, envelope_id, type, state, last_error, body is not null as has_body from inbox order by id',
   )
   const tries = await store.read<Record<string, unknown>>('select inbox_id, outcome from attempts')
   const people = await store.read<{ participant_id: string }>(
@@ -60,7 +62,8 @@ export async function sighting(
     hooks: [...world.hooks, ...sent],
     visits: world.visits,
     tokenCalls: wires.tokenCalls,
-    endings: endingsOf(world.folder),
+    clock: world.clock.settings,
+    endings: endingsOf(world),
     inFlight: [...wires.most].map(([name, most]) => ({ slot: Number(name.split(' ')[0]), most })),
     foreign: world.foreign,
     leaks: leaks(world),
@@ -71,6 +74,7 @@ export async function sighting(
         type: String(row['type']),
         state: String(row['state']),
         error: row['last_error'] === null ? null : String(row['last_error']),
+        hasBody: Boolean(row['has_body']),
       }),
     ),
     tries: tries.map(row => ({ inbox: Number(row['inbox_id']), outcome: String(row['outcome']) })),
@@ -98,7 +102,7 @@ function readIfThere(path: string): Buffer {
   }
 }
 
-function endingsOf(folder: string): Sighting['endings'] {
+function endingsOf({ folder, clock }: World): Sighting['endings'] {
   const lines = [0, 1].flatMap(slot =>
     readIfThere(join(folder, `app${slot}.log`))
       .toString()
@@ -107,7 +111,7 @@ function endingsOf(folder: string): Sighting['endings'] {
   return lines
     .filter(line => line.startsWith('{') && line.includes('has to connect this event again: send the link'))
     .map(line => JSON.parse(line) as { time: string; reason: string })
-    .map(({ time, reason }) => ({ at: Date.parse(time), reason }))
+    .map(({ time, reason }) => ({ at: realTime(clock.settings, Date.parse(time)), reason }))
 }
 
 interface Note {

@@ -31,7 +31,8 @@ function sign(world: World, type: HookType, kind: Kind): SignedRequest {
   const id = randomUUID()
   const person = type === 'application.approved' ? `ptp_${id}` : null
   const data = { id: `app_${id}`, participant_id: person, status: 'approved', note: PAYLOAD }
-  const at = Date.now() + ({ stale: -FAR_MS, future: FAR_MS }[kind as string] ?? 0)
+  const aheadMs = world.clock.aheadMs()
+  const at = Date.now() + aheadMs + ({ stale: -FAR_MS, future: FAR_MS }[kind as string] ?? 0)
   const { body, headers } = signedDelivery({
     event: { id: `evt_${id}`, type, data },
     secret: kind === 'wrong_secret' ? 'somebody-elses-secret' : world.webhookSecret,
@@ -39,7 +40,7 @@ function sign(world: World, type: HookType, kind: Kind): SignedRequest {
   })
   const mac = headers['x-revento-signature'].replace('sha256=', '')
   if (kind !== 'wrong_secret') world.secrets.set(mac, 'a signature')
-  return { hook: { envelope: `evt_${id}`, type, person }, body, headers }
+  return { hook: { envelope: `evt_${id}`, type, person, aheadMs }, body, headers }
 }
 
 /** What happens to it after it was signed. */

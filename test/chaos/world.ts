@@ -12,6 +12,7 @@ import { startSandbox } from '../../src/sandbox/index.ts'
 import { revento } from '../../src/webhooks/providers/revento.ts'
 import { freePort } from '../helpers/ports.ts'
 import { type Apps, createApps } from './apps.ts'
+import { type Clock, createClock } from './clock.ts'
 import type { Hook, Sighting, Visit } from './record.ts'
 import type { Store } from './stores.ts'
 import { startWire, type Wires } from './wire.ts'
@@ -21,7 +22,7 @@ export const ORIGIN = 'http://app.test'
 export const EVENT = 'evt_test_published'
 
 export interface SignedRequest {
-  readonly hook: Pick<Hook, 'envelope' | 'type' | 'person'>
+  readonly hook: Pick<Hook, 'envelope' | 'type' | 'person' | 'aheadMs'>
   readonly body: Buffer
   readonly headers: Record<string, string>
 }
@@ -29,6 +30,7 @@ export interface SignedRequest {
 /** One run's stage: Revento lives here, in this process; the app in others, which may die. */
 export interface World {
   readonly folder: string
+  readonly clock: Clock
   readonly apps: Apps
   readonly store: Store
   readonly agent: Agent
@@ -109,6 +111,7 @@ export async function openWorld(folder: string, store: Store): Promise<World> {
   const browser = createBrowser(agent)
   return {
     folder,
+    clock: createClock(folder),
     apps: createApps({ folder, ports, env, storeIsUp: store.isUp }),
     store,
     agent,
