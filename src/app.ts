@@ -33,6 +33,7 @@ import type { Database } from './storage/database.ts'
 import { createEventData } from './storage/event-data.ts'
 import type { KeyInstance } from './storage/key-instances.ts'
 import type { Sealer } from './storage/sealing.ts'
+import { watchLog } from './storage/sqlite-log.ts'
 import { createTraces } from './trace.ts'
 import { createSteadyClock } from './trusted-time.ts'
 import { createBacklog } from './webhooks/backlog.ts'
@@ -246,6 +247,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   app.addHook('onListen', async () => {
     dispatcher.start()
     void backlog.watch(stopped.signal)
+    if (database.kind === 'sqlite') void watchLog(query, runtime, stopped.signal)
     void meter.watch(stopped.signal)
     void edge.instance?.watch(logger, stopped.signal)
     void watchUnused({ connections, api: ownApi, log: logger }, runtime, stopped.signal)

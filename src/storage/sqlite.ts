@@ -45,6 +45,8 @@ export class SqliteFile {
     if (this.#readOnly) return
     await this.patiently(() => this.#db.exec('pragma journal_mode=wal'), true)
     this.#db.exec('pragma synchronous=full')
+    // What is removed is overwritten, also where a row moves: 0-2 µs for a row that is stored or changed (800 bytes).
+    this.#db.exec('pragma secure_delete=on')
     // A first read opens the log, or makes it.
     await this.patiently(() => this.#db.exec('select 1 from sqlite_schema'), false)
     this.#watch.watchLog()
