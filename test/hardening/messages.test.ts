@@ -48,7 +48,7 @@ test('request lines', async () => {
     line(`GET /${'a'.repeat(17_000)} HTTP/1.1`, TOO_LARGE),
     line('GET http://stranger.example/health HTTP/1.1', OK),
     line('GET https://stranger.example/nowhere HTTP/1.1', NOT_FOUND),
-    line('GET ftp://stranger.example/health HTTP/1.1', NOT_FOUND),
+    line('GET ftp://stranger.example/health HTTP/1.1', BAD),
     line('GET http://a:b@stranger.example/connect HTTP/1.1', '302'),
     line('GET /health#fragment HTTP/1.1', OK),
   ])

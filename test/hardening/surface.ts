@@ -105,8 +105,9 @@ const HEADERS = new Set([
 export function judge(answer: RawAnswer, surface: Surface, what: string): void {
   const { status, headers, text } = answer
   expect(status, what).toBeGreaterThanOrEqual(200)
-  // Each session has so many streams, and a socket that is gone is not seen at once.
-  const isStated = codeOf(answer) === '503 too_many_streams'
+  // Each session has so many streams, and a socket that is gone is not seen at once. Where a test lets minutes pass in a
+  // moment, no claim keeps up with its clock.
+  const isStated = ['503 too_many_streams', '503 not_handling'].includes(codeOf(answer))
   if (!isStated) expect(status, what).toBeLessThan(500)
   for (const [name, values] of Object.entries(headers)) {
     expect(HEADERS, what).toContain(name)

@@ -40,8 +40,9 @@ beforeAll(async () => {
   await database.close()
   cpSync(join(made.path, 'open'), CLOSED, { recursive: true })
 })
-const MANY_ROWS = `insert into participants (event_id, participant_id, last_type, occurred_at, updated_at)
-  with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000) select 'evt', 'ptp_' || i, 't', '', 0 from n`
+const MANY_ROWS = `insert into participants
+  (platform, event_id, organization_id, participant_id, last_type, occurred_at, last_delivery, updated_at)
+  with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000) select 'real', 'evt', 'org', 'ptp_' || i, 't', '', 0, 0 from n`
 
 /** Every byte but those of the log's index, which also a reader makes; an empty log holds nothing. */
 function contents(folder: string): Record<string, string> {

@@ -157,8 +157,9 @@ test('a page that is damaged while the app runs: once it is met nothing is taken
   expect(existsSync(`${db}-wal`)).toBe(true)
 })
 
-const MANY_ROWS = `insert into participants (event_id, participant_id, last_type, occurred_at, updated_at)
-  with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000) select 'evt', 'ptp_' || i, 't', '', 0 from n`
+const MANY_ROWS = `insert into participants
+  (platform, event_id, organization_id, participant_id, last_type, occurred_at, last_delivery, updated_at)
+  with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000) select 'real', 'evt', 'org', 'ptp_' || i, 't', '', 0, 0 from n`
 
 test('the log deleted under the real program: an orderly stop puts into the file what the log held', async () => {
   const app = await startMain({ env: REAL })
