@@ -1,5 +1,6 @@
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
+import { bodyBatch, bodyBytes } from './body-batch.ts'
 import type { Queries } from './database.ts'
 import { isPostgres } from './dialect.ts'
 import { isOf, type Owner } from './erasures.ts'
@@ -8,7 +9,6 @@ import { transaction } from './transaction.ts'
 
 /** A batch holds the event loop (SQLite) or the rows (PostgreSQL) for some milliseconds, whatever is stored. */
 const ROWS = 200
-const BYTES = 1024 * 1024
 const PAUSE_MS = 5
 
 /**
@@ -108,19 +108,14 @@ async function nextRows(
   const rows = await trx
     .selectFrom('inbox')
     .select(['id', 'platform', 'organization_id', 'type'])
-    .select(eb => eb.fn<number | null>('length', ['body']).as('bytes'))
+    .select(bodyBytes.as('bytes'))
     .where('event_id', '=', event_id)
     .where('id', '>', swept)
     .where('id', '<=', through)
     .orderBy('id')
     .limit(ROWS)
     .execute()
-  let bytes = 0
-  const full = rows.findIndex(row => {
-    bytes += row.bytes ?? 0
-    return bytes > BYTES
-  })
-  return full === -1 ? rows : rows.slice(0, Math.max(full, 1))
+  return bodyBatch(rows)
 }
 
 /** The endings themselves keep their bodies until they are done: they may have to run again. */

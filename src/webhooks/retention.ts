@@ -1,6 +1,7 @@
 import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
 import { type AgedRows, tidyAged } from '../storage/aged-rows.ts'
+import { bodyBatch, bodyBytes } from '../storage/body-batch.ts'
 import type { Queries } from '../storage/database.ts'
 import { isPostgres } from '../storage/dialect.ts'
 import { ids } from '../storage/records.ts'
@@ -89,14 +90,16 @@ async function clean(o: RetentionOptions, runtime: Runtime, signal: AbortSignal)
  */
 function cleanBatch(query: Queries, before: number, after: number, now: number) {
   return transaction(query, async trx => {
-    const rows = await trx
+    const found = await trx
       .selectFrom('inbox')
       .select(['id', 'received_at'])
+      .select(bodyBytes.as('bytes'))
       .where('id', '>', after)
       .where('id', '<', eb => eb.selectFrom('inbox').select(e => e.fn.max<number>('id').as('newest')))
       .orderBy('id')
       .limit(BATCH)
       .execute()
+    const rows = bodyBatch(found)
     // One from the future came under a clock that was wrong: it says nothing of those behind it.
     const newer = rows.findIndex(row => row.received_at >= before && isPlausible(row.received_at, now))
     const old = newer === -1 ? rows : rows.slice(0, newer)
@@ -116,7 +119,8 @@ function cleanBatch(query: Queries, before: number, after: number, now: number) 
         .set({ state: 'dead', finished_at: now, last_error: 'parked, and nobody connected its event again' })
         .where('id', 'in', ids(parked))
         .execute()
-    const last = newer === -1 && rows.length === BATCH ? rows.at(-1)?.id : undefined
+    const isAll = rows.length === found.length && found.length < BATCH
+    const last = newer === -1 && !isAll ? rows.at(-1)?.id : undefined
     return { removed: gone.length, givenUp: parked.length, last }
   })
 }
@@ -132,21 +136,24 @@ async function dropPayloads(o: RetentionOptions, pause: () => Promise<unknown>):
     const before = o.clock.oldBefore(o.payloadDays * DAY_MS)
     if (before === undefined) return dropped
     const now = o.clock.now()
-    const rows = await o.query
+    const found = await o.query
       .selectFrom('inbox')
       .select(['id', 'received_at'])
+      .select(bodyBytes.as('bytes'))
       .select(eb => eb.and([eb('state', 'in', ['done', 'ignored']), eb('body', 'is not', null)]).as('held'))
       .where('id', '>', after)
       .orderBy('id')
       .limit(BATCH)
       .execute()
+    const rows = bodyBatch(found)
     // One from the future came under a clock that was wrong: it says nothing of those behind it.
     const newer = rows.findIndex(row => row.received_at >= before && isPlausible(row.received_at, now))
     const old = newer === -1 ? rows : rows.slice(0, newer)
     const list = old.filter(row => row.held && isOlderThan(row.received_at, 0, before)).map(row => row.id)
     if (list.length > 0) dropped += await dropBodies(o.query, list)
     const last = old.at(-1)
-    if (newer !== -1 || rows.length < BATCH || !last) return dropped
+    const isAll = rows.length === found.length && found.length < BATCH
+    if (newer !== -1 || isAll || !last) return dropped
     after = last.id
   }
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
-import { connect, knows, startPair } from './harness.ts'
+import { begin, comeBack, connect, knows, startPair, storedConnections } from './harness.ts'
 
 test('a delivery that waits for re-consent goes on by itself when the organizer connects again', async () => {
   const pair = await startPair({
@@ -27,4 +27,18 @@ test('a delivery that waits for re-consent goes on by itself when the organizer 
   await until(async () => (await delivery())?.state === 'done')
   const bearers = pair.upstream.apiRequests().map(r => r.headers.authorization)
   expect(bearers.filter(bearer => bearer === 'Bearer fresh')).toHaveLength(2)
+})
+
+test('a consent under way outlives the deletion of the connection before it: disconnect, connect again', async () => {
+  const pair = await startPair()
+  await connect(pair)
+  const { client, state } = await begin(pair)
+  const event = { type: 'data.deletion_required', occurred_at: new Date().toISOString(), data: {} }
+  const { body, headers } = signedDelivery({ event })
+  await fetch(`${pair.app.url}/webhooks/revento`, { method: 'POST', body, headers })
+  await until(async () => (await storedConnections(pair))[0]?.state === 'deleted')
+  await until(() => pair.app.log.some(line => line['msg'] === 'stored data of the event erased'))
+  const reply = await comeBack(pair, client, { code: 'good-code', state })
+  expect([reply.status, reply.json()['message']]).toEqual([200, 'Connected!'])
+  expect((await storedConnections(pair)).map(row => row.state)).toEqual(['connected'])
 })
