@@ -1,9 +1,18 @@
 import { expect, test, vi } from 'vitest'
+import { systemRuntime } from '../../src/runtime.ts'
 import { SqliteFile } from '../../src/storage/sqlite.ts'
 import { createBacklog } from '../../src/webhooks/backlog.ts'
-import { onFile } from '../helpers/database.ts'
+import { onFile, type TestDatabase, testDatabase } from '../helpers/database.ts'
+import { erase } from '../helpers/erase.ts'
 import { until } from '../helpers/wait.ts'
 import { bench, KEY } from './dispatching.ts'
+
+const plansOf = (database: TestDatabase, calls: readonly [sql: string][]) => {
+  const asked = new Set(calls.map(([sql]) => sql).filter(sql => / "?(inbox|participants)"?\b/.test(sql)))
+  return onFile(database, file =>
+    [...asked].map(sql => ({ sql, plan: JSON.stringify(file.prepare(`explain query plan ${sql}`).all()) })),
+  )
+}
 
 test('nothing that the dispatcher or the backlog asks reads the whole inbox', async () => {
   const b = await bench()
@@ -27,12 +36,21 @@ test('nothing that the dispatcher or the backlog asks reads the whole inbox', as
   stop.abort()
   await watching
 
-  const asked = new Set(prepare.mock.calls.map(([sql]) => sql).filter(sql => / "?inbox"?\b/.test(sql)))
+  const plans = await plansOf(b.database, prepare.mock.calls)
   vi.restoreAllMocks()
-  expect(asked.size).toBeGreaterThan(6)
-  const plans = await onFile(b.database, file =>
-    [...asked].map(sql => ({ sql, plan: JSON.stringify(file.prepare(`explain query plan ${sql}`).all()) })),
-  )
+  expect(plans.length).toBeGreaterThan(6)
   for (const { sql, plan } of plans) expect(plan, sql).not.toMatch(/SCAN inbox"/)
   expect(plans.find(({ sql }) => sql.includes("'parked'"))?.plan).toContain('inbox_parked')
+})
+
+test('no batch of an erasure reads more of a large event than its rows', async () => {
+  const database = await testDatabase()
+  const prepare = vi.spyOn(SqliteFile.prototype, 'prepare')
+  for (const organizationId of ['org_1', null])
+    await erase(database.query, systemRuntime, { eventId: 'evt_1', organizationId })
+  const plans = await plansOf(database, prepare.mock.calls)
+  vi.restoreAllMocks()
+  expect(plans.filter(({ sql }) => sql.includes('length(inbox.body)'))).toHaveLength(2)
+  // Sorted is what was read whole before.
+  for (const { sql, plan } of plans) expect(plan, sql).not.toMatch(/SCAN (inbox|participants)"|TEMP B-TREE/)
 })
