@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 /** What has to hold on both databases; `npx vitest run --project postgres` runs these alone. */
 const ON_POSTGRES = [
   'test/postgres/*.test.ts',
-  'test/webhooks/{attempts,backlog,concurrency,deliveries,duplicates,handshake,inline,stalled}.test.ts',
+  'test/webhooks/{attempts,backlog,concurrency,deliveries,duplicates,handshake,inline,parked,stalled}.test.ts',
   'test/webhooks/{inline-processes,receive,retention,retries,stopping}.test.ts',
   'test/handlers/*.test.ts',
   'test/hardening/{bodies,deliveries}.test.ts',

@@ -19,6 +19,7 @@ import { endings } from './migrations/014-endings.ts'
 import { parkedByConnection } from './migrations/015-parked.ts'
 import { keyInstances } from './migrations/017-key-instances.ts'
 import { sessionPlatform } from './migrations/018-session-platform.ts'
+import { parkedByPlatform } from './migrations/019-parked-platform.ts'
 import { refuseMissingColumns } from './missing-columns.ts'
 import { withGrant } from './postgres-grant.ts'
 import { StorageError } from './storage-error.ts'
@@ -42,6 +43,7 @@ export const MIGRATIONS = {
   '015-parked': parkedByConnection,
   '017-key-instances': keyInstances,
   '018-session-platform': sessionPlatform,
+  '019-parked-platform': parkedByPlatform,
 }
 
 /** In their order, as written above. */

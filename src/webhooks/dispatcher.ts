@@ -66,7 +66,8 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   let alone = false
   let waking = new AbortController()
   let looping: Promise<void> = Promise.resolve()
-  const upkeep = createUpkeep(query, { leaseMs: LEASE_MS, log: o.log, woken: () => wake() }, runtime)
+  const { platform, log } = o
+  const upkeep = createUpkeep(query, { platform, leaseMs: LEASE_MS, log, woken: () => wake() }, runtime)
   const clock = createSteadyClock(runtime, ms => {
     if (ms < 0) upkeep.mend()
   })

@@ -1,12 +1,14 @@
 import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import type { Owner } from '../storage/erasures.ts'
 import { ids, isOpen } from '../storage/records.ts'
-import { isBusy, type ParkedKey, parkedAndConnected, WAKE_BATCH, wakeBatch } from './parked.ts'
+import type { Platform } from '../storage/schema.ts'
+import { isBusy, parkedAndConnected, WAKE_BATCH, wakeBatch } from './parked.ts'
 
 export interface Upkeep {
-  /** Looks for parked deliveries whose event is connected, and makes them due; those of `first` before the others. */
-  wake(first?: ParkedKey): void
+  /** Makes parked deliveries due whose event is connected on this platform; those of `first` before the others. */
+  wake(first?: Pick<Owner, 'event_id' | 'organization_id'>): void
   /** After the clock was set back: brings next tries and leases to where they can be. */
   mend(): void
   /** Resolves when nothing is under way. What was left is found by the next process, or by another one. */
@@ -14,6 +16,7 @@ export interface Upkeep {
 }
 
 export interface UpkeepOptions {
+  readonly platform: Platform
   readonly leaseMs: number
   readonly log: Log
   /** Deliveries became due. */
@@ -33,7 +36,7 @@ const LONGEST_WAIT_MS = 3 * 3_600_000
 export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime): Upkeep {
   const stopping = new AbortController()
   const asked: { wake: boolean; mend: boolean } = { wake: false, mend: false }
-  let first: ParkedKey[] = []
+  let first: Owner[] = []
   let working: Promise<void> | undefined
 
   const pause = (ms: number) => runtime.sleep(ms, stopping.signal)
@@ -58,18 +61,18 @@ export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime)
 
   /** In turns, a batch for each event: one with a million does not hold up the others. */
   async function wakeAll(): Promise<void> {
-    let keys: ParkedKey[] = []
+    let keys: Owner[] = []
     while (asked.wake || first.length + keys.length > 0) {
       if (first.length > 0) {
         keys = [...first, ...keys]
         first = []
       } else if (asked.wake) {
         asked.wake = false
-        keys = await Array.fromAsync(parkedAndConnected(query))
+        keys = await Array.fromAsync(parkedAndConnected(query, o.platform))
       }
-      const more: ParkedKey[] = []
+      const more: Owner[] = []
       for (const key of keys) {
-        while (await isBusy(query, runtime.now())) await pause(BUSY_MS)
+        while (await isBusy(query, o.platform, runtime.now())) await pause(BUSY_MS)
         const woken = await wakeBatch(query, key, runtime.now())
         if (woken > 0) o.woken()
         if (woken === WAKE_BATCH) more.push(key)
@@ -86,7 +89,7 @@ export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime)
   return {
     wake(key) {
       asked.wake = true
-      if (key) first.push(key)
+      if (key) first.push({ platform: o.platform, ...key })
       start()
     },
     mend() {

@@ -17,7 +17,8 @@ test('what an organizer is shown is found by its event and organization, in its 
   const plans = await database.exclusively(file =>
     asked.map(sql => JSON.stringify(file.prepare(`explain query plan ${sql}`).all())),
   )
-  const used = (index: string) => expect.stringMatching(`${index} \\(event_id=\\? AND organization_id=\\?`)
+  const used = (index: string) =>
+    expect.stringMatching(`${index} \\((platform=\\? AND )?event_id=\\? AND organization_id=\\?`)
   expect(plans).toEqual([used('inbox_event'), used('inbox_stuck'), used('inbox_(stuck|parked)')])
   for (const plan of plans) expect(plan).not.toContain('TEMP B-TREE')
 })
