@@ -21,8 +21,8 @@ test('a schema newer than the program is refused, with both versions, and nothin
   await noteMigration(query, '999-from-the-future')
   const before = await query.selectFrom('sealing_keys').selectAll().execute()
   const message = `has schema 999-from-the-future, and this version of the program knows up to ${SCHEMA_VERSION}.`
-  for (const open of [openDatabase(store, runtime), openSealed(settings(store, 1), runtime)])
-    await expect(open).rejects.toMatchObject({
+  for (const open of [() => openDatabase(store, runtime), () => openSealed(settings(store, 1), runtime)])
+    await expect(open()).rejects.toMatchObject({
       name: 'NewerSchemaError',
       message: expect.stringContaining(message),
     })
