@@ -1,8 +1,8 @@
 import { existsSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
-import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
+import { print, runCommand, Usage } from './command.ts'
 import { onStore, Unusable } from './on-store.ts'
 
 const HELP = `Usage: npm run compact
@@ -15,26 +15,22 @@ While it runs the app stores nothing: it answers webhooks with 503, and their se
 again as the database has. For PostgreSQL use VACUUM FULL.
 `
 
-/** What a person has to change. */
-class Usage extends Error {}
-
 /** On a disk of a small server; measured 60 to 200. */
 const MEGABYTES_PER_SECOND = 50
 const MEGABYTE = 1024 * 1024
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { help: { type: 'boolean', short: 'h' } } })
-  if (values.help) return console.log(HELP)
+async function main(): Promise<number> {
   const { store } = loadConfig(readEnvironment({}))
   if (store.kind !== 'sqlite') throw new Usage('DATABASE_URL is a PostgreSQL: use VACUUM FULL.')
   if (!existsSync(store.path)) throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
   const before = sizeOf(store.path)
   const expected = Math.ceil(before / MEGABYTES_PER_SECOND)
-  console.log(`${store.path}: ${before} MB, which takes about ${expected} s. Nothing is stored meanwhile.`)
+  print(`${store.path}: ${before} MB, which takes about ${expected} s. Nothing is stored meanwhile.`)
   const begun = runtime.monotonic()
   await onStore(store, () => compact(store.path))
   const seconds = Math.ceil((runtime.monotonic() - begun) / 1000)
-  console.log(`Done in ${seconds} s: ${sizeOf(store.path)} MB.`)
+  print(`Done in ${seconds} s: ${sizeOf(store.path)} MB.`)
+  return 0
 }
 
 const sizeOf = (path: string) => Math.ceil(statSync(path).size / MEGABYTE)
@@ -49,7 +45,7 @@ function compact(path: string): void {
     // Without this the old pages are in the log still. The app does the same, every 20 seconds.
     const log = database.prepare('pragma wal_checkpoint(truncate)').get()
     if (log?.['busy'] !== 0)
-      console.log(
+      print(
         'Somebody is reading the database: its log is emptied when they have ended, by the app or a later run.',
       )
   } finally {
@@ -57,16 +53,11 @@ function compact(path: string): void {
   }
 }
 
-function explain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
+function explain(error: Error): string | undefined {
   const { code } = error as NodeJS.ErrnoException
-  if (error instanceof Usage || code?.startsWith('ERR_PARSE_ARGS'))
-    return `${error.message}\nTry: npm run compact -- --help`
-  if (error instanceof Unusable || error instanceof ConfigError) return error.message
+  const isUsage = error instanceof Usage || code?.startsWith('ERR_PARSE_ARGS')
+  if (isUsage || error instanceof Unusable || error instanceof ConfigError) return undefined
   return `The database is as it was: ${error.message}. Check that its disk has room for as much again.`
 }
 
-await main().catch((error: unknown) => {
-  console.error(explain(error))
-  process.exitCode = 1
-})
+await runCommand({ name: 'compact', help: HELP, options: {}, main, explain })

@@ -8,7 +8,7 @@ import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 
 const SRC = fileURLToPath(new URL('../../src/', import.meta.url))
-const COMMANDS = ['backup', 'deliveries', 'drill', 'go-live', 'move', 'reseal', 'trigger']
+const COMMANDS = ['backup', 'compact', 'deliveries', 'drill', 'go-live', 'move', 'reseal', 'trigger']
 const cli = (name: string) => `${SRC}cli/${name}.ts`
 
 test('every command runs through runCommand, and nothing else there writes to stdout', () => {
