@@ -44,7 +44,7 @@ import { CALLER_ROWS, createHandshakeCallers } from './webhooks/handshake-caller
 import { createInbox } from './webhooks/inbox.ts'
 import { webhooks } from './webhooks/index.ts'
 import { createInline } from './webhooks/inline.ts'
-import { createInlineAnswers } from './webhooks/inline-answers.ts'
+import { answerRows, createInlineAnswers } from './webhooks/inline-answers.ts'
 import { oldestWaitMs } from './webhooks/oldest.ts'
 import { createOwed } from './webhooks/owed.ts'
 import { watchRetention } from './webhooks/retention.ts'
@@ -252,8 +252,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     void edge.instance?.watch(logger, stopped.signal)
     void watchUnused({ connections, api: ownApi, log: logger }, runtime, stopped.signal)
     void watchEndings({ connections, log: logger, origin: config.origin }, runtime, stopped.signal)
-    const aged = [flowRows(config.stateTtlMs), SESSION_ROWS, CALLER_ROWS]
     const { retentionDays: days, payloadDays } = config
+    const aged = [flowRows(config.stateTtlMs), SESSION_ROWS, CALLER_ROWS, answerRows(days)]
     void watchRetention({ query, days, payloadDays, clock, aged, log: logger }, runtime, stopped.signal)
   })
   return app

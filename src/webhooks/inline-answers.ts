@@ -1,5 +1,6 @@
 import { firstLine } from '../describe-error.ts'
 import type { Runtime } from '../runtime.ts'
+import type { AgedRows } from '../storage/aged-rows.ts'
 import type { Queries } from '../storage/database.ts'
 import type { InboxTable } from '../storage/schema.ts'
 import { transaction } from '../storage/transaction.ts'
@@ -22,6 +23,15 @@ export type AnswerClaim =
   | { readonly state: 'mine'; readonly owner: string }
   | { readonly state: 'busy' }
   | { readonly state: 'answered'; readonly answer: StoredAnswer; readonly inboxId: number }
+
+/** A key that is forgotten runs its handler again when it comes again. */
+export const answerRows = (days: number): AgedRows => ({
+  table: 'inline_answers',
+  key: 'key',
+  ends: 'updated_at',
+  keptMs: days * 24 * 3_600_000,
+  longestMs: 0,
+})
 
 /** Renewed while the handler runs: when it runs out, whoever held it has died. */
 export const ANSWER_LEASE_MS = 15_000
@@ -182,29 +192,4 @@ async function append(
       })
       .execute()
   return id
-}
-
-/**
- * Retention: forgets answers given before that moment (ms), a batch at a time; says how many. `pause` is awaited between
- * batches: the store gives its answers without a turn of the event loop. A key that is forgotten runs its handler again
- * when it comes again.
- */
-export async function deleteAnswersBefore(
-  query: Queries,
-  before: number,
-  pause: () => Promise<unknown>,
-  batch = 200,
-): Promise<number> {
-  for (let deleted = 0; ; ) {
-    const old = query.selectFrom('inline_answers').select('key').where('updated_at', '<', before).limit(batch)
-    const { numDeletedRows } = await query
-      .deleteFrom('inline_answers')
-      .where('key', 'in', old)
-      // Once more: it may be claimed again while this waits for its row.
-      .where('updated_at', '<', before)
-      .executeTakeFirst()
-    deleted += Number(numDeletedRows)
-    if (numDeletedRows < batch) return deleted
-    await pause()
-  }
 }

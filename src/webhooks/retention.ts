@@ -8,7 +8,6 @@ import { ids } from '../storage/records.ts'
 import { transaction } from '../storage/transaction.ts'
 import { isOlderThan, isPlausible, latestEnd, type SteadyClock } from '../trusted-time.ts'
 import { forget } from './dedupe.ts'
-import { deleteAnswersBefore } from './inline-answers.ts'
 
 export interface RetentionOptions {
   readonly query: Queries
@@ -77,8 +76,6 @@ async function clean(o: RetentionOptions, runtime: Runtime, signal: AbortSignal)
     after = batch.last
     if (after !== undefined) await pause()
   }
-  const before = clock.oldBefore(o.days * DAY_MS)
-  if (before !== undefined) await deleteAnswersBefore(query, before, pause)
   if (total.payloads + total.removed + total.given_up > 0)
     log.info({ part: 'retention', ...total }, 'removed old deliveries; gave up those parked as long')
 }
@@ -103,7 +100,9 @@ function cleanBatch(query: Queries, before: number, after: number, now: number) 
     // One from the future came under a clock that was wrong: it says nothing of those behind it.
     const newer = rows.findIndex(row => row.received_at >= before && isPlausible(row.received_at, now))
     const old = newer === -1 ? rows : rows.slice(0, newer)
-    const ended = await endedBefore(trx, old, before)
+    // What came before one that is old is old itself, whatever the clock said.
+    const aged = old.slice(0, old.findLastIndex(row => row.received_at < before) + 1)
+    const ended = await endedBefore(trx, old, aged, before)
     await mendEnds(trx, old, now)
     const gone = ended.filter(row => row.state !== 'parked')
     const parked = ended.filter(row => row.state === 'parked').map(row => row.id)
@@ -172,14 +171,21 @@ function dropBodies(query: Queries, list: readonly number[]): Promise<number> {
   })
 }
 
+interface Row {
+  readonly id: number
+}
+
 /** Only these are locked: claims pass over what is, and what is new would lose its place. */
-function endedBefore(trx: Queries, rows: readonly { id: number }[], before: number) {
+function endedBefore(trx: Queries, rows: readonly Row[], aged: readonly Row[], before: number) {
+  const old = ids(aged.map(row => row.id))
   return (
     trx
       .selectFrom('inbox')
       .select(['id', 'provider', 'platform', 'delivery_id', 'envelope_id', 'state'])
       .where('id', 'in', ids(rows.map(row => row.id)))
-      .where(eb => eb.or([eb('state', '=', 'parked'), eb('finished_at', '<', before)]))
+      .where(eb =>
+        eb.or([eb.and([eb('state', '=', 'parked'), eb('id', 'in', old)]), eb('finished_at', '<', before)]),
+      )
       // What somebody replays or resumes at this moment is left for the next time.
       .$if(isPostgres(trx), select => select.forUpdate().skipLocked())
       .execute()
@@ -187,17 +193,10 @@ function endedBefore(trx: Queries, rows: readonly { id: number }[], before: numb
 }
 
 /** What ended under a clock that was ahead stays for as long as any that ends now. */
-async function mendEnds(
-  trx: Queries,
-  rows: readonly { id: number; received_at: number }[],
-  now: number,
-): Promise<void> {
-  const ahead = rows.filter(row => !isPlausible(row.received_at, now))
-  if (ahead.length === 0) return
-  await trx
+const mendEnds = (trx: Queries, rows: readonly Row[], now: number) =>
+  trx
     .updateTable('inbox')
     .set({ finished_at: now })
-    .where('id', 'in', ids(ahead.map(row => row.id)))
+    .where('id', 'in', ids(rows.map(row => row.id)))
     .where('finished_at', '>', latestEnd(now, 0))
     .execute()
-}

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { createSteadyClock } from '../../src/trusted-time.ts'
-import { createInlineAnswers, deleteAnswersBefore } from '../../src/webhooks/inline-answers.ts'
+import { createInlineAnswers } from '../../src/webhooks/inline-answers.ts'
 import { aghanim } from '../../src/webhooks/providers/aghanim.ts'
 import { node } from '../helpers/child.ts'
 import { createClient } from '../helpers/client.ts'
@@ -132,19 +132,6 @@ test('a clock that is set, ahead or back, does not have a handler run beside its
     own.advance(1)
     expect((await answers.claim('k', delivery())).state).toBe('mine')
   }
-})
-
-test('old answers are forgotten in batches; newer ones stay', async () => {
-  const clock = manualClock()
-  const { query } = await testDatabase()
-  const answers = createInlineAnswers(query, createSteadyClock(clock), clock)
-  for (let i = 0; i < 7; i++) await answers.claim(`old ${i}`, delivery())
-  clock.advance(1)
-  await answers.claim('new', delivery())
-  expect(await deleteAnswersBefore(query, clock.now(), async () => {}, 3)).toBe(7)
-  expect((await query.selectFrom('inline_answers').select('key').execute()).map(row => row.key)).toEqual([
-    'new',
-  ])
 })
 
 test('answers that belong to an event go with it when it is erased', async () => {

@@ -2,11 +2,12 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { DeliveryState } from '../../src/storage/schema.ts'
 import { createSteadyClock } from '../../src/trusted-time.ts'
 import { createDeliveries } from '../../src/webhooks/deliveries.ts'
+import { answerRows } from '../../src/webhooks/inline-answers.ts'
 import { watchRetention } from '../../src/webhooks/retention.ts'
 import { until } from '../helpers/wait.ts'
 import { bench } from './dispatching.ts'
 
-const DAY = 86_400_000
+const [HOUR, DAY] = [3_600_000, 86_400_000]
 
 async function start(payloadDays = 30) {
   const b = await bench()
@@ -20,7 +21,8 @@ async function start(payloadDays = 30) {
       warn() {},
       error: (fields: object) => void b.log.push({ level: 'error', fields: { ...fields }, message: '' }),
     }
-    void watchRetention({ query, days: 30, payloadDays, clock, aged: [], log }, b.clock, stop.signal)
+    const aged = [answerRows(30)]
+    void watchRetention({ query, days: 30, payloadDays, clock, aged, log }, b.clock, stop.signal)
   }
   const end = (ids: number[], state: DeliveryState, finished_at: number | null = b.clock.now()) =>
     query.updateTable('inbox').set({ state, finished_at, attempts: 1 }).where('id', 'in', ids).execute()
@@ -100,7 +102,7 @@ test('a store that fails is told of, and tried again an hour later', async () =>
 test('old answers go in batches too, with time between them for everybody else', async () => {
   const b = await start()
   const answer = { status: 200, body: '{}', inbox_id: 1, event_id: null, lease_owner: null, lease_until: 0 }
-  const answers = Array.from({ length: 450 }, (_, i) => ({
+  const answers = Array.from({ length: 1_050 }, (_, i) => ({
     key: `k${i}`,
     ...answer,
     updated_at: b.clock.now(),
@@ -110,7 +112,7 @@ test('old answers go in batches too, with time between them for everybody else',
   b.clock.advance(31 * DAY)
   b.watch()
   await until(() => b.clock.sleepers().includes(50))
-  expect(await left()).toBe(250)
+  expect(await left()).toBe(550)
   await until(async () => {
     b.clock.advance(50)
     return (await left()) === 0
@@ -127,6 +129,41 @@ test('one that was received under a wrong clock does not keep all that came afte
   b.clock.advance(31 * DAY)
   b.watch()
   await until(async () => !(await b.rows()).includes(old))
+})
+
+test('what was noted under a clock that was ahead is of unknown age: it is not given up, and stays as long as what comes now', async () => {
+  const b = await start()
+  const [parked, done, late] = [await b.append(), await b.append(), await b.append()]
+  const newest = await b.append()
+  const ahead = b.clock.now() + 730 * DAY
+  await b.end([parked], 'parked', null)
+  await b.end([done, late], 'done', ahead)
+  await b.query.updateTable('inbox').set({ received_at: ahead }).where('id', 'in', [parked, done]).execute()
+  const answer = { status: 200, body: '{}', inbox_id: 1, event_id: null, lease_owner: null, lease_until: 0 }
+  await b.query
+    .insertInto('inline_answers')
+    .values({ key: 'k', ...answer, updated_at: ahead })
+    .execute()
+  const answers = async () => (await b.query.selectFrom('inline_answers').select('key').execute()).length
+  b.watch()
+  /** An hour, in which retention looks once. */
+  const look = async (ms = HOUR) => {
+    await until(() => b.clock.sleepers().includes(HOUR))
+    b.clock.advance(ms)
+    await until(() => {
+      b.clock.advance(0)
+      return b.clock.sleepers().includes(HOUR)
+    })
+  }
+  await look()
+  expect(await b.row(parked)).toMatchObject({ state: 'parked' })
+  expect([await b.rows(), await answers()]).toEqual([[parked, done, late, newest], 1])
+  await look(31 * DAY)
+  // It came before one that is old by now.
+  expect(await b.row(parked)).toMatchObject({ state: 'dead' })
+  expect([await b.rows(), await answers()]).toEqual([[parked, late, newest], 0])
+  await look(31 * DAY)
+  expect(await b.rows()).toEqual([newest])
 })
 
 test('after PAYLOAD_DAYS body and error go; the row stays, knows its repeat, and a replay says why it cannot', async () => {
