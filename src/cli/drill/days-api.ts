@@ -32,7 +32,7 @@ export const API_DAYS: readonly Day[] = [
       expect(
         'with three seconds to wait',
         [first.status, first.headers['retry-after'] !== undefined],
-        [502, true],
+        [503, true],
       )
       await status(world)
       const sent = await world.struck('api_rate_limited')

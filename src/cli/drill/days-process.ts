@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { systemRuntime as runtime } from '../../runtime.ts'
 import { type Day, expect, Failed, NotHere } from './day.ts'
+import { nextTry } from './days-tokens.ts'
 import { storyOf } from './deliveries.ts'
 import { effects, expectSame } from './effects.ts'
 import { handled, send, tellRest } from './handling.ts'
@@ -75,7 +76,7 @@ export const PROCESS_DAYS: readonly Day[] = [
   {
     name: 'kill_in_refresh',
     title: 'kill -9 while a refresh is under way',
-    why: 'The new tokens may exist at Revento only: one recovery, and then the organizer is asked.',
+    why: 'The new tokens may exist at Revento only: asked again once nothing can be under way, and not before.',
     look: 'src/oauth/refresh-lease.ts',
     fault: 'token_slow',
     async run(world) {
@@ -88,8 +89,12 @@ export const PROCESS_DAYS: readonly Day[] = [
       await world.kill()
       await lost
       await world.start()
-      // The lease of the dead process has fifteen seconds.
-      const status = await world.until('an answer', 40_000, async () => (await world.participants()).status)
+      const early = await world.until('an answer', 20_000, async () => (await world.participants()).status)
+      expect('while the request of the dead process may be under way', early, 504)
+      expect('requests by then', await world.refreshes(), [])
+      // The lease of the dead process has fifteen seconds, and the next try comes thirty after it.
+      await nextTry(world, 60_000)
+      const status = await world.until('an answer', 20_000, async () => (await world.participants()).status)
       expect('after the restart', status, 409)
       expect('requests of the new process', await world.refreshes(), ['invalid_grant'])
     },

@@ -1,3 +1,4 @@
+import { systemRuntime as runtime } from '../../runtime.ts'
 import { type Day, expect } from './day.ts'
 import { EVENT, type World } from './world.ts'
 
@@ -15,6 +16,13 @@ async function answers(world: World, status: number, error?: string): Promise<vo
   const reply = await world.participants()
   expect('GET /participants', [reply.status, JSON.parse(reply.text).error], [status, error])
 }
+
+/** Resolves when the refresh, whose outcome is unknown, may be asked for again. */
+export const nextTry = (world: World, ms: number) =>
+  world.until('the next try of the refresh', ms, () => {
+    const [row] = world.read<{ at: number }>('select refresh_not_before as at from connections')
+    return runtime.now() > Number(row?.at)
+  })
 
 const connectionState = (world: World) =>
   world.read<{ state: string; reason: string | null }>('select state, reason from connections')[0]
@@ -80,10 +88,7 @@ export const TOKEN_DAYS: readonly Day[] = [
       await world.fault('token_dropped')
       await answers(world, 502, 'upstream_error')
       // The next try comes after five seconds; a caller before that is told to come again.
-      await world.until('the next try of the refresh', 20_000, async () => {
-        const [row] = world.read<{ at: number }>('select refresh_not_before as at from connections')
-        return Date.now() > Number(row?.at)
-      })
+      await nextTry(world, 20_000)
       await answers(world, 409, 'reconsent_required')
       expect('refreshes', await world.refreshes(), ['issued', 'invalid_grant'])
       expect('the reason kept', connectionState(world)?.reason, 'refresh_interrupted')
