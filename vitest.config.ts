@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 /** What has to hold on both databases; `npx vitest run --project postgres` runs these alone. */
 const ON_POSTGRES = [
   'test/postgres/*.test.ts',
-  'test/webhooks/{attempts,backlog,concurrency,deliveries,duplicates,handshake,inline,parked,stalled}.test.ts',
+  'test/webhooks/{attempts,backlog,claim,concurrency,deliveries,duplicates,handshake,inline,parked,stalled}.test.ts',
   'test/webhooks/{inline-processes,receive,retention,retries,stopping}.test.ts',
   'test/handlers/*.test.ts',
   'test/hardening/{bodies,deliveries}.test.ts',
@@ -12,7 +12,7 @@ const ON_POSTGRES = [
   'test/revento/{api-limits-property,api-limits-processes}.test.ts',
   'test/rotation/{key-change,meter,rotation}.test.ts',
   'test/status/{entitlement,sessions}.test.ts',
-  'test/storage/{endings,erased-runs,newer-schema,open-sealed,participants,refresh-waits,reseal,storable}.test.ts',
+  'test/storage/{bounded-statements,endings,erased-runs,newer-schema,open-sealed,participants,refresh-waits,reseal,storable}.test.ts',
 ]
 
 export default defineConfig({

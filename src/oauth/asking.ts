@@ -11,7 +11,9 @@ const DAY_MS = 24 * 3_600_000
 /** Half of the 90 days after which Revento ends what nobody uses: there is time for many tries. */
 const UNUSED_MS = 45 * DAY_MS
 const LONGEST_MS = 4 * 3_600_000
+/** A batch holds up the event loop for some milliseconds; the pause lets everybody else go first. */
 const BATCH = 200
+const PAUSE_MS = 10
 
 /** Whether less than `ms` have passed since then. */
 const isWithin = (moment: number, ms: number, now: number) =>
@@ -22,7 +24,7 @@ const isTooSoon = (askedAt: number, asks: number, now: number) =>
   isWithin(askedAt, Math.min(MINUTE_MS * 2 ** asks, LONGEST_MS), now)
 
 /** The connections that the app calls with of its own accord: suspended ones, and those that nobody uses. */
-export function createAsking(query: Queries, platform: Platform, runtime: Pick<Runtime, 'now'>) {
+export function createAsking(query: Queries, platform: Platform, runtime: Pick<Runtime, 'now' | 'sleep'>) {
   const all = (trx: Queries, state: 'connected' | 'suspended') =>
     trx.selectFrom('connections').where('platform', '=', platform).where('state', '=', state)
   const one = (trx: Queries, { event_id, organization_id }: ConnectionRow) =>
@@ -61,6 +63,7 @@ export function createAsking(query: Queries, platform: Platform, runtime: Pick<R
         .executeTakeFirst()
       changed += Number(numUpdatedRows)
       if (numUpdatedRows < BATCH) return changed
+      await runtime.sleep(PAUSE_MS)
     }
   }
 

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Log } from '../log.ts'
 import { CONSENT_S } from '../revento/platform.ts'
 import type { TokenSet } from '../revento/token-outcome.ts'
@@ -49,8 +50,8 @@ export interface Connections {
   /** After a consent: replaces whatever was held for this event and organization. */
   save(tokens: TokenSet): Promise<Connection>
   find(key: ConnectionKey): Promise<Connection | undefined>
-  /** The live ones that end before this moment (ms). */
-  endingBefore(at: number): Promise<Connection[]>
+  /** The live ones that end before this moment (ms), in the order of their keys: the first so many behind `after`. */
+  endingBefore(at: number, after: ConnectionKey | undefined): Promise<Connection[]>
   /**
    * Undefined unless the state is `connected`; or `suspended`, for one caller whenever it is time to try again
    * (`isTrying`: for that caller once more). Damaged tokens end the connection (`reconsent`, sealed_value_damaged);
@@ -71,6 +72,8 @@ export interface Connections {
    */
   toAsk(): Promise<Connection | undefined>
 }
+
+const PAGE = 200
 
 export function createConnections(
   query: Queries,
@@ -132,9 +135,14 @@ export function createConnections(
       const found = await row(key)
       return found && connectionOf(found)
     },
-    async endingBefore(at) {
+    async endingBefore(at, after = { eventId: '', organizationId: '' }) {
       const live = select().where('state', '=', 'connected').where('refresh_expires_at', '<', at)
-      return (await live.execute()).map(connectionOf)
+      const page = live
+        .where(sql<boolean>`(event_id, organization_id) > (${after.eventId}, ${after.organizationId})`)
+        .orderBy('event_id')
+        .orderBy('organization_id')
+        .limit(PAGE)
+      return (await page.execute()).map(connectionOf)
     },
     async open(key, isTrying = false) {
       for (;;) {

@@ -4,6 +4,7 @@ import type { Connection, Connections } from './connections.ts'
 
 const DAY_MS = 24 * 3_600_000
 const WARN_BEFORE_MS = 7 * DAY_MS
+const PAUSE_MS = 10
 
 /** The end of a connection that stays unused (90 days) or is a year old; only a new consent goes beyond it. */
 export const endsSoon = ({ state, refreshExpiresAt }: Connection, now: number): boolean =>
@@ -16,10 +17,22 @@ export async function watchEndings(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    const ending = await o.connections.endingBefore(runtime.now() + WARN_BEFORE_MS).catch(err => {
-      o.log.error({ part: 'oauth', err }, 'cannot look for connections that end soon')
-      return []
+    await tellEndings(o, runtime, signal).catch(err => {
+      if (!signal.aborted) o.log.error({ part: 'oauth', err }, 'cannot look for connections that end soon')
     })
+    await runtime.sleep(DAY_MS, signal).catch(() => {})
+  }
+}
+
+/** A page at a time; the pause lets everybody else go first. */
+async function tellEndings(
+  o: { connections: Connections; log: Log; origin: string },
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<void> {
+  const before = runtime.now() + WARN_BEFORE_MS
+  for (let last: Connection | undefined; ; ) {
+    const ending = await o.connections.endingBefore(before, last)
     for (const { eventId, organizationId, refreshExpiresAt } of ending)
       o.log.warn(
         {
@@ -31,7 +44,9 @@ export async function watchEndings(
         },
         'connection ends soon: send the link to its organizer',
       )
-    await runtime.sleep(DAY_MS, signal).catch(() => {})
+    last = ending.at(-1)
+    if (!last) return
+    await runtime.sleep(PAUSE_MS, signal)
   }
 }
 

@@ -1,6 +1,6 @@
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Runtime } from '../runtime.ts'
-import { bodyBatch, bodyBytes } from './body-batch.ts'
+import { byteBatch, deliveryBytes } from './byte-batch.ts'
 import type { Queries } from './database.ts'
 import { isPostgres } from './dialect.ts'
 import { isOf, type Owner } from './erasures.ts'
@@ -108,7 +108,7 @@ async function nextRows(
   const rows = await trx
     .selectFrom('inbox')
     .select(['id', 'platform', 'type'])
-    .select(bodyBytes.as('bytes'))
+    .select(deliveryBytes.as('bytes'))
     .where('event_id', '=', event_id)
     .where(eb =>
       organization_id === ''
@@ -120,7 +120,7 @@ async function nextRows(
     .orderBy('id')
     .limit(ROWS)
     .execute()
-  return bodyBatch(rows)
+  return byteBatch(rows)
 }
 
 /** The endings themselves keep their bodies until they are done: they may have to run again. */

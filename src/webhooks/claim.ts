@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
+import { bodyBytes, byteBatch } from '../storage/byte-batch.ts'
 import type { Queries } from '../storage/database.ts'
 import { isPostgres } from '../storage/dialect.ts'
 import { erasedAmong, markErased } from '../storage/erasures.ts'
@@ -65,6 +66,8 @@ export interface ClaimResult {
 export const MAX_CRASHES = 5
 /** One crash may be anybody's, also a restart; after the second it runs alone, so that the third accuses nobody else. */
 const ALONE_AFTER = 2
+/** Of bodies, for each half of a claim: they are held in memory until their handlers begin. */
+const MOST_BYTES = 16 * 1024 * 1024
 
 /**
  * One transaction takes what is due, resolves both dedupe keys of what is new, and leases the rest: so no handler
@@ -111,24 +114,27 @@ async function dueRows(trx: Queries, { limit, now, ends, held, platform }: Claim
     .selectFrom('inbox')
     .select(['id', 'provider', 'platform', 'delivery_id', 'envelope_id', 'type', 'state'])
     .select(['attempts', 'crashes', 'next_at'])
+    .select(bodyBytes.as('bytes'))
     .where(isOpen)
     .where('platform', '=', platform)
     .orderBy('next_at')
     .orderBy('id')
     // Two instances on PostgreSQL claim at the same time, each past what the other has.
     .$if(isPostgres(trx), select => select.forUpdate().skipLocked())
-  const again = await due
+  const waited = await due
     .where('next_at', '>', 0)
     .where('next_at', '<=', now)
     .where(eb => eb('state', '=', 'pending').or('next_at', '>', ends.after))
     .where('id', 'not in', ids(held))
     .limit(limit)
     .execute()
-  const fresh = await due
+  const again = byteBatch(waited, MOST_BYTES)
+  const arrived = await due
     .where('next_at', '=', 0)
     .limit(limit - Math.min(again.length, Math.ceil(limit / 2)))
     .execute()
-  return [...again.slice(0, limit - fresh.length), ...fresh].map(({ state, ...row }) => ({
+  const fresh = byteBatch(arrived, MOST_BYTES)
+  return [...again.slice(0, limit - fresh.length), ...fresh].map(({ state, bytes, ...row }) => ({
     ...row,
     crashes: row.crashes + (state === 'running' ? 1 : 0),
     interrupted: state === 'running',

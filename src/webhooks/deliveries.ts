@@ -6,6 +6,7 @@ import { isErased } from '../storage/erasures.ts'
 import type { AttemptOutcome, AttemptsTable, DeliveryState, Schema } from '../storage/schema.ts'
 import { keysOf } from './dedupe.ts'
 import { inlineProviders } from './providers/index.ts'
+import { MOST_RUNS } from './settle.ts'
 
 /** A delivery as the page, /deliveries and the operator's list show it. Times are ISO 8601 UTC. */
 export interface DeliveryView {
@@ -35,7 +36,7 @@ export interface DeliveryStory extends DeliveryView {
   readonly stored: boolean
   /** Whether `replay` would have it run again. */
   readonly replayable: boolean
-  /** One for each run of its handler that has ended, oldest first. */
+  /** One for each run of its handler that has ended, oldest first: the last hundred. */
   readonly runs: readonly DeliveryRun[]
 }
 
@@ -116,7 +117,8 @@ export function createDeliveries(query: Queries): Deliveries {
       .selectFrom('attempts')
       .selectAll()
       .where('inbox_id', '=', row.id)
-      .orderBy('started_at')
+      .orderBy('started_at', 'desc')
+      .limit(MOST_RUNS)
       .execute()
     const { envelope_id, organization_id, next_at, stored, erased, ...view } = row
     return {
@@ -127,7 +129,7 @@ export function createDeliveries(query: Queries): Deliveries {
       lease_until: row.state === 'running' ? iso(next_at) : null,
       stored: Boolean(stored) && !erased,
       replayable: Boolean(stored) && !erased && isOver(row.state) && !inlineProviders.includes(row.provider),
-      runs: runs.map(runOf),
+      runs: runs.reverse().map(runOf),
     }
   }
 

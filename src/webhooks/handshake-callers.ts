@@ -6,6 +6,7 @@ import { isOlderThan, type SteadyClock } from '../trusted-time.ts'
 /** How long a caller may post after it showed the token. */
 export const REGISTERED_MS = 24 * 60 * 60 * 1000
 const MOST = 1_000
+const BATCH = 200
 
 /** They end when they are that old, and stay as long again, to be told that they have. */
 export const CALLER_ROWS: AgedRows = {
@@ -33,12 +34,12 @@ export function createHandshakeCallers(query: Queries, clock: SteadyClock): Hand
           .values({ address, registered_at })
           .onConflict(c => c.column('address').doUpdateSet({ registered_at }))
           .execute()
-        // Bounded: the newest stay.
+        // The newest stay. One comes at a time: what an older version left goes within a few.
         const rest = trx
           .selectFrom('handshake_callers')
           .select('address')
           .orderBy('registered_at', 'desc')
-          .limit(1_000_000)
+          .limit(BATCH)
           .offset(MOST)
         await trx.deleteFrom('handshake_callers').where('address', 'in', rest).execute()
       }),

@@ -1,7 +1,7 @@
 import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
 import { type AgedRows, tidyAged } from '../storage/aged-rows.ts'
-import { bodyBatch, bodyBytes } from '../storage/body-batch.ts'
+import { byteBatch, deliveryBytes } from '../storage/byte-batch.ts'
 import type { Queries } from '../storage/database.ts'
 import { isPostgres } from '../storage/dialect.ts'
 import { ids } from '../storage/records.ts'
@@ -48,6 +48,7 @@ async function compareClock({ query, clock, days, log }: RetentionOptions): Prom
     .selectFrom('inbox')
     .select('received_at')
     .orderBy('id', 'desc')
+    .limit(1)
     .executeTakeFirst()
   if (!newest) return
   const now = clock.now()
@@ -90,13 +91,13 @@ function cleanBatch(query: Queries, before: number, after: number, now: number) 
     const found = await trx
       .selectFrom('inbox')
       .select(['id', 'received_at'])
-      .select(bodyBytes.as('bytes'))
+      .select(deliveryBytes.as('bytes'))
       .where('id', '>', after)
       .where('id', '<', eb => eb.selectFrom('inbox').select(e => e.fn.max<number>('id').as('newest')))
       .orderBy('id')
       .limit(BATCH)
       .execute()
-    const rows = bodyBatch(found)
+    const rows = byteBatch(found)
     // One from the future came under a clock that was wrong: it says nothing of those behind it.
     const newer = rows.findIndex(row => row.received_at >= before && isPlausible(row.received_at, now))
     const old = newer === -1 ? rows : rows.slice(0, newer)
@@ -138,13 +139,13 @@ async function dropPayloads(o: RetentionOptions, pause: () => Promise<unknown>):
     const found = await o.query
       .selectFrom('inbox')
       .select(['id', 'received_at'])
-      .select(bodyBytes.as('bytes'))
+      .select(deliveryBytes.as('bytes'))
       .select(eb => eb.and([eb('state', 'in', ['done', 'ignored']), eb('body', 'is not', null)]).as('held'))
       .where('id', '>', after)
       .orderBy('id')
       .limit(BATCH)
       .execute()
-    const rows = bodyBatch(found)
+    const rows = byteBatch(found)
     // One from the future came under a clock that was wrong: it says nothing of those behind it.
     const newer = rows.findIndex(row => row.received_at >= before && isPlausible(row.received_at, now))
     const old = newer === -1 ? rows : rows.slice(0, newer)

@@ -38,6 +38,8 @@ export interface Settler {
 const KEEP_MS = 25_000
 const RETRY_MS = 200
 const RECONNECTED_MS = 1_000
+/** Of each delivery the newest stay: what erases or removes a batch of them has a bound. */
+export const MOST_RUNS = 100
 
 interface Waiting {
   readonly ended: Ended
@@ -197,4 +199,26 @@ async function recordAttempts(trx: Queries, group: readonly Ended[]): Promise<vo
     select ${integer('id')}, ${integer('started_at')}, ${integer('ended_at')}, ${integer('attempt')},
       ${text('outcome')}, ${text('error')}, ${text('calls')}
     from ${records(rows)} where true on conflict do nothing`.execute(trx)
+  const mayComeBack = rows.filter(({ outcome }) => outcome !== 'done' && outcome !== 'ignored')
+  if (mayComeBack.length > 0)
+    await forgetOldRuns(
+      trx,
+      mayComeBack.map(({ id }) => id),
+    )
 }
+
+/** What waits for a connection or a limit runs again and again without being given up. */
+const forgetOldRuns = (trx: Queries, deliveries: readonly number[]) =>
+  trx
+    .deleteFrom('attempts')
+    .where('inbox_id', 'in', ids(deliveries))
+    .where('started_at', '<', eb =>
+      eb
+        .selectFrom('attempts as newer')
+        .select('newer.started_at')
+        .whereRef('newer.inbox_id', '=', 'attempts.inbox_id')
+        .orderBy('newer.started_at', 'desc')
+        .limit(1)
+        .offset(MOST_RUNS - 1),
+    )
+    .execute()

@@ -12,6 +12,7 @@ import { newStore } from './database.ts'
 import { freePort } from './ports.ts'
 import { testRuntime } from './runtime.ts'
 import { CLIENT_SECRET, WEBHOOK_SECRET } from './secrets.ts'
+import { type CountRows, countingRows } from './statements.ts'
 
 export interface TestApp {
   url: string
@@ -32,6 +33,8 @@ export interface TestAppOptions {
   runtime?: Runtime
   handlers?: Handlers
   metrics?: Metrics
+  /** Told of the app's own statements; those of the test are not counted. */
+  countRows?: CountRows
 }
 
 export { CLIENT_SECRET, WEBHOOK_SECRET }
@@ -58,7 +61,8 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
   const logger = pino({ level: 'trace', base: null }, { write: line => void log.push(JSON.parse(line)) })
   const database = await openDatabase(config.store, runtime)
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
-  const edge = { database, sealer, outgoing: createOutgoing(), runtime, logger }
+  const seen = o.countRows ? countingRows(database, o.countRows) : database
+  const edge = { database: seen, sealer, outgoing: createOutgoing(), runtime, logger }
   const { handlers, metrics } = o
   const app = await createApp(config, { ...edge, ...(handlers && { handlers }), ...(metrics && { metrics }) })
   await app.listen({ host: config.host, port })

@@ -1,5 +1,6 @@
 import type { CompiledQuery, KyselyPlugin, QueryResult } from 'kysely'
-import type { Queries } from '../../src/storage/database.ts'
+import type { Database, Queries, SqliteDatabase } from '../../src/storage/database.ts'
+import type { SqliteFile } from '../../src/storage/sqlite.ts'
 
 /** The same queries; `before` sees each statement first, and may throw; `after` sees what came of it. */
 export function onEachStatement(
@@ -22,4 +23,26 @@ export function onEachStatement(
     },
   }
   return query.withPlugin(plugin)
+}
+
+/** Told of each statement, and of how many rows it changed or gave. */
+export type CountRows = (statement: string, rows: number) => void
+
+/** The same database, watched; what takes the SQLite file for itself counts as one statement. */
+export function countingRows(database: Database, count: CountRows): Database {
+  const query = onEachStatement(
+    database.query,
+    () => {},
+    ({ sql }, { rows, numAffectedRows = 0n }) => count(sql, Math.max(rows.length, Number(numAffectedRows))),
+  )
+  if (database.kind === 'postgres') return { ...database, query }
+  const changes = (file: SqliteFile) => Number(file.prepare('select total_changes() as n').get()?.['n'])
+  const exclusively: SqliteDatabase['exclusively'] = work =>
+    database.exclusively(file => {
+      const before = changes(file)
+      const result = work(file)
+      count('exclusively', changes(file) - before)
+      return result
+    })
+  return { ...database, query, exclusively }
 }

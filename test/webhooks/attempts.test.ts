@@ -151,3 +151,21 @@ async function forgetDispatcher(
   })
   await told.execute()
 }
+
+test('of a delivery that waits again and again the last hundred runs stay', async () => {
+  const b = await bench()
+  const [id, other] = [await b.append(), await b.append()]
+  const run = { attempt: 1, outcome: 'postponed', ended_at: null, error: null, calls: null } as const
+  const before = Array.from({ length: 120 }, (_, n) => ({ ...run, started_at: n + 1 }))
+  for (const inbox_id of [id, other])
+    await b.database.query
+      .insertInto('attempts')
+      .values(before.map(run => ({ ...run, inbox_id })))
+      .execute()
+  await b.database.query.updateTable('inbox').set({ state: 'done' }).where('id', '=', other).execute()
+  b.dispatcher({ isParking: () => true, run: async () => Promise.reject(new TypeError('not connected')) })
+  await b.reaches(id, 'parked')
+  const kept = await runsOf(b, id)
+  expect([kept.length, kept[0]?.started_at, kept.at(-1)?.outcome]).toEqual([100, 22, 'parked'])
+  expect(await runsOf(b, other)).toHaveLength(120)
+})
