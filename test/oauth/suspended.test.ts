@@ -109,9 +109,10 @@ test('webhooks alone for 200 days: an ordinary call keeps the connection, about 
     return pair.runtime.now() > endsAt
   }, 50_000)
   // Days pass while the store still writes: of the four, a slow store may leave the last one to the days after.
-  const refreshes = pair.upstream.tokenRequests().length - 1
-  expect([3, 4]).toContain(refreshes)
-  expect(calls).toBe(2 * refreshes)
+  const refreshes = () => pair.upstream.tokenRequests().length - 1
+  // The last one may be under way.
+  await until(() => calls === 2 * refreshes())
+  expect([3, 4]).toContain(refreshes())
   expect(await storedConnections(pair)).toMatchObject([{ state: 'connected', reason: null }])
 })
 
