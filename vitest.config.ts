@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 const ON_POSTGRES = [
   'test/postgres/*.test.ts',
   'test/webhooks/{attempts,backlog,claim,concurrency,deliveries,duplicates,handshake,inline,parked,stalled}.test.ts',
-  'test/webhooks/{inline-processes,receive,retention,retries,stopping}.test.ts',
+  'test/webhooks/{inline-processes,receive,retention,retries,stopping,waking-processes}.test.ts',
   'test/handlers/*.test.ts',
   'test/hardening/{bodies,deliveries}.test.ts',
   'test/oauth/{callback-success,connect-cookies,ended-connections,flows,reconnect,refresh,refresh-clock,refresh-storage,suspended}.test.ts',
