@@ -69,7 +69,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   const { platform, log } = o
   const upkeep = createUpkeep(query, { platform, leaseMs: LEASE_MS, log, woken: () => wake() }, runtime)
   const clock = createSteadyClock(runtime, ms => {
-    if (ms < 0) upkeep.mend()
+    if (ms < 0) upkeep.mend(-ms)
   })
   let wokenAt = Number.NEGATIVE_INFINITY
   let lookedAt: number | undefined

@@ -9,8 +9,8 @@ import { isBusy, parkedAndConnected, WAKE_BATCH, wakeBatch } from './parked.ts'
 export interface Upkeep {
   /** Makes parked deliveries due whose event is connected on this platform; those of `first` before the others. */
   wake(first?: Pick<Owner, 'event_id' | 'organization_id'>): void
-  /** After the clock was set back: brings next tries and leases to where they can be. */
-  mend(): void
+  /** After the clock was set back, by so many ms where that is known: brings next tries and leases to where they can be. */
+  mend(setBackMs?: number): void
   /** Resolves when nothing is under way. What was left is found by the next process, or by another one. */
   stop(): Promise<void>
 }
@@ -35,7 +35,7 @@ const LONGEST_WAIT_MS = 3 * 3_600_000
  */
 export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime): Upkeep {
   const stopping = new AbortController()
-  const asked: { wake: boolean; mend: boolean } = { wake: false, mend: false }
+  const asked: { wake: boolean; mend: number | undefined } = { wake: false, mend: undefined }
   let first: Owner[] = []
   let working: Promise<void> | undefined
 
@@ -43,15 +43,15 @@ export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime)
 
   async function work(): Promise<void> {
     try {
-      while (asked.mend || asked.wake) {
-        if (asked.mend) {
-          asked.mend = false
-          await mendTimes(query, runtime.now(), o.leaseMs, () => pause(PAUSE_MS))
-        } else await wakeAll()
+      while (asked.mend !== undefined || asked.wake) {
+        const setBackMs = asked.mend
+        asked.mend = undefined
+        if (setBackMs === undefined) await wakeAll()
+        else await mendTimes(query, runtime.now(), { leaseMs: o.leaseMs, setBackMs }, () => pause(PAUSE_MS))
       }
     } catch (err) {
       // With the next look.
-      asked.mend = true
+      asked.mend ??= 0
       if (!stopping.signal.aborted)
         o.log.error({ part: 'dispatcher', err }, 'cannot look after what waits; trying again')
     } finally {
@@ -92,8 +92,8 @@ export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime)
       if (key) first.push({ platform: o.platform, ...key })
       start()
     },
-    mend() {
-      asked.mend = true
+    mend(setBackMs = 0) {
+      asked.mend = (asked.mend ?? 0) + setBackMs
       start()
     },
     async stop() {
@@ -105,16 +105,17 @@ export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime)
 
 /**
  * What waits for a moment that no lease and no retry reaches was written under a clock that has been set back since: it
- * would wait until that moment comes again.
+ * would wait until that moment comes again. Where it is known by how much, a wait goes on for what is left of it; else it
+ * is over.
  */
 async function mendTimes(
   query: Queries,
   now: number,
-  leaseMs: number,
+  { leaseMs, setBackMs }: { leaseMs: number; setBackMs: number },
   pause: () => Promise<unknown>,
 ): Promise<void> {
-  const latest = { running: now + leaseMs, pending: now + LONGEST_WAIT_MS }
-  let after = { next_at: latest.running, id: Number.MAX_SAFE_INTEGER }
+  const latest = { running: now + leaseMs, pending: now + (setBackMs || LONGEST_WAIT_MS) }
+  let after = { next_at: Math.min(latest.running, latest.pending), id: Number.MAX_SAFE_INTEGER }
   for (;;) {
     const rows = await query
       .selectFrom('inbox')
@@ -125,14 +126,24 @@ async function mendTimes(
       .orderBy('id')
       .limit(MEND_BATCH)
       .execute()
-    for (const state of ['running', 'pending'] as const)
-      await query
-        .updateTable('inbox')
-        .set({ next_at: latest[state] })
-        .where('id', 'in', ids(rows.map(row => row.id)))
-        .where('state', '=', state)
-        .where('next_at', '>', latest[state])
-        .execute()
+    const among = query.updateTable('inbox').where('id', 'in', ids(rows.map(row => row.id)))
+    await among
+      .set({ next_at: latest.running })
+      .where('state', '=', 'running')
+      .where('next_at', '>', latest.running)
+      .execute()
+    await among
+      .set(eb => ({
+        next_at: eb
+          .case()
+          .when('next_at', '>', now + setBackMs + LONGEST_WAIT_MS)
+          .then(now)
+          .else(eb('next_at', '-', setBackMs))
+          .end(),
+      }))
+      .where('state', '=', 'pending')
+      .where('next_at', '>', latest.pending)
+      .execute()
     const last = rows.at(-1)
     if (!last || rows.length < MEND_BATCH) return
     after = last
