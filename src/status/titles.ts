@@ -14,13 +14,13 @@ const HEARD_FOR_MS = 3_600_000
 const FAILED_FOR_MS = 300_000
 const KEPT = 1_000
 
-export function createTitles(runtime: Pick<Runtime, 'now'>): Titles {
+export function createTitles(runtime: Pick<Runtime, 'monotonic'>): Titles {
   const known = new Map<string, { title: string | undefined; askAgainAt: number }>()
   const nameOf = (key: ConnectionKey) => `${key.eventId} ${key.organizationId}`
 
   function keep(name: string, title: string | undefined, forMs: number): void {
     known.delete(name)
-    known.set(name, { title, askAgainAt: runtime.now() + forMs })
+    known.set(name, { title, askAgainAt: runtime.monotonic() + forMs })
     const [oldest] = known.keys()
     if (known.size > KEPT && oldest !== undefined) known.delete(oldest)
   }
@@ -30,7 +30,7 @@ export function createTitles(runtime: Pick<Runtime, 'now'>): Titles {
     async learn(key, ask) {
       const name = nameOf(key)
       const before = known.get(name)
-      if (before && before.askAgainAt > runtime.now()) return
+      if (before && before.askAgainAt > runtime.monotonic()) return
       keep(name, before?.title, FAILED_FOR_MS)
       const row = await ask().catch(() => undefined)
       if (row) keep(name, titleOf(row) ?? before?.title, HEARD_FOR_MS)

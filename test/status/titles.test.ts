@@ -28,6 +28,18 @@ test('is asked for once an hour, and after a failure not again for five minutes'
   expect([asked, titles.of(KEY)]).toEqual([3, 'Lantern Con'])
 })
 
+test('a clock that is set back does not put off the next question', async () => {
+  const clock = manualClock()
+  let back = 0
+  const runtime = { ...clock, now: () => clock.now() - back }
+  const titles = createTitles(runtime)
+  await titles.learn(KEY, async () => ({ title: 'Before' }))
+  back = 730 * 86_400_000
+  clock.advance(3_600_000)
+  await titles.learn(KEY, async () => ({ title: 'After' }))
+  expect(titles.of(KEY)).toBe('After')
+})
+
 test.for<[object, string | undefined]>([
   [{ title: 5, name: 'A name' }, 'A name'],
   [{ title: '  ' }, undefined],
