@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from './database.ts'
+import { isPostgres } from './dialect.ts'
 
 /** A reader, such as a backup, holds the log as long as it reads: what was erased is gone from it so long after. */
 const EVERY_MS = 20_000
@@ -19,6 +20,14 @@ export async function watchLog(
     await emptyLog(query).catch(() => {})
     await runtime.sleep(EVERY_MS, signal).catch(() => {})
   }
+}
+
+/**
+ * After each batch of something large. SQLite by itself writes its log into the file at every thousandth page, in one go,
+ * and waits for the disk: measured 200 ms of the event loop, and 50 ms like this.
+ */
+export async function writeLog(query: Queries): Promise<void> {
+  if (!isPostgres(query)) await sql`pragma wal_checkpoint(passive)`.execute(query)
 }
 
 /** False: somebody reads or writes. */

@@ -5,6 +5,7 @@ import type { Queries } from './database.ts'
 import { isPostgres } from './dialect.ts'
 import { isOf, type Owner } from './erasures.ts'
 import { ids } from './records.ts'
+import { writeLog } from './sqlite-log.ts'
 import { transaction } from './transaction.ts'
 
 /** A batch holds the event loop (SQLite) or the rows (PostgreSQL) for some milliseconds, whatever is stored. */
@@ -24,6 +25,7 @@ export async function sweep(
 ): Promise<boolean> {
   for (const batch of [participantsBatch(query, owner), deliveriesBatch(query, owner, runtime)])
     while (await batch()) {
+      await writeLog(query)
       // SQLite answers without a turn of the event loop: this gives everybody else theirs.
       await runtime.sleep(PAUSE_MS, signal).catch(() => {})
       if (signal.aborted) return false

@@ -5,6 +5,7 @@ import { byteBatch, deliveryBytes } from '../storage/byte-batch.ts'
 import type { Queries } from '../storage/database.ts'
 import { isPostgres } from '../storage/dialect.ts'
 import { ids } from '../storage/records.ts'
+import { writeLog } from '../storage/sqlite-log.ts'
 import { transaction } from '../storage/transaction.ts'
 import { isOlderThan, isPlausible, latestEnd, type SteadyClock } from '../trusted-time.ts'
 import { forget } from './dedupe.ts'
@@ -64,7 +65,10 @@ async function compareClock({ query, clock, days, log }: RetentionOptions): Prom
 
 async function clean(o: RetentionOptions, runtime: Runtime, signal: AbortSignal): Promise<void> {
   const { query, clock, log } = o
-  const pause = () => runtime.sleep(PAUSE_MS, signal)
+  const pause = async () => {
+    await writeLog(query)
+    await runtime.sleep(PAUSE_MS, signal)
+  }
   await tidyAged(query, o.aged, clock, pause)
   const payloads = await dropPayloads(o, pause)
   const total = { payloads, removed: 0, given_up: 0 }
