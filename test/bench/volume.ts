@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { systemRuntime } from '../../src/runtime.ts'
 import { openDatabase } from '../../src/storage/database.ts'
 import type { Store } from '../../src/storage/store.ts'
-import { createClient, stateOf } from '../helpers/client.ts'
+import { createClient, sessionCookie, stateOf } from '../helpers/client.ts'
 import { startPostgres } from '../helpers/postgres.ts'
 import { startUpstream } from '../helpers/upstream.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
@@ -40,7 +40,7 @@ async function measure(store: Store, bench: BenchStore, folder: string) {
   const state = stateOf(await client.get(`${url}/connect?event_id=${PARKED.eventId}`))
   const { status } = await client.get(`${url}/callback?code=c1&state=${state}`)
   const reconnectMs = since(begun)
-  const hasSession = client.cookies.has('revento_session')
+  const hasSession = sessionCookie(client).value !== ''
   const count = async (sql: string) => Number((await bench.rows(`select count(*) n from ${sql}`))[0]?.['n'])
   const handled = `select 1 from inbox where event_id = '${PARKED.eventId}' and attempts > 0 limit 1`
   while ((await count(`(${handled}) as x`)) === 0) await delay(50)
