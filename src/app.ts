@@ -87,7 +87,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     logger.warn({ part: 'clock', by_ms: ms }, 'the clock was set: nothing is removed by age for an hour'),
   )
   const keys = heldKeys(config, edge.sealer)
-  const meter = createMeter({ query, keys, sealer: edge.sealer, log: logger }, runtime)
+  const meter = createMeter({ query, keys, sealer: edge.sealer, clock, log: logger }, runtime)
   const { sealer } = meter
   const traces = createTraces()
   const tokenEndpoint = countRefreshes(createTokenEndpoint(config, outgoing.token, runtime), metrics)

@@ -4,13 +4,14 @@ import type { Queries } from '../storage/database.ts'
 import { keyIdOf, type Sealer } from '../storage/sealing.ts'
 import { keyInUse } from '../storage/sealing-keys.ts'
 import { transaction } from '../storage/transaction.ts'
+import type { SteadyClock } from '../trusted-time.ts'
 import { ENCRYPTION_KEY, type HeldKey } from './held.ts'
-import { readKeyStates, storeUses } from './uses.ts'
+import { countAnew, readKeyStates, storeUses } from './uses.ts'
 import { canGo, type KeyState, toldText } from './verdict.ts'
 
 export type Which = 'current' | 'previous'
 /** Told of each use, on the way to a webhook's 200: it only remembers the moment. */
-export type NoteUse = (which: Which, at: number) => void
+export type NoteUse = (which: Which) => void
 
 export interface Meter {
   noteUse(variable: string): NoteUse
@@ -30,6 +31,7 @@ export interface MeterOptions {
   readonly query: Queries
   readonly keys: readonly HeldKey[]
   readonly sealer: Sealer
+  readonly clock: Pick<SteadyClock, 'now' | 'oldBefore'>
   readonly log: Log
 }
 
@@ -47,24 +49,25 @@ const EVERY_MS = 60_000
 const TELL_EVERY_MS = 24 * 3_600_000
 
 /** When each secret and key was last used: kept in memory, and stored at most once a minute however much comes. */
-export function createMeter({ query, keys, sealer, log }: MeterOptions, runtime: Runtime): Meter {
+export function createMeter({ query, keys, sealer, clock, log }: MeterOptions, runtime: Runtime): Meter {
   const slots = new Map(keys.map(key => [key.variable, slotsOf(key)]))
   const isChanging = keys.some(key => key.previous !== undefined)
   const noteUse = (variable: string): NoteUse => {
     const own = slots.get(variable) ?? {}
-    return (which, at) => {
+    return which => {
       const slot = own[which]
-      if (slot && at > slot.usedAt) slot.usedAt = at
+      if (slot) slot.usedAt = clock.now()
     }
   }
   const noteOpened = noteUse(ENCRYPTION_KEY)
-  let toldAt = Number.NEGATIVE_INFINITY
+  const isBelieved = () => clock.oldBefore(0) !== undefined
+  let told = { at: Number.NEGATIVE_INFINITY, isBelieved: false }
   let outdated = false
 
   async function flush(): Promise<void> {
-    const fresh = [...slots.values()].flatMap(own => Object.values(own)).filter(s => s.usedAt > s.storedAt)
+    const fresh = [...slots.values()].flatMap(own => Object.values(own)).filter(s => s.usedAt !== s.storedAt)
     if (fresh.length === 0) return
-    const since = runtime.now()
+    const since = clock.now()
     const rows = fresh.map(({ variable, fingerprint, usedAt }) => ({
       variable,
       fingerprint,
@@ -80,26 +83,41 @@ export function createMeter({ query, keys, sealer, log }: MeterOptions, runtime:
     const inUse = await keyInUse(query)
     if (inUse === undefined || inUse === sealer.keys[0]) return
     // Another instance does not know the new one yet.
-    if (sealer.keys.includes(inUse)) return noteOpened('previous', runtime.now())
-    noteOpened('current', runtime.now())
+    if (sealer.keys.includes(inUse)) return noteOpened('previous')
+    noteOpened('current')
     if (!outdated)
       log.warn({ part: 'keys' }, 'another process has a new ENCRYPTION_KEY: restart this one with it')
     outdated = true
   }
 
+  async function mendUses(): Promise<void> {
+    const now = clock.oldBefore(0)
+    if (now === undefined) return
+    for (const own of slots.values())
+      for (const slot of Object.values(own)) slot.usedAt = Math.min(slot.usedAt, now)
+    await countAnew(query, now)
+  }
+
   async function tellChanges(): Promise<void> {
-    if (!isChanging || runtime.monotonic() - toldAt < TELL_EVERY_MS) return
+    const isNew = runtime.monotonic() - told.at >= TELL_EVERY_MS || told.isBelieved !== isBelieved()
+    if (!isChanging || !isNew) return
     for (const state of await changes()) {
       const fields = { part: 'keys', variable: state.variable, verdict: state.verdict }
       const text = toldText(state)
       if (canGo(state)) log.warn(fields, text)
       else log.info(fields, text)
     }
-    toldAt = runtime.monotonic()
+    told = { at: runtime.monotonic(), isBelieved: isBelieved() }
   }
 
   const states = () =>
-    readKeyStates(query, keys, runtime, (variable, which) => slots.get(variable)?.[which]?.usedAt ?? 0)
+    readKeyStates(
+      query,
+      keys,
+      clock,
+      isBelieved(),
+      (variable, which) => slots.get(variable)?.[which]?.usedAt ?? 0,
+    )
   const changes = async () => (isChanging ? (await states()).filter(state => state.verdict) : [])
 
   return {
@@ -111,13 +129,14 @@ export function createMeter({ query, keys, sealer, log }: MeterOptions, runtime:
       ...sealer,
       open(sealed, place) {
         const text = sealer.open(sealed, place)
-        noteOpened(keyIdOf(sealed) === sealer.keys[0] ? 'current' : 'previous', runtime.now())
+        noteOpened(keyIdOf(sealed) === sealer.keys[0] ? 'current' : 'previous')
         return text
       },
     },
     async watch(signal) {
       while (!signal.aborted) {
         await noteOutdated()
+          .then(mendUses)
           .then(flush)
           .then(tellChanges)
           .catch(err => {

@@ -57,7 +57,7 @@ export function handshakeRoutes(app: FastifyInstance, o: HandshakeOptions): void
       return refuse(reply, 'bad token')
     }
     await o.callers.register(address)
-    o.noteUse(which, o.runtime.now())
+    o.noteUse(which)
     return { status: 'success' }
   })
 

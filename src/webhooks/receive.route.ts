@@ -64,7 +64,7 @@ async function receive(
   }
   const received = { deliveryId, envelope, receivedAt: runtime.now(), body }
   const delivery = { provider: provider.name, platform: o.platform, ...received }
-  if (envelope.type !== SELF_TEST) o.noteUse(secret, delivery.receivedAt)
+  if (envelope.type !== SELF_TEST) o.noteUse(secret)
   if (provider.inline) {
     const answer = await o.answerInline(provider, delivery)
     request.outcome = { ...request.outcome, delivery: answer.delivery, repeated: answer.repeated }

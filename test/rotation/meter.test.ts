@@ -2,13 +2,14 @@ import { expect, test } from 'vitest'
 import { type HeldKey, heldKeys } from '../../src/rotation/held.ts'
 import { createMeter } from '../../src/rotation/meter.ts'
 import type { Queries } from '../../src/storage/database.ts'
+import { createSteadyClock } from '../../src/trusted-time.ts'
 import { type ManualClock, manualClock } from '../helpers/clock.ts'
 import { testDatabase } from '../helpers/database.ts'
 import { connectionsOf, idOf, recordKeys, saveConnections, sealerOf, tokenSet } from '../helpers/sealed.ts'
 import { until } from '../helpers/wait.ts'
 
 const A = 'A_WEBHOOK_SECRET'
-const DAY = 24 * 3_600_000
+const [HOUR, DAY] = [3_600_000, 24 * 3_600_000]
 const secret = (current: string, previous?: string): HeldKey => ({
   variable: A,
   current: [current],
@@ -25,13 +26,12 @@ function logOf() {
 /** One process's meter. */
 function process(query: Queries, clock: ManualClock, keys: HeldKey[], sealer = sealerOf(1)) {
   const { lines, log } = logOf()
-  const meter = createMeter({ query, keys, sealer, log }, clock)
+  const meter = createMeter({ query, keys, sealer, log, clock: createSteadyClock(clock) }, clock)
   const stop = new AbortController()
-  const note = meter.noteUse(A)
   return {
     ...meter,
     lines,
-    note: (which: 'current' | 'previous') => note(which, clock.now()),
+    note: meter.noteUse(A),
     async run() {
       const watching = meter.watch(stop.signal)
       await until(() => clock.sleepers().includes(60_000))
@@ -163,7 +163,9 @@ test('of the encryption key: what is left, when the old one last opened somethin
   expect(await state()).toMatchObject({ left: 2, previous: { lastUsedAt: clock.now() } })
   await connections.open(idOf(2))
   expect(await state()).toMatchObject({ left: 0, verdict: 'in_use' })
-  clock.advance(300_000)
+  clock.advance(300_001)
+  expect(await state()).toMatchObject({ left: 0, verdict: 'clock_new' })
+  clock.advance(HOUR)
   expect(await state()).toMatchObject({ left: 0, verdict: 'removable' })
   await connections.save(tokenSet(3))
   await connections.open(idOf(3))
@@ -189,22 +191,24 @@ test('a process that still seals with the old key says so while it runs: the old
   expect(old.lines).toEqual(['warn another process has a new ENCRYPTION_KEY: restart this one with it'])
 })
 
-test('what is being changed is said at the start: as a warning when it can go', async () => {
+test('what is being changed is said at the start, and when the clock is believed: as a warning when it can go', async () => {
   const [{ query }, clock] = [await testDatabase(), manualClock()]
   const first = process(query, clock, [secret('new', 'old')])
   const stop = await first.run()
   expect(first.lines).toEqual([
     expect.stringMatching(/^info A_WEBHOOK_SECRET: the previous one has not been used/),
   ])
-  clock.advance(DAY)
+  clock.advance(DAY + 1)
   first.note('current')
   await stop()
   await first.flush()
   const second = process(query, clock, [secret('new', 'old')])
-  await (await second.run())()
-  expect(second.lines).toEqual([
-    expect.stringMatching(/^warn A_WEBHOOK_SECRET: .* Safe to remove: delete A_WEBHOOK/),
-  ])
+  const end = await second.run()
+  expect(second.lines).toEqual([expect.stringMatching(/^info A_WEBHOOK_SECRET: .* Keep it until the clock/)])
+  clock.advance(HOUR)
+  await until(() => second.lines.length === 2)
+  expect(second.lines[1]).toMatch(/^warn A_WEBHOOK_SECRET: .* Safe to remove: delete A_WEBHOOK/)
+  await end()
 })
 
 test('a store that fails is said, and the next minute stores what was noted', async () => {
@@ -219,4 +223,40 @@ test('a store that fails is said, and the next minute stores what was noted', as
   clock.advance(60_000)
   await until(async () => (await rowsOf(query)).some(row => row.last_used_at === used))
   await stop()
+})
+
+test.each([HOUR, 31 * DAY, 730 * DAY, -HOUR, -31 * DAY])(
+  'a clock that is set by %d ms while it runs lets no key go that is in use',
+  async by => {
+    const [{ query }, own] = [await testDatabase(), manualClock()]
+    let set = 0
+    const clock = { ...own, now: () => own.now() + set }
+    const one = process(query, clock, [secret('new', 'old')])
+    own.advance(2 * HOUR)
+    one.note('previous')
+    set = by
+    one.note('current')
+    await one.flush()
+    set = 0
+    one.note('previous')
+    await one.flush()
+    own.advance(2 * HOUR)
+    expect((await one.changes())[0]?.verdict).toBe('in_use')
+  },
+)
+
+test('what a process has noted under a clock that was ahead at its start is counted anew', async () => {
+  const [{ query }, own] = [await testDatabase(), manualClock()]
+  const ahead = process(query, { ...own, now: () => own.now() + 31 * DAY }, [secret('new', 'old')])
+  ahead.note('previous')
+  ahead.note('current')
+  await ahead.flush()
+  const right = process(query, own, [secret('new', 'old')])
+  await right.run()
+  own.advance(HOUR)
+  const anew = own.now()
+  await until(async () => (await rowsOf(query)).every(row => row.since === anew && row.last_used_at === anew))
+  own.advance(DAY + 1)
+  right.note('current')
+  expect((await right.changes())[0]?.verdict).toBe('removable')
 })

@@ -96,13 +96,14 @@ test('a secret and the encryption key are changed under the real program, and go
   expect(await later.page()).toMatch(/ENTRUPY_WEBHOOK_SECRET: .*Keep it until the new one/)
   expect(await later.deliver(NEW)).toBe(200)
   const safe = await later.page()
-  for (const name of [VARIABLE, 'ENCRYPTION_KEY'])
-    expect(safe).toContain(`Safe to remove: delete ${name}_PREVIOUS and restart.`)
+  const waits = 'Keep it until the clock has run steadily for an hour.'
+  expect(safe).toContain(`The new one has been in use for a day without it. ${waits}`)
+  expect(safe).toContain(`No value is left under it. ${waits}`)
   const metrics = await later.metrics()
   for (const name of [VARIABLE, 'ENCRYPTION_KEY'])
-    expect(metrics).toContain(`\nkey_previous_removable{variable="${name}"} 1\n`)
+    expect(metrics).toContain(`\nkey_previous_removable{variable="${name}"} 0\n`)
   expect(metrics).toContain('\nsealed_values_previous_key 0\n')
-  expect(later.output()).toMatch(/"level":"warn".*"part":"keys".*ENCRYPTION_KEY: .*Safe to remove/)
+  expect(later.output()).toMatch(/"level":"info".*"part":"keys".*ENCRYPTION_KEY: .*Keep it until the clock/)
   expect(await later.stop()).toBe(0)
   expect(await goLive()).toEqual([
     expect.stringMatching(

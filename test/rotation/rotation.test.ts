@@ -88,6 +88,8 @@ test('a secret is changed: kept while it is used, and gone without a delivery lo
   await both.app.close()
 
   const again = await start(url, runtime, NEW, OLD)
+  expect(await again.page()).toContain('Keep it until the clock has run steadily for an hour.')
+  runtime.advance(3_600_000)
   expect(await again.page()).toContain(SAFE)
   expect(await again.deliver(OLD)).toBe(200)
   expect(await again.page()).toContain('Keep it until')

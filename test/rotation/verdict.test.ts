@@ -8,7 +8,7 @@ const use = (since: number, lastUsedAt = 0) => ({ since, lastUsedAt })
 
 describe('a secret before the last change', () => {
   const verdict = (previous: ReturnType<typeof use>, current: ReturnType<typeof use>) =>
-    judge({ previous, current, left: undefined }, DAY, NOW)
+    judge({ previous, current, left: undefined }, DAY, NOW, true)
   const began = ago(9 * DAY)
 
   test.each([
@@ -16,7 +16,7 @@ describe('a secret before the last change', () => {
     ['only the old one was', use(began, ago(5 * DAY)), use(began), 'new_unused'],
     ['both are used', use(began, ago(60_000)), use(began, ago(1000)), 'in_use'],
     ['a day without it, less a second', use(began, ago(DAY)), use(began, ago(1000)), 'in_use'],
-    ['a day without it', use(began, ago(DAY + 1000)), use(began, ago(1000)), 'removable'],
+    ['a day without it', use(began, ago(DAY + 1001)), use(began, ago(1000)), 'removable'],
     [
       'silence of both since the change',
       use(began, ago(5 * DAY)),
@@ -29,19 +29,27 @@ describe('a secret before the last change', () => {
       use(began, ago(3 * DAY)),
       'in_use',
     ],
-    ['never used, counted for a day', use(ago(2 * DAY)), use(ago(2 * DAY), ago(DAY)), 'removable'],
+    ['never used, counted for a day', use(ago(2 * DAY)), use(ago(2 * DAY), ago(DAY - 1)), 'removable'],
     ['never used, counted for an hour', use(ago(3_600_000)), use(began, ago(1000)), 'in_use'],
     ['the new one was accepted an hour ago', use(began, ago(5 * DAY)), use(ago(3_600_000), NOW), 'in_use'],
     ['used under a clock that was ahead', use(began, NOW + DAY), use(began, NOW), 'in_use'],
+    [
+      'the new one was, under a clock that was ahead',
+      use(began, ago(DAY)),
+      use(began, NOW + 31 * DAY),
+      'in_use',
+    ],
   ])('%s: %o then %o is %s', (_name, previous, current, expected) => {
     expect(verdict(previous, current)).toBe(expected)
   })
 
   test('of which nothing is known has to stay', () => {
-    expect(judge({ previous: undefined, current: use(began, NOW), left: undefined }, DAY, NOW)).toBe(
+    expect(judge({ previous: undefined, current: use(began, NOW), left: undefined }, DAY, NOW, true)).toBe(
       'unknown',
     )
-    expect(judge({ previous: use(began), current: undefined, left: undefined }, DAY, NOW)).toBe('unknown')
+    expect(judge({ previous: use(began), current: undefined, left: undefined }, DAY, NOW, true)).toBe(
+      'unknown',
+    )
   })
 })
 
@@ -49,10 +57,17 @@ test.each([
   ['values are left', 1, ago(DAY), ago(DAY), 'values_left'],
   ['none is left, and it was used a moment ago', 0, ago(60_000), ago(DAY), 'in_use'],
   ['none is left, and the change was a moment ago', 0, 0, ago(60_000), 'in_use'],
-  ['none is left, and nobody has used it for five minutes', 0, ago(300_000), ago(DAY), 'removable'],
+  ['none is left, and nobody has used it for five minutes', 0, ago(300_001), ago(DAY), 'removable'],
 ])('a sealing key: %s', (_name, left, lastUsedAt, changedAt, expected) => {
   const [previous, current] = [use(ago(9 * DAY), lastUsedAt), use(changedAt, NOW)]
-  expect(judge({ previous, current, left }, undefined, NOW)).toBe(expected)
+  expect(judge({ previous, current, left }, undefined, NOW, true)).toBe(expected)
+})
+
+test('nothing can go by a clock that is not believed', () => {
+  const [previous, current] = [use(ago(9 * DAY), ago(2 * DAY)), use(ago(9 * DAY), NOW)]
+  expect(judge({ previous, current, left: undefined }, DAY, NOW, false)).toBe('clock_new')
+  expect(judge({ previous, current, left: 0 }, undefined, NOW, false)).toBe('clock_new')
+  expect(judge({ previous, current, left: 1 }, undefined, NOW, false)).toBe('values_left')
 })
 
 test('what is told names the variable and the moment, and says what to do', () => {
@@ -74,6 +89,7 @@ test('what is told names the variable and the moment, and says what to do', () =
     [{ variable: 'WEBHOOK_VERIFY_TOKEN' }, 'for two days without it'],
     [{ ...sealing, verdict: 'values_left' }, '2 values are left under it: keep it, and run npm run reseal.'],
     [{ ...sealing, left: 1, verdict: 'values_left' }, '1 value is left under it'],
+    [{ verdict: 'clock_new' }, 'without it. Keep it until the clock has run steadily for an hour.'],
     [{ ...sealing, left: 0, verdict: 'in_use' }, 'Keep it five minutes longer'],
     [
       { ...sealing, left: 0, verdict: 'removable' },

@@ -15,7 +15,8 @@ export async function rotation({ config, runtime }: Pick<Scene, 'config' | 'runt
   if (!query) return []
   try {
     if (!(await tablesOf(query)).includes('key_uses')) return []
-    const states = await readKeyStates(query, keys, runtime)
+    // A command cannot watch its clock; what `clock` found stands beside this.
+    const states = await readKeyStates(query, keys, runtime, true)
     return states.flatMap(state => {
       if (state.verdict === undefined) return []
       const todo = `Delete ${state.variable}_PREVIOUS where the app runs, and restart it.`
