@@ -15,7 +15,7 @@ While it runs the app stores nothing: it answers webhooks with 503, and their se
 again as the database has. For PostgreSQL use VACUUM FULL.
 `
 
-/** On a disk of a small server; measured 60 to 200. */
+/** A cautious guess for a small server: what is said is a time to expect, not a limit. */
 const MEGABYTES_PER_SECOND = 50
 const MEGABYTE = 1024 * 1024
 
