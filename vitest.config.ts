@@ -6,7 +6,7 @@ const ON_POSTGRES = [
   'test/webhooks/{attempts,backlog,claim,concurrency,deliveries,duplicates,handshake,inline,parked,stalled}.test.ts',
   'test/webhooks/{inline-processes,receive,retention,retries,stopping,waking-processes}.test.ts',
   'test/handlers/*.test.ts',
-  'test/hardening/{bodies,deliveries}.test.ts',
+  'test/hardening/{bodies,clock-jumps,deliveries}.test.ts',
   'test/oauth/{callback-success,connect-cookies,ended-connections,flows,reconnect,refresh,refresh-clock,refresh-storage,suspended}.test.ts',
   'test/oauth/sealed-connections.test.ts',
   'test/revento/{api-limits-property,api-limits-processes}.test.ts',
