@@ -12,7 +12,7 @@ const ON_POSTGRES = [
   'test/revento/{api-limits-property,api-limits-processes}.test.ts',
   'test/rotation/{key-change,meter,rotation}.test.ts',
   'test/status/{entitlement,sessions}.test.ts',
-  'test/storage/{bounded-statements,endings,erased-runs,newer-schema,open-sealed,participants,refresh-waits,reseal,storable}.test.ts',
+  'test/storage/{bounded-statements,endings,erased-runs,erasing-processes,newer-schema,open-sealed,participants,refresh-waits,reseal,storable}.test.ts',
 ]
 
 export default defineConfig({

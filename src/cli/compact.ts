@@ -1,4 +1,5 @@
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, statfsSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfigError, loadConfig, readEnvironment } from '../config.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
@@ -11,8 +12,9 @@ Rewrites the SQLite database of DATABASE_URL without its free pages, and says fi
 version erases is overwritten at once and needs no such run. Versions before it left erased data in free pages: run it
 once after the update. It also gives back the space that removed deliveries took.
 
-While it runs the app stores nothing: it answers webhooks with 503, and their senders come again. It needs as much room
-again as the database has. For PostgreSQL use VACUUM FULL.
+While it runs the app stores nothing: it answers webhooks with 503, and their senders come again. It needs twice as much
+free room as the database has: once for SQLite's log beside it, once for a temporary file in SQLITE_TMPDIR or /var/tmp.
+For PostgreSQL use VACUUM FULL.
 `
 
 /** A cautious guess for a small server: what is said is a time to expect, not a limit. */
@@ -24,6 +26,11 @@ async function main(): Promise<number> {
   if (store.kind !== 'sqlite') throw new Usage('DATABASE_URL is a PostgreSQL: use VACUUM FULL.')
   if (!existsSync(store.path)) throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
   const before = sizeOf(store.path)
+  const room = roomBeside(store.path)
+  if (room < 2 * before)
+    throw new Usage(
+      `${store.path} has ${before} MB, its disk ${room} MB of room: ${2 * before} MB are needed. Nothing was changed.`,
+    )
   const expected = Math.ceil(before / MEGABYTES_PER_SECOND)
   print(`${store.path}: ${before} MB, which takes about ${expected} s. Nothing is stored meanwhile.`)
   const begun = runtime.monotonic()
@@ -34,6 +41,11 @@ async function main(): Promise<number> {
 }
 
 const sizeOf = (path: string) => Math.ceil(statSync(path).size / MEGABYTE)
+
+function roomBeside(path: string): number {
+  const { bavail, bsize } = statfsSync(dirname(path))
+  return Math.floor((bavail * bsize) / MEGABYTE)
+}
 
 function compact(path: string): void {
   const database = new DatabaseSync(path, { timeout: 8_000 })
@@ -57,7 +69,7 @@ function explain(error: Error): string | undefined {
   const { code } = error as NodeJS.ErrnoException
   const isUsage = error instanceof Usage || code?.startsWith('ERR_PARSE_ARGS')
   if (isUsage || error instanceof Unusable || error instanceof ConfigError) return undefined
-  return `The database is as it was: ${error.message}. Check that its disk has room for as much again.`
+  return `The database is as it was: ${error.message}. Check that the disks that --help names have room.`
 }
 
 await runCommand({ name: 'compact', help: HELP, options: {}, main, explain })

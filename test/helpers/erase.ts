@@ -14,7 +14,7 @@ export interface EndingNotice {
   readonly organizationId?: string | null
   readonly platform?: Platform
   /** ISO; now, where it is not said. */
-  readonly occurredAt?: string
+  readonly occurredAt?: string | null
 }
 
 /** Stores a delivery of this event that somebody is handling; gives its id. */

@@ -1,50 +1,11 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { systemRuntime } from '../../src/runtime.ts'
-import { openDatabase } from '../../src/storage/database.ts'
 import { createOwed } from '../../src/webhooks/owed.ts'
-import { erase, storeDelivery } from '../helpers/erase.ts'
+import { storeDelivery } from '../helpers/erase.ts'
 import { until } from '../helpers/wait.ts'
-import { bench, hanging } from '../webhooks/dispatching.ts'
+import { bench } from '../webhooks/dispatching.ts'
 
 const EVENT = { eventId: 'evt_1', organizationId: 'org_1' }
-
-test('of deliveries that were claimed before their event was erased elsewhere, none begins and those that run are told', async () => {
-  const b = await bench()
-  const elsewhere = await openDatabase(b.database.store, systemRuntime)
-  onTestFinished(() => elsewhere.close())
-  const begun: number[] = []
-  const told: unknown[] = []
-  b.dispatcher(
-    {
-      concurrency: 2,
-      run: ({ id }, signal) => {
-        begun.push(id)
-        signal.addEventListener('abort', () => told.push(signal.reason))
-        return hanging()
-      },
-    },
-    {
-      ...systemRuntime,
-      ...b.clock,
-      monotonic: systemRuntime.monotonic,
-      sleep: ms => delay(Math.min(ms, 50)),
-    },
-  )
-  const ids = await Promise.all(Array.from({ length: 6 }, () => b.append()))
-  await until(() => begun.length === 2)
-  await erase(elsewhere.query, b.clock, EVENT)
-  await until(() => told.length === 2)
-  for (const id of ids) await b.reaches(id, 'ignored')
-  expect(begun).toHaveLength(2)
-  expect(told.map(String)).toEqual(['HandlerErased', 'HandlerErased'])
-  const rows = await b.database.query
-    .selectFrom('inbox')
-    .select(['id', 'body'])
-    .where('id', 'in', ids)
-    .execute()
-  expect(rows.map(row => row.body)).toEqual(ids.map(() => null))
-})
 
 test('a deletion and twenty deliveries of its event wait behind busy handlers: none of the twenty runs', async () => {
   const b = await bench()

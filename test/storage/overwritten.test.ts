@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync, statfsSync, statSync, truncateSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
@@ -120,4 +120,17 @@ test('what an earlier version left in free pages is gone after npm run compact',
   expect(await compact.ended).toBe(0)
   expect(compact.output.out).toMatch(/MB, which takes about \d+ s\.[\s\S]*Done in \d+ s/)
   expect(namesIn(file.path, 'evt_gone')).toBe(0)
+})
+
+test('npm run compact changes nothing where the disk has less room than twice the database', async () => {
+  const file = await testFile()
+  await file.close()
+  // Of a sparse file the end takes no room.
+  const { bavail, bsize } = statfsSync(dirname(file.path))
+  const size = Math.ceil((bavail * bsize) / 2) + 64 * 1024 * 1024
+  truncateSync(file.path, size)
+  const compact = node(['src/cli/compact.ts'], { env: { DATABASE_URL: `sqlite:${file.path}` } })
+  expect([await compact.ended, compact.output.out]).toEqual([1, ''])
+  expect(compact.output.err).toMatch(/MB of room: \d+ MB are needed\. Nothing was changed\./)
+  expect(statSync(file.path).size).toBe(size)
 })
