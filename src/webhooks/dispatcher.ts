@@ -67,7 +67,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   let waking = new AbortController()
   let looping: Promise<void> = Promise.resolve()
   const { platform, log } = o
-  const upkeep = createUpkeep(query, { platform, leaseMs: LEASE_MS, log, woken: () => wake() }, runtime)
+  const upkeep = createUpkeep(query, { platform, leaseMs: LEASE_MS, held, log, woken: () => wake() }, runtime)
   const clock = createSteadyClock(runtime, ms => {
     if (ms < 0) upkeep.mend(-ms)
   })
@@ -199,7 +199,11 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
 
   function keep(settled: Promise<void>, delivery: Claimed): void {
     const kept = settled
-      .catch(error => tell.unsettled(delivery, error))
+      .catch(error => {
+        tell.unsettled(delivery, error)
+        // If the clock was set back while it was held, its lease was not looked after.
+        upkeep.mend()
+      })
       .finally(() => {
         held.delete(delivery.id)
         settling.delete(kept)

@@ -18,6 +18,8 @@ export interface Upkeep {
 export interface UpkeepOptions {
   readonly platform: Platform
   readonly leaseMs: number
+  /** Claimed by this process and not settled yet: their leases stay as all others know them. */
+  readonly held: ReadonlySet<number>
   readonly log: Log
   /** Deliveries became due. */
   readonly woken: () => void
@@ -47,7 +49,7 @@ export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime)
         const setBackMs = asked.mend
         asked.mend = undefined
         if (setBackMs === undefined) await wakeAll()
-        else await mendTimes(query, runtime.now(), { leaseMs: o.leaseMs, setBackMs }, () => pause(PAUSE_MS))
+        else await mendTimes(query, runtime.now(), { ...o, setBackMs }, () => pause(PAUSE_MS))
       }
     } catch (err) {
       // With the next look.
@@ -111,7 +113,7 @@ export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime)
 async function mendTimes(
   query: Queries,
   now: number,
-  { leaseMs, setBackMs }: { leaseMs: number; setBackMs: number },
+  { leaseMs, held, setBackMs }: Pick<UpkeepOptions, 'leaseMs' | 'held'> & { setBackMs: number },
   pause: () => Promise<unknown>,
 ): Promise<void> {
   const latest = { running: now + leaseMs, pending: now + (setBackMs || LONGEST_WAIT_MS) }
@@ -130,6 +132,7 @@ async function mendTimes(
     await among
       .set({ next_at: latest.running })
       .where('state', '=', 'running')
+      .where('id', 'not in', ids([...held]))
       .where('next_at', '>', latest.running)
       .execute()
     await among
