@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 const ON_POSTGRES = [
   'test/postgres/*.test.ts',
   'test/webhooks/{attempts,backlog,claim,concurrency,deliveries,duplicates,handshake,inline,parked,stalled}.test.ts',
-  'test/webhooks/{inline-processes,receive,retention,retries,stopping,waking-processes}.test.ts',
+  'test/webhooks/{inline-processes,leases,receive,retention,retries,stopping,waking-processes}.test.ts',
   'test/handlers/*.test.ts',
   'test/hardening/{bodies,clock-jumps,deliveries}.test.ts',
   'test/oauth/{callback-success,connect-cookies,ended-connections,flows,reconnect,refresh,refresh-clock,refresh-storage,suspended}.test.ts',
@@ -12,7 +12,7 @@ const ON_POSTGRES = [
   'test/revento/{api-limits-property,api-limits-processes}.test.ts',
   'test/rotation/{key-change,meter,rotation}.test.ts',
   'test/status/{entitlement,sessions}.test.ts',
-  'test/storage/{bounded-statements,endings,erased-runs,erasing-processes,newer-schema,open-sealed,participants,refresh-waits,reseal,storable}.test.ts',
+  'test/storage/{aged-rows,bounded-statements,endings,erased-runs,erasing-processes,newer-schema,open-sealed,participants,refresh-waits,reseal,storable}.test.ts',
 ]
 
 export default defineConfig({

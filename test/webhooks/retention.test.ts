@@ -18,7 +18,8 @@ async function start(payloadDays = 30) {
     onTestFinished(() => stop.abort())
     const log = {
       info: (fields: object) => void b.log.push({ level: 'info', fields: { ...fields }, message: '' }),
-      warn() {},
+      warn: (fields: object, message: string) =>
+        void b.log.push({ level: 'warn', fields: { ...fields }, message }),
       error: (fields: object) => void b.log.push({ level: 'error', fields: { ...fields }, message: '' }),
     }
     const aged = [answerRows(30)]
@@ -199,4 +200,27 @@ test('after PAYLOAD_DAYS body and error go; the row stays, knows its repeat, and
   const deliveries = createDeliveries(b.query)
   expect(await deliveries.replay(String(ignored), 'operator')).toBe('removed')
   expect(await deliveries.replay(String(dead), 'operator')).toBe('replayed')
+})
+
+test.each([
+  ['as right as can be seen', 0, undefined],
+  ['a little behind the newest delivery, by another machine', -60_000, undefined],
+  ['behind', -60_001, /^the newest delivery is from the future: the clock is behind, or was ahead$/],
+  ['two years behind', -730 * DAY, /^the newest delivery is from the future/],
+  [
+    '31 days ahead',
+    31 * DAY,
+    /^by this clock everything stored is older than RETENTION_DAYS, .* check the clock$/,
+  ],
+])('at the start the clock is compared with the newest delivery: it is %s', async (_name, off, expected) => {
+  const b = await start()
+  await b.append()
+  const newest = b.clock.now()
+  b.clock.advance(off)
+  b.watch()
+  await until(() => b.clock.sleepers().includes(HOUR))
+  const said = b.log.filter(line => line.level === 'warn')
+  if (!expected) return expect(said).toEqual([])
+  const fields = { part: 'clock', newest_delivery: new Date(newest).toISOString() }
+  expect(said).toEqual([{ level: 'warn', fields, message: expect.stringMatching(expected) }])
 })
