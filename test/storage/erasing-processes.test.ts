@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { systemRuntime } from '../../src/runtime.ts'
 import { seedEvent } from '../bench/seed.ts'
 import { testDatabase } from '../helpers/database.ts'
+import { storeDelivery } from '../helpers/erase.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { type Program, startProgram } from '../helpers/program.ts'
 import { CLIENT_SECRET, WEBHOOK_SECRET } from '../helpers/secrets.ts'
@@ -9,7 +10,7 @@ import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { bench, hanging } from '../webhooks/dispatching.ts'
 
-const ROWS = 6_000
+const ROWS = 20_000
 const EVENT = { eventId: 'evt_1', organizationId: 'org_1' }
 
 /** `npm start` on this database, in real mode. */
@@ -55,7 +56,7 @@ test('killed while it erases a large event, the next process erases the rest, an
   const folder = testFolder()
   const first = await programOn(url, folder)
   await requireDeletion(first)
-  await until(async () => (await bodies()) < ROWS)
+  await until(async () => (await query.selectFrom('erasures').select('swept').executeTakeFirst())?.swept)
   first.child.kill('SIGKILL')
   await first.exited
   const left = await bodies()
@@ -84,7 +85,7 @@ test('of deliveries that were claimed before another process erased their event,
   const told: unknown[] = []
   b.dispatcher(
     {
-      concurrency: 2,
+      concurrency: 4,
       run: ({ id }, signal) => {
         begun.push(id)
         signal.addEventListener('abort', () => told.push(signal.reason))
@@ -93,15 +94,22 @@ test('of deliveries that were claimed before another process erased their event,
     },
     { ...b.clock, ...systemRuntime },
   )
-  const ids = await Promise.all(Array.from({ length: 6 }, () => b.append()))
-  await until(() => begun.length === 2)
+  const ids = await Promise.all(Array.from({ length: 3 }, () => b.append()))
+  await until(() => begun.length === 3)
+  // Room for one, and four come at once: it claims them all.
+  const pending = { state: 'pending', attempts: 0, next_at: 0 } as const
+  await b.database.query.transaction().execute(async trx => {
+    for (let n = 0; n < 4; n++) ids.push(await storeDelivery(trx, EVENT, pending))
+  })
+  for (const id of ids) await b.reaches(id, 'running')
+  await until(() => begun.length === 4)
   const program = await programOn(b.database.url, testFolder())
   onTestFinished(async () => void (await program.stop()))
   await requireDeletion(program)
-  await until(() => told.length === 2)
+  await until(() => told.length === 4)
   for (const id of ids) await b.reaches(id, 'ignored')
-  expect(begun).toHaveLength(2)
-  expect(told.map(String)).toEqual(['HandlerErased', 'HandlerErased'])
+  expect(begun).toHaveLength(4)
+  expect(told.map(String)).toEqual(Array(4).fill('HandlerErased'))
   const bodies = b.database.query.selectFrom('inbox').select('body').where('id', 'in', ids)
   await until(async () => (await bodies.execute()).every(row => row.body === null))
 })

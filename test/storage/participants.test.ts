@@ -59,6 +59,20 @@ test('what is not dated is older than all that is', async () => {
   }
 })
 
+test('moments are compared as such, however they are spelled', async () => {
+  const stored = await stage()
+  const id = { participantId: 'ptp_1', type: 't' }
+  const later = [at(0), '2026-05-09T14:00Z', '2026-05-09T14:00:00.0005', '2026-05-09T12:00:00-0200']
+  for (const [n, occurredAt] of later.entries()) {
+    const changes = [
+      { ...id, name: 'earlier', occurredAt: '2026-05-09T15:59:59.999+02:00' },
+      { ...id, name: `later ${n}`, occurredAt },
+    ]
+    for (const order of permutations(changes))
+      expect(await stored(order)).toMatchObject([{ name: `later ${n}`, name_at: at(0) }])
+  }
+})
+
 test('every order of the same events gives the same row, also where they are of one moment', async () => {
   const stored = await stage()
   const change: fc.Arbitrary<ParticipantChange> = fc.record(
