@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { backup, DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { systemRuntime } from '../../src/runtime.ts'
 import { openDatabase } from '../../src/storage/database.ts'
@@ -15,7 +16,8 @@ import { type BenchStore, postgresStore, sqliteStore } from './stores.ts'
 /**
  * node test/bench/erasure.ts [ROWS] [sqlite|postgres]: that many handled deliveries of one event, a million by default;
  * its data.deletion_required arrives while webhooks of another event do, and the app is killed once on the way. Prints
- * how long it took, how the others were answered, how long the event loop was held, and what is left.
+ * how long it took, how the others were answered, how long the event loop was held, and what is left; of SQLite also
+ * when its file and its log held none of the names any more, and what a backup made then holds.
  */
 const [rows = '1000000', only] = process.argv.slice(2)
 const GONE = { eventId: 'evt_test_published', organizationId: 'org_test_formal' }
@@ -36,6 +38,22 @@ setInterval(() => {
 }, 10).unref()
 setTimeout(() => { held = busy = 0 }, 5_000).unref()
 setInterval(() => writeFileSync('loop.json', JSON.stringify({ held, busy })), 500).unref()`
+
+/** Lines of this file that hold one of the names that were stored. */
+const namesIn = (path: string) =>
+  Number(spawnSync('grep', ['-caF', 'Ada Lovelace', path], { encoding: 'utf8' }).stdout)
+
+/** When neither the file nor its log holds a name any more, and what they and a backup hold then. */
+async function untilGone(path: string, folder: string) {
+  const begun = performance.now()
+  while (namesIn(path) + namesIn(`${path}-wal`) > 0 && performance.now() - begun < 120_000) await delay(500)
+  const goneS = (performance.now() - begun) / 1000
+  const copy = join(folder, 'copy.db')
+  const source = new DatabaseSync(path, { readOnly: true })
+  await backup(source, copy)
+  source.close()
+  return { goneS, inFile: namesIn(path), inLog: namesIn(`${path}-wal`), inBackup: namesIn(copy) }
+}
 
 const say = (text: string) => console.error(`${new Date().toISOString().slice(11, 19)} ${text}`)
 
@@ -80,13 +98,24 @@ async function measure(store: Store, bench: BenchStore, folder: string) {
   const names = await bench.rows(
     `select count(body) n, count(last_error) e from inbox where event_id = '${GONE.eventId}'`,
   )
+  const traces = store.kind === 'sqlite' && (await untilGone(store.path, folder))
   const errors = readFileSync(log, 'utf8')
     .split('\n')
     .filter(line => /"level":(50|"error")/.test(line))
   await app.stop()
   const sorted = answerMs.toSorted((a, b) => a - b)
   const others = { n: sorted.length, medianMs: sorted[sorted.length >> 1], longestMs: sorted.at(-1) }
-  return { store: store.kind, rows: Number(rows), erasedS, killed, others, loop, left: names[0], errors }
+  return {
+    store: store.kind,
+    rows: Number(rows),
+    erasedS,
+    killed,
+    others,
+    loop,
+    left: names[0],
+    traces,
+    errors,
+  }
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'revento-erasure-'))
