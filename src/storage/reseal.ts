@@ -2,6 +2,7 @@ import { type Expression, type SqlBool, sql } from 'kysely'
 import type { Log } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Queries } from './database.ts'
+import { isPostgres } from './dialect.ts'
 import type { FlowsTable } from './schema.ts'
 import { verifierPlace } from './sealed-places.ts'
 import { createSealedTokens } from './sealed-tokens.ts'
@@ -63,6 +64,8 @@ function connectionsBatch({ sealer, runtime, log }: Resealing) {
       .orderBy('organization_id')
       .orderBy('platform')
       .limit(BATCH)
+      // All at once: locked one after the other, they and a batch of somebody else's would wait for each other.
+      .$if(isPostgres(trx), select => select.forUpdate())
       .execute()
     for (const row of rows) {
       const opened = await tokens.open(row).catch(keyNotGiven)

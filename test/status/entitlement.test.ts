@@ -245,7 +245,17 @@ test('after its end a connection is named with its state, and can be connected a
 })
 
 /** What runs from package.json, where the app runs. Each is the operator's: none asks for a session, and none is for one. */
-const COMMANDS = ['backup', 'deliveries', 'drill', 'go-live', 'move', 'postinstall', 'reseal', 'trigger']
+const COMMANDS = [
+  'backup',
+  'compact',
+  'deliveries',
+  'drill',
+  'go-live',
+  'move',
+  'postinstall',
+  'reseal',
+  'trigger',
+]
 
 test('every command has its row, and only commands may read as the operator', () => {
   const root = new URL('../../', import.meta.url)
