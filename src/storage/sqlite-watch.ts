@@ -5,6 +5,7 @@ import { StorageError } from './storage-error.ts'
 /** Of SQLite's log format: a header, then pages with a header each. */
 const LOG_HEADER = 32
 const FRAME_HEADER = 24
+const LOOKS_AT_LOG = 10
 
 interface Seen {
   readonly id: string
@@ -53,10 +54,20 @@ export class SqliteWatch {
     if (index.id === indexBefore.id && index.size < indexBefore.size)
       throw new StorageError('database_log_truncated')
     if (index.id !== indexBefore.id || log.id !== before.id) throw new StorageError('database_log_replaced')
-    // Somebody's wal_checkpoint(truncate) empties it too, after which none of it is in use.
-    if (log.size < before.size && log.size < this.#logInUse())
-      throw new StorageError('database_log_truncated')
+    if (log.size < before.size && this.#isLogCut()) throw new StorageError('database_log_truncated')
     return { log, index }
+  }
+
+  /**
+   * Somebody's wal_checkpoint(truncate) empties the log too, after which none of it is in use. The size is looked at after
+   * what is in use, since a log grows meanwhile; it may also be emptied meanwhile, but not every time. A cut one stays cut.
+   */
+  #isLogCut(): boolean {
+    for (let looks = 0; looks < LOOKS_AT_LOG; looks++) {
+      const inUse = this.#logInUse()
+      if (look(`${this.#path}-wal`).size >= inUse) return false
+    }
+    return true
   }
 
   #logInUse(): number {
