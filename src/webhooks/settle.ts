@@ -38,6 +38,8 @@ export interface Settler {
 const KEEP_MS = 25_000
 const RETRY_MS = 200
 const RECONNECTED_MS = 1_000
+/** One transaction writes no more outcomes than this, however many handlers ended together. */
+const MOST_OUTCOMES = 500
 /** Of each delivery the newest stay: what erases or removes a batch of them has a bound. */
 export const MOST_RUNS = 100
 
@@ -55,8 +57,7 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
 
   async function writeGroups(): Promise<void> {
     while (waiting.length > 0) {
-      const group = waiting
-      waiting = []
+      const group = waiting.splice(0, MOST_OUTCOMES)
       try {
         await transaction(query, trx =>
           write(

@@ -56,7 +56,12 @@ async function start(databaseUrl: string, time: TestRuntime) {
       const { body, headers } = sent(id)
       expect((await caller.post(`${local}/webhooks/revento`, body, headers)).status).toBe(200)
       return until(async () => {
-        const rows = await query.selectFrom('inbox').select('state').where('envelope_id', '=', id).execute()
+        const rows = await query
+          .selectFrom('inbox')
+          .select('state')
+          .where('envelope_id', '=', id)
+          .orderBy('id')
+          .execute()
         return rows.every(row => row.state !== 'pending' && row.state !== 'running') && rows.map(r => r.state)
       })
     },

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 
 export interface RoundRobin {
   readonly url: string
-  /** Origins; each request goes to the next one. */
+  /** Origins; each request goes to another one than the last request of its path. */
   targets: readonly string[]
   /** Which target got it, by path, in the order they came. */
   readonly served: readonly { readonly path: string; readonly target: string }[]
@@ -12,11 +12,14 @@ export interface RoundRobin {
 /** A balancer without sticky sessions: whose browser it is changes nothing. */
 export async function startRoundRobin(port: number): Promise<RoundRobin> {
   const served: { path: string; target: string }[] = []
-  let turn = 0
+  const turns = new Map<string, number>()
   const balancer = { url: `http://localhost:${port}`, targets: [] as readonly string[], served }
   const server = createServer((incoming, outgoing) => {
-    const target = balancer.targets[turn++ % balancer.targets.length] ?? ''
-    served.push({ path: incoming.url?.split('?', 1)[0] ?? '', target })
+    const path = incoming.url?.split('?', 1)[0] ?? ''
+    const turn = (turns.get(path) ?? turns.size) + 1
+    turns.set(path, turn)
+    const target = balancer.targets[turn % balancer.targets.length] ?? ''
+    served.push({ path, target })
     pass(incoming, outgoing, target)
   })
   await new Promise<void>(resolve => server.listen(port, resolve))
