@@ -3,16 +3,20 @@ import { defineConfig } from 'vitest/config'
 /** What has to hold on both databases; `npx vitest run --project postgres` runs these alone. */
 const ON_POSTGRES = [
   'test/postgres/*.test.ts',
-  'test/webhooks/{attempts,backlog,claim,concurrency,deliveries,duplicates,handshake,inline,parked,stalled}.test.ts',
-  'test/webhooks/{inline-processes,leases,receive,retention,retries,stopping,waking-processes}.test.ts',
-  'test/handlers/*.test.ts',
   'test/hardening/{bodies,clock-jumps,deliveries}.test.ts',
-  'test/oauth/{callback-success,connect-cookies,ended-connections,flows,reconnect,refresh,refresh-clock,refresh-storage,suspended}.test.ts',
-  'test/oauth/sealed-connections.test.ts',
-  'test/revento/{api-limits-property,api-limits-processes}.test.ts',
-  'test/rotation/{key-change,meter,rotation}.test.ts',
-  'test/status/{entitlement,sessions}.test.ts',
-  'test/storage/{aged-rows,bounded-statements,endings,erased-runs,erasing-processes,newer-schema,open-sealed,participants,refresh-waits,reseal,storable}.test.ts',
+  'test/keys/{key-change,meter,open-sealed,reseal,rotation}.test.ts',
+  'test/oauth/{callback-success,connect-cookies,ended-connections,flows,reconnect,refresh}.test.ts',
+  'test/oauth/{refresh-clock,refresh-storage,sealed-connections,sessions,suspended}.test.ts',
+  'test/revento/{api-limits-processes,api-limits-property}.test.ts',
+  'test/status/entitlement.test.ts',
+  'test/storage/{aged-rows,bounded-statements,endings,erased-runs,erasing-processes,newer-schema}.test.ts',
+  'test/storage/{participants,refresh-waits,storable}.test.ts',
+  'test/webhooks/receive.test.ts',
+  'test/webhooks/dispatch/{attempts,concurrency,endings,leases,parking,participants,retries,stalled}.test.ts',
+  'test/webhooks/dispatch/{stopping,waking-processes}.test.ts',
+  'test/webhooks/handshake/handshake.test.ts',
+  'test/webhooks/inbox/{backlog,claim,deliveries,duplicates,parked,retention}.test.ts',
+  'test/webhooks/inline/{inline,inline-processes}.test.ts',
 ]
 
 export default defineConfig({

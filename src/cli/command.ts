@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-import { ConfigError, keptByNpm } from '../config.ts'
-import { Unusable } from './on-store.ts'
+import { ConfigError, keptByNpm } from '../config/settings.ts'
+import { Unusable } from './operate/on-store.ts'
 
 type Options = NonNullable<ParseArgsConfig['options']>
 type Values<O extends Options> = ReturnType<typeof parseArgs<{ options: O; strict: true }>>['values']

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Runtime } from '../process/runtime.ts'
 import type { TokenEndpoint } from '../revento/token-endpoint.ts'
-import type { Runtime } from '../runtime.ts'
-import type { Inbox } from '../webhooks/inbox.ts'
+import type { Inbox } from '../webhooks/inbox/inbox.ts'
 import type { Metrics } from './metrics.ts'
 
 /** For a webhook's route, by its provider's own name: a path can be spelled in many ways that lead to one route. */

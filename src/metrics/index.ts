@@ -1,6 +1,6 @@
-import type { Config } from '../config.ts'
-import type { Log } from '../log.ts'
-import { readManifest } from '../manifest.ts'
+import type { Config } from '../config/settings.ts'
+import type { Log } from '../process/log.ts'
+import { readManifest } from '../process/manifest.ts'
 import { listenForScrapes } from './listener.ts'
 import type { Metrics } from './metrics.ts'
 

@@ -1,5 +1,5 @@
 import { Gauge, type Registry } from '@prometheus-io/client'
-import { canGo, type KeyState } from '../rotation/verdict.ts'
+import { canGo, type KeyState } from '../keys/verdict.ts'
 
 /** For who changes a secret or a key: when the old one was last used, and whether it can go. One read for each scrape. */
 export function watchKeys(register: Registry, read: () => Promise<readonly KeyState[]>): void {

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { Log } from '../log.ts'
+import type { Log } from '../process/log.ts'
 import type { Prometheus } from './prometheus.ts'
 
 export interface ListenerOptions {

@@ -1,6 +1,6 @@
+import type { KeyState } from '../keys/verdict.ts'
 import type { TokenOutcome } from '../revento/token-outcome.ts'
-import type { KeyState } from '../rotation/verdict.ts'
-import type { Outcome } from '../webhooks/settle.ts'
+import type { Outcome } from '../webhooks/inbox/settle.ts'
 
 /**
  * What the parts of the app count. Every label comes from a closed list: an id, a path or a text of somebody else would

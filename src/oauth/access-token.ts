@@ -1,9 +1,9 @@
-import { FixedTextError } from '../disclosure.ts'
-import type { Log } from '../log.ts'
+import { FixedTextError } from '../process/disclosure.ts'
+import type { Log } from '../process/log.ts'
+import type { Runtime } from '../process/runtime.ts'
 import { ApiError } from '../revento/api.ts'
 import type { Call as ReventoCall } from '../revento/call.ts'
 import type { Scope } from '../revento/platform.ts'
-import type { Runtime } from '../runtime.ts'
 import type { ConnectionKey, Connections, HeldToken } from './connections.ts'
 import type { Refresh } from './refresh.ts'
 

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { AppError, type ErrorCode } from '../errors.ts'
-import { prefersHtml, singleParameters } from '../parameters.ts'
+import { AppError, type ErrorCode } from '../http/errors.ts'
+import { prefersHtml, singleParameters } from '../http/parameters.ts'
 import { ApiError } from '../revento/api.ts'
 import type { Page } from '../revento/platform.ts'
 import type { TokenOutcome, TokenSet } from '../revento/token-outcome.ts'

@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { AppError } from '../errors.ts'
-import { singleParameters } from '../parameters.ts'
+import { AppError } from '../http/errors.ts'
+import { sendToOwnHost } from '../http/own-host.ts'
+import { singleParameters } from '../http/parameters.ts'
 import { ID } from '../revento/platform.ts'
 import { REMEMBER_MS } from './flows.ts'
 import type { OAuthOptions } from './index.ts'
-import { sendToOwnHost } from './own-host.ts'
 
 /**
  * GET /connect[?event_id=]: starts a flow and sends the browser to Revento's consent screen, by a redirect, or by a

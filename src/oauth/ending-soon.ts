@@ -1,5 +1,5 @@
-import type { Log } from '../log.ts'
-import type { Runtime } from '../runtime.ts'
+import type { Log } from '../process/log.ts'
+import type { Runtime } from '../process/runtime.ts'
 import type { Connection, Connections } from './connections.ts'
 
 const DAY_MS = 24 * 3_600_000

@@ -2,11 +2,11 @@ import cookie, { type CookieSerializeOptions } from '@fastify/cookie'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { EventApi } from '../revento/api.ts'
 import type { TokenEndpoint } from '../revento/token-endpoint.ts'
-import type { Sessions } from '../status/session.ts'
 import { callbackRoute } from './callback.route.ts'
 import { connectRoute } from './connect.route.ts'
 import type { ConnectionKey, Connections } from './connections.ts'
 import type { Flows } from './flows.ts'
+import type { Sessions } from './sessions.ts'
 
 export interface OAuthOptions {
   readonly origin: string

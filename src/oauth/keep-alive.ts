@@ -1,6 +1,6 @@
-import type { Log } from '../log.ts'
+import type { Log } from '../process/log.ts'
+import type { Runtime } from '../process/runtime.ts'
 import { ApiError, type EventApi } from '../revento/api.ts'
-import type { Runtime } from '../runtime.ts'
 import { ConnectionUnavailable } from './access-token.ts'
 import type { Connection, ConnectionKey, Connections } from './connections.ts'
 

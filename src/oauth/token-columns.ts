@@ -1,7 +1,7 @@
+import { tokenPlace } from '../keys/sealed-places.ts'
+import type { Sealer } from '../keys/sealing.ts'
 import { ACCESS_TOKEN_S, REFRESH_TOKEN_S } from '../revento/platform.ts'
 import type { TokenSet } from '../revento/token-outcome.ts'
-import { tokenPlace } from '../storage/sealed-places.ts'
-import type { Sealer } from '../storage/sealing.ts'
 
 /** No refresh is under way, and none has failed: what every new pair of tokens begins with. */
 export const SETTLED = {

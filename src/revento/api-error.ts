@@ -1,4 +1,4 @@
-import { FixedTextError } from '../disclosure.ts'
+import { FixedTextError } from '../process/disclosure.ts'
 
 /** Codes of the platform that its guide shows, with what to do; it has more, so fall back on the status. */
 export type PlatformErrorCode =

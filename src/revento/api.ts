@@ -1,17 +1,17 @@
-import type { Runtime } from '../runtime.ts'
+import type { Runtime } from '../process/runtime.ts'
 import { ApiError } from './api-error.ts'
-import { type AttemptOptions, createAttempt } from './attempt.ts'
 import type { Window } from './budget.ts'
 import type { ApiConnection, Budgets } from './budgets.ts'
 import type { Call } from './call.ts'
-import { createLimiters } from './limiters.ts'
 import { allPages, type PageRequest, pageQuery, type Row, readPage, readRow } from './pages.ts'
 import { ID, type Page, type Scope } from './platform.ts'
+import { createLimiters } from './rate-limiters.ts'
+import { type AttemptOptions, createAttempt } from './request.ts'
 import { createRetrying } from './retry.ts'
 
 export { ApiError, RefreshPending } from './api-error.ts'
-export { judge } from './attempt.ts'
 export type { PageRequest } from './pages.ts'
+export { judge } from './request.ts'
 
 /** What may be asked about a connection's event. Everything is read only, and waits within Revento's limits. */
 export interface EventApi {

@@ -1,6 +1,6 @@
-import { type Wait, waitLeft } from '../trusted-time.ts'
+import { type Wait, waitLeft } from '../process/trusted-time.ts'
 import { RATE } from './platform.ts'
-import type { Told } from './told.ts'
+import type { Told } from './rate-headers.ts'
 
 /** At most `limit` requests in any stretch of `lengthMs`. */
 export interface Window {

@@ -1,6 +1,6 @@
-import type { Runtime } from '../runtime.ts'
+import type { Runtime } from '../process/runtime.ts'
 import { ApiError } from './api-error.ts'
-import type { Wait } from './limiter.ts'
+import type { Wait } from './rate-limiter.ts'
 
 /** Requests of one call that Revento did not answer properly, the first one included. */
 export const MAX_ATTEMPTS = 3

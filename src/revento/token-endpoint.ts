@@ -1,6 +1,6 @@
 import * as oauth from 'oauth4webapi'
 import type { Dispatcher } from 'undici'
-import type { Runtime } from '../runtime.ts'
+import type { Runtime } from '../process/runtime.ts'
 import { exchange } from './http.ts'
 import { AUTHORIZE_PATH, TOKEN_PATH } from './platform.ts'
 import { type Ids, judged, type TokenOutcome, tolerant } from './token-outcome.ts'

@@ -1,5 +1,5 @@
 import * as oauth from 'oauth4webapi'
-import type { Runtime } from '../runtime.ts'
+import type { Runtime } from '../process/runtime.ts'
 import { type HttpAnswer, isTimeout, neverSent, reasonOf } from './http.ts'
 import { ID } from './platform.ts'
 import { type RetryAfter, retryAfter } from './retry-after.ts'

@@ -1,4 +1,4 @@
-import type { Runtime } from '../runtime.ts'
+import type { Runtime } from '../process/runtime.ts'
 import type { State } from './state.ts'
 
 /**

@@ -1,9 +1,9 @@
 import type { Clock } from './clock.ts'
-import type { Deliveries } from './deliveries.ts'
-import type { Faults } from './faults.ts'
+import type { Faults } from './faults/faults.ts'
+import type { TokenRequests } from './oauth/token-requests.ts'
 import type { SandboxOptions } from './options.ts'
 import type { State } from './state.ts'
-import type { TokenRequests } from './token-requests.ts'
+import type { Deliveries } from './webhooks/deliveries.ts'
 
 /** What every route of the sandbox works with. */
 export interface Context {

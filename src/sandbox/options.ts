@@ -1,8 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Dispatcher } from 'undici'
-import type { Runtime } from '../runtime.ts'
-import type { Provider } from '../webhooks/provider.ts'
-import type { Explain } from './autopsy.ts'
+import type { Runtime } from '../process/runtime.ts'
+import type { Provider } from '../webhooks/verify/provider.ts'
+import type { Explain } from './webhooks/autopsy.ts'
 
 /** Somebody whose webhooks the console can send. */
 export interface Sender {

@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import { REQUEST_ID_HEADER } from '../revento/platform.ts'
+import { answerProblems, sendProblem } from './api/problem.ts'
 import type { SandboxOptions } from './options.ts'
-import { answerProblems, sendProblem } from './problem.ts'
 
 const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i
 const PATIENCE_MS = 10_000

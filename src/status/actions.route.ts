@@ -1,13 +1,13 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { AppError, type ErrorCode } from '../errors.ts'
+import { AppError, type ErrorCode } from '../http/errors.ts'
+import { prefersHtml, singleParameters } from '../http/parameters.ts'
 import type { Connection } from '../oauth/connections.ts'
 import { entitlement, type Grant, grantFor } from '../oauth/entitlement.ts'
-import { prefersHtml, singleParameters } from '../parameters.ts'
-import type { Replayed } from '../webhooks/deliveries.ts'
+import { type Session, signedIn } from '../oauth/sessions.ts'
+import type { Replayed } from '../webhooks/inbox/deliveries.ts'
 import { checkForm, field } from './form.ts'
 import type { StatusOptions } from './index.ts'
-import { type Session, signedIn } from './session.ts'
 import { disconnectPage } from './views.messages.ts'
 
 /** What the page's buttons do. Encapsulated, so that these routes take forms and nothing else. */

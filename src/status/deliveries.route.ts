@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
-import { AppError } from '../errors.ts'
+import { AppError } from '../http/errors.ts'
+import { prefersHtml } from '../http/parameters.ts'
 import { entitlement } from '../oauth/entitlement.ts'
-import { prefersHtml } from '../parameters.ts'
+import { signedIn } from '../oauth/sessions.ts'
 import type { StatusOptions } from './index.ts'
 import { inOrder } from './overview.ts'
-import { signedIn } from './session.ts'
 import { storyPage } from './views.story.ts'
 
 const LISTED = 20

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import { AppError } from '../errors.ts'
-import type { Session } from './session.ts'
+import { AppError } from '../http/errors.ts'
+import type { Session } from '../oauth/sessions.ts'
 
 /** The field of every form that holds the session's token. */
 export const FORM_TOKEN = 'form_token'

@@ -1,6 +1,6 @@
-import { type Html, html } from '../html.ts'
+import { type Html, html } from '../http/html.ts'
+import type { Session } from '../oauth/sessions.ts'
 import { FORM_TOKEN } from './form.ts'
-import type { Session } from './session.ts'
 
 export interface Layout {
   readonly title: string

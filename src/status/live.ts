@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream'
-import type { Log } from '../log.ts'
-import type { Runtime } from '../runtime.ts'
+import type { Session, Sessions } from '../oauth/sessions.ts'
+import type { Log } from '../process/log.ts'
+import type { Runtime } from '../process/runtime.ts'
 import { look, type Overview, type OverviewOptions, soon } from './overview.ts'
 import { marksOf, PART_NAMES, renderParts } from './parts.ts'
-import type { Session, Sessions } from './session.ts'
 import type { Titles } from './titles.ts'
 
 export interface LiveOptions extends OverviewOptions {

@@ -1,7 +1,7 @@
 import type { ConnectionKey, Connections } from '../oauth/connections.ts'
 import { type Entitlement, entitlement, type Grant } from '../oauth/entitlement.ts'
-import { atMost, type Runtime } from '../runtime.ts'
-import type { Deliveries, DeliveryView } from '../webhooks/deliveries.ts'
+import { atMost, type Runtime } from '../process/runtime.ts'
+import type { Deliveries, DeliveryView } from '../webhooks/inbox/deliveries.ts'
 
 /** What a page shows of the store. */
 export interface Overview extends Entitlement {

@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { errorBody } from '../errors.ts'
-import { singleParameters } from '../parameters.ts'
+import { errorBody } from '../http/errors.ts'
+import { singleParameters } from '../http/parameters.ts'
+import { signedIn } from '../oauth/sessions.ts'
 import type { StatusOptions } from './index.ts'
 import { createLive } from './live.ts'
 import { PART_NAMES } from './parts.ts'
-import { signedIn } from './session.ts'
 
 const BUSY_S = 10
 

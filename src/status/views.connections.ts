@@ -1,4 +1,4 @@
-import { type Html, html } from '../html.ts'
+import { type Html, html } from '../http/html.ts'
 import type { Connection } from '../oauth/connections.ts'
 import { endsSoon } from '../oauth/ending-soon.ts'
 import { grantFor } from '../oauth/entitlement.ts'

@@ -1,8 +1,8 @@
-import { type Html, html } from '../html.ts'
-import type { DeliveryView } from '../webhooks/deliveries.ts'
+import { type Html, html } from '../http/html.ts'
+import type { Session } from '../oauth/sessions.ts'
+import type { DeliveryView } from '../webhooks/inbox/deliveries.ts'
 import { connectHref, duration, formToken, time } from './layout.ts'
 import type { Parts } from './parts.ts'
-import type { Session } from './session.ts'
 import { DELIVERY_STATES } from './words.ts'
 
 const LISTED = 10

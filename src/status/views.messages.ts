@@ -1,8 +1,8 @@
-import { ERRORS, type ErrorBody } from '../errors.ts'
-import { type Html, html } from '../html.ts'
+import { ERRORS, type ErrorBody } from '../http/errors.ts'
+import { type Html, html } from '../http/html.ts'
 import type { Connection } from '../oauth/connections.ts'
+import type { Session } from '../oauth/sessions.ts'
 import { connectLink, eventForm, formToken, layout, sandboxNote } from './layout.ts'
-import type { Session } from './session.ts'
 import { NEXT } from './words.ts'
 
 /** Pages that say one thing. */

@@ -1,4 +1,4 @@
-import { type Html, html } from '../html.ts'
+import { type Html, html } from '../http/html.ts'
 import { connectLink, exactTime, time } from './layout.ts'
 import type { ParticipantList, ParticipantRow } from './participants.ts'
 import { breakable } from './views.deliveries.ts'

@@ -1,5 +1,5 @@
-import { type Html, html } from '../html.ts'
-import { type KeyState, tell } from '../rotation/verdict.ts'
+import { type Html, html } from '../http/html.ts'
+import { type KeyState, tell } from '../keys/verdict.ts'
 import { time } from './layout.ts'
 import { breakable } from './views.deliveries.ts'
 

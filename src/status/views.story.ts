@@ -1,7 +1,7 @@
-import { type Html, html } from '../html.ts'
-import type { DeliveryRun, DeliveryStory } from '../webhooks/deliveries.ts'
+import { type Html, html } from '../http/html.ts'
+import type { Session } from '../oauth/sessions.ts'
+import type { DeliveryRun, DeliveryStory } from '../webhooks/inbox/deliveries.ts'
 import { connectLink, duration, exactTime, layout } from './layout.ts'
-import type { Session } from './session.ts'
 import { breakable, replayForm, took } from './views.deliveries.ts'
 import { DELIVERY_STATES, OUTCOMES } from './words.ts'
 

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../errors.ts'
+import type { ErrorCode } from '../http/errors.ts'
 import type { AttemptOutcome, ConnectionState, DeliveryState } from '../storage/schema.ts'
 
 /** What codes are called on the page, and what to do about them. */

@@ -1,10 +1,10 @@
-import { DataFolderError } from '../data-folder.ts'
+import { SealingKeyError } from '../keys/wrong-key.ts'
+import { DataFolderError } from './data-folder.ts'
 import { NewerSchemaError } from './migrate.ts'
-import { postgresAdvice } from './postgres-advice.ts'
+import { postgresAdvice } from './postgres/advice.ts'
 import { causeText, StorageError, storageError } from './storage-error.ts'
 import { type Store, storeName } from './store.ts'
 import { UnusableDatabaseError } from './unusable-database.ts'
-import { SealingKeyError } from './wrong-key.ts'
 
 const WHOLE = [DataFolderError, NewerSchemaError, SealingKeyError, UnusableDatabaseError]
 

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { latestEnd, type SteadyClock } from '../trusted-time.ts'
+import { latestEnd, type SteadyClock } from '../process/trusted-time.ts'
 import type { Queries } from './database.ts'
 import type { Schema } from './schema.ts'
 

@@ -1,8 +1,8 @@
 import type { Kysely } from 'kysely'
-import type { Runtime } from '../runtime.ts'
+import type { Runtime } from '../process/runtime.ts'
 import type { Schema } from './schema.ts'
-import type { SqliteFile } from './sqlite.ts'
-import { openSqlite, readSqlite } from './sqlite-database.ts'
+import { openSqlite, readSqlite } from './sqlite/database.ts'
+import type { SqliteFile } from './sqlite/sqlite.ts'
 import type { Store } from './store.ts'
 
 export type Queries = Kysely<Schema>
@@ -40,4 +40,4 @@ export const readDatabase = async (store: Store, runtime: Runtime): Promise<Quer
     : (await postgres()).readPostgres(store.url, runtime)
 
 /** Its driver takes 25 ms and 12 MB: only where it is used. */
-const postgres = () => import('./postgres-database.ts')
+const postgres = () => import('./postgres/database.ts')

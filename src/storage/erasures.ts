@@ -1,7 +1,7 @@
 import { type SqlBool, sql } from 'kysely'
+import { isPlausible } from '../process/trusted-time.ts'
 import { momentOf } from '../revento/moment.ts'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
-import { isPlausible } from '../trusted-time.ts'
 import type { Queries } from './database.ts'
 import { alone, eventLock } from './dialect.ts'
 import { ids } from './records.ts'

@@ -21,7 +21,7 @@ import { keyInstances } from './migrations/017-key-instances.ts'
 import { sessionPlatform } from './migrations/018-session-platform.ts'
 import { parkedByPlatform } from './migrations/019-parked-platform.ts'
 import { refuseMissingColumns } from './missing-columns.ts'
-import { withGrant } from './postgres-grant.ts'
+import { withGrant } from './postgres/grant.ts'
 import { StorageError } from './storage-error.ts'
 import { UnusableDatabaseError } from './unusable-database.ts'
 

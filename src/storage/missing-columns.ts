@@ -1,9 +1,9 @@
 import { Kysely, type TableMetadata } from 'kysely'
-import { systemRuntime } from '../runtime.ts'
+import { systemRuntime } from '../process/runtime.ts'
 import type { Queries } from './database.ts'
 import type { Schema } from './schema.ts'
-import { IN_MEMORY, SqliteFile } from './sqlite.ts'
-import { NodeSqliteDialect } from './sqlite-dialect.ts'
+import { NodeSqliteDialect } from './sqlite/dialect.ts'
+import { IN_MEMORY, SqliteFile } from './sqlite/sqlite.ts'
 import { UnusableDatabaseError } from './unusable-database.ts'
 
 /** Compares with what `migrate` makes of an empty database: there is no second list to keep. */

@@ -1,4 +1,4 @@
-import type { Runtime } from '../runtime.ts'
+import type { Runtime } from '../process/runtime.ts'
 import type { Queries } from './database.ts'
 
 /** A commit of its own, to the one row that is there for it. */

@@ -1,4 +1,4 @@
-import { FixedTextError } from '../disclosure.ts'
+import { FixedTextError } from '../process/disclosure.ts'
 
 /** The store cannot do its work now. `code` is for the log and /ready; callers only ever see 503. */
 export class StorageError extends FixedTextError {

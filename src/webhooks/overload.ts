@@ -1,5 +1,5 @@
-import type { Runtime } from '../runtime.ts'
-import type { Inbox } from './inbox.ts'
+import type { Runtime } from '../process/runtime.ts'
+import type { Inbox } from './inbox/inbox.ts'
 
 export interface Overload {
   /** Whether who comes now would get its answer too late. */

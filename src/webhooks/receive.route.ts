@@ -1,14 +1,14 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandler } from 'fastify'
-import { AppError } from '../errors.ts'
-import type { NoteUse } from '../rotation/meter.ts'
-import type { Runtime } from '../runtime.ts'
+import { AppError } from '../http/errors.ts'
+import type { NoteUse } from '../keys/meter.ts'
+import type { Runtime } from '../process/runtime.ts'
 import type { Platform } from '../storage/schema.ts'
-import { autopsy } from './autopsy.ts'
-import type { Inbox } from './inbox.ts'
-import type { AnswerInline } from './inline.ts'
-import { type Envelope, type Provider, SELF_TEST, type Secrets } from './provider.ts'
-import { fingerprint, verify } from './signature.ts'
+import type { Inbox } from './inbox/inbox.ts'
+import type { AnswerInline } from './inline/inline.ts'
+import { autopsy } from './verify/autopsy.ts'
+import { type Envelope, type Provider, SELF_TEST, type Secrets } from './verify/provider.ts'
+import { fingerprint, verify } from './verify/signature.ts'
 
 export interface ReceiveOptions {
   readonly provider: Provider

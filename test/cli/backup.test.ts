@@ -3,16 +3,16 @@ import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { systemRuntime as runtime, systemRuntime } from '../../src/runtime.ts'
-import { openSealed } from '../../src/storage/open-sealed.ts'
-import { createInbox } from '../../src/webhooks/inbox.ts'
+import { openSealed } from '../../src/keys/open-sealed.ts'
+import { systemRuntime as runtime, systemRuntime } from '../../src/process/runtime.ts'
+import { createInbox } from '../../src/webhooks/inbox/inbox.ts'
 import { node } from '../helpers/child.ts'
 import { testFile } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { connectionsOf, idOf, sealedStore, sealerOf, settings } from '../helpers/sealed.ts'
-import { NO_BACKLOG } from '../webhooks/dispatching.ts'
+import { NO_BACKLOG } from '../webhooks/dispatch/dispatching.ts'
 
-const CLI = fileURLToPath(new URL('../../src/cli/backup.ts', import.meta.url))
+const CLI = fileURLToPath(new URL('../../src/cli/operate/backup.ts', import.meta.url))
 const run = (databaseUrl: string, ...args: string[]) =>
   node([CLI, ...args], { cwd: testFolder(), env: { DATABASE_URL: databaseUrl } })
 

@@ -39,7 +39,7 @@ async function appWithDeliveries() {
 }
 
 async function run(project: ProjectCopy, databasePath: string, ...args: string[]) {
-  const child = node([join(project.folder, 'src/cli/deliveries.ts'), ...args], {
+  const child = node([join(project.folder, 'src/cli/operate/deliveries.ts'), ...args], {
     cwd: project.folder,
     env: { DATABASE_URL: `sqlite:${databasePath}` },
   })
@@ -66,8 +66,8 @@ test('a captured delivery becomes a fixture without the person, and a test that 
   expect(code).toBe(0)
   const [fixture = '', file = ''] = out.split('\n')
   expect([fixture, file]).toEqual([
-    'test/handlers/captured/application-approved-1.json',
-    'test/handlers/captured-application-approved-1.test.ts',
+    'test/integration/captured/application-approved-1.json',
+    'test/integration/captured-application-approved-1.test.ts',
   ])
   const text = readFileSync(join(project.folder, fixture), 'utf8')
   expect(text).not.toMatch(/Ada|nuts|dob|dietary|993987/)
@@ -79,7 +79,7 @@ test('a captured delivery becomes a fixture without the person, and a test that 
   })
 
   // The drill sends it too, as news of somebody whom the sandbox does not know.
-  const show = `import { storyOf } from './src/cli/drill/deliveries.ts'
+  const show = `import { storyOf } from './src/cli/develop/drill/deliveries.ts'
     console.log(storyOf().first.map(draft => draft.body).filter(Boolean).join('\\n'))`
   const story = node(['--input-type=module', '-e', show], { cwd: project.folder })
   await story.ended
@@ -89,7 +89,7 @@ test('a captured delivery becomes a fixture without the person, and a test that 
   expect([green.code, green.out]).toEqual([0, expect.stringContaining('1 passed')])
 
   project.replace(
-    'src/handlers/application-approved.ts',
+    'src/integration/handlers/application-approved.ts',
     "await saveParticipant(store, event, 'approved')",
     "throw new TypeError('broken')",
   )
@@ -104,7 +104,7 @@ test('--out chooses the folder; nothing is overwritten; a type does not choose a
   expect((await run(project, path, 'capture', '3', '--out', 'test/mine')).code).toBe(0)
   expect(readdirSync(join(project.folder, 'test/mine'))).toEqual(['captured', 'captured-evil-1-3.test.ts'])
   const text = readFileSync(join(project.folder, 'test/mine/captured-evil-1-3.test.ts'), 'utf8')
-  expect(text).toContain("from '../handlers/harness.ts'")
+  expect(text).toContain("from '../helpers/handlers.ts'")
   expect(text).toContain("test('..?..?Evil??1, as captured")
   const again = await run(project, path, 'capture', '3', '--out', 'test/mine')
   expect([again.code, again.err]).toEqual([1, expect.stringContaining('is there already')])
@@ -122,5 +122,5 @@ test.each([
   const { code, err } = await run(project, pathOf(app.config.store), ...args)
   await app.close()
   expect([code, err]).toEqual([1, expect.stringContaining(text)])
-  expect(existsSync(join(project.folder, 'test/handlers/captured'))).toBe(false)
+  expect(existsSync(join(project.folder, 'test/integration/captured'))).toBe(false)
 })

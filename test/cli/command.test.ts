@@ -8,7 +8,10 @@ import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 
 const SRC = fileURLToPath(new URL('../../src/', import.meta.url))
-const COMMANDS = ['backup', 'compact', 'deliveries', 'drill', 'go-live', 'move', 'reseal', 'trigger']
+const COMMANDS = [
+  ...['develop/drill', 'develop/go-live', 'develop/trigger'],
+  ...['backup', 'compact', 'deliveries', 'move', 'reseal'].map(name => `operate/${name}`),
+]
 const cli = (name: string) => `${SRC}cli/${name}.ts`
 
 test('every command runs through runCommand, and nothing else there writes to stdout', () => {
@@ -22,11 +25,11 @@ test('every command runs through runCommand, and nothing else there writes to st
   const writing = texts
     .filter(([, text]) => /console\.log|process\.stdout\.write/.test(text))
     .map(([name]) => name)
-  expect(writing).toEqual(['drill/probe.ts'])
+  expect(writing).toEqual(['develop/drill/probe.ts'])
 })
 
 /** Each of them runs through runCommand, as the test above says; two stand for all. */
-const TWO = ['deliveries', 'trigger']
+const TWO = ['operate/deliveries', 'develop/trigger']
 
 test.each(TWO)('%s into a full device is an error, and exit code 1', async name => {
   const child = spawn(process.execPath, [cli(name), '--help'], {
@@ -55,16 +58,16 @@ test.each(TWO)('%s ends quietly when nobody reads it any more', async name => {
 
 test.each([
   [
-    'trigger',
+    'develop/trigger',
     ['revento', 'activity.updated'],
     'tamper',
     'npm run trigger -- revento activity.updated --tamper',
   ],
-  ['deliveries', ['list'], 'json', 'npm run deliveries -- list --json'],
-  ['go-live', [], 'json', 'npm run go-live -- --json'],
+  ['operate/deliveries', ['list'], 'json', 'npm run deliveries -- list --json'],
+  ['develop/go-live', [], 'json', 'npm run go-live -- --json'],
   ['../main', [], 'port', 'npm start -- --port'],
 ] as const)('%s says so when npm kept its option: %j --%s', async (name, args, option, typed) => {
-  const script = name === '../main' ? 'start' : name
+  const script = name === '../main' ? 'start' : name.replace(/^.*\//, '')
   const env = { npm_lifecycle_event: script, [`npm_config_${option}`]: 'true' }
   const child = node([cli(name), ...args], { cwd: testFolder(), env })
   expect([await child.ended, child.output.out]).toEqual([1, ''])
@@ -97,7 +100,7 @@ test('what an answer holds moves no cursor, in its headers, in its body and as J
   onTestFinished(() => void server.close())
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
   for (const how of [[], ['--json']]) {
-    const child = node([cli('trigger'), 'barker', '--url', url, ...how], { cwd: testFolder() })
+    const child = node([cli('develop/trigger'), 'barker', '--url', url, ...how], { cwd: testFolder() })
     expect(await child.ended).toBe(0)
     expect(child.output.out).toContain('\\u009b2J')
     expect(child.output.out).toContain('\\u202e')

@@ -6,9 +6,9 @@ import { node } from '../helpers/child.ts'
 import { onFile } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { until } from '../helpers/wait.ts'
-import { type Bench, bench, stopNow } from '../webhooks/dispatching.ts'
+import { type Bench, bench, stopNow } from '../webhooks/dispatch/dispatching.ts'
 
-const CLI = fileURLToPath(new URL('../../src/cli/deliveries.ts', import.meta.url))
+const CLI = fileURLToPath(new URL('../../src/cli/operate/deliveries.ts', import.meta.url))
 
 const run = (b: Bench | undefined, ...args: string[]) => runAs({}, b, ...args)
 

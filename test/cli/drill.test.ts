@@ -3,8 +3,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { DAYS } from '../../src/cli/drill/days.ts'
-import { findFault } from '../../src/sandbox/fault-table.ts'
+import { DAYS } from '../../src/cli/develop/drill/days.ts'
+import { findFault } from '../../src/sandbox/faults/fault-table.ts'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { copyProject, type ProjectCopy } from '../helpers/project.ts'
@@ -22,7 +22,7 @@ interface Told {
 
 async function drill(project: Pick<ProjectCopy, 'folder'>, days: string[], env = {}): Promise<Told> {
   const args = days.flatMap(name => ['--only', name])
-  const child = node([join(project.folder, 'src/cli/drill.ts'), '--json', ...args], {
+  const child = node([join(project.folder, 'src/cli/develop/drill.ts'), '--json', ...args], {
     cwd: testFolder(),
     env: { TMPDIR: testFolder(), ...env },
   })
@@ -34,7 +34,7 @@ describe('a handler that is broken is caught, and its file is named', () => {
   test('one that is not safe to repeat', async () => {
     const project = copyProject()
     project.write(
-      'src/handlers/application-approved.ts',
+      'src/integration/handlers/application-approved.ts',
       `import type { HandlerContext } from './context.ts'
 export async function applicationApproved({ event, store }: HandlerContext<'application.approved'>): Promise<void> {
   const known = await store.participants()
@@ -51,7 +51,10 @@ export async function applicationApproved({ event, store }: HandlerContext<'appl
     )
     const told = await drill(project, ['handler_throws'])
     expect(told).toMatchObject({ code: 1, failed: 1 })
-    expect(told.days[0]).toMatchObject({ status: 'failed', look: 'src/handlers/application-approved.ts' })
+    expect(told.days[0]).toMatchObject({
+      status: 'failed',
+      look: 'src/integration/handlers/application-approved.ts',
+    })
     expect(told.days[0]?.reason).toMatch(/second run of every handler left something else in "participants"/)
     expect(existsSync(join(told.days[0]?.folder ?? '', 'app.log'))).toBe(true)
   }, 120_000)
@@ -59,7 +62,7 @@ export async function applicationApproved({ event, store }: HandlerContext<'appl
   test('one that throws on a documented payload', async () => {
     const project = copyProject()
     project.replace(
-      'src/handlers/application-approved.ts',
+      'src/integration/handlers/application-approved.ts',
       '  const { event, store, log } = context\n',
       `  const { event, store, log } = context
   log.info({ track: (event.data.custom_form_fields as { favorite_track: string }).favorite_track.toUpperCase() }, '')
@@ -67,27 +70,33 @@ export async function applicationApproved({ event, store }: HandlerContext<'appl
     )
     const told = await drill(project, ['handler_payloads'])
     expect(told).toMatchObject({ code: 1, failed: 1 })
-    expect(told.days[0]).toMatchObject({ status: 'failed', look: 'src/handlers/application-approved.ts' })
+    expect(told.days[0]).toMatchObject({
+      status: 'failed',
+      look: 'src/integration/handlers/application-approved.ts',
+    })
     expect(told.days[0]?.reason).toMatch(/application-approved\.ts \(application\.approved\) threw TypeError/)
   }, 120_000)
 
   test('one that never ends and does not heed its signal', async () => {
     const project = copyProject()
     project.replace(
-      'src/handlers/activity-updated.ts',
+      'src/integration/handlers/activity-updated.ts',
       'Promise<void> {\n',
       'Promise<void> {\n  await new Promise(() => {})\n',
     )
     const told = await drill(project, ['handler_payloads'])
     expect(told).toMatchObject({ code: 1, failed: 1 })
-    expect(told.days[0]).toMatchObject({ status: 'failed', look: 'src/handlers/activity-updated.ts' })
+    expect(told.days[0]).toMatchObject({
+      status: 'failed',
+      look: 'src/integration/handlers/activity-updated.ts',
+    })
     expect(told.days[0]?.reason).toMatch(/activity-updated\.ts \(activity\.updated\) did not end within 20 s/)
   }, 120_000)
 
   test('one that forgets which news is newer', async () => {
     const project = copyProject()
     project.replace(
-      'src/handlers/save-participant.ts',
+      'src/integration/handlers/save-participant.ts',
       'occurredAt: event.occurred_at',
       'occurredAt: new Date().toISOString()',
     )
@@ -115,7 +124,7 @@ test('a table of your own that keeps the event, an open handshake and a broken s
   const project = copyProject()
   const ends = '): Promise<void> {\n'
   project.replace(
-    'src/handlers/application-approved.ts',
+    'src/integration/handlers/application-approved.ts',
     '  const { event, store, log } = context\n',
     `  const { event, store, log } = context
   const { DatabaseSync } = await import('node:sqlite')
@@ -132,19 +141,27 @@ test('a table of your own that keeps the event, an open handshake and a broken s
   own.close()
 `,
   )
-  project.replace('src/webhooks/handshake.route.ts', "if (caller === 'unknown')", 'if (false)')
+  project.replace('src/webhooks/handshake/handshake.route.ts', "if (caller === 'unknown')", 'if (false)')
   const copied = (from: string, to: string, name: string) => {
     const text = readFileSync(join(project.folder, from), 'utf8')
     project.write(to, text.replaceAll('barker', name).replaceAll('BARKER', name.toUpperCase()))
   }
   copied('src/webhooks/providers/barker.ts', 'src/webhooks/providers/acme.ts', 'acme')
-  copied('src/handlers/barker-message.ts', 'src/handlers/acme-message.ts', 'acme')
-  project.replace('src/handlers/acme-message.ts', ends, `${ends}  throw new TypeError('no badge')\n`)
+  copied('src/integration/handlers/barker-message.ts', 'src/integration/handlers/acme-message.ts', 'acme')
+  project.replace(
+    'src/integration/handlers/acme-message.ts',
+    ends,
+    `${ends}  throw new TypeError('no badge')\n`,
+  )
   project.replace('src/webhooks/providers/index.ts', 'barker, standard]', 'barker, standard, acme]')
   project.replace('src/webhooks/providers/index.ts', 'import {', "import { acme } from './acme.ts'\nimport {")
-  project.replace('src/handlers/index.ts', '  barker: {', '  acme: { message: acmeMessage },\n  barker: {')
   project.replace(
-    'src/handlers/index.ts',
+    'src/integration/handlers/index.ts',
+    '  barker: {',
+    '  acme: { message: acmeMessage },\n  barker: {',
+  )
+  project.replace(
+    'src/integration/handlers/index.ts',
     'import {',
     "import { acmeMessage } from './acme-message.ts'\nimport {",
   )
@@ -155,9 +172,9 @@ test('a table of your own that keeps the event, an open handshake and a broken s
     'a message before the token: 200, not 401',
   ])
   expect(told.days.map(({ look }) => look)).toEqual([
-    'src/handlers/acme-message.ts',
-    'src/handlers/data-deletion-required.ts',
-    'src/webhooks/handshake.route.ts',
+    'src/integration/handlers/acme-message.ts',
+    'src/integration/handlers/data-deletion-required.ts',
+    'src/webhooks/handshake/handshake.route.ts',
   ])
 }, 120_000)
 
@@ -188,7 +205,7 @@ test('a day that this system cannot make is said to be not run, and counts as ne
 test.skipIf(process.platform === 'win32')(
   'stopped in the middle, it leaves no process behind',
   async () => {
-    const child = node([join(ROOT, 'src/cli/drill.ts'), '--only', 'slow_handler'], {
+    const child = node([join(ROOT, 'src/cli/develop/drill.ts'), '--only', 'slow_handler'], {
       cwd: testFolder(),
       env: { TMPDIR: testFolder() },
     })
@@ -224,7 +241,7 @@ test('every day has a button in the console where it names one, and a place to l
 
 test('--list says why each matters and where its button is; --help and a wrong name tell what to type', async () => {
   const run = async (...args: string[]) => {
-    const child = node([join(ROOT, 'src/cli/drill.ts'), ...args], { cwd: testFolder() })
+    const child = node([join(ROOT, 'src/cli/develop/drill.ts'), ...args], { cwd: testFolder() })
     return { code: await child.ended, ...child.output }
   }
   const { out } = await run('--list')

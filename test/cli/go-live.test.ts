@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { dataFolder } from '../../src/cli/go-live/data-folder.ts'
-import { encryptionKey, settings } from '../../src/cli/go-live/settings.ts'
-import { loadConfig } from '../../src/config.ts'
-import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { dataFolder } from '../../src/cli/develop/go-live/data-folder.ts'
+import { encryptionKey, settings } from '../../src/cli/develop/go-live/settings.ts'
+import { loadConfig } from '../../src/config/settings.ts'
+import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { CLIENT_SECRET, startApp, WEBHOOK_SECRET } from '../helpers/app.ts'
 import { node } from '../helpers/child.ts'
 import { pathOf } from '../helpers/database.ts'
@@ -14,7 +14,7 @@ import { testFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
 import { certificate, type ProxyWays, tlsProxy } from '../helpers/tls-proxy.ts'
 
-const CLI = fileURLToPath(new URL('../../src/cli/go-live.ts', import.meta.url))
+const CLI = fileURLToPath(new URL('../../src/cli/develop/go-live.ts', import.meta.url))
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 interface Told {
@@ -97,7 +97,7 @@ test('the checklist cites only files, drill days and commands that exist', async
   const { goLive } = await deployment()
   const { out } = await goLive(['--json'])
   const { checklist }: Told = JSON.parse(out)
-  const { DAYS } = await import('../../src/cli/drill/days.ts')
+  const { DAYS } = await import('../../src/cli/develop/drill/days.ts')
   for (const { evidence } of checklist) {
     for (const [path] of evidence.matchAll(/(?:src|test)\/[\w./-]+\.ts/g))
       expect([path, existsSync(join(ROOT, path))]).toEqual([path, true])

@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
-import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { openSealed } from '../../src/keys/open-sealed.ts'
+import { countByKey } from '../../src/keys/sealing-keys.ts'
+import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { type Database, openDatabase } from '../../src/storage/database.ts'
-import { openSealed } from '../../src/storage/open-sealed.ts'
-import { countByKey } from '../../src/storage/sealing-keys.ts'
 import { node } from '../helpers/child.ts'
 import { testStore } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
@@ -21,7 +21,7 @@ import {
   tokenSet,
 } from '../helpers/sealed.ts'
 
-const CLI = fileURLToPath(new URL('../../src/cli/reseal.ts', import.meta.url))
+const CLI = fileURLToPath(new URL('../../src/cli/operate/reseal.ts', import.meta.url))
 const [oldKey] = sealerOf(1).keys
 const [newKey] = sealerOf(2).keys
 

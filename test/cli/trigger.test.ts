@@ -5,18 +5,18 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { EVENT_TYPES } from '../../src/revento/platform.ts'
-import { testEvents } from '../../src/sandbox/events.ts'
+import { testEvents } from '../../src/sandbox/api/events.ts'
 import { emptyState } from '../../src/sandbox/state.ts'
-import { draftOf } from '../../src/sandbox/story.ts'
+import { draftOf } from '../../src/sandbox/webhooks/story.ts'
 import { providers } from '../../src/webhooks/providers/index.ts'
 import { revento } from '../../src/webhooks/providers/revento.ts'
-import { verify } from '../../src/webhooks/signature.ts'
+import { verify } from '../../src/webhooks/verify/signature.ts'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { startProgram } from '../helpers/program.ts'
 import { SENDERS_ENV, secretOf } from '../helpers/senders.ts'
 
-const CLI = fileURLToPath(new URL('../../src/cli/trigger.ts', import.meta.url))
+const CLI = fileURLToPath(new URL('../../src/cli/develop/trigger.ts', import.meta.url))
 
 interface Received {
   method: string

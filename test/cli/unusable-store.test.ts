@@ -7,7 +7,7 @@ import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { base64, sealedStore } from '../helpers/sealed.ts'
 
-const cli = (name: string) => fileURLToPath(new URL(`../../src/cli/${name}.ts`, import.meta.url))
+const cli = (name: string) => fileURLToPath(new URL(`../../src/cli/operate/${name}.ts`, import.meta.url))
 const COMMANDS: Record<string, string[]> = {
   deliveries: ['list'],
   reseal: [],

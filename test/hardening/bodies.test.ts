@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { handlers } from '../../src/handlers/index.ts'
+import { handlers } from '../../src/integration/handlers/index.ts'
 import { providers } from '../../src/webhooks/providers/index.ts'
 import { WEBHOOK_SECRET } from '../helpers/secrets.ts'
 import { SENDERS_ENV, secretOf, signedAs, VERIFY_TOKEN } from '../helpers/senders.ts'

@@ -72,14 +72,19 @@ async function commandDay({ command, program, settings, canaries }: Day): Promis
   const padded = Object.entries(settings).map(([name, value]) => [name, ` ${value}`])
   const inQuotes = Object.entries(settings).map(([name, value]) => [name, `'${value}'`])
   const codes = await Promise.all([
-    command('trigger', ['revento', 'application.submitted', '--url', `${program.url}/webhooks/revento`]),
-    command('go-live', []),
-    command('deliveries', ['list', '--json']),
-    command('deliveries', ['show', '1']),
-    command('deliveries', ['capture', '1']),
-    command('backup', [backup]),
-    command('reseal', []),
-    command('deliveries', ['list'], postgres),
+    command('develop/trigger', [
+      'revento',
+      'application.submitted',
+      '--url',
+      `${program.url}/webhooks/revento`,
+    ]),
+    command('develop/go-live', []),
+    command('operate/deliveries', ['list', '--json']),
+    command('operate/deliveries', ['show', '1']),
+    command('operate/deliveries', ['capture', '1']),
+    command('operate/backup', [backup]),
+    command('operate/reseal', []),
+    command('operate/deliveries', ['list'], postgres),
     command('move', ['--to', postgres.DATABASE_URL]),
     command('../main', [], postgres),
     command('../main', [], Object.fromEntries(padded)),

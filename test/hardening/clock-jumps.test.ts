@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { cookiePrefix } from '../../src/oauth/own-host.ts'
+import { cookiePrefix } from '../../src/http/own-host.ts'
 import { aghanim } from '../../src/webhooks/providers/aghanim.ts'
 import { createClient, sessionCookie } from '../helpers/client.ts'
 import { testStore } from '../helpers/database.ts'
@@ -9,7 +9,7 @@ import { SENDERS_ENV, signedAs, VERIFY_TOKEN } from '../helpers/senders.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { begin, comeBack, connect, EVENT, participantsUrl, startPair } from '../oauth/harness.ts'
-import { question } from '../webhooks/inline-harness.ts'
+import { question } from '../webhooks/inline/inline-harness.ts'
 
 /** The whole app, whose wall clock is set while everything that ends by age is under way; on both stores. */
 const [HOUR, DAY] = [3_600_000, 86_400_000]

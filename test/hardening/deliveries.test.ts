@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { handlers } from '../../src/handlers/index.ts'
+import { handlers } from '../../src/integration/handlers/index.ts'
 import { EVENT_TYPES } from '../../src/revento/platform.ts'
 import { until } from '../helpers/wait.ts'
 import { type Receiver, startReceiver } from '../webhooks/harness.ts'

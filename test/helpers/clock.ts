@@ -1,4 +1,4 @@
-import { type Runtime, systemRuntime } from '../../src/runtime.ts'
+import { type Runtime, systemRuntime } from '../../src/process/runtime.ts'
 
 export interface ManualClock extends Runtime {
   /** Moves the time and wakes whoever sleeps until then. */

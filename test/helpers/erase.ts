@@ -1,6 +1,6 @@
 import type { Insertable } from 'kysely'
+import type { Runtime } from '../../src/process/runtime.ts'
 import { DELETION_REQUIRED } from '../../src/revento/platform.ts'
-import type { Runtime } from '../../src/runtime.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import { type Ending, markErased } from '../../src/storage/erasures.ts'
 import type { InboxTable, Platform } from '../../src/storage/schema.ts'

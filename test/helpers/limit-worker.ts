@@ -1,9 +1,9 @@
 import { createInterface } from 'node:readline'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/config/settings.ts'
+import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { ApiError, createApiClient } from '../../src/revento/api.ts'
 import { createBudgets } from '../../src/revento/budgets.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
-import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { openDatabase } from '../../src/storage/database.ts'
 
 /** A process that calls the API as often as it may, from the first line on stdin on. */

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import type { TestProject } from 'vitest/node'
-import { systemRuntime } from '../../src/runtime.ts'
-import { openPostgres } from '../../src/storage/postgres-database.ts'
+import { systemRuntime } from '../../src/process/runtime.ts'
+import { openPostgres } from '../../src/storage/postgres/database.ts'
 import { startPostgres } from './postgres.ts'
 
 /** Once a run: the server (TEST_DATABASE_URL, or one of our own), and a migrated database that tests copy. */

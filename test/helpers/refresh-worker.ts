@@ -1,16 +1,16 @@
 import { createInterface } from 'node:readline'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/config/settings.ts'
+import { createSealer } from '../../src/keys/sealing.ts'
 import { ConnectionUnavailable, createAccessTokens } from '../../src/oauth/access-token.ts'
 import { createConnections } from '../../src/oauth/connections.ts'
 import { createRefresh } from '../../src/oauth/refresh.ts'
 import { createRefreshLeases } from '../../src/oauth/refresh-lease.ts'
+import { systemRuntime as runtime } from '../../src/process/runtime.ts'
+import { createSteadyClock } from '../../src/process/trusted-time.ts'
 import { ApiError, judge } from '../../src/revento/api.ts'
 import { createOutgoing, exchange } from '../../src/revento/http.ts'
 import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
-import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { openDatabase } from '../../src/storage/database.ts'
-import { createSealer } from '../../src/storage/sealing.ts'
-import { createSteadyClock } from '../../src/trusted-time.ts'
 
 /** A process that only calls the API: one call for each line on stdin, its outcome as a line on stdout. */
 const [databaseUrl = '', authBase = '', apiBase = ''] = process.argv.slice(2)

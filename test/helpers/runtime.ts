@@ -1,4 +1,4 @@
-import { type Runtime, systemRuntime } from '../../src/runtime.ts'
+import { type Runtime, systemRuntime } from '../../src/process/runtime.ts'
 
 export interface TestRuntime extends Runtime {
   /** Lets time pass, by both clocks; what sleeps goes on sleeping in real time. */

@@ -1,6 +1,6 @@
-import type { Provider } from '../../src/webhooks/provider.ts'
 import { providers } from '../../src/webhooks/providers/index.ts'
-import { signedHeaders } from '../../src/webhooks/sender.ts'
+import type { Provider } from '../../src/webhooks/verify/provider.ts'
+import { signedHeaders } from '../../src/webhooks/verify/send.ts'
 
 const secretFor = ({ name, secret }: Provider, which: string) =>
   secret.toKey

@@ -1,6 +1,6 @@
 import type { CompiledQuery, KyselyPlugin, QueryResult } from 'kysely'
 import type { Database, Queries, SqliteDatabase } from '../../src/storage/database.ts'
-import type { SqliteFile } from '../../src/storage/sqlite.ts'
+import type { SqliteFile } from '../../src/storage/sqlite/sqlite.ts'
 
 /** The same queries; `before` sees each statement first, and may throw; `after` sees what came of it. */
 export function onEachStatement(

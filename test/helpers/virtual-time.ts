@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { type Runtime, systemRuntime } from '../../src/runtime.ts'
+import { type Runtime, systemRuntime } from '../../src/process/runtime.ts'
 
 /** Time that stands still until nothing else is left to do; the wall clock can be set. */
 export function virtualTime() {

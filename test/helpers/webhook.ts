@@ -1,5 +1,5 @@
 import { revento } from '../../src/webhooks/providers/revento.ts'
-import { sign } from '../../src/webhooks/signature.ts'
+import { sign } from '../../src/webhooks/verify/signature.ts'
 import { WEBHOOK_SECRET } from './secrets.ts'
 
 let sent = 0

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
-import { SANDBOX_CREDENTIALS } from '../../src/config-checks.ts'
+import { SANDBOX_CREDENTIALS } from '../../src/config/checks.ts'
 import { createClient } from '../helpers/client.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { startProgram } from '../helpers/program.ts'

@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
-import { SECRET, startApp } from '../bench/processes.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
+import { SECRET, startApp } from '../lab/bench/processes.ts'
 
 const FULL_AT = 2_500_000
 

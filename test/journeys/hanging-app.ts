@@ -1,10 +1,10 @@
 import { pino } from 'pino'
 import { createApp } from '../../src/app.ts'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/config/settings.ts'
+import { createSealer } from '../../src/keys/sealing.ts'
+import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
-import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { openDatabase } from '../../src/storage/database.ts'
-import { createSealer } from '../../src/storage/sealing.ts'
 
 /** A process whose handler never ends the first time, and says so: for the test that kills it there. */
 const config = loadConfig(process.env)

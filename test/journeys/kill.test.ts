@@ -3,13 +3,13 @@ import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
 import { expect, onTestFinished, test } from 'vitest'
-import { crashRounds } from '../bench/crash-rounds.ts'
 import { WEBHOOK_SECRET } from '../helpers/app.ts'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
+import { crashRounds } from '../lab/bench/crash-rounds.ts'
 
 const REAL = {
   REVENTO_CLIENT_ID: 'client-for-tests',

@@ -2,9 +2,9 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { SECRET, startApp } from '../bench/processes.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
+import { SECRET, startApp } from '../lab/bench/processes.ts'
 
 test('another program holds the database for two seconds: answered after the wait, /health all along', async () => {
   const folder = testFolder()

@@ -122,7 +122,7 @@ test('the three steps: both keys, reseal, the new key alone', async () => {
   const both = { ENCRYPTION_KEY: base64(2), ENCRYPTION_KEY_PREVIOUS: base64(1) }
   const { child } = await start(folder, both)
   await child.says('Ready: open')
-  const cli = node([MAIN.replace(/main\.ts$/, 'cli/reseal.ts')], {
+  const cli = node([MAIN.replace(/main\.ts$/, 'cli/operate/reseal.ts')], {
     cwd: folder,
     env: { DATABASE_URL: 'sqlite:data/test.db', ...both },
   })

@@ -8,7 +8,7 @@ import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { connect, knows, participantsUrl, startPair } from '../oauth/harness.ts'
 import { startReceiver } from '../webhooks/harness.ts'
-import { question } from '../webhooks/inline-harness.ts'
+import { question } from '../webhooks/inline/inline-harness.ts'
 
 const prometheus = () => createPrometheus({ version: '1.2.3', mode: 'real' })
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { createSealer } from '../../src/keys/sealing.ts'
 import { createFlows } from '../../src/oauth/flows.ts'
-import { createSealer } from '../../src/storage/sealing.ts'
 import { startPair } from './harness.ts'
 
 async function start() {

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Agent } from 'undici'
 import { expect, onTestFinished, test } from 'vitest'
+import { systemRuntime } from '../../src/process/runtime.ts'
 import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
-import { systemRuntime } from '../../src/runtime.ts'
 import { begin, comeBack, startPair } from './harness.ts'
 
 const vector = JSON.parse(readFileSync(new URL('../vectors/signatures.json', import.meta.url), 'utf8'))

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
+import { createSealer } from '../../src/keys/sealing.ts'
 import { createConnections } from '../../src/oauth/connections.ts'
 import { createRefreshLeases, type RefreshLeases } from '../../src/oauth/refresh-lease.ts'
-import { createSealer } from '../../src/storage/sealing.ts'
-import { createSteadyClock } from '../../src/trusted-time.ts'
+import { createSteadyClock } from '../../src/process/trusted-time.ts'
 import { testDatabase } from '../helpers/database.ts'
 import { virtualTime } from '../helpers/virtual-time.ts'
 

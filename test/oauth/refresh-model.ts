@@ -1,15 +1,15 @@
 import { expect } from 'vitest'
+import { createSealer } from '../../src/keys/sealing.ts'
 import { type AccessTokens, createAccessTokens } from '../../src/oauth/access-token.ts'
 import { createConnections } from '../../src/oauth/connections.ts'
 import { createRefresh } from '../../src/oauth/refresh.ts'
 import { createRefreshLeases } from '../../src/oauth/refresh-lease.ts'
+import { systemRuntime } from '../../src/process/runtime.ts'
+import { createSteadyClock } from '../../src/process/trusted-time.ts'
 import { ApiError } from '../../src/revento/api.ts'
 import type { TokenEndpoint } from '../../src/revento/token-endpoint.ts'
 import type { TokenOutcome } from '../../src/revento/token-outcome.ts'
-import { systemRuntime } from '../../src/runtime.ts'
 import type { Queries } from '../../src/storage/database.ts'
-import { createSealer } from '../../src/storage/sealing.ts'
-import { createSteadyClock } from '../../src/trusted-time.ts'
 import { virtualTime } from '../helpers/virtual-time.ts'
 
 export const FAULTS = [

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { systemRuntime } from '../../src/runtime.ts'
+import { systemRuntime } from '../../src/process/runtime.ts'
 import { readDatabase } from '../../src/storage/database.ts'
 import { type Answer, emptyPage, json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'

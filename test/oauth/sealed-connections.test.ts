@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { systemRuntime as runtime } from '../../src/runtime.ts'
-import { keyIdOf } from '../../src/storage/sealing.ts'
+import { keyIdOf } from '../../src/keys/sealing.ts'
+import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { StorageError } from '../../src/storage/storage-error.ts'
 import { testDatabase } from '../helpers/database.ts'
 import {

@@ -2,21 +2,21 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
-import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { openSealed } from '../../src/keys/open-sealed.ts'
+import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { copyStore } from '../../src/storage/copy-store.ts'
 import { openDatabase, type Queries } from '../../src/storage/database.ts'
-import { openSealed } from '../../src/storage/open-sealed.ts'
-import { postgresError } from '../../src/storage/postgres-error.ts'
-import { openSqlite } from '../../src/storage/sqlite-database.ts'
-import { keysOf } from '../../src/webhooks/dedupe.ts'
-import { createDeliveries } from '../../src/webhooks/deliveries.ts'
+import { postgresError } from '../../src/storage/postgres/error.ts'
+import { openSqlite } from '../../src/storage/sqlite/database.ts'
+import { keysOf } from '../../src/webhooks/inbox/dedupe.ts'
+import { createDeliveries } from '../../src/webhooks/inbox/deliveries.ts'
 import { node } from '../helpers/child.ts'
 import { newPostgres } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { connectionsOf, idOf, saveFlow, sealedStore, sealerOf, settings } from '../helpers/sealed.ts'
 import { onEachStatement } from '../helpers/statements.ts'
 
-const file = (path: string) => fileURLToPath(new URL(`../../src/cli/${path}`, import.meta.url))
+const file = (path: string) => fileURLToPath(new URL(`../../src/cli/operate/${path}`, import.meta.url))
 const ROWS = 1_203
 
 /** A SQLite database with connections, a flow and many deliveries; the last one has been removed again. */
@@ -156,12 +156,12 @@ test('the operator’s commands and the program read PostgreSQL; its password is
   await (await openSealed(settings(to.store, 2, 1), runtime)).database.close()
   const reseal = node([file('reseal.ts')], { cwd: testFolder(), env })
   expect([await reseal.ended, reseal.output.out]).toEqual([0, expect.stringContaining('0 values left')])
-  const wrong = node([file('../main.ts')], {
+  const wrong = node([file('../../main.ts')], {
     cwd: testFolder(),
     env: { ...env, ENCRYPTION_KEY: sealerKey(9) },
   })
   expect(await wrong.ended).toBe(1)
-  const missing = node([file('../main.ts')], {
+  const missing = node([file('../../main.ts')], {
     cwd: testFolder(),
     env: { ...env, DATABASE_URL: `${url}_none` },
   })

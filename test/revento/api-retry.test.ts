@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { systemRuntime } from '../../src/runtime.ts'
+import { systemRuntime } from '../../src/process/runtime.ts'
 import { testRuntime } from '../helpers/runtime.ts'
 import { type Answer, emptyPage, json, type Upstream } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
+import { systemRuntime } from '../../src/process/runtime.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
 import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
-import { systemRuntime } from '../../src/runtime.ts'
 import { type Answer, json, startUpstream, tokens } from '../helpers/upstream.ts'
 
 async function start(authBase?: string) {

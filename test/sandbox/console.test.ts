@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { ACTIONS } from '../../src/sandbox/actions.ts'
-import type { Attempt } from '../../src/sandbox/delivery.ts'
+import { ACTIONS } from '../../src/sandbox/console/actions.ts'
 import type { Sent } from '../../src/sandbox/index.ts'
-import type { Provider } from '../../src/webhooks/provider.ts'
+import type { Attempt } from '../../src/sandbox/webhooks/delivery.ts'
 import { revento } from '../../src/webhooks/providers/revento.ts'
-import { verify } from '../../src/webhooks/signature.ts'
+import type { Provider } from '../../src/webhooks/verify/provider.ts'
+import { verify } from '../../src/webhooks/verify/signature.ts'
 import {
   api,
   call,

@@ -1,6 +1,6 @@
 import { get, type IncomingMessage } from 'node:http'
 import { describe, expect, test } from 'vitest'
-import { FAULTS } from '../../src/sandbox/fault-table.ts'
+import { FAULTS } from '../../src/sandbox/faults/fault-table.ts'
 import {
   api,
   call,

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 import { pino } from 'pino'
 import { Agent, request } from 'undici'
 import { onTestFinished } from 'vitest'
-import type { Runtime } from '../../src/runtime.ts'
+import type { Runtime } from '../../src/process/runtime.ts'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/index.ts'
 import { revento } from '../../src/webhooks/providers/revento.ts'
 

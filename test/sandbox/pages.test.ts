@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { FAULTS } from '../../src/sandbox/fault-table.ts'
+import { FAULTS } from '../../src/sandbox/faults/fault-table.ts'
 import { call, connect, EVENT, post, receiver, type Started, start, until } from './harness.ts'
 
 const BROWSER = { accept: 'text/html', 'sec-fetch-site': 'same-origin' }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { revento } from '../../src/webhooks/providers/revento.ts'
-import { verify } from '../../src/webhooks/signature.ts'
+import { verify } from '../../src/webhooks/verify/signature.ts'
 import { call, post, type Received, receiver, type Started, start, until, WEBHOOK_SECRET } from './harness.ts'
 
 type Row = Record<string, unknown>

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { createSteadyClock } from '../../src/process/trusted-time.ts'
 import { type AgedRows, tidyAged } from '../../src/storage/aged-rows.ts'
-import { createSteadyClock } from '../../src/trusted-time.ts'
 import { manualClock } from '../helpers/clock.ts'
 import { testDatabase } from '../helpers/database.ts'
 

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { systemRuntime } from '../../src/runtime.ts'
-import { createOwed } from '../../src/webhooks/owed.ts'
+import { systemRuntime } from '../../src/process/runtime.ts'
+import { createOwed } from '../../src/webhooks/dispatch/owed.ts'
 import { storeDelivery } from '../helpers/erase.ts'
 import { until } from '../helpers/wait.ts'
-import { bench } from '../webhooks/dispatching.ts'
+import { bench } from '../webhooks/dispatch/dispatching.ts'
 
 const EVENT = { eventId: 'evt_1', organizationId: 'org_1' }
 

@@ -1,6 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { systemRuntime } from '../../src/runtime.ts'
-import { seedEvent } from '../bench/seed.ts'
+import { systemRuntime } from '../../src/process/runtime.ts'
 import { testDatabase } from '../helpers/database.ts'
 import { storeDelivery } from '../helpers/erase.ts'
 import { testFolder } from '../helpers/folder.ts'
@@ -8,7 +7,8 @@ import { type Program, startProgram } from '../helpers/program.ts'
 import { CLIENT_SECRET, WEBHOOK_SECRET } from '../helpers/secrets.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
-import { bench, hanging } from '../webhooks/dispatching.ts'
+import { seedEvent } from '../lab/bench/seed.ts'
+import { bench, hanging } from '../webhooks/dispatch/dispatching.ts'
 
 const ROWS = 20_000
 const EVENT = { eventId: 'evt_1', organizationId: 'org_1' }

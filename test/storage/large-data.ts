@@ -1,11 +1,11 @@
 import type { Insertable } from 'kysely'
+import { createSealer } from '../../src/keys/sealing.ts'
 import { tokenColumns } from '../../src/oauth/token-columns.ts'
-import { systemRuntime } from '../../src/runtime.ts'
+import { systemRuntime } from '../../src/process/runtime.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import type { DeliveryState, Schema } from '../../src/storage/schema.ts'
-import { createSealer } from '../../src/storage/sealing.ts'
 import type { Store } from '../../src/storage/store.ts'
-import { seedEvent } from '../bench/seed.ts'
+import { seedEvent } from '../lab/bench/seed.ts'
 
 const DAY = 86_400_000
 export const ORGANIZATION = 'org_test_formal'

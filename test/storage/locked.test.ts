@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { systemRuntime } from '../../src/runtime.ts'
-import { openSqlite } from '../../src/storage/sqlite-database.ts'
+import { systemRuntime } from '../../src/process/runtime.ts'
+import { openSqlite } from '../../src/storage/sqlite/database.ts'
 import { node } from '../helpers/child.ts'
 import { manualClock } from '../helpers/clock.ts'
 import { testFile } from '../helpers/database.ts'
@@ -90,7 +90,7 @@ test('a reader is not held up by another process’s open write', async () => {
 
 test('six processes that open a fresh file at once all find it migrated', async () => {
   const path = join(testFolder(), 'fresh', 'test.db')
-  const [database, runtime] = ['storage/sqlite-database', 'runtime'].map(
+  const [database, runtime] = ['storage/sqlite/database', 'process/runtime'].map(
     name => new URL(`../../src/${name}.ts`, import.meta.url).href,
   )
   const script = `

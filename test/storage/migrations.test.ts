@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { systemRuntime } from '../../src/runtime.ts'
-import { openSqlite } from '../../src/storage/sqlite-database.ts'
-import { keysOf } from '../../src/webhooks/dedupe.ts'
+import { systemRuntime } from '../../src/process/runtime.ts'
+import { openSqlite } from '../../src/storage/sqlite/database.ts'
+import { keysOf } from '../../src/webhooks/inbox/dedupe.ts'
 import { testFile } from '../helpers/database.ts'
 import { takeBack } from '../helpers/older-schema.ts'
 

@@ -1,9 +1,9 @@
 import { type Kysely, sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
-import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { openSealed } from '../../src/keys/open-sealed.ts'
+import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { openDatabase, type Queries } from '../../src/storage/database.ts'
 import { SCHEMA_VERSION, tablesOf } from '../../src/storage/migrate.ts'
-import { openSealed } from '../../src/storage/open-sealed.ts'
 import { bareStore, testDatabase } from '../helpers/database.ts'
 import { settings } from '../helpers/sealed.ts'
 

@@ -2,19 +2,19 @@ import { readFileSync, statfsSync, statSync, truncateSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
-import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { createEventData } from '../../src/storage/event-data.ts'
-import { emptyLog, watchLog } from '../../src/storage/sqlite-log.ts'
-import { claim } from '../../src/webhooks/claim.ts'
-import { createInbox } from '../../src/webhooks/inbox.ts'
-import { createSettler } from '../../src/webhooks/settle.ts'
+import { emptyLog, watchLog } from '../../src/storage/sqlite/log.ts'
+import { claim } from '../../src/webhooks/inbox/claim.ts'
+import { createInbox } from '../../src/webhooks/inbox/inbox.ts'
+import { createSettler } from '../../src/webhooks/inbox/settle.ts'
 import { node } from '../helpers/child.ts'
 import { manualClock } from '../helpers/clock.ts'
 import { type TestFile, testFile } from '../helpers/database.ts'
 import { erase } from '../helpers/erase.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { until } from '../helpers/wait.ts'
-import { NO_BACKLOG } from '../webhooks/dispatching.ts'
+import { NO_BACKLOG } from '../webhooks/dispatch/dispatching.ts'
 
 const ORGANIZATION = { organizationId: 'org_1' }
 /** In the row itself, on one page beside it, on many. */
@@ -116,7 +116,7 @@ test('what an earlier version left in free pages is gone after npm run compact',
   older.exec('drop table old')
   older.close()
   expect(namesIn(file.path, 'evt_gone')).toBeGreaterThan(0)
-  const compact = node(['src/cli/compact.ts'], { env: { DATABASE_URL: `sqlite:${file.path}` } })
+  const compact = node(['src/cli/operate/compact.ts'], { env: { DATABASE_URL: `sqlite:${file.path}` } })
   expect(await compact.ended).toBe(0)
   expect(compact.output.out).toMatch(/MB, which takes about \d+ s\.[\s\S]*Done in \d+ s/)
   expect(namesIn(file.path, 'evt_gone')).toBe(0)
@@ -129,7 +129,7 @@ test('npm run compact changes nothing where the disk has less room than twice th
   const { bavail, bsize } = statfsSync(dirname(file.path))
   const size = Math.ceil((bavail * bsize) / 2) + 64 * 1024 * 1024
   truncateSync(file.path, size)
-  const compact = node(['src/cli/compact.ts'], { env: { DATABASE_URL: `sqlite:${file.path}` } })
+  const compact = node(['src/cli/operate/compact.ts'], { env: { DATABASE_URL: `sqlite:${file.path}` } })
   expect([await compact.ended, compact.output.out]).toEqual([1, ''])
   expect(compact.output.err).toMatch(/MB of room: \d+ MB are needed\. Nothing was changed\./)
   expect(statSync(file.path).size).toBe(size)

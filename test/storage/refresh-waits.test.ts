@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
-import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { openDatabase } from '../../src/storage/database.ts'
 import { bareStore } from '../helpers/database.ts'
 import { takeBack } from '../helpers/older-schema.ts'

@@ -3,7 +3,7 @@ import { createEventData } from '../../src/storage/event-data.ts'
 import { storableJson } from '../../src/storage/storable.ts'
 import { testDatabase } from '../helpers/database.ts'
 import { until } from '../helpers/wait.ts'
-import { bench } from '../webhooks/dispatching.ts'
+import { bench } from '../webhooks/dispatch/dispatching.ts'
 import { startReceiver } from '../webhooks/harness.ts'
 
 const NASTY = 'Ada\u0000 \ud800Lovelace \udc00 "\\u0000" \u001b é 🎲'

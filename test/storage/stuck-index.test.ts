@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
-import { SqliteFile } from '../../src/storage/sqlite.ts'
-import { createDeliveries } from '../../src/webhooks/deliveries.ts'
+import { SqliteFile } from '../../src/storage/sqlite/sqlite.ts'
+import { createDeliveries } from '../../src/webhooks/inbox/deliveries.ts'
 import { testFile } from '../helpers/database.ts'
 import { grantOf } from '../helpers/grants.ts'
 

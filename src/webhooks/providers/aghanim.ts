@@ -1,4 +1,4 @@
-import { isName, membersOf, type Provider, SECRET_FORM } from '../provider.ts'
+import { isName, membersOf, type Provider, SECRET_FORM } from '../verify/provider.ts'
 
 /**
  * hex(HMAC-SHA256(secret, timestamp + "." + raw body)). Neither the timestamp's unit nor whether a retry is signed anew

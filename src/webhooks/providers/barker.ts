@@ -1,4 +1,4 @@
-import type { Provider } from '../provider.ts'
+import type { Provider } from '../verify/provider.ts'
 
 /**
  * hex(HMAC-MD5(key, timestamp + ";" + data)), the timestamp being Python's str(time.time()). MD5 because the library

@@ -1,4 +1,4 @@
-import { isName, membersOf, type Provider, SECRET_FORM } from '../provider.ts'
+import { isName, membersOf, type Provider, SECRET_FORM } from '../verify/provider.ts'
 
 /**
  * "SHA256:" + base64(HMAC-SHA256(secret, raw body)). No timestamp and no id: nothing in the scheme stops a replay, so

@@ -1,4 +1,4 @@
-import type { Provider } from '../provider.ts'
+import type { Provider } from '../verify/provider.ts'
 import { aghanim } from './aghanim.ts'
 import { barker } from './barker.ts'
 import { entrupy } from './entrupy.ts'

@@ -1,5 +1,5 @@
 import { DELETION_REQUIRED, EVENT_TYPES } from '../../revento/platform.ts'
-import { isName, type Provider, SECRET_FORM, unixSeconds } from '../provider.ts'
+import { isName, type Provider, SECRET_FORM, unixSeconds } from '../verify/provider.ts'
 
 /** "sha256=" + hex(HMAC-SHA256(secret, timestamp + "." + raw body)); Unix seconds, 300 s either way. */
 export const revento: Provider = {

@@ -1,4 +1,4 @@
-import { isName, membersOf, type Provider, unixSeconds } from '../provider.ts'
+import { isName, membersOf, type Provider, unixSeconds } from '../verify/provider.ts'
 
 const PREFIX = 'whsec_'
 const KEY_BASE64 = '(?:[A-Za-z0-9+/]{4}){4,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?'

@@ -1,0 +1,142 @@
+import { Agent } from 'undici'
+import { SANDBOX_VERIFY_TOKEN } from '../../../config/checks.ts'
+import { systemRuntime as runtime } from '../../../process/runtime.ts'
+import { EVENT_TYPES } from '../../../revento/platform.ts'
+import { post, showToken } from '../../../webhooks/verify/send.ts'
+import { type Day, expect, Failed } from './day.ts'
+import { expectInTime } from './days-webhooks.ts'
+import { deletion, ENDINGS, otherSenders, storyOf } from './deliveries.ts'
+import { expectSame } from './effects.ts'
+import { expectErased, peopleOf } from './erased.ts'
+import { handledTypes, handlerFile } from './handler-files.ts'
+import { delivered, handled, send, tellAll, tellRest } from './handling.ts'
+import type { Sent, World } from './world.ts'
+
+const LOOK = 'src/integration/handlers'
+
+/** The sandbox's own payloads; they change its data, so they are no part of what is compared. */
+async function sandboxPayloads(world: World): Promise<void> {
+  const types = handledTypes('revento').filter(type => (EVENT_TYPES as readonly string[]).includes(type))
+  const drafts = types.map(type => ({ provider: 'revento', type }))
+  const isEnding = ({ type }: { type: string }) => ENDINGS.includes(type)
+  await world.connect()
+  await delivered(world, 0)
+  const others = drafts.filter(draft => !isEnding(draft))
+  await tellRest(world, [[...others, ...otherSenders()], drafts.filter(isEnding)])
+}
+
+/** Whoever asks gets an answer, be it no. */
+async function inlineAnswers(world: World): Promise<void> {
+  for (const type of handledTypes('aghanim')) {
+    const [id] = await send(world, [{ provider: 'aghanim', type }])
+    const status = await world.until(`an answer to ${type}`, 12_000, async () => {
+      const { attempts } = await world.console<Sent>(`/deliveries/${id}`)
+      return attempts[0] && { code: attempts[0].status }
+    })
+    if (status.code === null || status.code >= 500)
+      throw new Failed(`${type} was answered ${status.code ?? 'nothing'}`, handlerFile('aghanim', type))
+  }
+}
+
+/** As a sender that cannot sign: its address shows a token, and may post from then on. */
+async function handshake(world: World): Promise<void> {
+  const url = `${world.program().url}/webhooks/handshake`
+  const agent = new Agent()
+  const show = (token: string) => showToken({ url, token, timeoutMs: 10_000 }, agent)
+  const headers = { 'content-type': 'application/json' }
+  const message = async () =>
+    (await post({ url, headers, body: '{"data":"This is some test data"}', timeoutMs: 10_000 }, agent)).status
+  try {
+    expect('a message before the token', await message(), 401)
+    expect('a wrong token', await show('drill-wrong-token'), 401)
+    expect('a message after the wrong token', await message(), 401)
+    expect('the token', await show(SANDBOX_VERIFY_TOKEN), 200)
+    expect('a message after the token', await message(), 200)
+  } finally {
+    await agent.destroy()
+  }
+}
+
+export const HANDLER_DAYS: readonly Day[] = [
+  {
+    name: 'handler_payloads',
+    title: 'every handler gets what the guide and the sandbox show',
+    why: 'A handler that throws on a documented payload ends up with dead deliveries.',
+    look: LOOK,
+    async run(world) {
+      await world.undisturbed()
+      await world.start()
+      await sandboxPayloads(world)
+      await inlineAnswers(world)
+    },
+  },
+  {
+    name: 'handler_throws',
+    title: 'every handler throws after its work, and runs again',
+    why: 'Handlers run at least once: what a second run does must be what one did.',
+    look: LOOK,
+    async run(world) {
+      const wanted = await world.undisturbed()
+      await world.start('throw')
+      expectSame('a second run of every handler', await tellAll(world), wanted)
+    },
+  },
+  {
+    name: 'erasure',
+    title: 'Revento asks that an event be erased',
+    why: 'What is kept of its people after that is kept against the law, and ends the integration.',
+    look: 'src/webhooks/dispatch/owed.ts',
+    async run(world) {
+      const { first, second } = storyOf()
+      const ofEvent = first.filter(({ provider }) => provider === 'revento')
+      await world.start()
+      await world.connect()
+      await send(world, ofEvent)
+      await delivered(world, ofEvent.length)
+      await handled(world)
+      const people = peopleOf(world)
+      if (people.length === 0) throw new Failed('the drill itself is wrong: nothing of anybody was stored')
+      await tellRest(world, [[deletion(runtime.now())]])
+      expectErased(world, people, 'after data.deletion_required')
+      const [connection] = world.read(
+        'select state, access_token is null and refresh_token is null as emptied from connections',
+      )
+      expect('the connection', connection, { state: 'deleted', emptied: 1 })
+      await tellRest(world, [second])
+      expectErased(world, people, 'after a late webhook of the erased event')
+    },
+  },
+  {
+    name: 'handshake',
+    title: 'a sender that cannot sign, and whose handler throws after its work',
+    why: 'Only an address that has shown the token may post; what it posts is kept and handled like the rest.',
+    look: 'src/webhooks/handshake/handshake.route.ts',
+    async run(world) {
+      await world.start('throw')
+      await handshake(world)
+      await handled(world)
+      const isHandled = handledTypes('handshake').includes('message')
+      const found = world.rows().map(({ provider, state, attempts }) => ({ provider, state, attempts }))
+      expect('the stored deliveries', found, [
+        { provider: 'handshake', state: isHandled ? 'done' : 'ignored', attempts: isHandled ? 2 : 0 },
+      ])
+    },
+  },
+  {
+    name: 'slow_handler',
+    title: 'every handler takes twelve seconds',
+    why: 'Revento waits ten seconds for its answer, whatever a handler does.',
+    look: 'src/webhooks/dispatch/dispatcher.ts',
+    async run(world) {
+      const { first } = storyOf()
+      await world.start('slow')
+      await world.connect()
+      await send(world, first)
+      expectInTime(await delivered(world, first.length))
+      const busy = world.rows().filter(({ state }) => state === 'running').length
+      if (busy === 0) throw new Failed('no handler was running when the answers had come')
+      for (const path of ['/health', '/ready', '/']) expect(path, (await world.get(path)).status, 200)
+      await handled(world, 40_000)
+    },
+  },
+]

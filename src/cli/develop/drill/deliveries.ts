@@ -1,0 +1,156 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { DELETION_REQUIRED, SUSPENDED } from '../../../revento/platform.ts'
+import { providers } from '../../../webhooks/providers/index.ts'
+import { parseLossless } from '../../../webhooks/verify/lossless-json.ts'
+import { handledTypes } from './handler-files.ts'
+import { EVENT, ORGANIZATION } from './world.ts'
+
+/** One webhook for the console to send. Without a body the sandbox makes one up. */
+export interface Draft {
+  readonly provider: string
+  readonly type: string
+  readonly body?: string
+}
+
+/** What the handlers are given. The waves follow each other, so that a second one is newer news of the same people. */
+export interface Story {
+  readonly first: readonly Draft[]
+  readonly second: readonly Draft[]
+  /** Of an event of its own, and of the whole integration: nothing can come after them. */
+  readonly last: readonly Draft[]
+}
+
+export const ENDINGS: readonly string[] = [DELETION_REQUIRED, SUSPENDED]
+const EARLIER = '2027-01-10T09:00:00.000Z'
+const LATER = '2027-01-10T10:30:00.000Z'
+
+/** Where `deliveries -- capture` puts what it redacted: real payloads are better than ours. */
+const CAPTURED = new URL('../../../../test/integration/captured/', import.meta.url)
+
+export function storyOf(): Story {
+  const types = handledTypes('revento')
+  const repeatable = types.filter(type => !ENDINGS.includes(type))
+  return {
+    first: [
+      ...repeatable.filter(type => type === 'application.approved').map(asDocumented),
+      ...repeatable.map(type => revento(earlierType(type, types), type, EARLIER)),
+      ...otherSenders(),
+      ...captured(),
+    ],
+    second: repeatable.map(type => revento(type, type, LATER)),
+    last: types.filter(type => ENDINGS.includes(type)).map(ending),
+  }
+}
+
+/** What the handlers of everybody else but Revento are given, your own senders included, where nobody waits for the answer. */
+export const otherSenders = (): Draft[] =>
+  providers
+    .filter(({ name, inline }) => name !== 'revento' && !inline)
+    .flatMap(({ name }) => handledTypes(name).map(type => ({ provider: name, type })))
+
+/** Somebody applies before anything else happens to the application. */
+const earlierType = (type: string, handled: readonly string[]) =>
+  /^(application|participant)\./.test(type) && handled.includes('application.submitted')
+    ? 'application.submitted'
+    : type
+
+/** Ids tell of which handler's trial a stored row comes: see effects.ts. */
+export const trialOf = (type: string) => `drill_${type.replaceAll(/\W/g, '_')}`
+
+function envelope(type: string, id: string, occurred_at: string, rest: object): Draft {
+  const whole = {
+    id: `evt_delivery_${id}`,
+    type,
+    occurred_at,
+    event_id: EVENT,
+    organization_id: ORGANIZATION,
+    ...rest,
+  }
+  return { provider: 'revento', type, body: JSON.stringify(whole) }
+}
+
+const revento = (type: string, trial: string, at: string): Draft =>
+  envelope(type, `${trialOf(trial)}_${at === LATER ? 2 : 1}`, at, {
+    data: snapshot(type, trialOf(trial), at),
+  })
+
+/** The fields that the guide shows, and no other: what a handler may rely on. */
+function asDocumented(type: string): Draft {
+  const trial = trialOf('documented')
+  const data = {
+    id: `app_${trial}`,
+    participant_id: `ptp_${trial}`,
+    user_id: `usr_${trial}`,
+    status: 'approved',
+    approved_at: EARLIER,
+    approver_id: 'usr_org_123',
+    custom_form_fields: {},
+  }
+  return envelope(type, trial, EARLIER, { data })
+}
+
+/** The two ids of the first are its own; the second has none, as the guide says of the integration's events. */
+const ending = (type: string): Draft =>
+  envelope(type, trialOf(type), LATER, {
+    ...(type.startsWith('integration.')
+      ? { event_id: null, organization_id: null }
+      : { event_id: 'evt_drill_ended' }),
+    data: {},
+  })
+
+/** Of the event that is connected. `at` in ms. */
+export const deletion = (at: number): Draft =>
+  envelope(DELETION_REQUIRED, trialOf('erased'), new Date(at).toISOString(), {
+    data: { reason: 'connection_ended' },
+  })
+
+const STATUS: Readonly<Record<string, string>> = {
+  'application.submitted': 'pending',
+  'application.rejected': 'rejected',
+  'application.revision_requested': 'revision_requested',
+}
+
+/** As the sandbox writes them; the same person or activity throughout a trial. */
+function snapshot(type: string, trial: string, at: string): object {
+  if (type.startsWith('activity.')) {
+    const signups = at === LATER ? 40 : 12
+    const capacity_state = at === LATER ? 'full' : 'available'
+    return { id: `act_${trial}`, title: 'Lantern making', capacity: 40, signups, capacity_state }
+  }
+  if (!/^(application|participant)\./.test(type)) return { id: `obj_${trial}` }
+  const ids = { participant_id: `ptp_${trial}`, user_id: `usr_${trial}` }
+  const status = STATUS[type] ?? 'approved'
+  const person = { name: 'Zoë O’Neill-Ødegård', email: `${trial}@example.org`, application_status: status }
+  if (type.startsWith('participant.'))
+    return { id: ids.participant_id, ...ids, ...person, role: 'attendee', registered_at: at }
+  const custom_form_fields = { favorite_track: 'Craft and props', dietary_notes: null, first_visit: true }
+  const reviewed = type.endsWith('.approved') ? { approved_at: at, approver_id: 'usr_org_123' } : {}
+  return { id: `app_${trial}`, ...ids, ...person, status, custom_form_fields, ...reviewed }
+}
+
+interface Fixture {
+  readonly type: string
+  readonly event: object
+}
+/** Whoever it was about is nobody the sandbox knows. */
+const PEOPLE = /"(ptp|app|usr|act)_/g
+/** Whatever event it was of, here it is of the one that is connected. */
+const CONNECTED = { event_id: EVENT, organization_id: ORGANIZATION }
+
+function captured(): Draft[] {
+  const files = listed(CAPTURED).filter(name => name.endsWith('.json'))
+  return files.flatMap((name, n) => {
+    const { type, event } = parseLossless(readFileSync(new URL(name, CAPTURED), 'utf8')) as Fixture
+    const isMeant = handledTypes('revento').includes(type) && !ENDINGS.includes(type)
+    const body = JSON.stringify({ ...event, ...CONNECTED }).replaceAll(PEOPLE, `"$1_captured_${n}_`)
+    return isMeant ? [{ provider: 'revento', type, body }] : []
+  })
+}
+
+function listed(folder: URL): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}

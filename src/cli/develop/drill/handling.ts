@@ -1,0 +1,87 @@
+import { systemRuntime as runtime } from '../../../process/runtime.ts'
+import { Failed } from './day.ts'
+import { type Draft, storyOf } from './deliveries.ts'
+import { type Effects, effects } from './effects.ts'
+import { handlerFile } from './handler-files.ts'
+import type { Row, Sent, World } from './world.ts'
+
+const ENDED = new Set(['done', 'ignored', 'duplicate'])
+/** A handler is cut off after 20 s, and its outcome is stored. */
+const HANDLED_MS = 27_000
+/** The drill brings more news in a minute than Revento lets an app ask about: waiting for it is no trouble. */
+const LIMITED = /^ApiError: .* rate_limit_exceeded$/
+const LIMITED_MS = 150_000
+/** What the drill itself threw is no trouble. */
+const OWN = /^Drill: /
+
+export async function send(world: World, drafts: readonly Draft[]): Promise<string[]> {
+  const sent = drafts.map(draft => world.console<{ delivery_id: string }>('/webhooks', draft))
+  return (await Promise.all(sent)).map(({ delivery_id }) => delivery_id)
+}
+
+/** Everything the sandbox means to send has been answered 2xx, its own story included. */
+export async function delivered(world: World, count: number): Promise<readonly Sent[]> {
+  const wanted = count + world.told
+  return world.until(`the app acknowledges ${wanted} webhooks`, 60_000, async () => {
+    const { data } = await world.console<{ data: Sent[] }>('/deliveries')
+    return data.length >= wanted && data.every(({ state }) => state === 'delivered') && data
+  })
+}
+
+/** Every stored delivery has ended well; fails with the handlers that did not. */
+export async function handled(world: World, ms = HANDLED_MS): Promise<void> {
+  const open = (row: Row) => !ENDED.has(row.state) && !isTrouble(row)
+  const begun = runtime.monotonic()
+  const waitLonger = (rows: Row[]) => runtime.monotonic() - begun < ms || rows.some(isLimited)
+  await world
+    .until('everything is handled', Math.max(ms, LIMITED_MS), () => {
+      const rows = world.rows()
+      return !rows.some(open) || !waitLonger(rows)
+    })
+    .catch(() => {})
+  const troubled = world.rows().filter(row => isTrouble(row) || open(row))
+  if (troubled[0]) throw new Failed(told(troubled), fileOf(troubled[0]))
+}
+
+const isLimited = ({ state, last_error }: Row) => !ENDED.has(state) && LIMITED.test(last_error ?? '')
+
+const isTrouble = ({ state, last_error }: Row) => {
+  if (state === 'dead' || state === 'parked') return true
+  return !ENDED.has(state) && last_error !== null && !OWN.test(last_error) && !LIMITED.test(last_error)
+}
+
+function told(rows: readonly Row[]): string {
+  const lines = rows.map(row => `${fileOf(row)} (${row.type}) ${trouble(row)}`)
+  return [...new Set(lines)].slice(0, 5).join('; ')
+}
+
+const fileOf = ({ provider, type }: Row) => handlerFile(provider, type)
+
+function trouble({ state, last_error }: Row): string {
+  if (last_error?.startsWith('HandlerTimeout')) return 'did not end within 20 s, and did not heed its signal'
+  if (state === 'parked') return 'waits for a reconnect, though its event is connected'
+  return last_error === null ? `is still ${state}` : `threw ${last_error}`
+}
+
+/** Connects, and gives the handlers the whole story in order; `between` may interfere after the first wave. */
+export async function tellAll(world: World, between?: () => Promise<void>): Promise<Effects> {
+  const { first, second, last } = storyOf()
+  await world.connect()
+  await send(world, first)
+  if (between) await between()
+  else await delivered(world, first.length)
+  await handled(world)
+  await tellRest(world, [second, last])
+  return effects(world)
+}
+
+export async function tellRest(world: World, waves: readonly (readonly Draft[])[]): Promise<void> {
+  for (const wave of waves) {
+    const ids = await send(world, wave)
+    await world.until('the app acknowledges them', 30_000, async () => {
+      const all = await Promise.all(ids.map(id => world.console<Sent>(`/deliveries/${id}`)))
+      return all.every(({ state }) => state === 'delivered')
+    })
+    await handled(world)
+  }
+}

@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { request } from 'undici'
+import { environmentOfOthers } from '../../../config/settings.ts'
+import { systemRuntime as runtime } from '../../../process/runtime.ts'
+import { freePort } from '../free-port.ts'
+import { Failed } from './day.ts'
+
+/** The app as `npm start` runs it, with its sandbox, in a folder of its own. */
+export interface Program {
+  readonly url: string
+  readonly sandboxUrl: string
+  readonly pid: number
+  /** Everything it printed since the first start in this folder. */
+  log(): string
+  kill(): Promise<void>
+}
+
+export interface Ports {
+  readonly port: number
+  readonly sandboxPort: number
+}
+
+/** What the drill does to the handlers; see probe.ts. */
+export type Probe = 'throw' | 'slow' | 'hang'
+
+const START_MS = 30_000
+const file = (path: string) => new URL(path, import.meta.url)
+const running = new Set<ChildProcess>()
+
+/** Whatever ends this process, nothing it started stays. */
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+/** Ports that nobody listens on, below the range that systems hand out by themselves. */
+export async function freePorts(): Promise<Ports> {
+  const port = await freePort()
+  for (;;) {
+    const sandboxPort = await freePort()
+    if (sandboxPort !== port) return { port, sandboxPort }
+  }
+}
+
+/** Resolves when it is ready. Your handlers find their own variables in the environment; this app's do not count. */
+export async function startProgram(
+  folder: string,
+  { port, sandboxPort }: Ports,
+  probe?: Probe,
+): Promise<Program> {
+  const logFile = join(folder, 'app.log')
+  const log = openSync(logFile, 'a')
+  const preload = probe ? ['--import', `${file('probe.ts').href}?${probe}`] : []
+  // All of them at once: mischief that waits must not add up.
+  const atOnce = probe ? { HANDLER_CONCURRENCY: '100' } : {}
+  const settings = { PORT: String(port), SANDBOX_PORT: String(sandboxPort), ...atOnce }
+  const child = spawn(process.execPath, [...preload, fileURLToPath(file('../../../main.ts'))], {
+    cwd: folder,
+    env: { ...environmentOfOthers(), ...settings, DATABASE_URL: 'sqlite:data/drill.db' },
+    stdio: ['ignore', log, log],
+  })
+  closeSync(log)
+  running.add(child)
+  const ended = new Promise<void>(resolve => child.once('exit', () => resolve(void running.delete(child))))
+  const url = `http://localhost:${port}`
+  const printed = () => readFileSync(logFile, 'utf8')
+  await ready(child, url, printed)
+  return {
+    url,
+    sandboxUrl: `http://127.0.0.1:${sandboxPort}`,
+    pid: child.pid ?? 0,
+    log: printed,
+    async kill() {
+      child.kill('SIGKILL')
+      await ended
+    },
+  }
+}
+
+async function ready(child: ChildProcess, url: string, printed: () => string): Promise<void> {
+  const giveUpAt = runtime.monotonic() + START_MS
+  while (!(await answers(`${url}/ready`))) {
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Failed(`the app ended at its start: ${printed().slice(-600).trim()}`, 'src/main.ts')
+    if (runtime.monotonic() > giveUpAt) throw new Failed('the app was not ready within 30 s', 'src/main.ts')
+    await runtime.sleep(25)
+  }
+}
+
+const answers = (url: string) =>
+  request(url).then(
+    async ({ statusCode, body }) => {
+      await body.dump()
+      return statusCode === 200
+    },
+    () => false,
+  )

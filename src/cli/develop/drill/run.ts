@@ -1,0 +1,88 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { systemRuntime as runtime } from '../../../process/runtime.ts'
+import { type Day, Failed, NotHere } from './day.ts'
+import type { Effects } from './effects.ts'
+import { tellAll } from './handling.ts'
+import { openWorld } from './open-world.ts'
+import { createPlaces } from './places.ts'
+import type { World } from './world.ts'
+
+export interface Verdict {
+  readonly day: Day
+  readonly status: 'passed' | 'failed' | 'not_run'
+  readonly ms: number
+  readonly reason?: string
+  /** Where to look; the file of a handler where one is to blame. */
+  readonly look: string
+  /** Of a day that failed: its log and database. */
+  readonly folder?: string
+}
+
+const AT_ONCE = 2
+/** Those that wait longest begin first, so that the others fill their time. */
+const LONG = ['kill', 'held_lease', 'kill_in_refresh', 'slow_handler', 'disk_full']
+
+/** Runs the days, two at a time; `ended` hears of each. Its result is in the order of `days`. */
+export async function runDays(
+  days: readonly Day[],
+  folder: string,
+  ended: (verdict: Verdict) => void,
+): Promise<Verdict[]> {
+  const places = createPlaces(AT_ONCE)
+  let undisturbed: Promise<Effects> | undefined
+
+  async function inWorld<T>(name: string, run: (world: World) => Promise<T>): Promise<T> {
+    return places.use(async () => {
+      const world = await openWorld({ folder: join(folder, name), places, undisturbed: once })
+      try {
+        return await run(world)
+      } finally {
+        await world.close()
+      }
+    })
+  }
+
+  function once(): Promise<Effects> {
+    undisturbed ??= inWorld('undisturbed', async world => {
+      await world.start()
+      return tellAll(world)
+    })
+    return undisturbed
+  }
+
+  async function judge(day: Day): Promise<Verdict> {
+    const begun = runtime.monotonic()
+    const { status, reason, look } = await inWorld(day.name, day.run).then(
+      () => ({ status: 'passed' as const, reason: undefined, look: undefined }),
+      verdictOf,
+    )
+    const own = join(folder, day.name)
+    if (status !== 'failed') rmSync(own, { recursive: true, force: true })
+    const verdict = {
+      day,
+      status,
+      ms: Math.round(runtime.monotonic() - begun),
+      look: look ?? day.look,
+      ...(reason === undefined ? {} : { reason }),
+      ...(status === 'failed' ? { folder: own } : {}),
+    }
+    ended(verdict)
+    return verdict
+  }
+
+  mkdirSync(folder, { recursive: true })
+  const begun = new Map<Day, Promise<Verdict>>()
+  const isLong = (day: Day) => LONG.includes(day.name)
+  for (const day of [...days.filter(isLong), ...days.filter(day => !isLong(day))]) begun.set(day, judge(day))
+  const verdicts = await Promise.all(days.map(day => begun.get(day)))
+  return verdicts.filter(verdict => verdict !== undefined)
+}
+
+function verdictOf(error: unknown) {
+  if (error instanceof NotHere) return { status: 'not_run' as const, reason: error.message, look: undefined }
+  const failed = error instanceof Failed ? error : undefined
+  const reason =
+    failed?.message ?? `the day itself broke off: ${error instanceof Error ? error.stack : error}`
+  return { status: 'failed' as const, reason, look: failed?.look }
+}

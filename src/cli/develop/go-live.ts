@@ -1,0 +1,75 @@
+import { Agent } from 'undici'
+import { loadConfig, readEnvironment } from '../../config/settings.ts'
+import { readManifest } from '../../process/manifest.ts'
+import { systemRuntime as runtime } from '../../process/runtime.ts'
+import { print, printJson, runCommand } from '../command.ts'
+import { checklist } from './go-live/checklist.ts'
+import { clock } from './go-live/clock.ts'
+import { dataFolder } from './go-live/data-folder.ts'
+import type { Scene } from './go-live/finding.ts'
+import { connect, reachable } from './go-live/public-url.ts'
+import { failures, type Report, registration, reportText } from './go-live/report.ts'
+import { rotation } from './go-live/rotation.ts'
+import { encryptionKey, node, senders, settings } from './go-live/settings.ts'
+import { type Delivered, webhook } from './go-live/webhook.ts'
+
+const HELP = `Usage: npm run go-live -- [--json]
+
+Prints the URLs to register at Revento, and checks the deployment: the settings, the data folder, the clock, and the app
+through its public URL (https, cookies, a signed webhook to ourselves). Run it where the app runs, with its settings and
+while it runs. What fails comes with what to type; "look" is what cannot be seen from here.
+
+It starts one flow and ends it, and stores one webhook of the type starter.go_live, which no handler gets. Nothing but
+one GET for its Date header is sent to Revento. A certificate of your own: NODE_EXTRA_CA_CERTS=FILE npm run go-live
+
+Exit code: 0 when nothing failed, else 1.
+`
+
+async function examine(scene: Scene): Promise<Report> {
+  const reached = await reachable(scene)
+  const isReached = reached.status === 'ok'
+  const delivered: Delivered | undefined = isReached ? await webhook(scene) : undefined
+  const checks = [
+    node(process.versions.node, readManifest()),
+    ...settings(scene),
+    senders(scene),
+    encryptionKey(scene),
+    ...(await rotation(scene)),
+    dataFolder(scene),
+    await clock(scene),
+    reached,
+    ...(isReached ? await connect(scene) : []),
+    ...(delivered?.findings ?? []),
+  ]
+  return { register: registration(scene.config), checks, checklist: await checklist(scene, delivered) }
+}
+
+async function main(json: boolean | undefined): Promise<number> {
+  const env = readEnvironment({})
+  const dispatcher = new Agent({ connect: { timeout: 5_000 }, maxResponseSize: 1024 * 1024 })
+  try {
+    // The checks say what production would refuse; here the settings only have to be readable.
+    const config = loadConfig({ ...env, NODE_ENV: undefined })
+    const report = await examine({ env, config, dispatcher, runtime })
+    if (json) printJson({ failed: failures(report), ...report })
+    else print(reportText(report))
+    return failures(report) === 0 ? 0 : 1
+  } finally {
+    await dispatcher.close()
+  }
+}
+
+function explain(error: Error): string | undefined {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'EACCES' || code === 'EPERM'
+    ? `${error.message}\nRun this as the user of the app.`
+    : undefined
+}
+
+await runCommand({
+  name: 'go-live',
+  help: HELP,
+  options: { json: { type: 'boolean' } },
+  main: ({ json }) => main(json),
+  explain,
+})

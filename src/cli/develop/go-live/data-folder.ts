@@ -1,0 +1,47 @@
+import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { storeName } from '../../../storage/store.ts'
+import { type Finding, failed, ok, type Scene, unsure } from './finding.ts'
+
+/** Linux's numbers for kinds of file systems (statfs(2)). */
+const LOST = 'it is gone when the machine stops'
+const UNSAFE = 'SQLite’s log is not safe on a network disk'
+const KINDS: ReadonlyMap<number, { what: string; bad: string }> = new Map([
+  [0x01021994, { what: 'tmpfs', bad: LOST }],
+  [0x858458f6, { what: 'ramfs', bad: LOST }],
+  [0x794c7630, { what: 'overlayfs', bad: 'a container’s own layer is gone with the container' }],
+  [0x6969, { what: 'NFS', bad: UNSAFE }],
+  [0xff534d42, { what: 'CIFS', bad: UNSAFE }],
+  [0xfe534d42, { what: 'SMB', bad: UNSAFE }],
+])
+
+const FIX =
+  'Mount a local disk or a volume there, e.g. docker run -v revento-data:/data, and set DATABASE_URL to a file on it.'
+
+/** Writable is tried; lasting can only be guessed from the kind of file system, and is said so. */
+export function dataFolder(
+  { config, runtime }: Pick<Scene, 'config' | 'runtime'>,
+  kindOf: (folder: string) => number = folder => Number(statfsSync(folder).type),
+): Finding {
+  const name = 'data folder'
+  if (config.store.kind !== 'sqlite') return ok(name, `${storeName(config.store)} keeps the data`)
+  const folder = dirname(config.store.path)
+  if (!existsSync(folder)) return failed(name, `${folder} does not exist`, `mkdir -p ${folder}`)
+  const probe = join(folder, `.go-live-${runtime.uuid()}`)
+  try {
+    writeFileSync(probe, 'x', { flag: 'wx' })
+    rmSync(probe)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return failed(
+      name,
+      `${folder} is not writable for this user (${code})`,
+      `Give it to the user: chown -R $(id -u) ${folder}`,
+    )
+  }
+  if (process.platform !== 'linux')
+    return unsure(name, `${folder} is writable; whether it lasts cannot be told on this system`, FIX)
+  const kind = KINDS.get(kindOf(folder))
+  if (kind) return failed(name, `${folder} is on ${kind.what}: ${kind.bad}`, FIX)
+  return ok(name, `${folder} is writable, and not in memory, a container layer or a network disk; back it up`)
+}

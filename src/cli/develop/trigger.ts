@@ -1,0 +1,78 @@
+import { Agent } from 'undici'
+import { loadConfig, readEnvironment } from '../../config/settings.ts'
+import { systemRuntime as runtime } from '../../process/runtime.ts'
+import { reasonOf } from '../../revento/http.ts'
+import { type Answer, post, showToken, signedHeaders } from '../../webhooks/verify/send.ts'
+import { print, printJson, runCommand, Usage } from '../command.ts'
+import { type Asked, HELP, OPTIONS, readAsked } from './trigger-arguments.ts'
+
+const TIMEOUT_MS = 10_000
+const STALE_MS = 600_000
+
+async function trigger(asked: Asked): Promise<number> {
+  const dispatcher = new Agent({ connect: { timeout: 5_000 }, maxResponseSize: 1024 * 1024 })
+  try {
+    const headers = await answered(asked.url, headersOf(asked, dispatcher))
+    const body = asked.tamper ? Buffer.concat([asked.body, Buffer.from(' ')]) : asked.body
+    let failed = 0
+    for (let i = 0; i < asked.times; i++) {
+      const startedAt = runtime.monotonic()
+      const sent = post({ url: asked.url, headers, body, timeoutMs: TIMEOUT_MS }, dispatcher)
+      const answer = await answered(asked.url, sent)
+      if (answer.status < 200 || answer.status > 299) failed++
+      show(asked, body.length, answer, Math.round(runtime.monotonic() - startedAt))
+    }
+    return failed === 0 ? 0 : 1
+  } finally {
+    await dispatcher.close()
+  }
+}
+
+async function answered<T>(url: string, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer
+  } catch (error) {
+    if (error instanceof Usage) throw error
+    throw new Usage(`No answer from ${url} (${reasonOf(error)}): does it run, and is the address right?`)
+  }
+}
+
+/** Once: a duplicate is the same request again. */
+async function headersOf(asked: Asked, dispatcher: Agent): Promise<Record<string, string>> {
+  const { provider, secret, body, type } = asked
+  if (provider === 'handshake') {
+    const status = await showToken({ url: asked.url, token: secret, timeoutMs: TIMEOUT_MS }, dispatcher)
+    if (status !== 200)
+      throw new Usage(`The token was answered ${status}: it is not the one of ${asked.url}.`)
+    return { 'content-type': 'application/json' }
+  }
+  const at = runtime.now() - (asked.stale ? STALE_MS : 0)
+  return signedHeaders({ provider, secret, body, type, deliveryId: runtime.uuid(), at })
+}
+
+const SHOWN = ['content-type', 'retry-after', 'location']
+
+function show(
+  { url, type, json }: Asked,
+  bytes: number,
+  { status, headers, body }: Answer,
+  ms: number,
+): void {
+  const shown = SHOWN.filter(name => headers[name] !== undefined).map(name => [name, String(headers[name])])
+  if (json) {
+    printJson({ url, type, status, ms, headers: Object.fromEntries(shown), body })
+    return
+  }
+  const lines = shown.map(([name, value]) => `${name}: ${value}`)
+  print(
+    [`POST ${url} (${type}, ${bytes} bytes)`, `${status} in ${ms} ms`, ...lines, body.trimEnd()].join('\n'),
+  )
+}
+
+await runCommand({
+  name: 'trigger',
+  help: HELP,
+  options: OPTIONS,
+  takesWords: true,
+  main: (flags, words) => trigger(readAsked(words, flags, loadConfig(readEnvironment({})))),
+})

@@ -1,0 +1,162 @@
+import { join } from 'node:path'
+import type { parseArgs } from 'node:util'
+import { loadConfig, readEnvironment } from '../../config/settings.ts'
+import { systemRuntime as runtime } from '../../process/runtime.ts'
+import { openDatabase, type Queries, readDatabase } from '../../storage/database.ts'
+import type { DeliveryState } from '../../storage/schema.ts'
+import { type Store, storeName } from '../../storage/store.ts'
+import { createDeliveries, type Deliveries, type DeliveryStory } from '../../webhooks/inbox/deliveries.ts'
+import { providers } from '../../webhooks/providers/index.ts'
+import { print, printJson, runCommand, Usage } from '../command.ts'
+import { capture, NotCaptured } from '../develop/capture.ts'
+import { storyText, table } from './deliveries-text.ts'
+import { onStore } from './on-store.ts'
+
+const STATES = ['pending', 'running', 'done', 'ignored', 'duplicate', 'parked', 'dead']
+const OF_ONE = ['show', 'replay', 'capture']
+const PROVIDERS = [...providers.map(({ name }) => name), 'handshake']
+
+const HELP = `Usage: npm run -s deliveries -- list [--state STATE] [--provider NAME] [--limit N] [--json]
+       npm run -s deliveries -- show ID [--json]
+       npm run -s deliveries -- replay ID
+       npm run -s deliveries -- capture ID [--out FOLDER]
+
+list    the newest deliveries, newest first; 50 unless --limit says otherwise
+show    the story of one: when it came, each run of its handler, what it asked of Revento, how it ended; in development
+        with its payload and the stacks of its errors
+replay  has a dead delivery, or one that had no handler, run again as if it were new; once, however often it is asked
+capture writes the payload of one of Revento's, without what is personal in it, and a test that sends it to your handler;
+        into test/handlers unless --out says otherwise
+
+ID is the number that list, the page and the log show as "delivery", or the sender's id of the delivery.
+States: ${STATES.join(', ')}.
+--json prints one object a line. Settings come from .env and the environment, as for npm start; the app may be running.
+`
+
+const options = {
+  state: { type: 'string' },
+  provider: { type: 'string' },
+  limit: { type: 'string', default: '50' },
+  out: { type: 'string' },
+  json: { type: 'boolean', default: false },
+} as const
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>['values']
+
+function readFlags(values: Values, [command = '', id, ...more]: string[]) {
+  const wantsId = OF_ONE.includes(command)
+  if (command !== 'list' && !wantsId) throw new Usage(`There is no command ${command}.`)
+  if (wantsId && id === undefined) throw new Usage(`${command} needs the ID of a delivery.`)
+  if (more.length > 0 || (!wantsId && id !== undefined)) throw new Usage('There is one word too many.')
+  const limit = Number(values.limit)
+  if (!/^\d{1,6}$/.test(values.limit) || limit < 1)
+    throw new Usage('--limit takes a number from 1 to 999999.')
+  if (values.state !== undefined && !STATES.includes(values.state))
+    throw new Usage(`--state takes one of: ${STATES.join(', ')}.`)
+  if (values.provider !== undefined && !PROVIDERS.includes(values.provider))
+    throw new Usage(`--provider takes one of: ${PROVIDERS.join(', ')}.`)
+  if (values.out !== undefined && command !== 'capture') throw new Usage('--out belongs to capture.')
+  return { ...values, command, id: id ?? '', limit }
+}
+
+type Flags = ReturnType<typeof readFlags>
+
+function main(values: Values, words: string[]): Promise<number> {
+  if (words.length === 0) {
+    print(HELP)
+    return Promise.resolve(0)
+  }
+  const flags = readFlags(values, words)
+  const { store, production } = loadConfig(readEnvironment({}))
+  return onStore(store, () => run(store, flags, !production))
+}
+
+/** `isOpen`: in development, where the payload may be shown. */
+async function run(store: Store, flags: Flags, isOpen: boolean): Promise<number> {
+  const query = await readDatabase(store, runtime)
+  if (!query) throw new Usage(`There is no ${storeName(store)}: check DATABASE_URL.`)
+  try {
+    if (flags.command === 'list') return await list(createDeliveries(query), flags)
+    const id = await idOf(query, flags.id)
+    if (flags.command === 'replay') return await replay(store, id)
+    if (flags.command === 'capture') return await captured(query, id, flags.out)
+    return await show(query, id, flags, isOpen)
+  } finally {
+    await query.destroy()
+  }
+}
+
+async function idOf(query: Queries, given: string): Promise<string> {
+  if (/^\d{1,15}$/.test(given)) return given
+  const id = await createDeliveries(query).locate(given, PROVIDERS)
+  if (id === undefined) throw new Usage(`No delivery ${given} is known. Try: npm run -s deliveries -- list`)
+  return id
+}
+
+async function list(deliveries: Deliveries, { state, provider, limit, json }: Flags): Promise<number> {
+  const found = await deliveries.list({ state: state as DeliveryState | undefined, provider }, limit)
+  if (json) for (const delivery of found) printJson(delivery)
+  else print(found.length > 0 ? table(found) : 'No delivery matches.')
+  return 0
+}
+
+async function show(query: Queries, id: string, { json }: Flags, isOpen: boolean): Promise<number> {
+  const story = await found(createDeliveries(query), id)
+  const payload = isOpen && story.stored ? await payloadOf(query, id) : undefined
+  if (json) printJson(payload === undefined ? story : { ...story, payload })
+  else print(storyText(story, runtime.now(), payload))
+  return 0
+}
+
+async function payloadOf(query: Queries, id: string): Promise<string | undefined> {
+  const row = await query.selectFrom('inbox').select('body').where('id', '=', Number(id)).executeTakeFirst()
+  return row?.body ? Buffer.from(row.body).toString() : undefined
+}
+
+async function found(deliveries: Deliveries, id: string): Promise<DeliveryStory> {
+  const story = await deliveries.find(id, 'operator')
+  if (!story) throw new Usage(`There is no delivery ${id}. Try: npm run -s deliveries -- list`)
+  return story
+}
+
+async function replay(store: Store, id: string): Promise<number> {
+  const database = await openDatabase(store, runtime)
+  try {
+    const deliveries = createDeliveries(database.query)
+    const result = await deliveries.replay(id, 'operator')
+    const { state } = await found(deliveries, id)
+    print(REPLAYED[result](id, state))
+    return result === 'replayed' ? 0 : 1
+  } finally {
+    await database.close()
+  }
+}
+
+async function captured(query: Queries, id: string, out = join('test', 'integration')): Promise<number> {
+  const { fixture, test } = await capture(query, id, out)
+  print(`${fixture}\n${test}\nLook at the first before you commit it. Then: npx vitest run ${test}`)
+  return 0
+}
+
+const REPLAYED = {
+  replayed: (id: string) =>
+    `Delivery ${id} runs again, within a second where the app runs. Then: npm run -s deliveries -- show ${id}`,
+  not_dead: (id: string, state: string) =>
+    `Delivery ${id} is ${state}: only dead ones, and ignored ones, can run again.`,
+  erased: (id: string) => `Delivery ${id} cannot run again: its payload was erased.`,
+  removed: (id: string) => `Delivery ${id} cannot run again: its payload was removed after PAYLOAD_DAYS.`,
+  answered: (id: string) =>
+    `Delivery ${id} cannot run again: its sender waited for the answer. Have the sender ask again.`,
+  not_found: (id: string) => `There is no delivery ${id}.`,
+}
+
+function explain(error: Error): string | undefined {
+  if (error instanceof NotCaptured) return error.message
+  // SQLite's words; PostgreSQL's codes for a table or a column that is not there.
+  const { code } = error as NodeJS.ErrnoException
+  return error.message.startsWith('no such ') || code === '42P01' || code === '42703'
+    ? 'This database is from an older version: start the app once, and try again.'
+    : undefined
+}
+
+await runCommand({ name: 'deliveries', help: HELP, options, takesWords: true, main, explain })

@@ -1,0 +1,117 @@
+import { existsSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { type Config, ConfigError, loadConfig, readEnvironment } from '../../config/settings.ts'
+import { systemRuntime as runtime } from '../../process/runtime.ts'
+import { type Copied, copyStore, firstFilled } from '../../storage/copy-store.ts'
+import { openPostgres, patientPostgres } from '../../storage/postgres/database.ts'
+import { openSqlite } from '../../storage/sqlite/database.ts'
+import { type PostgresStore, type SqliteStore, storeName } from '../../storage/store.ts'
+import { print, runCommand, Usage } from '../command.ts'
+import { onStore, Unusable } from './on-store.ts'
+
+const HELP = `Usage: npm run move -- --to postgres://USER:PASSWORD@HOST/DATABASE
+
+Copies the SQLite database of DATABASE_URL into an empty PostgreSQL database, all of it or nothing, and compares the
+counts. The SQLite file stays as it is.
+
+  1. Stop the app.
+  2. npm run move -- --to postgres://…
+  3. Set DATABASE_URL to that URL, and ENCRYPTION_KEY to the same key as before; start the app.
+`
+
+async function main(to: string | undefined): Promise<number> {
+  const config = loadConfig(readEnvironment({}))
+  const { store } = config
+  if (store.kind !== 'sqlite')
+    throw new Usage('DATABASE_URL is no SQLite database: there is nothing to move.')
+  if (!existsSync(store.path)) throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
+  const target = targetOf(to)
+  // Brings its schema to where the new one will be.
+  await onStore(store, async () => (await openSqlite(store.path, runtime)).close())
+  const source = alone(store)
+  try {
+    await onStore(target, () => move(source, store, target))
+  } finally {
+    source.close()
+  }
+  print(nextSteps(config, target))
+  return 0
+}
+
+function targetOf(url: string | undefined): PostgresStore {
+  if (url === undefined) throw new Usage('--to is missing.')
+  if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url))
+    throw new Usage('--to takes a URL like postgres://USER:PASSWORD@HOST/DATABASE.')
+  return { kind: 'postgres', url }
+}
+
+/** Nobody else has the file open, and nobody opens it meanwhile: an app that runs would go on writing to it. */
+function alone({ path }: SqliteStore): DatabaseSync {
+  const source = new DatabaseSync(path, { timeout: 1_000 })
+  try {
+    // Refused while another connection is open.
+    source.exec('pragma journal_mode = delete')
+    source.exec('begin exclusive')
+    return source
+  } catch (error) {
+    source.close()
+    throw new Usage('The app is still running on this database: stop it first.', { cause: error })
+  }
+}
+
+async function move(source: DatabaseSync, from: SqliteStore, to: PostgresStore): Promise<void> {
+  await (await openPostgres(to.url, runtime)).close()
+  const target = patientPostgres(to.url, runtime)
+  try {
+    const filled = await firstFilled(target)
+    if (filled)
+      throw new Usage(`${storeName(to)} is not empty: its table ${filled} has rows. Give an empty database.`)
+    print(`${storeName(from)} -> ${storeName(to)}`)
+    const copied = await copyStore(source, target, told())
+    for (const { table, rows } of copied) print(`  ${table}: ${rows} rows`)
+    compare(source, copied)
+  } finally {
+    await target.destroy()
+  }
+}
+
+/** A line each time that ten thousand more rows of a table have been copied. */
+function told() {
+  const said = new Map<string, number>()
+  return ({ table, rows }: Copied) => {
+    if (rows - (said.get(table) ?? 0) < 10_000) return
+    said.set(table, rows)
+    print(`  ${table}: ${rows} so far`)
+  }
+}
+
+function compare(source: DatabaseSync, copied: readonly Copied[]): void {
+  for (const { table, rows } of copied) {
+    const n = source.prepare(`select count(*) n from ${table}`).get()?.['n']
+    if (n !== rows)
+      throw new Usage(`${table} has ${n} rows, and ${rows} were copied: empty the target and try again.`)
+  }
+}
+
+const nextSteps = ({ encryptionKey, keyFile }: Config, target: PostgresStore) =>
+  [
+    `Everything was copied. Now set DATABASE_URL to ${storeName(target)}, with its user and password,`,
+    encryptionKey ? 'keep ENCRYPTION_KEY as it is,' : `set ENCRYPTION_KEY to what is in ${keyFile},`,
+    'and start the app.',
+  ].join('\n')
+
+function explain(error: Error): string | undefined {
+  if (error instanceof Unusable) return `Nothing was moved. ${error.message}`
+  const { code } = error as NodeJS.ErrnoException
+  if (error instanceof Usage || error instanceof ConfigError || code?.startsWith('ERR_PARSE_ARGS'))
+    return undefined
+  return `Nothing was moved: ${error.stack ?? error.message}`
+}
+
+await runCommand({
+  name: 'move',
+  help: HELP,
+  options: { to: { type: 'string' } },
+  main: ({ to }) => main(to),
+  explain,
+})

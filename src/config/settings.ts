@@ -1,0 +1,223 @@
+import { dirname, join, resolve } from 'node:path'
+import { Value } from 'typebox/value'
+import { type Store, sqliteStore } from '../storage/store.ts'
+import { revento } from '../webhooks/providers/revento.ts'
+import type { Secrets } from '../webhooks/verify/provider.ts'
+import {
+  CREDENTIALS,
+  checkBases,
+  checkDatabaseUrl,
+  checkHost,
+  checkPayloadDays,
+  checkPorts,
+  checkPrevious,
+  checkReal,
+  checkRedirectUri,
+  checkSandbox,
+  checkSenders,
+  checkTrustProxy,
+  DECIMAL,
+  type Env,
+  exposureWarnings,
+  hostWarnings,
+  nameWarnings,
+  type Problems,
+  SANDBOX_CREDENTIALS,
+  SANDBOX_VERIFY_TOKEN,
+  senderSecrets,
+  slipIn,
+} from './checks.ts'
+import { readEnvFile } from './env-file.ts'
+import { describe, isInteger, isRight, type Settings, VARIABLE_NAMES, Variables } from './variables.ts'
+
+export interface Config {
+  /** `sandbox`: the built-in pretend Revento is started and used over HTTP. */
+  readonly mode: 'sandbox' | 'real'
+  readonly production: boolean
+  readonly host: string
+  readonly port: number
+  readonly sandboxPort: number
+  /** Where metrics are told, on the same host; off without. */
+  readonly metricsPort: number | undefined
+  readonly clientId: string
+  readonly clientSecret: string
+  readonly webhookSecrets: Secrets
+  /** By provider, Revento too. A provider without a secret is not there. */
+  readonly providerSecrets: Readonly<Record<string, Secrets>>
+  /** Of the verify-token handshake, where it is on. */
+  readonly verifyToken: Secrets | undefined
+  readonly authBase: string
+  readonly apiBase: string
+  readonly scopes: string
+  /** Sent byte for byte in both OAuth requests, and the only source of our own origin. */
+  readonly redirectUri: string
+  readonly origin: string
+  readonly https: boolean
+  /** The event that /connect asks for when none is named. */
+  readonly defaultEventId: string | undefined
+  readonly store: Store
+  /** Absent in development: then the key in `keyFile` is used, made on the first start. */
+  readonly encryptionKey: Buffer | undefined
+  readonly encryptionKeyPrevious: Buffer | undefined
+  readonly keyFile: string
+  /** What the sandbox remembers. */
+  readonly sandboxFile: string
+  readonly trustProxy: readonly string[]
+  readonly logLevel: string
+  readonly stateTtlMs: number
+  readonly handlerConcurrency: number
+  readonly bodyLimit: number
+  readonly retentionDays: number
+  /** Of the bodies; at most `retentionDays`. */
+  readonly payloadDays: number
+  /** Started by `npm start`, whose shell does not pass signals on. */
+  readonly underNpm: boolean
+  /** Worth a line in the log: misspelt names, placeholders. */
+  readonly warnings: readonly string[]
+}
+
+export class ConfigError extends Error {
+  constructor(problems: Problems, warnings: readonly string[]) {
+    const width = Math.max(...[...problems.keys()].map(name => name.length))
+    const lines = [...problems].map(([name, problem]) => `  ${name.padEnd(width)}  ${problem}`)
+    const hints = warnings.map(warning => `  note: ${warning}`)
+    const count = problems.size === 1 ? '1 setting is' : `${problems.size} settings are`
+    super([`${count} missing or wrong:`, ...lines, ...hints, 'See .env.example.'].join('\n'))
+    this.name = 'ConfigError'
+  }
+}
+
+/** The environment over the `.env` file in the working directory. */
+export function readEnvironment(overrides: Env): Env {
+  const problems: Problems = new Map()
+  const file = readEnvFile('.env', problems)
+  if (problems.size > 0) throw new ConfigError(problems, [])
+  return { ...file, ...process.env, ...overrides }
+}
+
+/** The environment without this app's settings: for a process that gets its own. */
+export const environmentOfOthers = (): Env =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !VARIABLE_NAMES.includes(name)))
+
+/**
+ * npm keeps an option that stands before "--" as a setting of its own, and the command starts without it. Undefined where
+ * that did not happen; otherwise what to type.
+ */
+export function keptByNpm(script: string, options: readonly string[]): string | undefined {
+  if (process.env['npm_lifecycle_event'] !== script) return undefined
+  const value = (name: string) => process.env[`npm_config_${name.replaceAll('-', '_')}`]
+  const kept = options.filter(name => value(name) !== undefined)
+  if (kept.length === 0) return undefined
+  const flags = kept.map(name => (value(name) === 'true' ? `--${name}` : `--${name}=${value(name)}`))
+  const words = [
+    script === 'start' ? 'npm start --' : `npm run ${script} --`,
+    ...process.argv.slice(2),
+    ...flags,
+  ]
+  return `npm kept --${kept.join(' and --')} for itself: options come after "--". Type: ${words.join(' ')}`
+}
+
+/** Pure: the same environment gives the same Config, or a ConfigError that lists every problem at once. */
+export function loadConfig(env: Env): Config {
+  const problems: Problems = new Map()
+  const warnings = nameWarnings(env)
+  const settings = readSettings(env, problems)
+  const production = env['NODE_ENV'] === 'production'
+  const sandbox = !production && CREDENTIALS.every(name => env[name] === undefined)
+  if (sandbox) checkSandbox(env, problems)
+  else {
+    checkReal(env, settings, problems, production)
+    checkSenders(settings, problems)
+  }
+  checkRedirectUri(settings.REVENTO_REDIRECT_URI, problems, production)
+  checkBases(settings, problems)
+  checkDatabaseUrl(settings.DATABASE_URL, problems)
+  checkPorts(settings, sandbox, problems)
+  checkPayloadDays(settings, problems)
+  checkHost(settings.HOST, problems)
+  checkPrevious(env, problems)
+  checkTrustProxy(settings.TRUST_PROXY, problems)
+  if (problems.size > 0) throw new ConfigError(problems, warnings)
+  warnings.push(...(sandbox ? exposureWarnings(settings) : hostWarnings(env)))
+  return freeze(settings, { sandbox, production, underNpm: env['npm_lifecycle_event'] === 'start' }, warnings)
+}
+
+function readSettings(env: Env, problems: Problems): Settings {
+  const given: Record<string, unknown> = {}
+  for (const name of VARIABLE_NAMES) {
+    const value = env[name]
+    if (value === undefined) continue
+    const slip = slipIn(name, value)
+    if (slip) problems.set(name, `${slip}: ${describe(name)}`)
+    else given[name] = isInteger(name) && DECIMAL.test(value) ? Number(value) : value
+  }
+  const settings = Value.Default(Variables, given)
+  // One by one: asked about all of them, typebox stops at the eighth error.
+  for (const [name, value] of Object.entries(settings as Record<string, unknown>))
+    if (!problems.has(name) && !isRight(name, value)) problems.set(name, `must be ${describe(name)}`)
+  return settings as Settings
+}
+
+interface Circumstances {
+  sandbox: boolean
+  production: boolean
+  underNpm: boolean
+}
+
+function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, warnings: string[]): Config {
+  const redirectUri = s.REVENTO_REDIRECT_URI ?? `http://localhost:${s.PORT}/callback`
+  const store = storeOf(s.DATABASE_URL)
+  const sandboxBase = `http://127.0.0.1:${s.SANDBOX_PORT}`
+  const base = (given: string | undefined, real: string, play: string) =>
+    (sandbox ? play : (given ?? real)).replace(/\/+$/, '')
+  const bytes = (text: string | undefined) => (text ? Buffer.from(text, 'base64') : undefined)
+  const providerSecrets = Object.freeze(senderSecrets(s, sandbox))
+  const token = s.WEBHOOK_VERIFY_TOKEN ?? (sandbox ? SANDBOX_VERIFY_TOKEN : undefined)
+  return Object.freeze({
+    mode: sandbox ? 'sandbox' : 'real',
+    production,
+    host: s.HOST,
+    port: s.PORT,
+    sandboxPort: s.SANDBOX_PORT,
+    metricsPort: s.METRICS_PORT,
+    clientId: s.REVENTO_CLIENT_ID ?? SANDBOX_CREDENTIALS.clientId,
+    clientSecret: s.REVENTO_CLIENT_SECRET ?? SANDBOX_CREDENTIALS.clientSecret,
+    webhookSecrets: providerSecrets[revento.name] ?? { current: SANDBOX_CREDENTIALS.webhookSecret },
+    providerSecrets,
+    verifyToken: token
+      ? Object.freeze({ current: token, previous: s.WEBHOOK_VERIFY_TOKEN_PREVIOUS })
+      : undefined,
+    authBase: base(s.REVENTO_AUTH_BASE, 'https://auth.revento.example', sandboxBase),
+    apiBase: base(s.REVENTO_API_BASE, 'https://api.revento.example/api/v1', `${sandboxBase}/api/v1`),
+    scopes: s.REVENTO_SCOPES,
+    redirectUri,
+    origin: new URL(redirectUri).origin,
+    https: redirectUri.startsWith('https:'),
+    defaultEventId: s.REVENTO_EVENT_ID ?? s.SANDBOX_EVENT_ID ?? (sandbox ? 'evt_test_published' : undefined),
+    store,
+    encryptionKey: bytes(s.ENCRYPTION_KEY),
+    encryptionKeyPrevious: bytes(s.ENCRYPTION_KEY_PREVIOUS),
+    ...filesBeside(store),
+    trustProxy: Object.freeze(s.TRUST_PROXY?.split(',') ?? []),
+    logLevel: s.LOG_LEVEL,
+    stateTtlMs: s.STATE_TTL_S * 1000,
+    handlerConcurrency: s.HANDLER_CONCURRENCY,
+    bodyLimit: s.WEBHOOK_BODY_LIMIT,
+    retentionDays: s.RETENTION_DAYS,
+    payloadDays: s.PAYLOAD_DAYS ?? s.RETENTION_DAYS,
+    underNpm,
+    warnings: Object.freeze(warnings),
+  })
+}
+
+const storeOf = (url: string): Store =>
+  url.startsWith('sqlite:')
+    ? sqliteStore(url.slice('sqlite:'.length))
+    : Object.freeze({ kind: 'postgres', url })
+
+/** A database on a server has no folder here: then they are where SQLite's would be by default. */
+function filesBeside(store: Store) {
+  const folder = store.kind === 'sqlite' ? dirname(store.path) : resolve('data')
+  const sandboxFile = store.kind === 'sqlite' ? `${store.path}.sandbox.json` : join(folder, 'sandbox.json')
+  return { keyFile: join(folder, 'encryption.key'), sandboxFile }
+}

@@ -1,0 +1,80 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { UnsealError } from '../keys/sealing.ts'
+import { StorageError } from '../storage/storage-error.ts'
+import { AppError, type ErrorBody, type ErrorCode, errorBody } from './errors.ts'
+import { pageHeaders } from './page-headers.ts'
+import { prefersHtml } from './parameters.ts'
+import { pathOf } from './request-log.ts'
+
+export interface ErrorAnswers {
+  readonly https: boolean
+  /** The page for a person, where a browser asked. `eventId`: what it was about, where that is known. */
+  readonly errorPage: (error: ErrorBody, status: number, eventId?: string) => string
+}
+
+/** Every failure becomes a code of the table; the reason goes to the log. */
+export function handleErrors(app: FastifyInstance, o: ErrorAnswers): void {
+  app.setErrorHandler((error, request, reply) => {
+    const code = codeOf(error)
+    const known = error instanceof AppError ? error : undefined
+    const status = known?.status ?? statusOf(code)
+    request.outcome = { ...request.outcome, error: code, ...(known?.reason ? { reason: known.reason } : {}) }
+    if (status === 500 || status === 503) request.log.error({ err: error }, 'request failed')
+    if (status === 503) reply.header('retry-after', known?.retryAfterS ?? 2)
+    if (status === 429) reply.header('retry-after', '60')
+    return sendError(request, reply, o, errorBody(code, request.id, known?.connectUrl), status)
+  })
+  // Looked up as text: `hasRoute` would read a caller's path as a pattern.
+  const methods = new Map<string, string[]>()
+  app.addHook('onRoute', ({ url, method }) => {
+    methods.set(url, [...(methods.get(url) ?? []), method].flat())
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const allowed = methods.get(request.url.split('?', 1)[0] ?? '')
+    if (!allowed) throw new AppError('not_found')
+    reply.header('allow', allowed.join(', '))
+    throw new AppError('method_not_allowed')
+  })
+}
+
+function sendError(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  o: ErrorAnswers,
+  body: ErrorBody,
+  status: number,
+): FastifyReply {
+  reply.code(status).header('cache-control', 'no-store')
+  const about = request.outcome?.['event_id']
+  const eventId = typeof about === 'string' ? about : undefined
+  return prefersHtml(request)
+    ? reply.type('text/html; charset=utf-8').send(o.errorPage(body, status, eventId))
+    : reply.send(body)
+}
+
+/** A URL that cannot be read reaches no route and no hook: what they add is added here. */
+export function answerUnrouted(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  o: ErrorAnswers,
+): void {
+  const code = codeOf(error)
+  const status = statusOf(code)
+  request.log.warn({ method: request.method, path: pathOf(request), status, error: code }, 'request')
+  reply.header('x-content-type-options', 'nosniff')
+  if (prefersHtml(request)) reply.headers(pageHeaders(o.https))
+  void sendError(request, reply, o, errorBody(code, request.id), status)
+}
+
+/** Errors of our own, of the store, of Fastify; whatever else is a 500 that tells nothing. */
+function codeOf(error: unknown): ErrorCode {
+  if (error instanceof AppError) return error.code
+  if (error instanceof StorageError || error instanceof UnsealError) return 'storage_unavailable'
+  const { statusCode } = error as Partial<FastifyError>
+  if (statusCode === 413) return 'payload_too_large'
+  if (statusCode === 415) return 'unsupported_media_type'
+  return statusCode !== undefined && statusCode >= 400 && statusCode < 500 ? 'bad_request' : 'internal_error'
+}
+
+const statusOf = (code: ErrorCode) => new AppError(code).status

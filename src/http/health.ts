@@ -1,0 +1,73 @@
+import type { FastifyPluginAsync } from 'fastify'
+import type { Runtime } from '../process/runtime.ts'
+import type { Database } from '../storage/database.ts'
+import { StorageError } from '../storage/storage-error.ts'
+import type { Inbox } from '../webhooks/inbox/inbox.ts'
+import { type ErrorCode, errorBody } from './errors.ts'
+
+export interface HealthOptions {
+  /** Why nothing can be stored now: a code; undefined when all is well. */
+  readonly trouble: () => Promise<string | undefined>
+  readonly runtime: Pick<Runtime, 'monotonic' | 'sleep'>
+}
+
+/** A probe writes; asked more often than this, it repeats its last answer. */
+const PROBE_EVERY_MS = 500
+/** Somebody who asks at least this often is a balancer. */
+const WATCHED_MS = 30_000
+const NOTICE_MS = 2_000
+
+const NOT_CLAIMED = 'deliveries_not_claimed'
+const CODES: Record<string, ErrorCode> = { draining: 'shutting_down', [NOT_CLAIMED]: 'not_handling' }
+/** Longer than storage takes to say no. */
+const STALLED_MS = 15_000
+
+/**
+ * Tries to store something; a delivery that could not be stored a moment ago counts too, and so do deliveries that wait
+ * while nothing can be claimed: stored and never handled is not ready.
+ */
+export function createProbe(
+  database: Database,
+  inbox: Pick<Inbox, 'trouble'>,
+  handling: { stalledMs(): number; waiting(): number },
+  runtime: Pick<Runtime, 'monotonic'>,
+) {
+  let probed = { at: Number.NEGATIVE_INFINITY, trouble: Promise.resolve<string | undefined>(undefined) }
+  return async () => {
+    const now = runtime.monotonic()
+    if (now - probed.at >= PROBE_EVERY_MS) probed = { at: now, trouble: probe(database) }
+    const stalled = handling.waiting() > 0 && handling.stalledMs() > STALLED_MS
+    return (await probed.trouble) ?? inbox.trouble() ?? (stalled ? NOT_CLAIMED : undefined)
+  }
+}
+
+/** GET /health: the process answers. GET /ready: it can also store what comes in, and have it handled. */
+export const health: FastifyPluginAsync<HealthOptions> = async (app, { trouble, runtime }) => {
+  let draining = false
+  let askedAt = Number.NEGATIVE_INFINITY
+  // Readiness goes first. Where it is watched, the listener stays open a moment longer: the balancer takes this process
+  // out before a caller meets a closed port.
+  app.addHook('preClose', async () => {
+    draining = true
+    if (runtime.monotonic() - askedAt < WATCHED_MS) await runtime.sleep(NOTICE_MS)
+  })
+  app.get('/health', { exposeHeadRoute: true }, async () => ({ status: 'ok' }))
+  app.get('/ready', { exposeHeadRoute: true }, async (request, reply) => {
+    askedAt = runtime.monotonic()
+    const reason = draining ? 'draining' : await trouble()
+    if (reason === undefined) return { status: 'ok' }
+    const code = CODES[reason] ?? 'storage_unavailable'
+    request.outcome = { reason }
+    return reply
+      .code(503)
+      .header('retry-after', '2')
+      .header('cache-control', 'no-store')
+      .send({ ...errorBody(code, request.id), reason })
+  })
+}
+
+const probe = (database: Database): Promise<string | undefined> =>
+  database.probe().then(
+    () => undefined,
+    error => (error instanceof StorageError ? error.code : 'storage_failed'),
+  )

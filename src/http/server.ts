@@ -1,0 +1,76 @@
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  LogController,
+} from 'fastify'
+import type { Runtime } from '../process/runtime.ts'
+import { refuseAmbiguous } from './ambiguous-requests.ts'
+import { answerUnrouted, type ErrorAnswers, handleErrors } from './error-answers.ts'
+import { pageHeaders } from './page-headers.ts'
+import { createRefusals } from './refused-requests.ts'
+import { logRequests } from './request-log.ts'
+
+export interface ServerOptions extends ErrorAnswers {
+  readonly logger: FastifyBaseLogger
+  readonly runtime: Runtime
+}
+
+/** A whole request, headers and body, has this long to arrive: a dripping client cannot hold its socket. */
+const ARRIVAL_MS = 10_000
+
+/**
+ * About 10 KB each, and what so many senders send at once is answered within seconds, also by a machine that has other
+ * things to do; twice as many took longer than a sender waits. Beyond it a connection is closed at once, which costs
+ * nothing. One address may hold them all: limiting that is the proxy's part.
+ */
+const SOCKETS = 5_000
+
+/** Fastify with bounds, one log line a request, and errors that say nothing but a code of the table. */
+export function createServer(o: ServerOptions): FastifyInstance {
+  const refusals = createRefusals(o)
+  const app = Fastify({
+    loggerInstance: o.logger,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    genReqId: () => o.runtime.uuid(),
+    requestIdHeader: false,
+    exposeHeadRoutes: false,
+    requestTimeout: ARRIVAL_MS,
+    http: {
+      headersTimeout: ARRIVAL_MS,
+      requestTimeout: ARRIVAL_MS,
+      connectionsCheckingInterval: 1_000,
+      // Node would answer with an empty 400; refuseAmbiguous answers in our shape.
+      requireHostHeader: false,
+    },
+    keepAliveTimeout: 65_000,
+    return503OnClosing: false,
+    clientErrorHandler: refusals.onClientError,
+    frameworkErrors: (error, request, reply: FastifyReply) => answerUnrouted(error, request, reply, o),
+  })
+  app.server.maxConnections = SOCKETS
+  refusals.watch(app.server)
+  logRequests(app)
+  refuseAmbiguous(app)
+  handleErrors(app, o)
+  finishAnswers(app, o.https)
+  return app
+}
+
+/**
+ * Headers of every answer: a browser guesses no type, a page loads nothing of others, and a kept connection that is
+ * busy when closing begins does not stay open after its answer.
+ */
+function finishAnswers(app: FastifyInstance, https: boolean): void {
+  let closing = false
+  app.addHook('preClose', async () => {
+    closing = true
+  })
+  const page = pageHeaders(https)
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    reply.header('x-content-type-options', 'nosniff')
+    if (closing) reply.header('connection', 'close')
+    if (String(reply.getHeader('content-type')).startsWith('text/html')) reply.headers(page)
+    done(null, payload)
+  })
+}

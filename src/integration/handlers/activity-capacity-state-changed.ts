@@ -1,0 +1,8 @@
+import type { HandlerContext } from '../../webhooks/dispatch/context.ts'
+
+export async function activityCapacityStateChanged({
+  event,
+  log,
+}: HandlerContext<'activity.capacity_state_changed'>): Promise<void> {
+  log.info({ event_id: event.event_id, occurred_at: event.occurred_at }, 'activity.capacity_state_changed')
+}

@@ -1,0 +1,9 @@
+import type { HandlerContext } from '../../webhooks/dispatch/context.ts'
+import { saveParticipant } from './save-participant.ts'
+
+export async function applicationRevisionRequested({
+  event,
+  store,
+}: HandlerContext<'application.revision_requested'>): Promise<void> {
+  await saveParticipant(store, event, 'revision_requested')
+}

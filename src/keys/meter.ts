@@ -1,0 +1,161 @@
+import type { Log } from '../process/log.ts'
+import type { Runtime } from '../process/runtime.ts'
+import type { SteadyClock } from '../process/trusted-time.ts'
+import type { Queries } from '../storage/database.ts'
+import { transaction } from '../storage/transaction.ts'
+import { ENCRYPTION_KEY, type HeldKey } from './known-keys.ts'
+import { keyIdOf, type Sealer } from './sealing.ts'
+import { keyInUse } from './sealing-keys.ts'
+import { countAnew, readKeyStates, storeUses } from './uses.ts'
+import { canGo, type KeyState, toldText } from './verdict.ts'
+
+export type Which = 'current' | 'previous'
+/** Told of each use, on the way to a webhook's 200: it only remembers the moment. */
+export type NoteUse = (which: Which) => void
+
+export interface Meter {
+  noteUse(variable: string): NoteUse
+  /** The one it was given, whose keys' uses are noted. */
+  readonly sealer: Sealer
+  /** Of all keys, as far as all processes have stored it, and this one knows it. */
+  states(): Promise<KeyState[]>
+  /** Those that are being changed. */
+  changes(): Promise<KeyState[]>
+  /** Stores what is new once a minute, and says daily what is being changed; until the signal fires. */
+  watch(signal: AbortSignal): Promise<void>
+  /** Stores what is new. */
+  flush(): Promise<void>
+}
+
+export interface MeterOptions {
+  readonly query: Queries
+  readonly keys: readonly HeldKey[]
+  readonly sealer: Sealer
+  readonly clock: Pick<SteadyClock, 'now' | 'oldBefore'>
+  readonly log: Log
+}
+
+interface Slot {
+  readonly variable: string
+  readonly fingerprint: string
+  usedAt: number
+  /** What of that is stored; -1: not even that it is held. */
+  storedAt: number
+}
+type Slots = Partial<Record<Which, Slot>>
+
+/** A process that is killed takes this much of what it knew with it. */
+const EVERY_MS = 60_000
+const TELL_EVERY_MS = 24 * 3_600_000
+
+/** When each secret and key was last used: kept in memory, and stored at most once a minute however much comes. */
+export function createMeter({ query, keys, sealer, clock, log }: MeterOptions, runtime: Runtime): Meter {
+  const slots = new Map(keys.map(key => [key.variable, slotsOf(key)]))
+  const isChanging = keys.some(key => key.previous !== undefined)
+  const noteUse = (variable: string): NoteUse => {
+    const own = slots.get(variable) ?? {}
+    return which => {
+      const slot = own[which]
+      if (slot) slot.usedAt = clock.now()
+    }
+  }
+  const noteOpened = noteUse(ENCRYPTION_KEY)
+  const isBelieved = () => clock.oldBefore(0) !== undefined
+  let told = { at: Number.NEGATIVE_INFINITY, isBelieved: false }
+  let outdated = false
+
+  async function flush(): Promise<void> {
+    const fresh = [...slots.values()].flatMap(own => Object.values(own)).filter(s => s.usedAt !== s.storedAt)
+    if (fresh.length === 0) return
+    const since = clock.now()
+    const rows = fresh.map(({ variable, fingerprint, usedAt }) => ({
+      variable,
+      fingerprint,
+      since,
+      last_used_at: usedAt,
+    }))
+    await transaction(query, trx => storeUses(trx, rows))
+    for (const [i, slot] of fresh.entries()) slot.storedAt = rows[i]?.last_used_at ?? slot.storedAt
+  }
+
+  /** Another process was started with a new key: what this one seals is still under the old one. */
+  async function noteOutdated(): Promise<void> {
+    const inUse = await keyInUse(query)
+    if (inUse === undefined || inUse === sealer.keys[0]) return
+    // Another instance does not know the new one yet.
+    if (sealer.keys.includes(inUse)) return noteOpened('previous')
+    noteOpened('current')
+    if (!outdated)
+      log.warn({ part: 'keys' }, 'another process has a new ENCRYPTION_KEY: restart this one with it')
+    outdated = true
+  }
+
+  async function mendUses(): Promise<void> {
+    const now = clock.oldBefore(0)
+    if (now === undefined) return
+    for (const own of slots.values())
+      for (const slot of Object.values(own)) slot.usedAt = Math.min(slot.usedAt, now)
+    await countAnew(query, now)
+  }
+
+  async function tellChanges(): Promise<void> {
+    const isNew = runtime.monotonic() - told.at >= TELL_EVERY_MS || told.isBelieved !== isBelieved()
+    if (!isChanging || !isNew) return
+    for (const state of await changes()) {
+      const fields = { part: 'keys', variable: state.variable, verdict: state.verdict }
+      const text = toldText(state)
+      if (canGo(state)) log.warn(fields, text)
+      else log.info(fields, text)
+    }
+    told = { at: runtime.monotonic(), isBelieved: isBelieved() }
+  }
+
+  const states = () =>
+    readKeyStates(
+      query,
+      keys,
+      clock,
+      isBelieved(),
+      (variable, which) => slots.get(variable)?.[which]?.usedAt ?? 0,
+    )
+  const changes = async () => (isChanging ? (await states()).filter(state => state.verdict) : [])
+
+  return {
+    noteUse,
+    states,
+    changes,
+    flush,
+    sealer: {
+      ...sealer,
+      open(sealed, place) {
+        const text = sealer.open(sealed, place)
+        noteOpened(keyIdOf(sealed) === sealer.keys[0] ? 'current' : 'previous')
+        return text
+      },
+    },
+    async watch(signal) {
+      while (!signal.aborted) {
+        await noteOutdated()
+          .then(mendUses)
+          .then(flush)
+          .then(tellChanges)
+          .catch(err => {
+            if (!signal.aborted)
+              log.error({ part: 'keys', err }, 'cannot store which keys are in use; trying again')
+          })
+        await runtime.sleep(EVERY_MS, signal).catch(() => {})
+      }
+    },
+  }
+}
+
+function slotsOf(key: HeldKey): Slots {
+  const slot = ([fingerprint = '']: readonly string[]): Slot => ({
+    variable: key.variable,
+    fingerprint,
+    usedAt: 0,
+    storedAt: -1,
+  })
+  const current = slot(key.current)
+  return key.previous ? { current, previous: slot(key.previous) } : { current }
+}

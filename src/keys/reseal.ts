@@ -1,0 +1,123 @@
+import { type Expression, type SqlBool, sql } from 'kysely'
+import type { Log } from '../process/log.ts'
+import type { Runtime } from '../process/runtime.ts'
+import type { Queries } from '../storage/database.ts'
+import { isPostgres } from '../storage/dialect.ts'
+import type { FlowsTable } from '../storage/schema.ts'
+import { transaction } from '../storage/transaction.ts'
+import { verifierPlace } from './sealed-places.ts'
+import { createSealedTokens } from './sealed-tokens.ts'
+import { type Sealer, UnsealError } from './sealing.ts'
+import { countByKey } from './sealing-keys.ts'
+
+export interface Resealing {
+  readonly query: Queries
+  readonly sealer: Sealer
+  readonly runtime: Runtime
+  readonly log: Pick<Log, 'warn' | 'error'>
+  /** After each batch: how many values are left. */
+  progress(left: number): void
+}
+
+/** A batch holds the write lock for some milliseconds; the pause lets instances that run beside it have their turn. */
+const BATCH = 50
+const PAUSE_MS = 20
+
+/**
+ * Seals everything again that stands under another key than the current one; damaged connections end as they would on
+ * use. Gives how many values are left, by the id of their key.
+ */
+export async function reseal(o: Resealing): Promise<Map<string, number>> {
+  for (const batch of [connectionsBatch(o), flowsBatch(o)])
+    while ((await transaction(o.query, batch)) === BATCH) {
+      o.progress(sum(await countLeft(o)))
+      await o.runtime.sleep(PAUSE_MS)
+    }
+  return countLeft(o)
+}
+
+/** By key, without the current one. */
+async function countLeft({
+  query,
+  sealer,
+  runtime,
+}: Omit<Resealing, 'progress'>): Promise<Map<string, number>> {
+  const left = await countByKey(query, runtime)
+  left.delete(sealer.keys[0])
+  return left
+}
+
+const sum = (counts: Map<string, number>) => [...counts.values()].reduce((a, b) => a + b, 0)
+
+/** Each batch goes on after the last row of the one before, so that what cannot be opened is met once. */
+function connectionsBatch({ sealer, runtime, log }: Resealing) {
+  let after = { event_id: '', organization_id: '', platform: '' }
+  return async (trx: Queries): Promise<number> => {
+    const tokens = createSealedTokens(trx, sealer, runtime, log)
+    const rows = await trx
+      .selectFrom('connections')
+      .selectAll()
+      .where(e => e.or([isUnderOther('access_token', sealer), isUnderOther('refresh_token', sealer)]))
+      .where(sql<SqlBool>`(event_id, organization_id, platform)
+        > (${after.event_id}, ${after.organization_id}, ${after.platform})`)
+      .orderBy('event_id')
+      .orderBy('organization_id')
+      .orderBy('platform')
+      .limit(BATCH)
+      // All at once: locked one after the other, they and a batch of somebody else's would wait for each other.
+      .$if(isPostgres(trx), select => select.forUpdate())
+      .execute()
+    for (const row of rows) {
+      const opened = await tokens.open(row).catch(keyNotGiven)
+      if (opened && opened !== 'changed') await tokens.rewrite(row, opened)
+    }
+    after = rows.at(-1) ?? after
+    return rows.length
+  }
+}
+
+function flowsBatch({ sealer }: Resealing) {
+  let after = ''
+  return async (trx: Queries): Promise<number> => {
+    const rows = await trx
+      .selectFrom('flows')
+      .selectAll()
+      .where(isUnderOther('verifier', sealer))
+      .where('state_hash', '>', after)
+      .orderBy('state_hash')
+      .limit(BATCH)
+      .execute()
+    for (const row of rows)
+      await trx
+        .updateTable('flows')
+        .set({ verifier: resealedVerifier(row, sealer) })
+        .where('state_hash', '=', row.state_hash)
+        .where('verifier', '=', row.verifier)
+        .execute()
+    after = rows.at(-1)?.state_hash ?? after
+    return rows.length
+  }
+}
+
+/** Such a value stays and is counted as left. */
+function keyNotGiven(error: unknown): undefined {
+  if (!(error instanceof UnsealError)) throw error
+}
+
+/** Null for a damaged one. One that has expired stays for now: the clock of a command may be wrong. */
+function resealedVerifier(row: FlowsTable, sealer: Sealer): Uint8Array | null {
+  if (!row.verifier) return null
+  try {
+    return sealer.seal(
+      sealer.open(row.verifier, verifierPlace(row.state_hash)),
+      verifierPlace(row.state_hash),
+    )
+  } catch (error) {
+    if (!(error instanceof UnsealError)) throw error
+    return error.code === 'damaged' ? null : row.verifier
+  }
+}
+
+/** The head of a sealed value is its format and its key's id. Null is under no key. */
+const isUnderOther = (column: string, { keys: [current] }: Sealer): Expression<SqlBool> =>
+  sql<SqlBool>`substr(${sql.ref(column)}, 2, 4) <> ${Buffer.from(current, 'hex')}`

@@ -1,0 +1,96 @@
+import { sql } from 'kysely'
+import type { Runtime } from '../process/runtime.ts'
+import type { Queries } from '../storage/database.ts'
+import { tablesOf } from '../storage/migrate.ts'
+import { checkPlace, tokenPlace } from './sealed-places.ts'
+import { keyIdOf, type Place, type Sealer } from './sealing.ts'
+
+/** A key that sealed something in this database. */
+export interface KnownKey {
+  /** In hex. */
+  readonly id: string
+  /** How many sealed values stand under it. */
+  readonly values: number
+  /** The right key opens one of these; there is none for a key that was only ever given as the previous one. */
+  readonly proofs: readonly Proof[]
+}
+
+export interface Proof {
+  readonly sealed: Uint8Array
+  readonly place: Place
+}
+
+/** The key in use first. Only reads, whatever the state of the schema. */
+export async function readKeys(query: Queries, runtime: Pick<Runtime, 'now'>): Promise<KnownKey[]> {
+  const tables = await tablesOf(query)
+  if (!tables.includes('connections')) return []
+  const recorded = tables.includes('sealing_keys') ? await recordedKeys(query) : []
+  if (recorded.length === 0) return keysOfTokens(query)
+  const counts = await countByKey(query, runtime)
+  return recorded.map(({ key_id: id, check_value: sealed }) => ({
+    id,
+    values: counts.get(id) ?? 0,
+    proofs: sealed ? [{ sealed, place: checkPlace(id) }] : [],
+  }))
+}
+
+/** The sealed values by the id of their key. Verifiers of expired flows do not count: nobody opens them again. */
+export async function countByKey(
+  query: Queries,
+  runtime: Pick<Runtime, 'now'>,
+): Promise<Map<string, number>> {
+  const { rows } = await sql<{ head: Uint8Array; n: number }>`
+    select head, count(*) as n from (
+      select substr(access_token, 1, 5) as head from connections where access_token is not null
+      union all select substr(refresh_token, 1, 5) from connections where refresh_token is not null
+      union all select substr(verifier, 1, 5) from flows where verifier is not null and expires_at > ${runtime.now()}
+    ) as sealed group by head`.execute(query)
+  const counts = new Map<string, number>()
+  for (const { head, n } of rows) counts.set(keyIdOf(head), (counts.get(keyIdOf(head)) ?? 0) + Number(n))
+  return counts
+}
+
+/** Takes the sealer's current key into use. */
+export async function recordInUse(query: Queries, sealer: Sealer): Promise<void> {
+  const [key_id] = sealer.keys
+  const [last] = await recordedKeys(query)
+  const check_value = sealer.seal('this key is in use', checkPlace(key_id), key_id)
+  const row = { generation: (last?.generation ?? 0) + 1, check_value }
+  await query
+    .insertInto('sealing_keys')
+    .values({ key_id, ...row })
+    .onConflict(c => c.column('key_id').doUpdateSet(row))
+    .execute()
+}
+
+/** The other key that the sealer holds: a value under it is not damaged. */
+export async function recordKnown(query: Queries, sealer: Sealer): Promise<void> {
+  await query
+    .insertInto('sealing_keys')
+    .values(sealer.keys.map(key_id => ({ key_id, generation: 0, check_value: null })))
+    .onConflict(c => c.doNothing())
+    .execute()
+}
+
+/** The id of the key that every instance seals with; undefined before any start recorded its key. */
+export const keyInUse = async (query: Queries): Promise<string | undefined> =>
+  (await recordedKeys(query))[0]?.key_id
+
+const recordedKeys = (query: Queries) =>
+  query.selectFrom('sealing_keys').selectAll().orderBy('generation', 'desc').execute()
+
+/** For a database from before the table. Both tokens of a connection name one key, unless they are damaged. */
+async function keysOfTokens(query: Queries): Promise<KnownKey[]> {
+  const columns = ['event_id', 'organization_id', 'access_token', 'refresh_token'] as const
+  const rows = await query.selectFrom('connections').select(columns).execute()
+  const keys = new Map<string, Proof[]>()
+  for (const row of rows) {
+    if (!row.access_token || !row.refresh_token) continue
+    const id = keyIdOf(row.access_token)
+    if (id !== keyIdOf(row.refresh_token)) continue
+    const proofs = keys.get(id) ?? []
+    proofs.push({ sealed: row.access_token, place: tokenPlace(row, 'access_token') })
+    keys.set(id, proofs)
+  }
+  return [...keys].map(([id, proofs]) => ({ id, values: proofs.length * 2, proofs }))
+}

@@ -1,0 +1,101 @@
+import { createCipheriv, createDecipheriv, createHash, createHmac } from 'node:crypto'
+import { FixedTextError } from '../process/disclosure.ts'
+import type { Runtime } from '../process/runtime.ts'
+
+/**
+ * AES-256-GCM for what must not be readable in a copy of the database.
+ * Layout: format (1 byte) · key id (4) · nonce (12) · tag (16) · ciphertext.
+ */
+const FORMAT = 1
+const KEY_ID_END = 5
+const NONCE_END = 17
+const TAG_END = 33
+
+/** Where the value stands. Part of what is authenticated, so a sealed value moved elsewhere does not open. */
+export interface Place {
+  readonly table: string
+  readonly row: string
+  readonly column: string
+}
+
+export interface Sealer {
+  /** The ids of the keys it holds, the current one first. */
+  readonly keys: readonly [string, ...string[]]
+  /** The id of the key that it seals with: the current one, unless `sealWith` named the other. */
+  sealsWith(): string
+  /** Nothing changes for a key that it does not hold. */
+  sealWith(keyId: string): void
+  seal(text: string, place: Place, keyId?: string): Buffer
+  /** Throws UnsealError for a damaged, moved or foreign value. */
+  open(sealed: Uint8Array, place: Place): string
+  /** Names for a text, one by each key, the current first: who has no key can neither make nor test one. */
+  fingerprints(text: string): readonly string[]
+}
+
+export class UnsealError extends FixedTextError {
+  readonly code: 'unknown_key' | 'damaged'
+  constructor(code: 'unknown_key' | 'damaged') {
+    super(`sealed value cannot be opened: ${code}`)
+    this.name = 'UnsealError'
+    this.code = code
+  }
+}
+
+/** Keys are 32 bytes. Both open what they sealed. */
+export function createSealer(
+  keys: { current: Buffer; previous?: Buffer | undefined },
+  runtime: Pick<Runtime, 'bytes'>,
+): Sealer {
+  const current = { id: keyId(keys.current), key: keys.current }
+  const previous = keys.previous && { id: keyId(keys.previous), key: keys.previous }
+  const known = previous ? [current, previous] : [current]
+  const byId = new Map(known.map(key => [key.id.toString('hex'), key]))
+  let inUse = current
+  return {
+    sealsWith: () => inUse.id.toString('hex'),
+    sealWith(keyId) {
+      inUse = byId.get(keyId) ?? inUse
+    },
+    keys: [current.id.toString('hex'), ...(previous ? [previous.id.toString('hex')] : [])],
+    seal(text, place, keyId) {
+      const { id, key } = (keyId !== undefined && byId.get(keyId)) || inUse
+      const head = Buffer.concat([Buffer.of(FORMAT), id])
+      const nonce = runtime.bytes(12)
+      const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 })
+      cipher.setAAD(associatedData(place, head))
+      const ciphertext = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
+      return Buffer.concat([head, nonce, cipher.getAuthTag(), ciphertext])
+    },
+    open(sealed, place) {
+      const bytes = Buffer.from(sealed)
+      const head = bytes.subarray(0, KEY_ID_END)
+      const key = known.find(k => k.id.equals(head.subarray(1)))
+      if (!key || head[0] !== FORMAT) throw new UnsealError('unknown_key')
+      return decipher(key.key, bytes, associatedData(place, head))
+    },
+    fingerprints: text => known.map(({ key }) => fingerprint(key, text)),
+  }
+}
+
+function decipher(key: Buffer, bytes: Buffer, aad: Buffer): string {
+  try {
+    const nonce = bytes.subarray(KEY_ID_END, NONCE_END)
+    const plain = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 })
+    plain.setAAD(aad).setAuthTag(bytes.subarray(NONCE_END, TAG_END))
+    return plain.update(bytes.subarray(TAG_END), undefined, 'utf8') + plain.final('utf8')
+  } catch {
+    throw new UnsealError('damaged')
+  }
+}
+
+/** The id, in hex, of the key that a sealed value says it is under. */
+export const keyIdOf = (sealed: Uint8Array) => Buffer.from(sealed.subarray(1, KEY_ID_END)).toString('hex')
+
+/** Names a key without telling anything of it. */
+const keyId = (key: Buffer) => createHash('sha256').update('key id').update(key).digest().subarray(0, 4)
+
+const fingerprint = (key: Buffer, text: string) =>
+  createHmac('sha256', key).update('fingerprint ').update(text).digest('hex').slice(0, 16)
+
+const associatedData = ({ table, row, column }: Place, head: Buffer) =>
+  Buffer.concat([Buffer.from(`${JSON.stringify([table, row, column])} `), head])

@@ -1,0 +1,98 @@
+import { isOlderThan, isPlausible } from '../process/trusted-time.ts'
+
+/** What is known of a key's use. Milliseconds since 1970. */
+export interface Use {
+  /** When counting began. */
+  readonly since: number
+  /** 0: not once since then. */
+  readonly lastUsedAt: number
+}
+
+export interface KeyState {
+  readonly variable: string
+  /** Undefined while nothing of it is stored. */
+  readonly current: Use | undefined
+  readonly previous: Use | undefined
+  /** ENCRYPTION_KEY: the sealed values under the previous one. */
+  readonly left: number | undefined
+  /** Undefined: no previous one is set. */
+  readonly verdict: Verdict | undefined
+}
+
+/** `new_unused`: nothing came with the current one yet. `clock_new`: removable, by a clock that is not believed yet. */
+export type Verdict = 'removable' | 'clock_new' | 'in_use' | 'new_unused' | 'values_left' | 'unknown'
+
+/** Every process that still seals with a key that is no longer the one in use says so once a minute. */
+const SEALERS_QUIET_MS = 5 * 60_000
+
+/**
+ * Of a secret the old one can go when the new one was used `quietMs` after the old one's last use, and after both were
+ * first accepted together. Silence proves nothing: a sender that sends nothing may still have the old one. Of a sealing
+ * key: when no value is left under it, and nobody who could still make one has shown up lately. A use that the clock of
+ * now can not have noted proves nothing.
+ */
+export function judge(
+  { current, previous, left = 0 }: Pick<KeyState, 'current' | 'previous' | 'left'>,
+  quietMs: number | undefined,
+  now: number,
+  isBelieved: boolean,
+): Verdict {
+  if (!current || !previous) return 'unknown'
+  const quietSince = Math.max(previous.lastUsedAt, previous.since, current.since)
+  const removable = isBelieved ? 'removable' : 'clock_new'
+  if (quietMs === undefined) {
+    if (left > 0) return 'values_left'
+    return isOlderThan(quietSince, SEALERS_QUIET_MS, now) ? removable : 'in_use'
+  }
+  if (current.lastUsedAt === 0) return 'new_unused'
+  const isLater = isOlderThan(quietSince, quietMs, current.lastUsedAt)
+  return isLater && isPlausible(current.lastUsedAt, now) ? removable : 'in_use'
+}
+
+export const canGo = ({ verdict }: Pick<KeyState, 'verdict'>): boolean => verdict === 'removable'
+
+/** A sentence about what is being changed, which may have a moment in it. */
+export interface Told {
+  readonly before: string
+  readonly at?: number
+  readonly after: string
+}
+
+export function tell(state: KeyState): Told {
+  const { previous, left } = state
+  if (!previous) return { before: 'nothing is known of the previous one yet.', after: ' Keep it.' }
+  const used = previous.lastUsedAt > 0
+  return {
+    before: `the previous one ${used ? 'was last used' : 'has not been used since counting began'} `,
+    at: used ? previous.lastUsedAt : previous.since,
+    after: `. ${left === undefined ? ofSecret(state) : ofSealingKey(state, left)}`,
+  }
+}
+
+const REMOVE = {
+  removable: (variable: string) => `Safe to remove: delete ${variable}_PREVIOUS and restart.`,
+  clock_new: () => 'Keep it until the clock has run steadily for an hour.',
+}
+
+function ofSecret({ variable, verdict }: KeyState): string {
+  const days = variable === 'WEBHOOK_VERIFY_TOKEN' ? 'two days' : 'a day'
+  if (verdict === 'removable' || verdict === 'clock_new')
+    return `The new one has been in use for ${days} without it. ${REMOVE[verdict](variable)}`
+  if (verdict === 'new_unused')
+    return 'Nothing has come with the new one yet: keep the previous one, and look at the sender.'
+  return `Keep it until the new one has been in use for ${days} without it.`
+}
+
+function ofSealingKey({ variable, verdict }: KeyState, left: number): string {
+  const under = left === 1 ? '1 value is left' : `${left === 0 ? 'No' : left} values are left`
+  if (verdict === 'values_left') return `${under} under it: keep it, and run npm run reseal.`
+  if (verdict === 'removable' || verdict === 'clock_new')
+    return `No value is left under it. ${REMOVE[verdict](variable)} Older backups still need it.`
+  return 'No value is left under it. Keep it five minutes longer: another process may still seal with it.'
+}
+
+/** For logs and terminals. */
+export const toldText = (state: KeyState): string => {
+  const { before, at, after } = tell(state)
+  return `${state.variable}: ${before}${at === undefined ? '' : new Date(at).toISOString()}${after}`
+}

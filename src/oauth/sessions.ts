@@ -1,0 +1,214 @@
+import { createHash, createHmac } from 'node:crypto'
+import type { CookieSerializeOptions } from '@fastify/cookie'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { AppError } from '../http/errors.ts'
+import type { Runtime } from '../process/runtime.ts'
+import type { SteadyClock } from '../process/trusted-time.ts'
+import type { AgedRows } from '../storage/aged-rows.ts'
+import type { Queries } from '../storage/database.ts'
+import { alone, isPostgres } from '../storage/dialect.ts'
+import type { Platform } from '../storage/schema.ts'
+import { StorageError } from '../storage/storage-error.ts'
+import { transaction } from '../storage/transaction.ts'
+import type { ConnectionKey } from './connections.ts'
+
+/** A browser that has connected something. What it may see is decided by oauth/entitlement. */
+export interface Session {
+  /** As it is stored: the hash of what the cookie holds. */
+  readonly id: string
+  /** Stands in each form: only a page made for this session knows it. */
+  readonly formToken: string
+  /** What was connected in it, on this platform. */
+  readonly connections: readonly ConnectionKey[]
+}
+
+export interface Sessions {
+  /** Undefined without a live session. Puts off its idle limit. */
+  read(request: FastifyRequest): Promise<Session | undefined>
+  /** Which of these are alive, and what each may see; nothing is put off. */
+  alive(ids: readonly string[]): Promise<Map<string, ConnectionKey[]>>
+  /** Logs out: the id is worth nothing any more, whoever has a copy of it. */
+  end(session: Session, reply: FastifyReply): Promise<void>
+  /** Adds a connection under a new session id, so an id known before the consent is worth nothing after it. */
+  grant(request: FastifyRequest, reply: FastifyReply, key: ConnectionKey): Promise<void>
+}
+
+const SUCCESSION_MS = 60_000
+/** Throws unauthenticated without one. */
+export async function signedIn(sessions: Pick<Sessions, 'read'>, request: FastifyRequest): Promise<Session> {
+  const session = await sessions.read(request)
+  if (!session) throw new AppError('unauthenticated')
+  return session
+}
+
+/** However often it is used. */
+const LIFETIME_MS = 7 * 24 * 3_600_000
+const IDLE_MS = 24 * 3_600_000
+/** Putting off the idle limit writes: not for every request. */
+const NOTED_EVERY_MS = 5 * 60_000
+export const SESSION_ROWS: AgedRows = {
+  table: 'sessions',
+  key: 'id_hash',
+  ends: 'expires_at',
+  begins: 'created_at',
+  keptMs: 0,
+  longestMs: IDLE_MS,
+}
+/** Of one connection at a time. */
+export const MOST_SESSIONS = 100
+const TOKEN = /^[A-Za-z0-9_-]{43}$/
+
+/** The cookie holds 256 random bits; the store holds their hash. */
+export function createSessions(
+  query: Queries,
+  runtime: Pick<Runtime, 'bytes'>,
+  clock: Pick<SteadyClock, 'now'>,
+  o: { cookiePrefix: string; cookie: CookieSerializeOptions; platform: Platform },
+): Sessions {
+  const cookieName = `${o.cookiePrefix}revento_session`
+
+  async function alive(ids: readonly string[], trx = query): Promise<Map<string, ConnectionKey[]>> {
+    if (ids.length === 0) return new Map()
+    const rows = await trx
+      .selectFrom('session_connections')
+      .innerJoin('sessions', 'sessions.id_hash', 'session_connections.session_hash')
+      .select(['id_hash', 'event_id', 'organization_id'])
+      .where('session_hash', 'in', ids)
+      .where('platform', '=', o.platform)
+      .where('expires_at', '>', clock.now())
+      .execute()
+    const found = new Map<string, ConnectionKey[]>()
+    for (const { id_hash, event_id, organization_id } of rows) {
+      const key = { eventId: event_id, organizationId: organization_id }
+      found.set(id_hash, [...(found.get(id_hash) ?? []), key])
+    }
+    return found
+  }
+  const held = async (trx: Queries, id: string) => (await alive([id], trx)).get(id) ?? []
+
+  const tokenOf = (request: FastifyRequest) => {
+    const token = request.cookies[cookieName]
+    return token !== undefined && TOKEN.test(token) ? token : undefined
+  }
+
+  /** A store that cannot write must not keep anybody from reading. */
+  async function putOff(id: string, until: number): Promise<void> {
+    try {
+      await query
+        .updateTable('sessions')
+        .set({ expires_at: until })
+        .where('id_hash', '=', id)
+        .where('successor', 'is', null)
+        .execute()
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+    }
+  }
+
+  return {
+    async read(request) {
+      const token = tokenOf(request)
+      if (token === undefined) return undefined
+      const id = hashToken(token)
+      const connections = await held(query, id)
+      if (connections.length === 0) return undefined
+      const times = query
+        .selectFrom('sessions')
+        .select(['created_at', 'expires_at'])
+        .where('id_hash', '=', id)
+      const row = await times.executeTakeFirst()
+      if (!row) return undefined
+      const until = Math.min(clock.now() + IDLE_MS, row.created_at + LIFETIME_MS)
+      if (until - row.expires_at > NOTED_EVERY_MS) await putOff(id, until)
+      return { id, connections, formToken: createHmac('sha256', token).update('form').digest('base64url') }
+    },
+    alive,
+    async end({ id }, reply) {
+      await query.deleteFrom('sessions').where('id_hash', '=', id).execute()
+      reply.clearCookie(cookieName, o.cookie)
+    },
+    async grant(request, reply, key) {
+      const oldToken = tokenOf(request)
+      const oldHash = oldToken && hashToken(oldToken)
+      const token = runtime.bytes(32).toString('base64url')
+      const isNew = await transaction(query, async trx => {
+        // Of two callbacks at once that hold the same session, the second finds the successor.
+        if (oldHash) await alone(trx, `session ${oldHash}`)
+        const successor = oldHash && (await successorOf(trx, oldHash))
+        if (!successor) await replace(trx, oldHash, hashToken(token), key)
+        else if (await holdsMore(trx, successor, key)) return false
+        // Its cookie may have been lost with an answer: a session of this consent's own gives no less.
+        else await begin(trx, hashToken(token), key)
+        return true
+      })
+      if (isNew) reply.setCookie(cookieName, token, { ...o.cookie, maxAge: LIFETIME_MS / 1000 })
+    },
+  }
+
+  /** The old id keeps nothing; for a minute it leads a callback that was under way to the new session. */
+  async function replace(trx: Queries, oldHash: string | undefined, hash: string, key: ConnectionKey) {
+    await begin(trx, hash, key)
+    if (oldHash === undefined) return
+    for (const kept of await held(trx, oldHash)) await hold(trx, hash, kept)
+    await trx.deleteFrom('session_connections').where('session_hash', '=', oldHash).execute()
+    await trx
+      .updateTable('sessions')
+      .set({ successor: hash, expires_at: clock.now() + SUCCESSION_MS })
+      .where('id_hash', '=', oldHash)
+      .execute()
+  }
+
+  async function begin(trx: Queries, hash: string, key: ConnectionKey) {
+    const now = clock.now()
+    await trx
+      .insertInto('sessions')
+      .values({ id_hash: hash, created_at: now, expires_at: now + IDLE_MS, platform: o.platform })
+      .execute()
+    await hold(trx, hash, key)
+    await endOldest(trx, key, o.platform)
+  }
+
+  /** Adds the connection; says whether there are others beside it. */
+  async function holdsMore(trx: Queries, hash: string, key: ConnectionKey): Promise<boolean> {
+    await hold(trx, hash, key)
+    return (await held(trx, hash)).length > 1
+  }
+}
+
+async function successorOf(trx: Queries, hash: string): Promise<string | undefined> {
+  const row = await trx
+    .selectFrom('sessions as old')
+    .innerJoin('sessions as next', 'next.id_hash', 'old.successor')
+    .select('next.id_hash')
+    .where('old.id_hash', '=', hash)
+    // A logout waits until what is added to the successor stands.
+    .$if(isPostgres(trx), select => select.forKeyShare())
+    .executeTakeFirst()
+  return row?.id_hash
+}
+
+async function hold(trx: Queries, session_hash: string, key: ConnectionKey): Promise<void> {
+  await trx
+    .insertInto('session_connections')
+    .values({ session_hash, event_id: key.eventId, organization_id: key.organizationId })
+    .onConflict(c => c.doNothing())
+    .execute()
+}
+
+/** Whoever connects an event again and again ends the oldest of what they began. */
+async function endOldest(trx: Queries, key: ConnectionKey, platform: Platform): Promise<void> {
+  const beyond = trx
+    .selectFrom('session_connections')
+    .innerJoin('sessions', 'sessions.id_hash', 'session_connections.session_hash')
+    .select('id_hash')
+    .where('event_id', '=', key.eventId)
+    .where('organization_id', '=', key.organizationId)
+    .where('platform', '=', platform)
+    .orderBy('created_at', 'desc')
+    .orderBy('id_hash')
+    .limit(MOST_SESSIONS)
+    .offset(MOST_SESSIONS)
+  await trx.deleteFrom('sessions').where('id_hash', 'in', beyond).execute()
+}
+
+const hashToken = (token: string) => createHash('sha256').update(token).digest('base64url')

@@ -1,0 +1,24 @@
+import { readFileSync } from 'node:fs'
+
+export interface Manifest {
+  readonly version: string
+  readonly engines: { readonly node: string }
+}
+
+/** What package.json says of this app. */
+export const readManifest = (): Manifest =>
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+
+/** To be written anew together with the floor in package.json ("engines"). */
+const WHY = 'the security release of October 2026 (CVE-2026-111497 and nine others)'
+
+/** Said when the running Node (as in process.versions.node) is older than the floor in package.json. */
+export function nodeTooOld(running: string, { engines }: Pick<Manifest, 'engines'>) {
+  const floor = engines.node.replace('>=', '')
+  if (running.localeCompare(floor, 'en', { numeric: true }) >= 0) return undefined
+  const newer = `Install Node ${floor} or a newer ${floor.split('.')[0]}, then run npm ci: npm start uses it from then on`
+  return {
+    problem: `Node ${running} is older than ${floor}, and lacks ${WHY}`,
+    todo: `${newer} (on Windows delete node_modules\\.bin\\node* as well).`,
+  }
+}

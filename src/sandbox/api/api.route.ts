@@ -1,0 +1,94 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { ACCEPT, RATE } from '../../revento/platform.ts'
+import type { Context } from '../context.ts'
+import { type Refusal, strike } from '../faults/http-faults.ts'
+import { judgeAccess, sha256 } from '../oauth/tokens.ts'
+import type { Installation } from '../state.ts'
+import { findEvent, type TestEvent } from './events.ts'
+import { page } from './paging.ts'
+import { participants } from './participants.ts'
+import { Problem } from './problem.ts'
+import { programLists } from './program.ts'
+import { type Budget, createRate, untouched } from './rate.ts'
+
+type Answer = (event: TestEvent, query: unknown) => unknown
+
+/** The read API below /api/v1; every answer tells the token's budget. */
+export async function apiRoutes(app: FastifyInstance, context: Context): Promise<void> {
+  const { state, options, clock } = context
+  const { runtime } = options
+  const rate = createRate(runtime.now)
+  strike(app, context, { door: 'api', refuse })
+
+  endpoint('/events/:id', 'event.read', ({ row }) => row)
+  list('participants', 'participants.read', ({ row }) => participants(state, row.id))
+  for (const [name, rows] of Object.entries(programLists)) list(name, 'program.read', rows)
+  app.get('/*', async (request, reply) => {
+    admit(request, reply)
+    throw new Problem('not_found')
+  })
+
+  function list(name: string, scope: string, rows: (event: TestEvent) => unknown[]) {
+    endpoint(`/events/:id/${name}`, scope, (event, query) =>
+      page(`${name} ${event.row.id}`, rows(event), query),
+    )
+  }
+
+  function endpoint(path: string, scope: string, answer: Answer) {
+    app.get<{ Params: { id: string } }>(path, async (request, reply) => {
+      const installation = admit(request, reply)
+      if (installation.event_id !== request.params.id) throw new Problem('event_not_authorized')
+      if (!installation.scope.split(' ').includes(scope)) throw new Problem('missing_scope')
+      if (options.apiDelayMs) await runtime.sleep(options.apiDelayMs)
+      const event = findEvent(installation.event_id)
+      if (!event) throw new Problem('not_found')
+      return answer(event, request.query)
+    })
+  }
+
+  function admit(request: FastifyRequest, reply: FastifyReply): Installation {
+    tellBudget(reply, untouched(runtime.now()))
+    reply.header('cache-control', 'no-store')
+    const token = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i.exec(request.headers.authorization ?? '')?.[1]
+    const verdict = judgeAccess(state, token ?? '', clock.now())
+    if (token === undefined || !verdict.ok) throw new Problem(verdict.ok ? 'invalid_token' : verdict.code)
+    charge(sha256(token), reply)
+    if (!isAcceptable(request.headers.accept)) throw new Problem('not_acceptable')
+    return verdict.installation
+  }
+
+  function refuse(request: FastifyRequest, reply: FastifyReply, fault: Refusal): FastifyReply {
+    const { status, error, retryAfterS } = fault
+    tellBudget(reply, untouched(runtime.now()))
+    if (retryAfterS !== undefined) {
+      reply.header('retry-after', retryAfterS)
+      tellBudget(reply, { limit: RATE.perMinute, remaining: 0, resetAt: runtime.now() + retryAfterS * 1000 })
+    }
+    reply.code(status).header('cache-control', 'no-store')
+    return reply.send({ error, message: 'A fault set in the sandbox.', request_id: request.id })
+  }
+
+  function charge(tokenHash: string, reply: FastifyReply) {
+    const admission = rate.take(tokenHash)
+    tellBudget(reply, admission.budget)
+    if (admission.ok) return reply.raw.once('close', admission.release)
+    const waitS = Math.max(1, Math.ceil((admission.budget.resetAt - runtime.now()) / 1000))
+    if (admission.code === 'rate_limit_exceeded') reply.header('retry-after', waitS)
+    throw new Problem(admission.code)
+  }
+}
+
+function tellBudget(reply: FastifyReply, { limit, remaining, resetAt }: Budget) {
+  reply.headers({
+    'x-ratelimit-limit': limit,
+    'x-ratelimit-remaining': remaining,
+    'x-ratelimit-reset': Math.ceil(resetAt / 1000),
+  })
+}
+
+/** Lenient: no header, a wildcard or plain JSON mean the current version; a version that does not exist is refused. */
+function isAcceptable(accept: string | undefined): boolean {
+  if (!accept) return true
+  const types = accept.split(',').map(part => part.split(';')[0]?.trim().toLowerCase())
+  return [ACCEPT, 'application/json', 'application/*', '*/*'].some(type => types.includes(type))
+}

@@ -1,0 +1,81 @@
+import { RATE } from '../../revento/platform.ts'
+
+/** Times in milliseconds. */
+export interface Budget {
+  limit: number
+  remaining: number
+  resetAt: number
+}
+
+export type Admission =
+  | { ok: true; budget: Budget; release: () => void }
+  | { ok: false; code: 'rate_limit_exceeded' | 'concurrent_limit_exceeded'; budget: Budget }
+
+export interface Rate {
+  take(token: string): Admission
+}
+
+interface Usage {
+  inFlight: number
+  windows: { limit: number; lengthMs: number; startedAt: number; used: number }[]
+}
+
+const MINUTE = 60_000
+const HOUR = 3_600_000
+const TRACKED = 1000
+
+/** The three budgets of a token. Windows are fixed and begin with the first request in them: a sandbox choice. */
+export function createRate(now: () => number): Rate {
+  const usages = new Map<string, Usage>()
+
+  function usageOf(token: string): Usage {
+    const usage = usages.get(token) ?? {
+      inFlight: 0,
+      windows: [fresh(RATE.perMinute, MINUTE), fresh(RATE.perHour, HOUR)],
+    }
+    for (const window of usage.windows)
+      if (now() - window.startedAt >= window.lengthMs) Object.assign(window, { startedAt: now(), used: 0 })
+    usages.set(token, usage)
+    const [oldest] = usages.keys()
+    if (usages.size > TRACKED && oldest !== undefined) usages.delete(oldest)
+    return usage
+  }
+
+  function take(token: string): Admission {
+    const usage = usageOf(token)
+    const before = tightest(usage)
+    if (before.remaining === 0) return { ok: false, code: 'rate_limit_exceeded', budget: before }
+    if (usage.inFlight >= RATE.inFlight)
+      return { ok: false, code: 'concurrent_limit_exceeded', budget: before }
+    usage.inFlight += 1
+    for (const window of usage.windows) window.used += 1
+    const release = () => {
+      usage.inFlight -= 1
+    }
+    return { ok: true, budget: tightest(usage), release }
+  }
+
+  return { take }
+}
+
+const fresh = (limit: number, lengthMs: number) => ({
+  limit,
+  lengthMs,
+  startedAt: Number.NEGATIVE_INFINITY,
+  used: 0,
+})
+
+/** What the headers speak of: the window with the fewest requests left, the later reset among equals. */
+function tightest({ windows }: Usage): Budget {
+  const budgets = windows.map(({ limit, used, startedAt, lengthMs }) => {
+    return { limit, remaining: limit - used, resetAt: startedAt + lengthMs }
+  })
+  return budgets.reduce((a, b) =>
+    b.remaining < a.remaining || (b.remaining === a.remaining && b.resetAt > a.resetAt) ? b : a,
+  )
+}
+
+/** Seen by a caller whose token is unknown: it has used nothing of anything. */
+export const untouched = (now: number): Budget => {
+  return { limit: RATE.perMinute, remaining: RATE.perMinute, resetAt: now + MINUTE }
+}

@@ -1,0 +1,79 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { Runtime } from '../../process/runtime.ts'
+import type { Door, Fault } from './fault.ts'
+import { FAULTS, findFault } from './fault-table.ts'
+
+/** How long a fault lasts: so many times, or until a moment (milliseconds); the other is null. */
+export interface Term {
+  left: number | null
+  until: number | null
+  /** How many deliveries a burst has. */
+  size: number
+}
+
+export type Wanted = { name: string; size?: number | undefined } & ({ count: number } | { seconds: number })
+
+/** A fault that struck. */
+export interface Due {
+  fault: Fault
+  size: number
+}
+
+export interface Faults {
+  /** Replaces what was set for this fault; its name is one of the table. */
+  start(wanted: Wanted): void
+  /** Ends one, or all without a name; how many there were. */
+  clear(name?: string): number
+  /** The one question of every door. The fault that was started first strikes, and is counted down. */
+  due(door: Door): Due | undefined
+  /** Each fault with its term, null when it is not active, and how often it struck. */
+  list(): { fault: Fault; term: Term | null; struck: number }[]
+}
+
+export const BURST_SIZE = 25
+
+/** Kept in memory only: a restart is always a good day. Terms run on the machine's time. */
+export function createFaults(runtime: Pick<Runtime, 'now'>, log: FastifyBaseLogger): Faults {
+  const active = new Map<string, Term>()
+  const struck = new Map<string, number>()
+
+  function forgetPast() {
+    for (const [name, { until }] of active) if (until !== null && runtime.now() >= until) active.delete(name)
+  }
+
+  function due(door: Door): Due | undefined {
+    forgetPast()
+    const found = [...active].find(([name]) => findFault(name)?.door === door)
+    const fault = found && findFault(found[0])
+    if (!found || !fault) return undefined
+    const [name, term] = found
+    struck.set(name, (struck.get(name) ?? 0) + 1)
+    if (term.left !== null) term.left -= 1
+    if (term.left === 0) active.delete(name)
+    log.info({ part: 'sandbox', fault: name, left: term.left }, 'sandbox fault')
+    return { fault, size: term.size }
+  }
+
+  return {
+    due,
+    start(wanted) {
+      const size = wanted.size ?? BURST_SIZE
+      active.delete(wanted.name)
+      if ('count' in wanted) active.set(wanted.name, { left: wanted.count, until: null, size })
+      else active.set(wanted.name, { left: null, until: runtime.now() + wanted.seconds * 1000, size })
+    },
+    clear(name) {
+      forgetPast()
+      const ended = [...active.keys()].filter(known => name === undefined || known === name)
+      for (const known of ended) active.delete(known)
+      return ended.length
+    },
+    list() {
+      forgetPast()
+      return FAULTS.map(fault => {
+        const { name } = fault
+        return { fault, term: active.get(name) ?? null, struck: struck.get(name) ?? 0 }
+      })
+    },
+  }
+}

@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto'
+import { ACCESS_TOKEN_S, CONSENT_S, REFRESH_TOKEN_S } from '../../revento/platform.ts'
+import type { Clock } from '../clock.ts'
+import type { Code, Installation, State } from '../state.ts'
+
+export const CODE_LIFE_MS = 60_000
+
+export const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+const secretText = (clock: Clock) => clock.bytes(32).toString('base64url')
+
+export type Consent = Omit<Code, 'issued_at' | 'spent' | 'installation'>
+
+/** A new code for a given consent; only its hash stays. */
+export function issueCode(state: State, consent: Consent, clock: Clock): string {
+  const code = secretText(clock)
+  state.codes[sha256(code)] = { ...consent, issued_at: clock.now(), spent: false, installation: null }
+  return code
+}
+
+export interface CodeUse {
+  code: string
+  redirectUri: string
+  verifier: string
+}
+
+/**
+ * Turns a code into an installation, or undefined for invalid_grant. The first attempt spends the code, successful or
+ * not; any later one also ends what the code led to (RFC 6749 section 4.1.2).
+ */
+export function redeemCode(state: State, use: CodeUse, clock: Clock): Installation | undefined {
+  const code = state.codes[sha256(use.code)]
+  if (!code) return undefined
+  if (code.spent) {
+    endInstallation(state.installations[code.installation ?? ''], 'code_reused')
+    return undefined
+  }
+  code.spent = true
+  if (clock.now() - code.issued_at >= CODE_LIFE_MS) return undefined
+  if (use.redirectUri !== code.redirect_uri) return undefined
+  if (createHash('sha256').update(use.verifier).digest('base64url') !== code.code_challenge) return undefined
+  const installation = install(state, code, clock)
+  code.installation = installation.id
+  return installation
+}
+
+/** One installation per (event, organization): a new consent replaces the earlier one. */
+function install(state: State, code: Code, clock: Clock): Installation {
+  for (const earlier of Object.values(state.installations))
+    if (earlier.event_id === code.event_id && earlier.organization_id === code.organization_id)
+      endInstallation(earlier, 'replaced')
+  const { event_id, organization_id, scope, issued_at } = code
+  const id = `ins_${clock.bytes(9).toString('base64url')}`
+  const installation = { id, event_id, organization_id, scope, consented_at: issued_at, ended: null }
+  state.installations[id] = installation
+  return installation
+}
+
+export function endInstallation(
+  installation: Installation | undefined,
+  ended: NonNullable<Installation['ended']>,
+) {
+  if (installation && installation.ended === null) installation.ended = ended
+}
+
+/** The token answer of section 5.1 of RFC 6749 with Revento's additions; times in seconds. */
+export function issueTokens(state: State, installation: Installation, clock: Clock) {
+  const now = clock.now()
+  const [access, refresh] = [`rev_install_${secretText(clock)}`, `rev_refresh_${secretText(clock)}`]
+  const leftS = Math.floor((endOfConsent(installation) - now) / 1000)
+  const refreshS = Math.min(REFRESH_TOKEN_S, leftS)
+  const { id, scope, event_id, organization_id } = installation
+  state.access_tokens[sha256(access)] = { installation: id, expires_at: now + ACCESS_TOKEN_S * 1000 }
+  state.refresh_tokens[sha256(refresh)] = {
+    installation: id,
+    expires_at: now + refreshS * 1000,
+    state: 'usable',
+  }
+  return {
+    access_token: access,
+    refresh_token: refresh,
+    token_type: 'Bearer',
+    expires_in: ACCESS_TOKEN_S,
+    refresh_expires_in: refreshS,
+    scope,
+    event_id,
+    organization_id,
+  }
+}
+
+const endOfConsent = ({ consented_at }: Installation) => consented_at + CONSENT_S * 1000
+
+/** Consumes a refresh token, or undefined for invalid_grant. Using one twice ends the whole family. */
+export function rotate(state: State, refreshToken: string, now: number): Installation | undefined {
+  const token = state.refresh_tokens[sha256(refreshToken)]
+  const installation = token && state.installations[token.installation]
+  if (!token || !installation) return undefined
+  if (token.state === 'consumed') endInstallation(installation, 'refresh_token_reused')
+  if (installation.ended !== null || token.state !== 'usable' || now >= token.expires_at) return undefined
+  token.state = 'consumed'
+  return installation
+}
+
+export type AccessVerdict =
+  | { ok: true; installation: Installation }
+  | { ok: false; code: 'invalid_token' | 'token_expired' | 'token_revoked' }
+
+export function judgeAccess(state: State, accessToken: string, now: number): AccessVerdict {
+  const token = state.access_tokens[sha256(accessToken)]
+  const installation = token && state.installations[token.installation]
+  if (!token || !installation) return { ok: false, code: 'invalid_token' }
+  if (installation.ended !== null) return { ok: false, code: 'token_revoked' }
+  if (now >= token.expires_at) return { ok: false, code: 'token_expired' }
+  return { ok: true, installation }
+}
+
+/** Forgets what can no longer change an answer that matters: spent codes after a day, tokens 90 days late. */
+export function prune(state: State, now: number): void {
+  const late = REFRESH_TOKEN_S * 1000
+  drop(state.codes, code => now - code.issued_at > 86_400_000)
+  drop(state.access_tokens, token => now - token.expires_at > late)
+  drop(state.refresh_tokens, token => now - token.expires_at > late)
+  drop(state.installations, installation => now - endOfConsent(installation) > late)
+}
+
+function drop<T>(record: Record<string, T>, isOver: (value: T) => boolean): void {
+  for (const [key, value] of Object.entries(record)) if (isOver(value)) delete record[key]
+}

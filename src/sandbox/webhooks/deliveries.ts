@@ -1,0 +1,127 @@
+import { findEvent } from '../api/events.ts'
+import { Problem } from '../api/problem.ts'
+import type { Due, Faults } from '../faults/faults.ts'
+import type { SandboxOptions, Sender } from '../options.ts'
+import type { Installation, State } from '../state.ts'
+import { attempt, nameOf } from './attempt.ts'
+import { createDeliveryLog, type Delivery, type DeliveryLog } from './delivery.ts'
+import { freshIds, idIn, type Message } from './message.ts'
+import { createOvertaking } from './overtaking.ts'
+import { envelope, story } from './story.ts'
+
+export interface Deliveries extends Pick<DeliveryLog, 'find' | 'list'> {
+  /** Starts one delivery and answers its id at once. */
+  start(message: Message): string
+  /** Sends one that is over again: same id, same body, all its attempts anew. */
+  resend(id: string): void
+  /** What happens at an event just after it was connected, over about four seconds. */
+  tellStory(installation: Installation): void
+  /** Cancels every wait; nothing is sent afterwards. */
+  stop(): Promise<void>
+}
+
+/** Seconds between attempts; after the last the delivery is dead. */
+export const RETRY_AFTER_S = [1, 2, 4, 8, 16, 30, 60] as const
+
+interface Needs {
+  options: SandboxOptions
+  state: State
+  faults: Faults
+  save: () => void
+}
+
+export function createDeliveries({ options, state, faults, save }: Needs): Deliveries {
+  const { runtime, log } = options
+  const stopping = new AbortController()
+  const running = new Set<Promise<void>>()
+  const kept = createDeliveryLog()
+  const overtaking = createOvertaking(runtime, stopping.signal)
+
+  /** Nobody awaits a delivery, so nothing may be thrown past here. */
+  function inBackground(work: Promise<void>) {
+    const settled = work.catch((err: unknown) => {
+      if (!stopping.signal.aborted)
+        log.error({ part: 'sandbox', err: nameOf(err) }, 'sandbox delivery failed')
+    })
+    running.add(settled)
+    void settled.then(() => running.delete(settled))
+  }
+
+  function start(message: Message, isSpared = false): string {
+    const { sender, type, event_id, body } = message
+    const delivery: Delivery = {
+      delivery_id: runtime.uuid(),
+      envelope_id: idIn(body),
+      provider: sender.provider.name,
+      type,
+      event_id,
+      state: 'pending',
+      created_at: new Date(runtime.now()).toISOString(),
+      body,
+      attempts: [],
+    }
+    kept.add(delivery)
+    inBackground(deliver(delivery, sender, isSpared))
+    return delivery.delivery_id
+  }
+
+  function resend(id: string) {
+    const delivery = kept.find(id)
+    const sender = options.senders.find(({ provider }) => provider.name === delivery.provider)
+    if (!sender) throw new Problem('not_found')
+    if (delivery.state === 'pending') throw new Problem('delivery_pending')
+    delivery.state = 'pending'
+    inBackground(deliver(delivery, sender, false))
+  }
+
+  /** Spared deliveries ask for no faults: a burst must not burst. */
+  async function deliver(delivery: Delivery, sender: Sender, isSpared: boolean): Promise<void> {
+    for (const waitS of [...RETRY_AFTER_S, undefined]) {
+      const due = isSpared ? undefined : faults.due('webhook')
+      if (await isTaken(delivery, sender, due)) {
+        delivery.state = 'delivered'
+        return
+      }
+      if (stopping.signal.aborted) return
+      if (waitS !== undefined) await runtime.sleep(waitS * 1000, stopping.signal)
+    }
+    delivery.state = 'dead'
+  }
+
+  /** Signed anew each time: an old timestamp would be refused as a replay. */
+  async function isTaken(delivery: Delivery, sender: Sender, due: Due | undefined): Promise<boolean> {
+    const { hold, burst, repeat } = due?.fault.effect ?? {}
+    if (hold) await overtaking.wait()
+    const { type, event_id, body } = delivery
+    for (let others = burst ? (due?.size ?? 1) - 1 : 0; others > 0; others--)
+      start({ sender, type, event_id, body: freshIds(body, runtime) }, true)
+    for (let times = repeat ? 2 : 1; times > 0; times--)
+      delivery.attempts.push(await attempt(delivery, sender, due?.fault, options))
+    overtaking.passed()
+    return delivery.attempts.slice(repeat ? -2 : -1).some(isSuccess)
+  }
+
+  async function tell(installation: Installation): Promise<void> {
+    const [sender] = options.senders
+    const event = findEvent(installation.event_id)
+    for (const { afterMs, draft } of sender && event ? story(state, event, runtime) : []) {
+      await runtime.sleep(afterMs, stopping.signal)
+      if (!sender || installation.ended !== null) return
+      start({ sender, ...envelope(draft(), runtime) })
+      save()
+    }
+  }
+
+  async function stop(): Promise<void> {
+    stopping.abort()
+    // An attempt may still wait for its answer; its own time limit ends it and nobody listens any more.
+    const halfSecond = AbortSignal.timeout(500)
+    const given = new Promise<void>(resolve => halfSecond.addEventListener('abort', () => resolve()))
+    await Promise.race([Promise.all(running), given])
+  }
+
+  const tellStory = (installation: Installation) => inBackground(tell(installation))
+  return { start, resend, tellStory, find: kept.find, list: kept.list, stop }
+}
+
+const isSuccess = ({ status }: { status: number | null }) => status !== null && status >= 200 && status < 300

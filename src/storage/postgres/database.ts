@@ -1,0 +1,30 @@
+import { Kysely } from 'kysely'
+import type { Runtime } from '../../process/runtime.ts'
+import type { PostgresDatabase, Queries } from '../database.ts'
+import { migrate } from '../migrate.ts'
+import { probe } from '../probe.ts'
+import type { Schema } from '../schema.ts'
+import { PgDialect } from './dialect.ts'
+import { PostgresPool } from './postgres.ts'
+
+export async function openPostgres(url: string, runtime: Runtime): Promise<PostgresDatabase> {
+  // Another instance may be migrating: that one is waited for, however long it takes.
+  const migrating = patientPostgres(url, runtime)
+  await migrate(migrating).finally(() => migrating.destroy())
+  const query = queriesOf(url, runtime)
+  return {
+    kind: 'postgres',
+    query,
+    probe: () => probe(query, runtime),
+    close: () => query.destroy(),
+  }
+}
+
+export const readPostgres = (url: string, runtime: Runtime): Queries => queriesOf(url, runtime)
+
+/** Without time limits, for what moves or changes a great deal. Destroy it after use. */
+export const patientPostgres = (url: string, runtime: Runtime): Queries =>
+  queriesOf(url, runtime, { patient: true })
+
+const queriesOf = (url: string, runtime: Runtime, options?: { patient: boolean }): Queries =>
+  new Kysely<Schema>({ dialect: new PgDialect(new PostgresPool(url, runtime, options)) })

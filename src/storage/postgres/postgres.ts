@@ -1,0 +1,107 @@
+import pg from 'pg'
+import type { Runtime } from '../../process/runtime.ts'
+import { StorageError } from '../storage-error.ts'
+import { isLoss, postgresError } from './error.ts'
+
+/** A sender waits ten seconds: all of this together has to say no before. */
+const CONNECT_MS = 3_000
+const STATEMENT_MS = 4_000
+/** The server's own limit comes first; this one is for a server that does not answer at all. */
+const ANSWER_MS = 4_500
+const IDLE_IN_TRANSACTION_MS = 10_000
+/** A connection that was not used for so long is asked whether it still stands before it is trusted. */
+const IDLE_MS = 1_000
+const MOST = 10
+
+/**
+ * For each connection. A commit must not return before it is on disk, whatever the server's default says.
+ * As a statement: poolers refuse settings they do not know in the first message.
+ */
+const SETTINGS = `set statement_timeout = ${STATEMENT_MS};
+  set idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}; set synchronous_commit = on`
+const PATIENT_SETTINGS = 'set statement_timeout = 0; set synchronous_commit = on'
+const PING = { text: 'select 1', query_timeout: 1_000 }
+
+/** The connections to one PostgreSQL. `patient`: for migrations and copies, which may take their time. */
+export class PostgresPool {
+  readonly patient: boolean
+  readonly #pool: pg.Pool
+  readonly #runtime: Pick<Runtime, 'monotonic'>
+  readonly #connections = new WeakMap<pg.PoolClient, { since: number; usedAt: number }>()
+  /** Those from before this moment may be as dead as one of them was. */
+  #trustedSince = Number.NEGATIVE_INFINITY
+
+  constructor(url: string, runtime: Pick<Runtime, 'monotonic'>, { patient = false } = {}) {
+    this.patient = patient
+    this.#runtime = runtime
+    this.#pool = new pg.Pool({
+      connectionString: url,
+      max: patient ? 2 : MOST,
+      connectionTimeoutMillis: CONNECT_MS,
+      ...(patient ? {} : { query_timeout: ANSWER_MS }),
+      application_name: 'revento-starter',
+      keepAlive: true,
+      types: { getTypeParser },
+      onConnect: client => client.query(patient ? PATIENT_SETTINGS : SETTINGS),
+    })
+    // Without listeners a restart of the server would end this process. The next statement meets the trouble itself.
+    this.#pool.on('error', () => {})
+    this.#pool.on('connect', client => {
+      client.on('error', () => {})
+      const now = runtime.monotonic()
+      this.#connections.set(client, { since: now, usedAt: now })
+    })
+  }
+
+  /** A connection that answers; give it back with `release`. */
+  async connect(): Promise<pg.PoolClient> {
+    for (;;) {
+      const client = await this.#take()
+      if (await this.#stands(client)) return client
+      client.release(true)
+    }
+  }
+
+  async #take(): Promise<pg.PoolClient> {
+    try {
+      return await this.#pool.connect()
+    } catch (error) {
+      const allInUse = this.#pool.totalCount >= MOST && this.#pool.idleCount === 0
+      throw allInUse ? new StorageError('database_busy', { cause: error }) : postgresError(error)
+    }
+  }
+
+  release(client: pg.PoolClient, lost: boolean): void {
+    const connection = this.#connections.get(client)
+    if (connection) connection.usedAt = this.#runtime.monotonic()
+    client.release(lost)
+  }
+
+  /** After a loss: the others are as suspect. */
+  distrust(): void {
+    this.#trustedSince = this.#runtime.monotonic()
+  }
+
+  end(): Promise<void> {
+    return this.#pool.end()
+  }
+
+  async #stands(client: pg.PoolClient): Promise<boolean> {
+    const connection = this.#connections.get(client)
+    if (!connection || connection.since < this.#trustedSince) return false
+    if (this.#runtime.monotonic() - connection.usedAt < IDLE_MS) return true
+    try {
+      await client.query(PING)
+      return true
+    } catch (error) {
+      if (isLoss(postgresError(error))) this.distrust()
+      return false
+    }
+  }
+}
+
+/** bigint as a number, as SQLite gives it; everything here is below 2^53. Only for this pool. */
+function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
+  if (oid === pg.types.builtins.INT8) return Number
+  return format === 'binary' ? pg.types.getTypeParser(oid, format) : pg.types.getTypeParser(oid, 'text')
+}

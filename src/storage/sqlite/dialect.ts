@@ -1,0 +1,98 @@
+import type { SQLInputValue } from 'node:sqlite'
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Driver,
+  type Kysely,
+  type QueryResult,
+  SqliteAdapter,
+  SqliteDialect,
+} from 'kysely'
+import { storable } from '../storable.ts'
+import { StorageError } from '../storage-error.ts'
+import type { SqliteFile } from './sqlite.ts'
+
+/** Kysely's dialect on that file. The mutex around the single connection is Kysely's own. */
+export class NodeSqliteDialect extends SqliteDialect {
+  readonly #file: SqliteFile
+  constructor(file: SqliteFile) {
+    super({ database: () => Promise.reject(new StorageError('database_closed')) })
+    this.#file = file
+  }
+  override createDriver(): Driver {
+    return new NodeSqliteDriver(this.#file)
+  }
+  override createAdapter() {
+    return new TransactionalDdlAdapter()
+  }
+}
+
+/** True of SQLite, though Kysely's stock adapter says no; makes each migration all-or-nothing. */
+class TransactionalDdlAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl() {
+    return true
+  }
+  override async acquireMigrationLock(_db: Kysely<unknown>): Promise<void> {}
+}
+
+class NodeSqliteDriver implements Driver {
+  readonly #file: SqliteFile
+  readonly #connection: DatabaseConnection
+  constructor(file: SqliteFile) {
+    this.#file = file
+    this.#connection = new NodeSqliteConnection(file)
+  }
+  init(): Promise<void> {
+    return this.#file.configure()
+  }
+  /** Must not throw: Kysely holds its mutex by now and would never give it back. */
+  async acquireConnection(): Promise<DatabaseConnection> {
+    return this.#connection
+  }
+  /** Immediate: taking the write lock later, after a read, fails at once whatever the timeout. */
+  async beginTransaction(): Promise<void> {
+    await this.#file.patiently(() => {
+      this.#file.assertSameFiles()
+      this.#file.exec('begin immediate')
+    }, true)
+  }
+  async commitTransaction(): Promise<void> {
+    await this.#file.patiently(() => this.#file.exec('commit'), true)
+    this.#file.assertSameFiles()
+  }
+  /** SQLite has rolled back by itself after some errors (a full disk, say); a second rollback would fail. */
+  async rollbackTransaction(): Promise<void> {
+    if (this.#file.inTransaction()) this.#file.exec('rollback')
+  }
+  async releaseConnection(): Promise<void> {}
+  async destroy(): Promise<void> {
+    this.#file.close()
+  }
+}
+
+class NodeSqliteConnection implements DatabaseConnection {
+  readonly #file: SqliteFile
+  constructor(file: SqliteFile) {
+    this.#file = file
+  }
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    const run = () => this.#execute<R>(query)
+    if (!this.#file.inTransaction()) return this.#file.patiently(run, !/^select/i.test(query.sql))
+    try {
+      return run()
+    } catch (error) {
+      throw this.#file.failed(error)
+    }
+  }
+  #execute<R>({ sql, parameters }: CompiledQuery): QueryResult<R> {
+    if (!this.#file.inTransaction()) this.#file.assertSameFiles()
+    const statement = this.#file.prepare(sql)
+    const values = parameters.map(storable) as SQLInputValue[]
+    if (statement.columns().length > 0) return { rows: statement.all(...values) as R[] }
+    const { changes, lastInsertRowid } = statement.run(...values)
+    return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+  }
+  streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
+    throw new StorageError('streaming_not_supported')
+  }
+}

@@ -1,0 +1,65 @@
+import { closeSync, existsSync, lstatSync, openSync, readSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { storageError } from '../storage-error.ts'
+import { UnusableDatabaseError } from '../unusable-database.ts'
+
+/** Of SQLite's file header: 2 where a log belongs to the file, 1 where it was closed into one file, as a backup is. */
+const READ_VERSION_AT = 19
+
+/**
+ * Before a SQLite file is opened or made. SQLite empties a log that it finds beside a missing or empty database, and
+ * applies one that it finds beside another database: either way what is left of the data is gone. Behind a link to
+ * nothing it makes a new database, and beside each name of a file with several it keeps another log.
+ */
+export function refuseLeftovers(path: string): void {
+  try {
+    look(path)
+  } catch (error) {
+    throw storageError(error)
+  }
+}
+
+function look(path: string): void {
+  const link = linkToNothing(path)
+  if (link)
+    throw new UnusableDatabaseError(
+      `${link} is a link to what is not there: mount what it is on, or remove the link.`,
+    )
+  const file = statSync(path, { throwIfNoEntry: false })
+  if (file?.isFile() && file.nlink > 1)
+    throw new UnusableDatabaseError(
+      `${path} is one of several names (hard links) of one file, and each would get a log of its own. Find the others, ` +
+        `and remove them: find / -xdev -samefile ${path}`,
+    )
+  const log = `${path}-wal`
+  if (sizeOf(log) === 0) return
+  const rest = `${log} ${path}-shm`
+  if (sizeOf(path) === 0)
+    throw new UnusableDatabaseError(
+      `${path} is gone or empty, but its log ${log} is still there. ` +
+        `Put the database back beside its log; or a backup, after: rm ${rest}`,
+    )
+  if (readVersion(path) === 1)
+    throw new UnusableDatabaseError(
+      `The log ${log} belongs to another database than ${path}, which was closed without one: a backup that was put ` +
+        `back, say. To use this database as it is: rm ${rest}`,
+    )
+}
+
+/** The file itself, or a folder of its path. */
+function linkToNothing(path: string): string | undefined {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && !existsSync(path)) return path
+  return dirname(path) === path ? undefined : linkToNothing(dirname(path))
+}
+
+const sizeOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0
+
+function readVersion(path: string): number | undefined {
+  const file = openSync(path, 'r')
+  const bytes = Buffer.alloc(1)
+  try {
+    return readSync(file, bytes, 0, 1, READ_VERSION_AT) === 1 ? bytes[0] : undefined
+  } finally {
+    closeSync(file)
+  }
+}

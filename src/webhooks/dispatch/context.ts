@@ -1,0 +1,65 @@
+import type { UNDOCUMENTED_TYPES } from '../../integration/handlers/undocumented-types.ts'
+import type { Log } from '../../process/log.ts'
+import type { EventApi } from '../../revento/api.ts'
+import type { ReventoEvent } from '../../revento/events.ts'
+import type { EventType } from '../../revento/platform.ts'
+import type { ParticipantChange } from '../../storage/event-data.ts'
+import type { ParticipantsTable } from '../../storage/schema.ts'
+
+/** What every handler gets, whoever sent the webhook. It may run twice for one, so write it to be safe to repeat. */
+export interface SenderContext<Event = unknown> {
+  /**
+   * Ours: `id` finds this delivery in the log and on the page, and is 0 while an inline answer is made; `attempt` counts
+   * from 1; `receivedAt` is in ms.
+   */
+  readonly delivery: { id: number; provider: string; attempt: number; receivedAt: number }
+  /** The signed body, parsed; undefined where it is not JSON. */
+  readonly event: Event
+  /** The signed body as it came; `raw.toString()` is its text. */
+  readonly raw: Buffer
+  readonly log: Log
+  /** Fires at the time limit, when the process stops, and when the event is erased. */
+  readonly signal: AbortSignal
+}
+
+/** What a handler may be for: what the guide shows, and what you listed. */
+export type HandledType = EventType | (typeof UNDOCUMENTED_TYPES)[number]
+
+/** What a handler of Revento's events gets. `event` is the envelope, typed by its `type`. */
+export interface HandlerContext<T extends HandledType = EventType> extends SenderContext<ReventoEvent<T>> {
+  /** The API of the event's connection, with a token that is kept alive. Waits for a reconnect by itself. */
+  readonly api: EventApi
+  /** What this app stores of an event. */
+  readonly store: HandlerStore
+}
+
+/** Of the event and organization that the delivery is about; of none, where it names no event. */
+export interface HandlerStore {
+  saveParticipant(change: ParticipantChange): Promise<void>
+  /** The 200 that changed last. */
+  participants(): Promise<ParticipantsTable[]>
+}
+
+/** Throw to have the delivery run again later. */
+export type Handler<T extends HandledType = EventType> = (context: HandlerContext<T>) => Promise<void>
+export type SenderHandler = (context: SenderContext) => Promise<void>
+
+/** 200 where there is no status; a status from 400 on denies. The body is sent as JSON. */
+export interface InlineAnswer {
+  readonly status?: number
+  readonly body?: object
+}
+/** Runs while the sender waits, for 8 s at most. Throw, and the sender is told to ask again. */
+export type InlineHandler = (context: SenderContext) => Promise<InlineAnswer | undefined>
+
+export interface Handlers {
+  readonly revento: { readonly [T in HandledType]?: Handler<T> }
+  readonly aghanim?: { readonly [type: string]: InlineHandler | undefined }
+  readonly entrupy?: SenderHandlers
+  readonly barker?: SenderHandlers
+  readonly standard?: SenderHandlers
+  readonly handshake?: SenderHandlers
+}
+export interface SenderHandlers {
+  readonly [type: string]: SenderHandler | undefined
+}

@@ -1,0 +1,265 @@
+import type { ConnectionKey } from '../../oauth/connections.ts'
+import { atMost, type Runtime } from '../../process/runtime.ts'
+import { createSteadyClock } from '../../process/trusted-time.ts'
+import { DELETION_REQUIRED } from '../../revento/platform.ts'
+import type { Queries } from '../../storage/database.ts'
+import { erasedAmong } from '../../storage/erasures.ts'
+import type { Platform } from '../../storage/schema.ts'
+import { type Claimed, claim } from '../inbox/claim.ts'
+import { createSettler } from '../inbox/settle.ts'
+import { createUpkeep } from '../inbox/upkeep.ts'
+import { createDispatchLog, type DispatchLogOptions } from './log.ts'
+import { createPace } from './pace.ts'
+import {
+  type AttemptOptions,
+  createAttempt,
+  HandlerErased,
+  HandlerStopped,
+  HandlerTimeout,
+  MAX_ATTEMPTS,
+  type Run,
+  TIME_LIMIT_MS,
+} from './run.ts'
+
+export interface DispatcherOptions extends AttemptOptions, DispatchLogOptions {
+  readonly concurrency: number
+  readonly platform: Platform
+  readonly hasHandler: (provider: string, type: string) => boolean
+  /** Fires when an error that nobody caught ends the process: then what runs is accused of it, as after any crash. */
+  readonly crashed?: AbortSignal | undefined
+}
+
+export interface Dispatcher {
+  start(): void
+  /** Deliveries were committed: look now instead of at the next poll. */
+  arrived(): void
+  /** A connection was made, or some can be used again: what is parked for it goes on, in the background. Nothing is lost if this is not called. */
+  resume(key?: ConnectionKey): void
+  /** For how long, in ms, it could not look for deliveries; 0 before the start. */
+  stalledMs(): number
+  /** Claims nothing more, tells handlers to stop, and gives back what has not ended after `graceMs`. */
+  stop(graceMs: number): Promise<void>
+}
+
+const LEASE_MS = 30_000
+const POLL_MS = 1_000
+/** Whoever took a reconnect may have ended before all of its deliveries were woken: anybody goes on. */
+const WAKE_EVERY_MS = 10_000
+/** How long ago it may have been asked which deliveries are erased: when one begins, and for those that run. */
+const BEGIN_FRESH_MS = 50
+const RUN_FRESH_MS = 500
+
+export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: Runtime): Dispatcher {
+  const owner = runtime.uuid()
+  const settler = createSettler(query, owner, runtime)
+  const stopping = new AbortController()
+  const begin = createAttempt(o, stopping.signal, runtime)
+  const pace = createPace(o.concurrency, runtime)
+  const tell = createDispatchLog(o)
+  /** Claimed, and waiting for one of the `running` to end. */
+  const queue: { delivery: Claimed; startBy: number }[] = []
+  const running = new Set<Run>()
+  const settling = new Set<Promise<void>>()
+  /** All of these: from the claim until the outcome is stored. */
+  const held = new Set<number>()
+  /** What runs now accuses itself if the process ends: nothing is claimed beside it. */
+  let alone = false
+  let waking = new AbortController()
+  let looping: Promise<void> = Promise.resolve()
+  const { platform, log } = o
+  const upkeep = createUpkeep(query, { platform, leaseMs: LEASE_MS, held, log, woken: () => wake() }, runtime)
+  const clock = createSteadyClock(runtime, ms => {
+    if (ms < 0) upkeep.mend(-ms)
+  })
+  let wokenAt = Number.NEGATIVE_INFINITY
+  let lookedAt: number | undefined
+  /** When it was last asked which deliveries are erased: of those in the queue, and of all that are held. */
+  let claimedAt = Number.NEGATIVE_INFINITY
+  let erasedAskedAt = Number.NEGATIVE_INFINITY
+  let asking = false
+
+  async function loop(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      waking = new AbortController()
+      stopLate()
+      lookForParked()
+      await lookForErased()
+      const found = await fill().catch(err => {
+        o.log.error({ part: 'dispatcher', err }, 'cannot read the inbox; trying again')
+        return undefined
+      })
+      if (found !== undefined) lookedAt = runtime.monotonic()
+      await (found ? breathe() : sleep(POLL_MS))
+    }
+  }
+
+  function lookForParked(): void {
+    if (runtime.monotonic() - wokenAt < WAKE_EVERY_MS) return
+    wokenAt = runtime.monotonic()
+    upkeep.wake()
+  }
+
+  /** Claims the next batch once the last one has begun; says how many rows it dealt with. */
+  async function fill(): Promise<number> {
+    startQueued()
+    if (queue.length > 0 || running.size >= o.concurrency || (alone && running.size > 0)) return 0
+    claimedAt = runtime.monotonic()
+    const startBy = claimedAt + LEASE_MS - TIME_LIMIT_MS
+    const ends = clock.leaseEnds(LEASE_MS)
+    const result = await claim(query, {
+      owner,
+      platform: o.platform,
+      // Room for both, what is new and what comes back: with one place the retries would go first, all of them.
+      limit: Math.max(pace.batch(), 2),
+      running: running.size,
+      held: [...held],
+      leaseMs: LEASE_MS,
+      maxAttempts: MAX_ATTEMPTS,
+      now: ends.now,
+      ends,
+      hasHandler: o.hasHandler,
+    })
+    tell.claimed(result)
+    alone = result.alone
+    for (const delivery of result.claimed) {
+      held.add(delivery.id)
+      queue.push({ delivery, startBy })
+    }
+    if (result.claimed.some(({ type }) => type === DELETION_REQUIRED)) await dropErased()
+    startQueued()
+    return result.claimed.length + result.duplicates.length + result.ignored.length + result.exhausted.length
+  }
+
+  const lookForErased = async () => runtime.monotonic() - erasedAskedAt < RUN_FRESH_MS || dropErased()
+
+  /**
+   * Claims look too; this is for what was claimed before an erasure, here or in another process. False: it could not be
+   * found out.
+   */
+  async function dropErased(): Promise<boolean> {
+    const askedAt = runtime.monotonic()
+    const erased = await erasedAmong(query, [...held]).catch(err => {
+      o.log.error({ part: 'dispatcher', err }, 'cannot ask which deliveries are erased; trying again')
+      return undefined
+    })
+    if (!erased) return false
+    erasedAskedAt = askedAt
+    for (const run of running) if (erased.has(run.delivery.id)) run.cutOff(new HandlerErased())
+    const dropped = queue.filter(({ delivery }) => erased.has(delivery.id))
+    for (const next of dropped) {
+      queue.splice(queue.indexOf(next), 1)
+      keep(settler.settle({ delivery: next.delivery, outcome: { state: 'ignored' } }), next.delivery)
+    }
+    return true
+  }
+
+  /** Where it cannot be found out, nothing starts until it can. */
+  function startQueued(): void {
+    if (queue.length === 0) return
+    const isFresh = runtime.monotonic() - Math.max(claimedAt, erasedAskedAt) <= BEGIN_FRESH_MS
+    if (isFresh || running.size >= o.concurrency) startFresh()
+    else if (!asking) void askThenStart()
+  }
+
+  async function askThenStart(): Promise<void> {
+    asking = true
+    if (await dropErased()) startFresh()
+    asking = false
+    if (queue.length === 0) wake()
+  }
+
+  function startFresh(): void {
+    while (running.size < o.concurrency) {
+      const next = queue.shift()
+      if (!next) break
+      if (runtime.monotonic() > next.startBy || stopping.signal.aborted) giveBack(next.delivery)
+      else run(next.delivery)
+    }
+  }
+
+  function run(delivery: Claimed): void {
+    const run = begin(delivery)
+    running.add(run)
+    const settled = run.ended.then(result => {
+      running.delete(run)
+      pace.finished()
+      startQueued()
+      if (queue.length === 0) wake()
+      const { startedAt, calls } = run
+      const endedAt = runtime.now()
+      if (o.crashed?.aborted && result.outcome.state === 'released') return tell.accused(delivery)
+      tell.ended(run, result, endedAt - startedAt)
+      return settler.settle({ delivery, outcome: result.outcome, run: { startedAt, endedAt, calls } })
+    })
+    keep(settled, delivery)
+  }
+
+  const giveBack = (delivery: Claimed) =>
+    keep(settler.settle({ delivery, outcome: { state: 'released' } }), delivery)
+
+  function keep(settled: Promise<void>, delivery: Claimed): void {
+    const kept = settled
+      .catch(error => {
+        tell.unsettled(delivery, error)
+        // If the clock was set back while it was held, its lease was not looked after.
+        upkeep.mend()
+      })
+      .finally(() => {
+        held.delete(delivery.id)
+        settling.delete(kept)
+      })
+    settling.add(kept)
+  }
+
+  function stopLate(): void {
+    const late = runtime.monotonic() - TIME_LIMIT_MS
+    for (const run of running) if (run.since <= late) run.cutOff(new HandlerTimeout())
+  }
+
+  const wake = () => waking.abort()
+
+  const sleep = (ms: number) => runtime.sleep(ms, waking.signal).catch(() => {})
+
+  /** At least one turn of the event loop for others: a claim and short handlers wait for nothing by themselves. */
+  async function breathe(): Promise<void> {
+    const ms = pace.pause()
+    if (ms === 0) await new Promise<void>(resolve => setImmediate(resolve))
+    else await runtime.sleep(ms, stopping.signal).catch(() => {})
+  }
+
+  /** Also what a run that ends meanwhile adds. */
+  async function allSettled(): Promise<void> {
+    while (settling.size > 0) await Promise.allSettled(settling)
+  }
+
+  /** What has not ended keeps its lease: given back, it would end the next process too, and never be counted. */
+  async function endAfterCrash(graceMs: number): Promise<void> {
+    await atMost(runtime, graceMs, allSettled())
+    for (const run of running) tell.accused(run.delivery)
+  }
+
+  return {
+    start() {
+      lookedAt = runtime.monotonic()
+      upkeep.mend()
+      looping = loop()
+    },
+    arrived() {
+      pace.arrived()
+      wake()
+    },
+    resume: key => upkeep.wake(key && { event_id: key.eventId, organization_id: key.organizationId }),
+    stalledMs: () => (lookedAt === undefined ? 0 : runtime.monotonic() - lookedAt),
+    async stop(graceMs) {
+      stopping.abort()
+      wake()
+      await Promise.all([looping, upkeep.stop()])
+      for (const { delivery } of queue.splice(0)) giveBack(delivery)
+      if (o.crashed?.aborted) return endAfterCrash(graceMs)
+      for (const run of running) run.tell(new HandlerStopped())
+      await atMost(runtime, graceMs, allSettled())
+      for (const run of running) run.cutOff(new HandlerStopped())
+      await atMost(runtime, graceMs, allSettled())
+    },
+  }
+}

@@ -1,0 +1,45 @@
+import { nearestName } from '../../config/variables.ts'
+import { UNDOCUMENTED_TYPES } from '../../integration/handlers/undocumented-types.ts'
+import { providers } from '../providers/index.ts'
+import type { Handlers } from './context.ts'
+
+/** A handler for a type that never comes would wait for ever without a word. One sentence for each, for the start's log. */
+export function handlerSlips(handlers: Handlers): string[] {
+  return Object.entries({ ...handlers }).flatMap(([provider, list]) => {
+    const types = typesOf(provider)
+    if (!types) {
+      const names = [...providers.map(({ name }) => name), 'handshake']
+      return [`the handlers have a sender "${provider}", and there is none${meant(provider, names)}`]
+    }
+    return Object.keys(list ?? {}).flatMap(type => slipOf(provider, type, types))
+  })
+}
+
+interface Types {
+  readonly known: readonly string[]
+  /** The sender names its own: one that is not near a known one is no slip. */
+  readonly isOpen: boolean
+}
+
+function typesOf(name: string): Types | undefined {
+  if (name === 'handshake') return { known: ['message'], isOpen: false }
+  const provider = providers.find(one => one.name === name)
+  if (!provider) return undefined
+  const listed = name === 'revento' ? UNDOCUMENTED_TYPES : []
+  return { known: [...provider.types, ...listed], isOpen: provider.openTypes ?? false }
+}
+
+function slipOf(provider: string, type: string, { known, isOpen }: Types): string[] {
+  const near = meant(type, known)
+  if (known.includes(type) || (isOpen && near === '')) return []
+  const list =
+    provider === 'revento'
+      ? '; if it does come, list it in src/integration/handlers/undocumented-types.ts'
+      : ''
+  return [`the handlers of ${provider} have "${type}", which it is not known to send${near}${list}`]
+}
+
+function meant(name: string, known: readonly string[]): string {
+  const nearest = nearestName(name, known)
+  return nearest === undefined ? '' : `: did you mean "${nearest}"?`
+}

@@ -1,0 +1,73 @@
+import type { Connections } from '../../oauth/connections.ts'
+import { FixedTextError } from '../../process/disclosure.ts'
+import type { Log } from '../../process/log.ts'
+import type { Runtime } from '../../process/runtime.ts'
+import { momentOf } from '../../revento/moment.ts'
+import { DELETION_REQUIRED, SUSPENDED } from '../../revento/platform.ts'
+import type { Queries } from '../../storage/database.ts'
+import { type Ending, markErased, memberOf } from '../../storage/erasures.ts'
+import { sweep } from '../../storage/sweep.ts'
+import { transaction } from '../../storage/transaction.ts'
+import type { Claimed } from '../inbox/claim.ts'
+
+/**
+ * What every integration owes the platform for an event, by its type. It is done before the handler of that type runs,
+ * and where there is no handler; so no handler can break it. It may run twice, and throws to be run again.
+ */
+export type Owed = Readonly<Record<string, (delivery: Claimed, signal: AbortSignal) => Promise<void>>>
+
+export interface OwedOptions {
+  readonly query: Queries
+  readonly connections: Pick<Connections, 'suspendAll'>
+  readonly log: Log
+}
+
+/** Below the time limit of a run: what is not removed by then goes on in the next run. */
+const SLICE_MS = 12_000
+
+/** Something is left to erase: its delivery is put back, which is no failure. */
+export class ErasureGoesOn extends FixedTextError {
+  override readonly name = 'ErasureGoesOn'
+}
+
+export function createOwed({ query, connections, log }: OwedOptions, runtime: Runtime): Owed {
+  return {
+    async [DELETION_REQUIRED](delivery, signal) {
+      const ending = await transaction(query, trx => markErased(trx, delivery.id, runtime.now()))
+      const fields = { part: 'erasure', delivery: delivery.id, event_id: delivery.eventId }
+      if (!ending) return log.warn(fields, 'data.deletion_required without an event id: nothing is erased')
+      tell(log, { ...fields, organization_id: delivery.organizationId }, ending)
+      const slice = new AbortController()
+      const stop = AbortSignal.any([signal, slice.signal])
+      runtime.sleep(SLICE_MS, stop).then(
+        () => slice.abort(),
+        () => {},
+      )
+      const swept = await sweep(query, ending.owner, runtime, stop).finally(() => slice.abort())
+      if (!swept) throw new ErasureGoesOn()
+      log.info(fields, 'stored data of the event erased')
+    },
+    async [SUSPENDED]({ body }) {
+      const marked = await connections.suspendAll(momentOf(memberOf(body, 'occurred_at')))
+      log.warn({ part: 'oauth', connections: marked }, 'Revento has suspended this integration')
+    },
+  }
+}
+
+function tell(log: Log, fields: object, { owner, endsConnection, dated }: Ending): void {
+  if (owner.organization_id === '')
+    log.error(
+      fields,
+      'data.deletion_required names no organization: only what names none either is erased, and no connection ends',
+    )
+  if (!dated)
+    log.error(
+      fields,
+      'data.deletion_required has no readable occurred_at: it counts as older than the connection',
+    )
+  if (!endsConnection)
+    log.warn(
+      fields,
+      'data.deletion_required is older than the connection: what came before the consent is erased, the connection stays',
+    )
+}

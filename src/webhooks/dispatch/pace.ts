@@ -1,0 +1,48 @@
+import type { Runtime } from '../../process/runtime.ts'
+
+/** How much the dispatcher takes at once, and how it gives way to webhooks that are arriving. */
+export interface Pace {
+  /** How many to claim: what about half a second will finish, going by how fast the last ones did. */
+  batch(): number
+  finished(): void
+  arrived(): void
+  /** In ms: what to wait before the next claim. */
+  pause(): number
+}
+
+const MOST = 100
+const LOOK_AHEAD_MS = 500
+const MIN_PAUSE_MS = 5
+const MAX_PAUSE_MS = 125
+const BUSY = 0.1
+
+/**
+ * A sender waits ten seconds for its answer, a handler's work is stored and waits as long as it must: so when webhooks
+ * arrive and the process has no idle time left, claims become rarer and larger, down to eight a second. Batches share
+ * the cost of a commit; small ones keep slow handlers from holding what another process could run.
+ */
+export function createPace(concurrency: number, runtime: Pick<Runtime, 'monotonic' | 'idle'>): Pace {
+  let [last, lastIdle] = [runtime.monotonic(), runtime.idle()]
+  let [finished, arrived] = [0, 0]
+  let batch = concurrency
+  let pause = 0
+  return {
+    batch: () => batch,
+    finished() {
+      finished++
+    },
+    arrived() {
+      arrived++
+    },
+    pause() {
+      const [now, idle] = [runtime.monotonic(), runtime.idle()]
+      const ms = Math.max(now - last, 0.1)
+      const wanted = Math.round((finished / ms) * LOOK_AHEAD_MS)
+      batch = Math.max(Math.min(wanted, MOST), concurrency)
+      const busy = arrived > 0 && (idle - lastIdle) / ms < BUSY
+      pause = busy ? Math.min(Math.max(pause * 2, MIN_PAUSE_MS), MAX_PAUSE_MS) : Math.floor(pause / 2)
+      ;[last, lastIdle, finished, arrived] = [now, idle, 0, 0]
+      return pause < MIN_PAUSE_MS ? 0 : pause
+    },
+  }
+}

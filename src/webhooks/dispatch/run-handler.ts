@@ -1,0 +1,141 @@
+import { type AccessTokens, ConnectionUnavailable } from '../../oauth/access-token.ts'
+import type { Log } from '../../process/log.ts'
+import type { ApiClient, EventApi, Patience } from '../../revento/api.ts'
+import type { ReventoEvent } from '../../revento/events.ts'
+import type { EventData } from '../../storage/event-data.ts'
+import type { Claimed } from '../inbox/claim.ts'
+import type { Incoming } from '../inbox/inbox.ts'
+import { inlineProviders } from '../providers/index.ts'
+import type { HandlerStore, Handlers, SenderContext } from './context.ts'
+import type { Owed } from './owed.ts'
+import { CALLS_WITHIN_MS, type RunHandler } from './run.ts'
+
+export interface RunHandlerOptions {
+  readonly handlers: Handlers
+  readonly apiClient: ApiClient
+  readonly accessTokens: Pick<AccessTokens, 'use'>
+  readonly owed: Owed
+  readonly eventData: EventData
+  readonly log: { child(fields: object): Log }
+}
+
+type AnyHandler = (context: SenderContext) => Promise<unknown>
+
+/** Only own members: a type such as `constructor` has no handler. */
+export const findHandler = (handlers: Handlers, provider: string, type: string): AnyHandler | undefined => {
+  const list = Object.hasOwn(handlers, provider) ? handlers[provider as keyof Handlers] : undefined
+  return list && Object.hasOwn(list, type)
+    ? (list as Record<string, AnyHandler | undefined>)[type]
+    : undefined
+}
+
+/** A handler that answers its sender is never run from the inbox: nobody waits for the answer any more. */
+export const findQueuedHandler = (handlers: Handlers, provider: string, type: string) =>
+  inlineProviders.includes(provider) ? undefined : findHandler(handlers, provider, type)
+
+export const findOwed = (owed: Owed, provider: string, type: string) =>
+  provider === 'revento' && Object.hasOwn(owed, type) ? owed[type] : undefined
+
+/** The step from stored bytes to the cloner's function: parses them once and gives it its context. */
+export function createRunHandler(o: RunHandlerOptions): RunHandler {
+  return async (delivery, signal, note) => {
+    const { body, provider, type } = delivery
+    if (body === null) return
+    await findOwed(o.owed, provider, type)?.(delivery, signal)
+    const handler = findQueuedHandler(o.handlers, provider, type)
+    if (!handler) return
+    const context = contextOf(o, { ...delivery, body }, signal)
+    if (provider !== 'revento') return void (await handler(context))
+    const event = context.event as ReventoEvent
+    const about = { delivery: delivery.id }
+    const patience = { signal, patienceMs: CALLS_WITHIN_MS, comesBack: true, about, note }
+    const api = eventApi(o, event, patience)
+    await handler(Object.assign(context, { api, store: storeOf(o.eventData, delivery) }))
+  }
+}
+
+/** The handler that makes the answer to this delivery. */
+export const findInlineHandler =
+  (o: Pick<RunHandlerOptions, 'handlers' | 'log'>) =>
+  ({ provider, envelope: { type }, receivedAt, body }: Incoming) => {
+    const handler = findHandler(o.handlers, provider, type)
+    const delivery = { id: 0, provider, type, attempt: 1, receivedAt, body }
+    return handler && ((signal: AbortSignal) => handler(contextOf(o, delivery, signal)))
+  }
+
+function contextOf(
+  { log }: Pick<RunHandlerOptions, 'log'>,
+  {
+    id,
+    provider,
+    type,
+    attempt,
+    receivedAt,
+    body,
+  }: Omit<Claimed, 'eventId' | 'organizationId'> & { body: Uint8Array },
+  signal: AbortSignal,
+): SenderContext {
+  const raw = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  let own: Log | undefined
+  return {
+    delivery: { id, provider, attempt, receivedAt },
+    event: parse(raw),
+    raw,
+    // Made when it is asked for: most handlers write no line of their own.
+    get log() {
+      own ??= log.child({ part: 'handler', type, ...(id === 0 ? { provider } : { delivery: id }) })
+      return own
+    },
+    signal,
+  }
+}
+
+/** Bound to the event and organization that the delivery is about: a handler keeps nothing of another's. */
+function storeOf(data: EventData, { id, eventId, organizationId }: Claimed): HandlerStore {
+  if (eventId === null) return { saveParticipant: async () => {}, participants: async () => [] }
+  const source = { id, eventId, organizationId }
+  return {
+    saveParticipant: change => data.saveParticipant(source, change),
+    participants: () => data.participants(source),
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** Undefined where it is not JSON: some senders send any text. */
+function parse(raw: Buffer): unknown {
+  try {
+    return JSON.parse(utf8.decode(raw))
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * A call waits for its turn while the handler has time for it; a longer wait fails now, and the delivery comes back
+ * when its turn is, without having been counted. An integration-level event belongs to no connection: its handler has nothing to call.
+ */
+function eventApi(
+  o: RunHandlerOptions,
+  { event_id, organization_id }: ReventoEvent,
+  patience: Patience,
+): EventApi {
+  if (event_id === null || organization_id === null) return noConnection
+  const key = { eventId: event_id, organizationId: organization_id }
+  const { note } = patience
+  return o.apiClient.forEvent(key, (call, scope) => o.accessTokens.use(key, call, { note, scope }), patience)
+}
+
+const unavailable = () => Promise.reject(new ConnectionUnavailable('not_connected'))
+const noConnection: EventApi = {
+  event: unavailable,
+  participants: unavailable,
+  async *allParticipants() {
+    yield await unavailable()
+  },
+  program: unavailable,
+  activities: unavailable,
+  threads: unavailable,
+  locations: unavailable,
+  registrationWaves: unavailable,
+}

@@ -1,0 +1,118 @@
+import type { DescribeError } from '../../process/describe-error.ts'
+import { FixedTextError } from '../../process/disclosure.ts'
+import type { Runtime } from '../../process/runtime.ts'
+import { ApiError, RefreshPending } from '../../revento/api.ts'
+import type { Call } from '../../revento/call.ts'
+import type { Claimed } from '../inbox/claim.ts'
+import type { Outcome } from '../inbox/settle.ts'
+import { ErasureGoesOn } from './owed.ts'
+
+/** Runs the handler of one claimed delivery; rejects when it failed. `note` takes what it asked of Revento. */
+export type RunHandler = (delivery: Claimed, signal: AbortSignal, note: (call: Call) => void) => Promise<void>
+
+export interface AttemptOptions {
+  readonly run: RunHandler
+  /** A handler that throws this waits for the organizer to connect again, and is not counted as failed. */
+  readonly isParking: (error: unknown) => boolean
+  readonly describeError: Pick<DescribeError, 'text'>
+}
+
+/** One run under way. A handler is first told to stop; being cut off ends its run whether it listened or not. */
+export interface Run {
+  readonly delivery: Claimed
+  /** In ms since 1970; `since` on the monotonic clock. */
+  readonly startedAt: number
+  readonly since: number
+  readonly calls: Call[]
+  tell(reason: Error): void
+  cutOff(reason: Error): void
+  readonly ended: Promise<{ outcome: Outcome; err?: unknown }>
+}
+
+/** Below the lease, so a run that is cut off here still settles its own delivery. */
+export const TIME_LIMIT_MS = 20_000
+/** A call that begins later would often be cut off, and its run be counted. */
+export const CALLS_WITHIN_MS = 18_000
+export const MAX_ATTEMPTS = 8
+const LEAST_WAIT_MS = 1_000
+/** No window is longer; after it the budget is asked again. */
+const LONGEST_WAIT_MS = 3_600_000
+/** The first calls tell what happened; a handler that pages through thousands of people does not fill the table. */
+const KEPT_CALLS = 50
+
+/** 2 s, 8 s, 32 s … 2.3 h, each ± 25 %: the eighth failure comes about three hours after the first. */
+export const retryDelayMs = (attempt: number, random: number) =>
+  Math.round(2_000 * 4 ** (attempt - 1) * (0.75 + random / 2))
+
+export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime: Runtime) {
+  return (delivery: Claimed): Run => {
+    const calls: Call[] = []
+    const told = new AbortController()
+    const cut = Promise.withResolvers<never>()
+    const note = (call: Call) => void (calls.length < KEPT_CALLS && calls.push(call))
+    const ended = async (): Promise<Awaited<Run['ended']>> => {
+      if (delivery.body === null) return { outcome: { state: 'ignored' } }
+      try {
+        await Promise.race([o.run(delivery, told.signal, note), cut.promise])
+        return { outcome: { state: 'done' } }
+      } catch (err) {
+        return { outcome: judge(delivery, err), err }
+      }
+    }
+    return {
+      delivery,
+      startedAt: runtime.now(),
+      since: runtime.monotonic(),
+      calls,
+      tell: reason => told.abort(reason),
+      cutOff(reason) {
+        told.abort(reason)
+        cut.promise.catch(() => {})
+        cut.reject(reason)
+      },
+      ended: ended(),
+    }
+  }
+
+  function judge({ attempt }: Claimed, error: unknown): Outcome {
+    if (stopping.aborted) return { state: 'released' }
+    if (error instanceof HandlerErased) return { state: 'ignored' }
+    const text = o.describeError.text(error)
+    if (error instanceof ErasureGoesOn) return { state: 'postponed', error: text, delayMs: 0 }
+    if (o.isParking(error)) return { state: 'parked', error: text }
+    const waitMs = mustWait(error)
+    if (waitMs !== undefined) return { state: 'postponed', error: text, delayMs: waitMs }
+    if (attempt >= MAX_ATTEMPTS || isHopeless(error)) return { state: 'dead', error: text }
+    const random = (runtime.bytes(1)[0] ?? 0) / 256
+    return { state: 'retry', error: text, delayMs: Math.max(retryDelayMs(attempt, random), askedMs(error)) }
+  }
+}
+
+/** The handler used up its time; it is asked again like after any failure. */
+export class HandlerTimeout extends FixedTextError {
+  override readonly name = 'HandlerTimeout'
+}
+/** Its event was erased while it ran. */
+export class HandlerErased extends FixedTextError {
+  override readonly name = 'HandlerErased'
+}
+/** The process stops; the delivery is given back and runs again elsewhere or later. */
+export class HandlerStopped extends FixedTextError {
+  override readonly name = 'HandlerStopped'
+}
+
+/**
+ * The connection's limits are used up, or its refresh waits for its next try: neither the handler's failure nor
+ * anything that a further run would change.
+ */
+const mustWait = (error: unknown) =>
+  error instanceof RefreshPending ||
+  (error instanceof ApiError && ['rate_budget_used', 'rate_limit_exceeded'].includes(error.code))
+    ? Math.min(Math.max(error.retryAfterMs ?? 0, LEAST_WAIT_MS), LONGEST_WAIT_MS)
+    : undefined
+
+/** Each run would use up the connection's calls, and fail at the same place. */
+const isHopeless = (error: unknown) => error instanceof ApiError && error.code === 'too_many_calls'
+
+/** Revento's Retry-After, where the handler let its error pass: sooner would only cost an attempt. */
+const askedMs = (error: unknown) => (error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0)

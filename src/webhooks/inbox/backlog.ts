@@ -1,0 +1,55 @@
+import type { Runtime } from '../../process/runtime.ts'
+import type { Queries } from '../../storage/database.ts'
+import { isOpen } from '../../storage/records.ts'
+
+/** How many stored deliveries wait for their handler, and whether that is too many to take more. */
+export interface Backlog {
+  /** Told after each commit. */
+  added(rows: number): void
+  isFull(): boolean
+  /** As last counted, and no further than the limit. */
+  waiting(): number
+  /** Counts again from the database, about once a second, until the signal fires. */
+  watch(signal: AbortSignal): Promise<void>
+}
+
+/** About a gigabyte of ordinary deliveries, or hours of work: senders are told to come again later. */
+export const BACKLOG_LIMIT = 1_000_000
+const EVERY_MS = 1_000
+/** Counting may take this share of the time. */
+const SHARE = 100
+
+export function createBacklog(
+  query: Queries,
+  runtime: Pick<Runtime, 'monotonic' | 'sleep'>,
+  limit = BACKLOG_LIMIT,
+): Backlog {
+  let waiting = 0
+
+  /** Other processes add and take as well, so the database is asked; no further than the limit. */
+  async function count(): Promise<void> {
+    const some = query.selectFrom('inbox').select('id').where(isOpen).limit(limit).as('some')
+    const { n } = await query
+      .selectFrom(some)
+      .select(eb => eb.fn.countAll<number>().as('n'))
+      .executeTakeFirstOrThrow()
+    waiting = Number(n)
+  }
+
+  return {
+    added(rows) {
+      waiting += rows
+    },
+    isFull: () => waiting >= limit,
+    waiting: () => waiting,
+    async watch(signal) {
+      while (!signal.aborted) {
+        const begun = runtime.monotonic()
+        // A store that fails answers 503 by itself.
+        await count().catch(() => {})
+        const pause = Math.max(EVERY_MS, SHARE * (runtime.monotonic() - begun))
+        await runtime.sleep(pause, signal).catch(() => {})
+      }
+    },
+  }
+}

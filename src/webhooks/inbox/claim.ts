@@ -1,0 +1,215 @@
+import { sql } from 'kysely'
+import type { LeaseEnds } from '../../process/trusted-time.ts'
+import { DELETION_REQUIRED } from '../../revento/platform.ts'
+import { bodyBytes, byteBatch } from '../../storage/byte-batch.ts'
+import type { Queries } from '../../storage/database.ts'
+import { isPostgres } from '../../storage/dialect.ts'
+import { erasedAmong, markErased } from '../../storage/erasures.ts'
+import { ids, integer, isOpen, records } from '../../storage/records.ts'
+import type { InboxTable, Platform } from '../../storage/schema.ts'
+import { transaction } from '../../storage/transaction.ts'
+import { type Duplicate, findDuplicates, type Identified } from './dedupe.ts'
+
+/** A delivery whose handler may run now. `attempt` counts from 1; `eventId` is null on integration-level events. */
+export interface Claimed {
+  readonly id: number
+  readonly provider: string
+  readonly type: string
+  readonly eventId: string | null
+  readonly organizationId: string | null
+  readonly attempt: number
+  readonly receivedAt: number
+  /** Null when the event's data was erased meanwhile. */
+  readonly body: Uint8Array | null
+}
+
+interface Due extends Identified {
+  readonly type: string
+  readonly attempts: number
+  readonly crashes: number
+  readonly next_at: number
+  /** Its lease ran out: counted in `crashes` already. */
+  readonly interrupted: boolean
+}
+
+export interface ClaimOptions {
+  readonly owner: string
+  /** What another platform's secret signed waits until the app runs on that one. */
+  readonly platform: Platform
+  readonly limit: number
+  /** Handlers that run now: with some, nothing is claimed that has to run alone. */
+  readonly running: number
+  /** Claimed by this process and not settled yet: still its own, whatever the clock says of their leases. */
+  readonly held: readonly number[]
+  readonly leaseMs: number
+  readonly maxAttempts: number
+  readonly now: number
+  /** Which leases have ended, by the clock of now. */
+  readonly ends: LeaseEnds
+  readonly hasHandler: (provider: string, type: string) => boolean
+}
+
+export interface ClaimResult {
+  readonly claimed: Claimed[]
+  readonly duplicates: Duplicate[]
+  /** No handler, or of an event whose data was erased. */
+  readonly ignored: number[]
+  /** Their process died each time, or they were claimed as often as may be. */
+  readonly exhausted: number[]
+  /** Claimed before by a process that ended. */
+  readonly interrupted: number[]
+  /** What was claimed runs alone, or what is due waits for a moment in which it can. */
+  readonly alone: boolean
+}
+
+/** The one that keeps ending its process is given up before it has done so six times. */
+export const MAX_CRASHES = 5
+/** One crash may be anybody's, also a restart; after the second it runs alone, so that the third accuses nobody else. */
+const ALONE_AFTER = 2
+/** Of bodies, for each half of a claim: they are held in memory until their handlers begin. */
+const MOST_BYTES = 16 * 1024 * 1024
+
+/**
+ * One transaction takes what is due, resolves both dedupe keys of what is new, and leases the rest: so no handler
+ * ever starts on a duplicate. A lease that ran out (its process ended) is due like everything else.
+ */
+export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
+  return transaction(query, async trx => {
+    const { rows, alone } = apart(await dueRows(trx, o), o.running)
+    const duplicates = await findDuplicates(
+      trx,
+      rows.filter(row => row.attempts === 0),
+    )
+    const repeated = new Set(duplicates.map(d => d.id))
+    // In the commit that claims it: nothing that an ending erases is claimed with it or after it.
+    for (const { id, type } of rows)
+      if (type === DELETION_REQUIRED && !repeated.has(id)) await markErased(trx, id, o.now)
+    const erased = await erasedAmong(
+      trx,
+      rows.map(row => row.id),
+    )
+    const fates = Object.groupBy(rows, row => {
+      if (repeated.has(row.id)) return 'duplicate'
+      if (erased.has(row.id)) return 'erased'
+      if (!o.hasHandler(row.provider, row.type)) return 'ignored'
+      return row.crashes >= MAX_CRASHES || row.attempts >= o.maxAttempts ? 'exhausted' : 'runnable'
+    })
+    const idsOf = (fate: keyof typeof fates) => (fates[fate] ?? []).map(row => row.id)
+    const ended = { ignored: [...idsOf('ignored'), ...idsOf('erased')], exhausted: idsOf('exhausted') }
+    const interrupted = rows.filter(row => row.interrupted)
+    await recordInterrupted(trx, interrupted, o.leaseMs)
+    await endDuplicates(trx, duplicates, o.now)
+    await end(trx, { ...ended, erased: idsOf('erased') }, o.now)
+    const claimed = await lease(trx, idsOf('runnable'), o)
+    return { claimed, duplicates, ...ended, interrupted: interrupted.map(row => row.id), alone }
+  })
+}
+
+/**
+ * New ones (`next_at` 0) are due whatever the clock says. Half of the room goes to what has waited before, so that
+ * neither holds up the other; what one of them leaves, the other gets.
+ */
+async function dueRows(trx: Queries, { limit, now, ends, held, platform }: ClaimOptions): Promise<Due[]> {
+  const due = trx
+    .selectFrom('inbox')
+    .select(['id', 'provider', 'platform', 'delivery_id', 'envelope_id', 'type', 'state'])
+    .select(['attempts', 'crashes', 'next_at'])
+    .select(bodyBytes.as('bytes'))
+    .where(isOpen)
+    .where('platform', '=', platform)
+    .orderBy('next_at')
+    .orderBy('id')
+    // Two instances on PostgreSQL claim at the same time, each past what the other has.
+    .$if(isPostgres(trx), select => select.forUpdate().skipLocked())
+  const waited = await due
+    .where('next_at', '>', 0)
+    .where('next_at', '<=', now)
+    .where(eb => eb('state', '=', 'pending').or('next_at', '>', ends.after))
+    .where('id', 'not in', ids(held))
+    .limit(limit)
+    .execute()
+  const again = byteBatch(waited, MOST_BYTES)
+  const arrived = await due
+    .where('next_at', '=', 0)
+    .limit(limit - Math.min(again.length, Math.ceil(limit / 2)))
+    .execute()
+  const fresh = byteBatch(arrived, MOST_BYTES)
+  return [...again.slice(0, limit - fresh.length), ...fresh].map(({ state, bytes, ...row }) => ({
+    ...row,
+    crashes: row.crashes + (state === 'running' ? 1 : 0),
+    interrupted: state === 'running',
+  }))
+}
+
+/** What has crashed twice is taken by itself, while nothing else runs here. */
+function apart(due: Due[], running: number): { rows: Due[]; alone: boolean } {
+  const suspect = due.find(row => row.crashes >= ALONE_AFTER)
+  if (!suspect) return { rows: due, alone: false }
+  return { rows: running === 0 ? [suspect] : [], alone: true }
+}
+
+/** When it began is when it was claimed; when its process ended, nobody knows. */
+async function recordInterrupted(trx: Queries, rows: Due[], leaseMs: number): Promise<void> {
+  if (rows.length === 0) return
+  const runs = records(
+    rows.map(row => ({ id: row.id, started_at: row.next_at - leaseMs, attempt: row.attempts })),
+  )
+  await sql`insert into attempts (inbox_id, started_at, attempt, outcome)
+    select ${integer('id')}, ${integer('started_at')}, ${integer('attempt')}, 'interrupted' from ${runs} where true
+    on conflict do nothing`.execute(trx)
+  await trx
+    .updateTable('inbox')
+    .set(eb => ({ crashes: eb('crashes', '+', 1) }))
+    .where('id', 'in', ids(rows.map(row => row.id)))
+    .execute()
+}
+
+async function endDuplicates(trx: Queries, duplicates: Duplicate[], now: number): Promise<void> {
+  for (const { id, duplicateOf } of duplicates)
+    await trx
+      .updateTable('inbox')
+      .set({ state: 'duplicate', duplicate_of: duplicateOf, finished_at: now, body: null })
+      .where('id', '=', id)
+      .execute()
+}
+
+async function end(
+  trx: Queries,
+  ended: { ignored: number[]; exhausted: number[]; erased: number[] },
+  now: number,
+): Promise<void> {
+  const set = (list: number[], values: Partial<Omit<InboxTable, 'id' | 'crashes' | 'platform'>>) =>
+    list.length > 0 ? trx.updateTable('inbox').set(values).where('id', 'in', ids(list)).execute() : undefined
+  await set(ended.ignored, { state: 'ignored', finished_at: now, lease_owner: null })
+  await set(ended.erased, { body: null, last_error: null })
+  const last_error = 'its process ended before its last run did'
+  await set(ended.exhausted, { state: 'dead', finished_at: now, lease_owner: null, last_error })
+}
+
+async function lease(trx: Queries, runnable: number[], o: ClaimOptions): Promise<Claimed[]> {
+  if (runnable.length === 0) return []
+  const rows = await trx
+    .updateTable('inbox')
+    .set(eb => ({
+      state: 'running',
+      attempts: eb('attempts', '+', 1),
+      lease_owner: o.owner,
+      next_at: o.now + o.leaseMs,
+    }))
+    .where('id', 'in', ids(runnable))
+    .returning(['id', 'provider', 'type', 'event_id', 'organization_id', 'attempts', 'received_at', 'body'])
+    .execute()
+  // PostgreSQL gives them in any order; the one that has waited longest begins.
+  const place = new Map(runnable.map((id, n) => [id, n]))
+  rows.sort((a, b) => (place.get(a.id) ?? 0) - (place.get(b.id) ?? 0))
+  return rows.map(row => ({
+    id: row.id,
+    provider: row.provider,
+    type: row.type,
+    eventId: row.event_id,
+    organizationId: row.organization_id,
+    attempt: row.attempts,
+    receivedAt: row.received_at,
+    body: row.body,
+  }))
+}

@@ -1,0 +1,95 @@
+import { hash } from 'node:crypto'
+import { sql } from 'kysely'
+import type { Queries } from '../../storage/database.ts'
+import { alone } from '../../storage/dialect.ts'
+import { ids, integer, records, text } from '../../storage/records.ts'
+import type { Platform } from '../../storage/schema.ts'
+
+/** What a delivery is recognized by. */
+export interface Identified {
+  readonly id: number
+  readonly provider: string
+  readonly platform: Platform
+  readonly delivery_id: string | null
+  readonly envelope_id: string
+}
+
+export interface Duplicate {
+  readonly id: number
+  readonly duplicateOf: number
+  /** The signed envelope came before; otherwise only the unsigned delivery id did, with another body. */
+  readonly sameEnvelope: boolean
+}
+
+/** 128 bits of a digest: short in the index, and a sender's ids do not outlive their delivery in it. */
+const keyOf = (text: string) => hash('sha256', text, 'base64url').slice(0, 22)
+
+/** What the sandbox sends uses up no key of the real platform. */
+export const senderOf = ({ provider, platform }: Pick<Identified, 'provider' | 'platform'>) =>
+  platform === 'sandbox' ? `sandbox ${provider}` : provider
+
+/** The delivery id is documented as the key but is not signed; the envelope's id is. Either one marks a repeat. */
+export function keysOf({ delivery_id, envelope_id, ...from }: Identified) {
+  return {
+    envelope: keyOf(`${senderOf(from)} envelope ${envelope_id}`),
+    delivery: delivery_id === null ? undefined : keyOf(`${senderOf(from)} delivery ${delivery_id}`),
+  }
+}
+
+/**
+ * Finds which of these repeat each other or what came before, and records the keys of the rest. A repeat's keys are
+ * not recorded: a replayed body under somebody else's delivery id must not use that id up.
+ */
+export async function findDuplicates(trx: Queries, rows: readonly Identified[]): Promise<Duplicate[]> {
+  if (rows.length === 0) return []
+  // Two instances may each have claimed one of two copies: the second looks when the first has recorded its keys.
+  await alone(trx, 'delivery keys')
+  const keyed = rows.map(row => ({ id: row.id, ...keysOf(row) }))
+  const owners = await ownersOf(
+    trx,
+    keyed.flatMap(({ envelope, delivery }) => (delivery === undefined ? [envelope] : [envelope, delivery])),
+  )
+  const duplicates: Duplicate[] = []
+  const fresh: { key: string; id: number }[] = []
+  for (const { id, envelope, delivery } of keyed) {
+    const byEnvelope = owners.get(envelope)
+    const first = byEnvelope ?? (delivery === undefined ? undefined : owners.get(delivery))
+    if (first !== undefined && first !== id) {
+      duplicates.push({ id, duplicateOf: first, sameEnvelope: byEnvelope !== undefined })
+      continue
+    }
+    for (const key of [envelope, delivery]) {
+      if (key === undefined || owners.has(key)) continue
+      owners.set(key, id)
+      fresh.push({ key, id })
+    }
+  }
+  if (fresh.length > 0)
+    await sql`insert into delivery_keys (key, inbox_id) select ${text('key')}, ${integer('id')} from ${records(fresh)}`.execute(
+      trx,
+    )
+  return duplicates
+}
+
+async function ownersOf(trx: Queries, keys: readonly string[]): Promise<Map<string, number>> {
+  if (keys.length === 0) return new Map()
+  const rows = await trx
+    .selectFrom('delivery_keys')
+    .select(['key', 'inbox_id'])
+    .where('key', 'in', among(keys))
+    .execute()
+  return new Map(rows.map(({ key, inbox_id }) => [key, inbox_id]))
+}
+
+/** Together with their deliveries: then a repeat of them counts as new. */
+export async function forget(trx: Queries, rows: readonly Identified[]): Promise<void> {
+  const keys = rows.flatMap(row => Object.values(keysOf(row))).filter(key => key !== undefined)
+  await trx
+    .deleteFrom('delivery_keys')
+    .where('key', 'in', among(keys))
+    .where('inbox_id', 'in', ids(rows.map(row => row.id)))
+    .execute()
+}
+
+const among = (keys: readonly string[]) =>
+  sql<string>`(select ${text('key')} from ${records(keys.map(key => ({ key })))})`

@@ -1,0 +1,253 @@
+import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely'
+import type { Grant } from '../../oauth/entitlement.ts'
+import type { Call } from '../../revento/call.ts'
+import type { Queries } from '../../storage/database.ts'
+import { isErased } from '../../storage/erasures.ts'
+import type { AttemptOutcome, AttemptsTable, DeliveryState, Schema } from '../../storage/schema.ts'
+import { inlineProviders } from '../providers/index.ts'
+import { keysOf } from './dedupe.ts'
+import { MOST_RUNS } from './settle.ts'
+
+/** A delivery as the page, /deliveries and the operator's list show it. Times are ISO 8601 UTC. */
+export interface DeliveryView {
+  readonly id: string
+  readonly provider: string
+  readonly delivery_id: string | null
+  readonly type: string
+  readonly event_id: string | null
+  readonly state: DeliveryState
+  readonly attempts: number
+  readonly received_at: string
+  readonly finished_at: string | null
+  readonly last_error: string | null
+  readonly duplicate_of: string | null
+}
+
+/** A delivery with everything that is known of what became of it. */
+export interface DeliveryStory extends DeliveryView {
+  /** The signed id of the envelope. */
+  readonly envelope_id: string
+  readonly organization_id: string | null
+  /** When it runs next, for one that waits for its time. */
+  readonly next_at: string | null
+  /** For one that runs: after this moment its process has died, and it runs again. */
+  readonly lease_until: string | null
+  /** False: its body was erased, or it is a duplicate; it cannot run again. */
+  readonly stored: boolean
+  /** Whether `replay` would have it run again. */
+  readonly replayable: boolean
+  /** One for each run of its handler that has ended, oldest first: the last hundred. */
+  readonly runs: readonly DeliveryRun[]
+}
+
+export interface DeliveryRun {
+  readonly attempt: number
+  readonly started_at: string
+  /** Null where its process ended first. */
+  readonly ended_at: string | null
+  readonly outcome: AttemptOutcome
+  readonly error: string | null
+  readonly calls: readonly (Omit<Call, 'at'> & { readonly at: string })[]
+}
+
+/** `removed`: its payload, after PAYLOAD_DAYS. `answered`: its sender waited for its handler, and nobody does any more. */
+export type Replayed = 'replayed' | 'not_found' | 'not_dead' | 'erased' | 'removed' | 'answered'
+
+/** Who asks: an organizer, by what was granted, or the operator, who may see all and uses the commands. */
+export type Viewer = readonly Grant[] | 'operator'
+
+/** Undefined members do not narrow it. */
+export interface DeliveryFilter {
+  readonly state?: DeliveryState | undefined
+  readonly provider?: string | undefined
+}
+
+export interface Deliveries {
+  /** The newest of all, newest first; for the operator. */
+  list(filter: DeliveryFilter, limit: number): Promise<DeliveryView[]>
+  /**
+   * Our id of the delivery that came first under a sender's id, its header's or its envelope's. Reads the whole inbox
+   * where no dedupe key says it, as for senders that are answered by their handler: for the operator.
+   */
+  locate(senderId: string, providers: readonly string[]): Promise<string | undefined>
+  /** The newest, newest first. */
+  newest(grant: Grant, limit: number): Promise<DeliveryView[]>
+  /** Those that wait for a person, newest first. */
+  stuck(grant: Grant, state: 'dead' | 'parked', limit: number): Promise<DeliveryView[]>
+  find(id: string, viewer: Viewer): Promise<DeliveryStory | undefined>
+  /**
+   * Lets a dead delivery, or one that had no handler, run again as if it were new. However often it is asked at once,
+   * and by however many processes: one of them gets `replayed`.
+   */
+  replay(id: string, viewer: Viewer): Promise<Replayed>
+}
+
+const COLUMNS = [
+  'id',
+  'provider',
+  'delivery_id',
+  'type',
+  'event_id',
+  'state',
+  'attempts',
+  'received_at',
+  'finished_at',
+  'last_error',
+  'duplicate_of',
+] as const
+const PLATFORMS = ['real', 'sandbox'] as const
+/** An inbox id; a longer number is none. */
+const ROW_ID = /^[1-9]\d{0,14}$/
+
+export function createDeliveries(query: Queries): Deliveries {
+  const views = (limit: number) =>
+    query.selectFrom('inbox').select(COLUMNS).orderBy('id', 'desc').limit(limit)
+
+  async function find(id: string, viewer: Viewer): Promise<DeliveryStory | undefined> {
+    if (!ROW_ID.test(id)) return undefined
+    const row = await query
+      .selectFrom('inbox')
+      .select([...COLUMNS, 'envelope_id', 'organization_id', 'next_at'])
+      .select(eb => [eb('body', 'is not', null).as('stored'), isErased.as('erased')])
+      .where('id', '=', Number(id))
+      .where(isSeenBy(viewer))
+      .executeTakeFirst()
+    if (!row) return undefined
+    const runs = await query
+      .selectFrom('attempts')
+      .selectAll()
+      .where('inbox_id', '=', row.id)
+      .orderBy('started_at', 'desc')
+      .limit(MOST_RUNS)
+      .execute()
+    const { envelope_id, organization_id, next_at, stored, erased, ...view } = row
+    return {
+      ...viewOf(view),
+      envelope_id,
+      organization_id,
+      next_at: row.state === 'pending' && next_at > 0 ? iso(next_at) : null,
+      lease_until: row.state === 'running' ? iso(next_at) : null,
+      stored: Boolean(stored) && !erased,
+      replayable: Boolean(stored) && !erased && isOver(row.state) && !inlineProviders.includes(row.provider),
+      runs: runs.reverse().map(runOf),
+    }
+  }
+
+  return {
+    async list({ state, provider }, limit) {
+      let found = views(limit)
+      if (state) found = found.where('state', '=', sql.lit(state))
+      if (provider) found = found.where('provider', '=', provider)
+      return (await found.execute()).map(viewOf)
+    },
+    async locate(senderId, providers) {
+      const ids = { id: 0, delivery_id: senderId.toLowerCase(), envelope_id: senderId }
+      const keys = providers.flatMap(provider =>
+        PLATFORMS.flatMap(platform => Object.values(keysOf({ provider, platform, ...ids }))),
+      )
+      const row = await query
+        .selectFrom('delivery_keys')
+        .select('inbox_id')
+        .where(
+          'key',
+          'in',
+          keys.filter(key => key !== undefined),
+        )
+        .executeTakeFirst()
+      if (row) return String(row.inbox_id)
+      const unkeyed = await query
+        .selectFrom('inbox')
+        .select('id')
+        .where(eb => eb('envelope_id', '=', senderId).or('delivery_id', '=', senderId.toLowerCase()))
+        .orderBy('id')
+        .limit(1)
+        .executeTakeFirst()
+      return unkeyed && String(unkeyed.id)
+    },
+    async newest(grant, limit) {
+      return (
+        await views(limit)
+          .where(isSeenBy([grant]))
+          .execute()
+      ).map(viewOf)
+    },
+    async stuck(grant, state, limit) {
+      // As a literal: a partial index is not used for a state that is known only when the statement runs.
+      const rows = views(limit)
+        .where(isSeenBy([grant]))
+        .where('state', '=', sql.lit(state))
+      return (await rows.execute()).map(viewOf)
+    },
+    find,
+    async replay(id, viewer) {
+      if (!ROW_ID.test(id)) return 'not_found'
+      // The one statement that decides.
+      const { numUpdatedRows } = await query
+        .updateTable('inbox')
+        .set({ state: 'pending', attempts: 0, crashes: 0, next_at: 0, finished_at: null, last_error: null })
+        .where('id', '=', Number(id))
+        .where('state', 'in', ['dead', 'ignored'])
+        .where('body', 'is not', null)
+        .where(eb => eb.not(isErased))
+        .where('provider', 'not in', inlineProviders)
+        .where(isSeenBy(viewer))
+        .executeTakeFirst()
+      if (numUpdatedRows === 1n) return 'replayed'
+      const found = await find(id, viewer)
+      if (!found) return 'not_found'
+      if (!isOver(found.state)) return 'not_dead'
+      if (inlineProviders.includes(found.provider)) return 'answered'
+      if (found.stored) return 'not_dead'
+      const row = await query
+        .selectFrom('inbox')
+        .select(isErased.as('erased'))
+        .where('id', '=', Number(id))
+        .executeTakeFirst()
+      return row?.erased ? 'erased' : 'removed'
+    },
+  }
+}
+
+/** The rows of an inbox that belong to one of these grants; without a grant, none. */
+const isSeenBy =
+  (viewer: Viewer) =>
+  (eb: ExpressionBuilder<Schema, 'inbox'>): Expression<SqlBool> =>
+    viewer === 'operator'
+      ? eb.lit(true)
+      : eb.or(
+          viewer.map(({ platform, eventId, organizationId }) =>
+            eb.and({ platform, event_id: eventId, organization_id: organizationId }),
+          ),
+        )
+
+/** What may run again when an operator says so. */
+const isOver = (state: DeliveryState) => state === 'dead' || state === 'ignored'
+
+interface Row extends Omit<DeliveryView, 'id' | 'received_at' | 'finished_at' | 'duplicate_of'> {
+  readonly id: number
+  readonly received_at: number
+  readonly finished_at: number | null
+  readonly duplicate_of: number | null
+}
+
+const viewOf = (row: Row): DeliveryView => ({
+  ...row,
+  id: String(row.id),
+  received_at: iso(row.received_at),
+  finished_at: row.finished_at === null ? null : iso(row.finished_at),
+  duplicate_of: row.duplicate_of === null ? null : String(row.duplicate_of),
+})
+
+function runOf(row: AttemptsTable): DeliveryRun {
+  const calls = JSON.parse(row.calls ?? '[]') as Call[]
+  return {
+    attempt: row.attempt,
+    started_at: iso(row.started_at),
+    ended_at: row.ended_at === null ? null : iso(row.ended_at),
+    outcome: row.outcome,
+    error: row.error,
+    calls: calls.map(call => ({ ...call, at: iso(call.at) })),
+  }
+}
+
+const iso = (ms: number) => new Date(ms).toISOString()

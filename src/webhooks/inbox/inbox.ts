@@ -1,0 +1,106 @@
+import type { Runtime } from '../../process/runtime.ts'
+import type { Database } from '../../storage/database.ts'
+import type { Platform } from '../../storage/schema.ts'
+import { StorageError } from '../../storage/storage-error.ts'
+import type { Envelope } from '../verify/provider.ts'
+import { appendTo } from './append.ts'
+import type { Backlog } from './backlog.ts'
+
+/** A verified delivery on its way in. `receivedAt` in milliseconds since 1970; `body` exactly as signed. */
+export interface Incoming {
+  readonly provider: string
+  /** Whose secret it was signed with: what the sandbox sends touches nothing of the real platform. */
+  readonly platform: Platform
+  /** Lower case; null where the sender gave none. Unsigned. */
+  readonly deliveryId: string | null
+  readonly envelope: Envelope
+  readonly receivedAt: number
+  readonly body: Uint8Array
+}
+
+export interface Inbox {
+  /** Resolves with the delivery's own id once it is committed; rejects with a StorageError, and nothing is kept. */
+  append(delivery: Incoming): Promise<number>
+  /** Why the last one could not be stored, until one is or ten seconds have passed: for /ready. */
+  trouble(): string | undefined
+}
+
+interface Waiting {
+  readonly delivery: Incoming
+  readonly resolve: (id: number) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** A group is written in one go: bounded, or the event loop would stand still for it. */
+const GROUP_BYTES = 4 * 1024 * 1024
+const GROUP_ROWS = 500
+/** What may wait for its commit while the database is locked; more is refused, and the sender comes again. */
+const WAITING_BYTES = 32 * 1024 * 1024
+
+/** Small writes may still go through where a delivery does not: on a disk that is nearly full. */
+const TROUBLE_MS = 10_000
+
+/**
+ * Group commit: deliveries that arrive while a commit runs go into the next one, so many share one fsync and each is
+ * answered after its own commit. Rows are only appended here, see append.ts; which of them are duplicates is
+ * resolved in batches before any handler runs (claim.ts), because a unique index on random keys costs as much as the
+ * row itself, and the query builder more.
+ */
+export function createInbox(
+  database: Database,
+  backlog: Pick<Backlog, 'added' | 'isFull'>,
+  onCommitted: () => void,
+  runtime: Pick<Runtime, 'monotonic'>,
+): Inbox {
+  const append = appendTo(database)
+  let waiting: Waiting[] = []
+  let waitingBytes = 0
+  let committing = false
+  let failed: { code: string; at: number } | undefined
+
+  async function commitGroups(): Promise<void> {
+    while (waiting.length > 0) {
+      const group = nextGroup(waiting)
+      waiting = waiting.slice(group.length)
+      waitingBytes -= bytesOf(group)
+      try {
+        const ids = await append(group.map(({ delivery }) => delivery))
+        for (const [i, { resolve }] of group.entries()) resolve(ids[i] ?? 0)
+        failed = undefined
+        backlog.added(group.length)
+        onCommitted()
+      } catch (error) {
+        const code = error instanceof StorageError ? error.code : 'storage_failed'
+        failed = { code, at: runtime.monotonic() }
+        for (const { reject } of group) reject(error)
+      }
+    }
+    committing = false
+  }
+
+  return {
+    trouble: () => (failed && runtime.monotonic() - failed.at < TROUBLE_MS ? failed.code : undefined),
+    append: delivery =>
+      new Promise((resolve, reject) => {
+        if (backlog.isFull() || waitingBytes + delivery.body.length > WAITING_BYTES)
+          return reject(new StorageError('backlog_full'))
+        waiting.push({ delivery, resolve, reject })
+        waitingBytes += delivery.body.length
+        if (committing) return
+        committing = true
+        setImmediate(() => void commitGroups())
+      }),
+  }
+}
+
+const bytesOf = (group: readonly Waiting[]) =>
+  group.reduce((sum, { delivery }) => sum + delivery.body.length, 0)
+
+function nextGroup(waiting: readonly Waiting[]): Waiting[] {
+  let bytes = 0
+  const end = waiting.findIndex(({ delivery }, i) => {
+    bytes += delivery.body.length
+    return i >= GROUP_ROWS || (i > 0 && bytes > GROUP_BYTES)
+  })
+  return end === -1 ? [...waiting] : waiting.slice(0, end)
+}

@@ -1,0 +1,97 @@
+import {
+  COUNTS,
+  ID_PREFIXES,
+  MEMBER_NAMES,
+  MOMENTS,
+  OPEN_MEMBERS,
+  WORD_MEMBERS,
+  WORDS,
+} from '../../process/disclosure.ts'
+import { EVENT_TYPES } from '../../revento/platform.ts'
+import { numberText, rawNumber } from '../verify/lossless-json.ts'
+
+/**
+ * A payload that may be kept in a repository. What `disclosure.ts` lists stays: the ids of the envelope, documented names of
+ * members, states, times and counts. Everything else, names of members too, is replaced by something of the same form, and
+ * the same by the same. `value` comes from `parseLossless`, so that numbers keep their digits or their length.
+ */
+export function redact(value: unknown): unknown {
+  return walk(value, { name: '', isOpen: false, depth: 0, replaced: new Map() })
+}
+
+interface Place {
+  readonly name: string
+  /** Below a member that an organizer or a participant named: nothing of it is known. */
+  readonly isOpen: boolean
+  readonly depth: number
+  /** Texts, and names of members, by what stands in their place. */
+  readonly replaced: Map<string, string>
+}
+
+const ENVELOPE_ID = /^(evt|org)_[A-Za-z0-9_-]{1,110}$/
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/
+const DATE = /^\d{4}-\d\d-\d\d$/
+/** Telephone numbers, times of day, sums, postcodes. */
+const FIGURES = /^[\d\s+()./:,-]*\d[\d\s+()./:,-]*$/
+const types: ReadonlySet<string> = new Set(EVENT_TYPES)
+
+function walk(value: unknown, place: Place): unknown {
+  const number = numberText(value)
+  if (number !== undefined) return isCount(place) ? value : rawNumber(ones(number))
+  if (Array.isArray(value)) return value.map(one => walk(one, place))
+  if (typeof value === 'object' && value !== null) return members(value, place)
+  if (typeof value === 'string') return isKept(value, place) ? value : replacement(value, place)
+  return place.isOpen && typeof value === 'boolean' ? false : value
+}
+
+function members(value: object, { isOpen, depth, replaced }: Place): object {
+  const entries = Object.entries(value).map(([name, member]) => {
+    const isKnown = !isOpen && MEMBER_NAMES.has(name)
+    const below = { isOpen: !isKnown || OPEN_MEMBERS.has(name), depth: depth + 1, replaced }
+    return [isKnown ? name : memberName(name, replaced), walk(member, { ...below, name })] as const
+  })
+  return Object.fromEntries(entries)
+}
+
+const isCount = ({ name, isOpen }: Place) => !isOpen && COUNTS.has(name)
+
+function isKept(text: string, { name, isOpen, depth }: Place): boolean {
+  if (isOpen) return false
+  if (depth === 1 && /^(id|event_id|organization_id)$/.test(name)) return ENVELOPE_ID.test(text)
+  if (WORD_MEMBERS.has(name)) return WORDS.has(text) || (name === 'type' && types.has(text))
+  return MOMENTS.has(name) && MOMENT.test(text)
+}
+
+function memberName(name: string, replaced: Place['replaced']): string {
+  const key = `member ${name}`
+  const made = replaced.get(key) ?? `member_${replaced.size + 1}`
+  replaced.set(key, made)
+  return made
+}
+
+function replacement(text: string, { name, isOpen, replaced }: Place): string {
+  if (text === '') return text
+  const made = replaced.get(text) ?? madeUp(isOpen ? '' : name, text, replaced.size + 1)
+  replaced.set(text, made)
+  return made
+}
+
+/** Of the same form, so that a handler that looks at the form still finds it. Not plain ASCII, as people are not. */
+function madeUp(name: string, text: string, number: number): string {
+  if (text.includes('@')) return `person${number}@example.org`
+  if (/^https?:/i.test(text)) return `https://example.org/${number}`
+  if (MOMENT.test(text)) return `2000-01-01T00:00:00${text.endsWith('Z') ? 'Z' : '+00:00'}`
+  if (DATE.test(text)) return '2000-01-01'
+  if (FIGURES.test(text)) return ones(text)
+  if (UUID.test(text)) return `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`
+  if (/^[A-Za-z]{2,12}_\w+$/.test(text)) return idLike(text, number)
+  return name.includes('name') ? `Zoë Ødegård ${number}` : `text ${number} – gewählt`
+}
+
+function idLike(text: string, number: number): string {
+  const prefix = [...ID_PREFIXES].find(one => text.startsWith(`${one}_`))
+  return `${prefix ?? 'id'}_${number}`
+}
+
+const ones = (text: string) => text.replaceAll(/\d/g, '1')

@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto'
+import { DatabaseSync } from 'node:sqlite'
+import pg from 'pg'
+import { systemRuntime } from '../../../src/process/runtime.ts'
+import type { DeliveryState } from '../../../src/storage/schema.ts'
+import { openSqlite } from '../../../src/storage/sqlite/database.ts'
+import type { Store } from '../../../src/storage/store.ts'
+import { keysOf } from '../../../src/webhooks/inbox/dedupe.ts'
+
+const INSERT = `insert into inbox (id, provider, delivery_id, envelope_id, type, event_id, organization_id, state,
+  attempts, next_at, received_at, finished_at, body)
+  values (?, 'revento', ?, ?, 'activity.updated', 'evt_test_published', 'org_test_formal', 'done', 1, 0, ?, ?, ?)`
+
+/** A database as it is after `rows` deliveries were handled, each with its run and its two dedupe keys. */
+export async function seed(path: string, rows: number, progress: (text: string) => void): Promise<void> {
+  await (await openSqlite(path, systemRuntime)).close()
+  const database = new DatabaseSync(path)
+  database.exec('pragma synchronous=off; pragma cache_size=-200000; begin')
+  const [insert, key, run] = [
+    INSERT,
+    'insert into delivery_keys (key, inbox_id) values (?, ?)',
+    `insert into attempts (inbox_id, started_at, ended_at, attempt, outcome) values (?, ?, ?, 1, 'done')`,
+  ].map(sql => database.prepare(sql))
+  const body = Buffer.from(JSON.stringify({ note: 'x'.repeat(780) }))
+  const start = Date.now() - rows
+  for (let id = 1; id <= rows; id++) {
+    const [delivery_id, envelope_id, at] = [randomUUID(), `evt_delivery_${randomUUID()}`, start + id]
+    insert?.run(id, delivery_id, envelope_id, at, at, body)
+    const keys = keysOf({ id, provider: 'revento', platform: 'real', delivery_id, envelope_id })
+    for (const text of Object.values(keys)) key?.run(text ?? '', id)
+    run?.run(id, at, at)
+    if (id % 100_000 === 0) progress(`${id} of ${rows} deliveries stored`)
+  }
+  database.exec('commit; pragma wal_checkpoint(truncate)')
+  database.close()
+}
+
+export interface EventRows {
+  readonly rows: number
+  readonly state: DeliveryState
+  readonly eventId: string
+  readonly organizationId: string
+  /** application.approved without. */
+  readonly type?: string
+  /** Of each body; 0: they have none. */
+  readonly bodyBytes: number
+  /** In ms since 1970: of the first; the others came at the same moment. */
+  readonly receivedAt: number
+  readonly progress?: (text: string) => void
+}
+
+const AT_ONCE = 50_000
+
+/**
+ * Many deliveries of one event, behind those that are stored: 200,000 take about ten seconds. The store has its tables.
+ * Each body is JSON with a name of its own, "Ada Lovelace N", where N counts from 1; each row has one run with an error.
+ */
+export async function seedEvent(store: Store, o: EventRows): Promise<void> {
+  const run = await (store.kind === 'sqlite' ? onSqlite(store.path) : onPostgres(store.url))
+  const [ended, waits] = [['done', 'ignored', 'duplicate', 'dead'].includes(o.state), o.state === 'parked']
+  const text = (value: string) => `'${value.replaceAll("'", "''")}'`
+  for (let from = 1; from <= o.rows; from += AT_ONCE) {
+    const to = Math.min(from + AT_ONCE - 1, o.rows)
+    const body =
+      o.bodyBytes === 0
+        ? 'null'
+        : run.bytes(
+            `'{"name":"Ada Lovelace ' || n || '","note":"${'x'.repeat(Math.max(0, o.bodyBytes - 45))}"}'`,
+          )
+    await run.exec(`insert into inbox (provider, envelope_id, type, event_id, organization_id, state, attempts, next_at,
+        received_at, finished_at, last_error, body)
+      select 'revento', 'evt_seed_' || n, ${text(o.type ?? 'application.approved')}, ${text(o.eventId)}, ${text(o.organizationId)},
+        ${text(o.state)}, ${waits ? 0 : 1}, 0, ${o.receivedAt}, ${ended ? o.receivedAt : 'null'},
+        ${waits || o.state === 'dead' ? "'connection unavailable'" : 'null'}, ${body}
+      from ${run.numbers(from, to)}`)
+    await run.exec(`insert into attempts (inbox_id, started_at, ended_at, attempt, outcome, error)
+      select id, ${o.receivedAt}, ${o.receivedAt}, 1, ${text(waits ? 'parked' : 'done')}, 'connection unavailable'
+      from inbox where id > (select max(id) from inbox) - ${to - from + 1}`)
+    o.progress?.(`${to} of ${o.rows} deliveries of ${o.eventId} stored`)
+  }
+  await run.close()
+}
+
+async function onSqlite(path: string) {
+  const file = new DatabaseSync(path)
+  file.exec('pragma synchronous=off')
+  return {
+    exec: async (sql: string) => file.exec(sql),
+    bytes: (sql: string) => `cast(${sql} as blob)`,
+    numbers: (from: number, to: number) =>
+      `(with recursive r(n) as (select ${from} union all select n + 1 from r where n < ${to}) select n from r) as r`,
+    async close() {
+      file.exec('pragma wal_checkpoint(truncate)')
+      file.close()
+    },
+  }
+}
+
+async function onPostgres(url: string) {
+  const client = new pg.Client(url)
+  await client.connect()
+  await client.query('set synchronous_commit = off')
+  return {
+    exec: async (sql: string) => void (await client.query(sql)),
+    bytes: (sql: string) => `convert_to(${sql}, 'UTF8')`,
+    numbers: (from: number, to: number) => `generate_series(${from}, ${to}) as r(n)`,
+    async close() {
+      await client.query('analyze inbox')
+      await client.end()
+    },
+  }
+}

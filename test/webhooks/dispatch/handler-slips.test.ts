@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import { handlers } from '../../../src/integration/handlers/index.ts'
+import type { Handler, HandlerContext, Handlers } from '../../../src/webhooks/dispatch/context.ts'
+import { handlerSlips } from '../../../src/webhooks/dispatch/handler-slips.ts'
+import { startApp } from '../../helpers/app.ts'
+
+const handler = async () => {}
+
+test('the handlers that come with the starter have no slip', () => {
+  expect(handlerSlips(handlers)).toEqual([])
+})
+
+test.each([
+  ['revento', 'application.aproved', 'did you mean "application.approved"?'],
+  ['revento', 'participants.registered', 'did you mean "participant.registered"?'],
+  ['revento', 'badge.printed', 'list it in src/integration/handlers/undocumented-types.ts'],
+  ['aghanim', 'player.verfy', 'did you mean "player.verify"?'],
+  ['aghanim', 'badge.printed', 'which it is not known to send'],
+  ['barker', 'mesage', 'did you mean "message"?'],
+  ['handshake', 'ping', 'which it is not known to send'],
+  ['standard', 'mesage', 'did you mean "message"?'],
+  ['barkr', 'message', 'did you mean "barker"?'],
+])('a handler of %s for %s is named with what to do', (provider, type, says) => {
+  const list = { revento: {}, [provider]: { [type]: handler } }
+  expect(handlerSlips(list)).toEqual([expect.stringContaining(says)])
+})
+
+test('a sender whose users name the types may have any', () => {
+  const list = { [`order.shipped`]: handler }
+  expect(handlerSlips({ revento: {}, standard: list, entrupy: list })).toEqual([])
+})
+
+test('the start says it in one line of the log', async () => {
+  const misspelt = { revento: { ...handlers.revento, 'application.aproved': handler } }
+  const app = await startApp({ handlers: misspelt })
+  await app.close()
+  expect(app.log.filter(line => line['part'] === 'handlers')).toMatchObject([
+    { level: 40, msg: expect.stringContaining('did you mean "application.approved"?') },
+  ])
+})
+
+test('a misspelt type does not compile', () => {
+  // @ts-expect-error: no such type.
+  type Misspelt = HandlerContext<'application.aproved'>
+  const typed: Handler<'application.approved'> = async ({ event }: HandlerContext<'application.approved'>) =>
+    void event.data.participant_id
+  // @ts-expect-error: no such type.
+  const misspelt: Handlers = { revento: { 'application.aproved': handler } }
+  expect([typed, misspelt, {} satisfies Partial<Misspelt>]).toHaveLength(3)
+})
