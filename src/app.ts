@@ -1,4 +1,6 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { Handlers } from './builder/context.ts'
+import type { Db } from './builder/db.ts'
 import type { Config } from './config/settings.ts'
 import { createConnectLimit } from './http/address-limit.ts'
 import { createProbe, health } from './http/health.ts'
@@ -35,7 +37,6 @@ import { errorPage, onwardPage } from './status/views.messages.ts'
 import type { Database } from './storage/database.ts'
 import { createEventData } from './storage/event-data.ts'
 import { watchLog } from './storage/sqlite/log.ts'
-import type { Handlers } from './webhooks/dispatch/context.ts'
 import { createDispatcher } from './webhooks/dispatch/dispatcher.ts'
 import { handlerSlips } from './webhooks/dispatch/handler-slips.ts'
 import { createOwed } from './webhooks/dispatch/owed.ts'
@@ -142,6 +143,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const owed = createOwed({ query, connections, log: logger }, runtime)
 
   const known = edge.handlers ?? handlers
+  const own = { db: query as unknown as Db, settings: {}, services: {} }
   for (const slip of handlerSlips(known)) logger.warn({ part: 'handlers' }, slip)
   const describeError = createDescribeError(config.production)
   const dispatcher = createDispatcher(
@@ -151,7 +153,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
       platform: config.mode,
       hasHandler: (provider, type) =>
         (findOwed(owed, provider, type) ?? findQueuedHandler(known, provider, type)) !== undefined,
-      run: createRunHandler({ handlers: known, apiClient, accessTokens, owed, eventData, log: logger }),
+      run: createRunHandler({ handlers: known, own, apiClient, accessTokens, owed, eventData, log: logger }),
       parkedAt: ({ eventId }) => ({
         connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
       }),
@@ -174,7 +176,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const inline = createInline(
     {
       answers: createInlineAnswers(query, clock, runtime),
-      find: findInlineHandler({ handlers: known, log: logger }),
+      find: findInlineHandler({ handlers: known, own, log: logger }),
       describeError,
       log: logger,
     },

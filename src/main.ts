@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createApp } from './app.ts'
+import { BuilderMistake } from './builder/mistake.ts'
 import { type Config, keptByNpm, loadConfig, readEnvironment } from './config/settings.ts'
 import { openSealed } from './keys/open-sealed.ts'
 import { openMetrics } from './metrics/index.ts'
@@ -127,6 +128,7 @@ function portName(port: number | undefined, { sandboxPort, metricsPort }: Config
 }
 
 function explain(error: unknown, config: Config): string {
+  if (error instanceof BuilderMistake) return error.message
   const { code, port, url } = error as { code?: string; port?: number; url?: string }
   if (code === 'EADDRINUSE')
     return `Port ${port} is in use. Stop what listens there, or set ${portName(port, config)}.`

@@ -1,4 +1,4 @@
-import type { Handlers } from '../../src/webhooks/dispatch/context.ts'
+import type { Handlers } from '../../src/builder/context.ts'
 
 /** What a hurried cloner may write: each puts what it was given somewhere into an error. */
 export const handlers: Handlers = {

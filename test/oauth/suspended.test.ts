@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { HandlerContext } from '../../src/webhooks/dispatch/context.ts'
+import type { HandlerContext } from '../../src/builder/context.ts'
 import { emptyPage, json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'

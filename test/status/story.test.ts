@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Handler } from '../../src/webhooks/dispatch/context.ts'
+import type { Handler } from '../../src/builder/context.ts'
 import { createClient } from '../helpers/client.ts'
 import { emptyPage, json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'

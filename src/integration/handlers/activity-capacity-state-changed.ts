@@ -1,4 +1,4 @@
-import type { HandlerContext } from '../../webhooks/dispatch/context.ts'
+import type { HandlerContext } from '../../builder/context.ts'
 
 export async function activityCapacityStateChanged({
   event,

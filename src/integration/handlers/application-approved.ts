@@ -1,4 +1,4 @@
-import type { HandlerContext } from '../../webhooks/dispatch/context.ts'
+import type { HandlerContext } from '../../builder/context.ts'
 import { saveParticipant } from './save-participant.ts'
 
 /** The place for what your integration does when somebody gets in: a badge, a seat, a welcome. */

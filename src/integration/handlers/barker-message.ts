@@ -1,4 +1,4 @@
-import type { SenderContext } from '../../webhooks/dispatch/context.ts'
+import type { SenderContext } from '../../builder/context.ts'
 
 /** Barker sends any content: `event` is there where it is JSON, `raw` always. */
 export async function barkerMessage({ event, raw, log }: SenderContext): Promise<void> {

@@ -1,4 +1,4 @@
-import type { HandlerContext } from '../../webhooks/dispatch/context.ts'
+import type { HandlerContext } from '../../builder/context.ts'
 
 /**
  * By now this app has erased what it stores for the event and organization, and ended their connection. The place to

@@ -1,4 +1,4 @@
-import type { Handlers } from '../../webhooks/dispatch/context.ts'
+import type { Handlers } from '../../builder/context.ts'
 import { activityCapacityStateChanged } from './activity-capacity-state-changed.ts'
 import { activityUpdated } from './activity-updated.ts'
 import { applicationApproved } from './application-approved.ts'

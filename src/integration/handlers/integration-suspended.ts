@@ -1,4 +1,4 @@
-import type { HandlerContext } from '../../webhooks/dispatch/context.ts'
+import type { HandlerContext } from '../../builder/context.ts'
 
 /** Concerns the whole integration, not one event. By now this app has marked its connections. */
 export async function integrationSuspended({ log }: HandlerContext<'integration.suspended'>): Promise<void> {

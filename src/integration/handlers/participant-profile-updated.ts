@@ -1,4 +1,4 @@
-import type { HandlerContext } from '../../webhooks/dispatch/context.ts'
+import type { HandlerContext } from '../../builder/context.ts'
 import { saveParticipant } from './save-participant.ts'
 
 export async function participantProfileUpdated({

@@ -1,4 +1,4 @@
-import type { InlineAnswer, SenderContext } from '../../webhooks/dispatch/context.ts'
+import type { InlineAnswer, SenderContext } from '../../builder/context.ts'
 
 /** The player of Aghanim's own example. Look yours up instead; whoever is not known is denied. */
 const PLAYERS: ReadonlySet<unknown> = new Set(['testplayer'])

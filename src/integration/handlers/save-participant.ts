@@ -1,5 +1,5 @@
+import type { HandlerStore } from '../../builder/context.ts'
 import type { ApplicationStatus } from '../../revento/platform.ts'
-import type { HandlerStore } from '../../webhooks/dispatch/context.ts'
 
 interface ParticipantEvent {
   readonly type: string

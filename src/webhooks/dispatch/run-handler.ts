@@ -1,3 +1,4 @@
+import type { HandlerStore, Handlers, Own, SenderContext } from '../../builder/context.ts'
 import { type AccessTokens, ConnectionUnavailable } from '../../oauth/access-token.ts'
 import type { Log } from '../../process/log.ts'
 import type { ApiClient, EventApi, Patience } from '../../revento/api.ts'
@@ -6,12 +7,12 @@ import type { EventData } from '../../storage/event-data.ts'
 import type { Claimed } from '../inbox/claim.ts'
 import type { Incoming } from '../inbox/inbox.ts'
 import { inlineProviders } from '../providers/index.ts'
-import type { HandlerStore, Handlers, SenderContext } from './context.ts'
 import type { Owed } from './owed.ts'
 import { CALLS_WITHIN_MS, type RunHandler } from './run.ts'
 
 export interface RunHandlerOptions {
   readonly handlers: Handlers
+  readonly own: Own
   readonly apiClient: ApiClient
   readonly accessTokens: Pick<AccessTokens, 'use'>
   readonly owed: Owed
@@ -56,7 +57,7 @@ export function createRunHandler(o: RunHandlerOptions): RunHandler {
 
 /** The handler that makes the answer to this delivery. */
 export const findInlineHandler =
-  (o: Pick<RunHandlerOptions, 'handlers' | 'log'>) =>
+  (o: Pick<RunHandlerOptions, 'handlers' | 'own' | 'log'>) =>
   ({ provider, envelope: { type }, receivedAt, body }: Incoming) => {
     const handler = findHandler(o.handlers, provider, type)
     const delivery = { id: 0, provider, type, attempt: 1, receivedAt, body }
@@ -64,7 +65,7 @@ export const findInlineHandler =
   }
 
 function contextOf(
-  { log }: Pick<RunHandlerOptions, 'log'>,
+  { own: { db, settings, services }, log }: Pick<RunHandlerOptions, 'own' | 'log'>,
   {
     id,
     provider,
@@ -76,15 +77,18 @@ function contextOf(
   signal: AbortSignal,
 ): SenderContext {
   const raw = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  let own: Log | undefined
+  let lines: Log | undefined
   return {
     delivery: { id, provider, attempt, receivedAt },
     event: parse(raw),
     raw,
+    db,
+    settings,
+    services,
     // Made when it is asked for: most handlers write no line of their own.
     get log() {
-      own ??= log.child({ part: 'handler', type, ...(id === 0 ? { provider } : { delivery: id }) })
-      return own
+      lines ??= log.child({ part: 'handler', type, ...(id === 0 ? { provider } : { delivery: id }) })
+      return lines
     },
     signal,
   }

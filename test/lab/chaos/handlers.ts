@@ -1,6 +1,6 @@
 import { appendFileSync } from 'node:fs'
+import type { HandlerContext } from '../../../src/builder/context.ts'
 import { handlers } from '../../../src/integration/handlers/index.ts'
-import type { HandlerContext } from '../../../src/webhooks/dispatch/context.ts'
 import { skewDate } from './clock.ts'
 
 /**

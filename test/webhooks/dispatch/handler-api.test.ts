@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
+import type { Handler } from '../../../src/builder/context.ts'
 import { createApiClient } from '../../../src/revento/api.ts'
 import { createOutgoing } from '../../../src/revento/http.ts'
-import type { Handler } from '../../../src/webhooks/dispatch/context.ts'
 import { createRunHandler } from '../../../src/webhooks/dispatch/run-handler.ts'
 import { testBudgets } from '../../helpers/budgets.ts'
 import { manualClock } from '../../helpers/clock.ts'
@@ -23,6 +23,7 @@ async function start(handler: Handler<'application.approved'>, event: Record<str
   const apiClient = createApiClient({ ...(await testBudgets()), ...to, log }, clock)
   const run = createRunHandler({
     handlers: { revento: { 'application.approved': handler } },
+    own: { db: {} as never, settings: {}, services: {} },
     apiClient,
     accessTokens: { use: (_key, call) => call('token-1') },
     owed: {},

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import type { Handler, HandlerContext, Handlers } from '../../../src/builder/context.ts'
 import { handlers } from '../../../src/integration/handlers/index.ts'
-import type { Handler, HandlerContext, Handlers } from '../../../src/webhooks/dispatch/context.ts'
 import { handlerSlips } from '../../../src/webhooks/dispatch/handler-slips.ts'
 import { startApp } from '../../helpers/app.ts'
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { HandlerContext } from '../../../src/webhooks/dispatch/context.ts'
+import type { HandlerContext } from '../../../src/builder/context.ts'
 import { startApp, type TestApp } from '../../helpers/app.ts'
 import { createClient, stateOf } from '../../helpers/client.ts'
 import { json, startUpstream, tokens, type Upstream } from '../../helpers/upstream.ts'

@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
+import type { SenderContext } from '../../../src/builder/context.ts'
 import { createSteadyClock } from '../../../src/process/trusted-time.ts'
-import type { SenderContext } from '../../../src/webhooks/dispatch/context.ts'
 import { createHandshakeCallers } from '../../../src/webhooks/handshake/callers.ts'
 import { startApp } from '../../helpers/app.ts'
 import { createClient } from '../../helpers/client.ts'

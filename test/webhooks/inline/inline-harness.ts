@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest'
-import type { InlineHandler } from '../../../src/webhooks/dispatch/context.ts'
+import type { InlineHandler } from '../../../src/builder/context.ts'
 import { aghanim } from '../../../src/webhooks/providers/aghanim.ts'
 import { startApp, type TestApp, type TestAppOptions } from '../../helpers/app.ts'
 import { createClient, type Reply } from '../../helpers/client.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { InlineAnswer, SenderContext } from '../../../src/webhooks/dispatch/context.ts'
+import type { InlineAnswer, SenderContext } from '../../../src/builder/context.ts'
 import { manualClock } from '../../helpers/clock.ts'
 import { until } from '../../helpers/wait.ts'
 import { startAsked } from './inline-harness.ts'

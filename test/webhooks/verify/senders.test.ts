@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { SenderContext } from '../../../src/webhooks/dispatch/context.ts'
+import type { SenderContext } from '../../../src/builder/context.ts'
 import { aghanim } from '../../../src/webhooks/providers/aghanim.ts'
 import { barker } from '../../../src/webhooks/providers/barker.ts'
 import { entrupy } from '../../../src/webhooks/providers/entrupy.ts'

@@ -1,13 +1,26 @@
-import type { UNDOCUMENTED_TYPES } from '../../integration/handlers/undocumented-types.ts'
-import type { Log } from '../../process/log.ts'
-import type { EventApi } from '../../revento/api.ts'
-import type { ReventoEvent } from '../../revento/events.ts'
-import type { EventType } from '../../revento/platform.ts'
-import type { ParticipantChange } from '../../storage/event-data.ts'
-import type { ParticipantsTable } from '../../storage/schema.ts'
+import type { UNDOCUMENTED_TYPES } from '../integration/handlers/undocumented-types.ts'
+import type { Services } from '../integration/services.ts'
+import type { Settings } from '../integration/settings.ts'
+import type { Log } from '../process/log.ts'
+import type { EventApi } from '../revento/api.ts'
+import type { ReventoEvent } from '../revento/events.ts'
+import type { EventType } from '../revento/platform.ts'
+import type { ParticipantChange } from '../storage/event-data.ts'
+import type { ParticipantsTable } from '../storage/schema.ts'
+import type { Db } from './db.ts'
+
+/** What is the builder's own: the same for handlers, routes and jobs. */
+export interface Own {
+  /** Your tables, to read and to write, and of ours `revento_participants` and `revento_connections`. */
+  readonly db: Db
+  /** From `src/integration/settings.ts`. */
+  readonly settings: Settings
+  /** From `src/integration/services.ts`. */
+  readonly services: Services
+}
 
 /** What every handler gets, whoever sent the webhook. It may run twice for one, so write it to be safe to repeat. */
-export interface SenderContext<Event = unknown> {
+export interface SenderContext<Event = unknown> extends Own {
   /**
    * Ours: `id` finds this delivery in the log and on the page, and is 0 while an inline answer is made; `attempt` counts
    * from 1; `receivedAt` is in ms.
