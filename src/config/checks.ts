@@ -3,7 +3,7 @@ import { canonicalAddress } from '../http/caller-address.ts'
 import { providers } from '../webhooks/providers/index.ts'
 import { revento } from '../webhooks/providers/revento.ts'
 import type { Secrets } from '../webhooks/verify/provider.ts'
-import { describe, nearestName, type Settings, VARIABLE_NAMES } from './variables.ts'
+import { describe, nearestVariable, type Settings, VARIABLE_NAMES } from './variables.ts'
 
 /** Rules that go beyond one variable's form. Each adds what is wrong and what to type, and never a value. */
 export type Env = Readonly<Record<string, string | undefined>>
@@ -169,7 +169,7 @@ export function checkTrustProxy(list: string | undefined, problems: Problems): v
 export function nameWarnings(env: Env): string[] {
   const unknown = Object.keys(env).filter(name => name.includes('_') && !VARIABLE_NAMES.includes(name))
   return unknown.flatMap(name => {
-    const nearest = nearestName(name)
+    const nearest = nearestVariable(name)
     if (nearest && env[nearest] === undefined) return [`${name} is not a setting; did you mean ${nearest}?`]
     return name.startsWith('REVENTO_') ? [`${name} is not a setting`] : []
   })

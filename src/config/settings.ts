@@ -1,6 +1,7 @@
 import { dirname, join, resolve } from 'node:path'
 import { Value } from 'typebox/value'
 import { type Store, sqliteStore } from '../storage/store.ts'
+import { providers } from '../webhooks/providers/index.ts'
 import { revento } from '../webhooks/providers/revento.ts'
 import type { Secrets } from '../webhooks/verify/provider.ts'
 import {
@@ -44,6 +45,8 @@ export interface Config {
   readonly webhookSecrets: Secrets
   /** By provider, Revento too. A provider without a secret is not there. */
   readonly providerSecrets: Readonly<Record<string, Secrets>>
+  /** The same by variable. */
+  readonly secrets: Readonly<Record<string, Secrets>>
   /** Of the verify-token handshake, where it is on. */
   readonly verifyToken: Secrets | undefined
   readonly authBase: string
@@ -184,6 +187,12 @@ function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, w
     clientSecret: s.REVENTO_CLIENT_SECRET ?? SANDBOX_CREDENTIALS.clientSecret,
     webhookSecrets: providerSecrets[revento.name] ?? { current: SANDBOX_CREDENTIALS.webhookSecret },
     providerSecrets,
+    secrets: Object.fromEntries(
+      providers.flatMap(({ name, secret }) => {
+        const held = providerSecrets[name]
+        return held ? [[secret.variable, held]] : []
+      }),
+    ),
     verifyToken: token
       ? Object.freeze({ current: token, previous: s.WEBHOOK_VERIFY_TOKEN_PREVIOUS })
       : undefined,

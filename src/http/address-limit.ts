@@ -17,7 +17,7 @@ interface Bucket {
  * row for ten minutes and more, and 10,000 of them close /connect for everybody. Behind a proxy that TRUST_PROXY does
  * not name, all callers share its address.
  */
-export function createConnectLimit(
+export function createAddressLimit(
   trustedProxies: readonly string[],
   runtime: Pick<Runtime, 'monotonic'>,
 ): (request: Pick<FastifyRequest, 'socket' | 'headers'>) => boolean {

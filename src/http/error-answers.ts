@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { UnsealError } from '../keys/sealing.ts'
-import { StorageError } from '../storage/storage-error.ts'
+import { StorageError } from '../process/storage-error.ts'
 import { AppError, type ErrorBody, type ErrorCode, errorBody } from './errors.ts'
 import { pageHeaders } from './page-headers.ts'
 import { prefersHtml } from './parameters.ts'

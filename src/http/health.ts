@@ -1,8 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { Runtime } from '../process/runtime.ts'
+import { StorageError } from '../process/storage-error.ts'
 import type { Database } from '../storage/database.ts'
-import { StorageError } from '../storage/storage-error.ts'
-import type { Inbox } from '../webhooks/inbox/inbox.ts'
 import { type ErrorCode, errorBody } from './errors.ts'
 
 export interface HealthOptions {
@@ -28,7 +27,7 @@ const STALLED_MS = 15_000
  */
 export function createProbe(
   database: Database,
-  inbox: Pick<Inbox, 'trouble'>,
+  inbox: { trouble(): string | undefined },
   handling: { stalledMs(): number; waiting(): number },
   runtime: Pick<Runtime, 'monotonic'>,
 ) {

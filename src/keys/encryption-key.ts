@@ -1,7 +1,7 @@
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Runtime } from '../process/runtime.ts'
-import { StorageError } from '../storage/storage-error.ts'
+import { StorageError } from '../process/storage-error.ts'
 
 const FORM = /^[A-Za-z0-9+/]{43}=\n?$/
 

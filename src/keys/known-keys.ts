@@ -1,7 +1,10 @@
-import type { Config } from '../config/settings.ts'
-import { providers } from '../webhooks/providers/index.ts'
-import type { Secrets } from '../webhooks/verify/provider.ts'
 import type { Sealer } from './sealing.ts'
+
+/** A secret in use, and the one before it. */
+export interface KeyPair {
+  readonly current: string
+  readonly previous?: string | undefined
+}
 
 /** A secret or key as this process has it; what came before it is in `<variable>_PREVIOUS`. */
 export interface HeldKey {
@@ -22,11 +25,15 @@ export const VERIFY_TOKEN = 'WEBHOOK_VERIFY_TOKEN'
  */
 const DAY_MS = 24 * 3_600_000
 
+/** `secrets`: those of providers, by their variable. */
 export function heldKeys(
-  { providerSecrets, verifyToken }: Pick<Config, 'providerSecrets' | 'verifyToken'>,
+  {
+    secrets,
+    verifyToken,
+  }: { secrets: Readonly<Record<string, KeyPair | undefined>>; verifyToken: KeyPair | undefined },
   sealer: Sealer,
 ): HeldKey[] {
-  const secretsOf = (variable: string, secrets: Secrets | undefined, quietMs: number): HeldKey[] => {
+  const secretsOf = (variable: string, secrets: KeyPair | undefined, quietMs: number): HeldKey[] => {
     const names = (secret: string) => sealer.fingerprints(`${variable} ${secret}`)
     if (!secrets) return []
     const previous = secrets.previous === undefined ? undefined : names(secrets.previous)
@@ -34,7 +41,7 @@ export function heldKeys(
   }
   const [current, previous] = sealer.keys
   return [
-    ...providers.flatMap(({ name, secret }) => secretsOf(secret.variable, providerSecrets[name], DAY_MS)),
+    ...Object.entries(secrets).flatMap(([variable, pair]) => secretsOf(variable, pair, DAY_MS)),
     // A caller shows its token once a day.
     ...secretsOf(VERIFY_TOKEN, verifyToken, 2 * DAY_MS),
     {

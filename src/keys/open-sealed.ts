@@ -1,16 +1,23 @@
 import { existsSync } from 'node:fs'
-import type { Config } from '../config/settings.ts'
 import type { Runtime } from '../process/runtime.ts'
-import { type Database, openDatabase, type Queries, readDatabase } from '../storage/database.ts'
+import type { Database, Queries } from '../storage/database.ts'
 import { refuseOtherSchema } from '../storage/migrate.ts'
+import { openDatabase, readDatabase } from '../storage/open.ts'
 import { refuseDamage } from '../storage/sqlite/database.ts'
+import type { Store } from '../storage/store.ts'
 import { developmentKey } from './encryption-key.ts'
 import { joinInstances, type KeyInstance } from './key-instances.ts'
 import { createSealer, type Sealer } from './sealing.ts'
 import { type KnownKey, readKeys } from './sealing-keys.ts'
 import { refuseWrongKeys, SealingKeyError } from './wrong-key.ts'
 
-export type SealingSettings = Pick<Config, 'store' | 'encryptionKey' | 'encryptionKeyPrevious' | 'keyFile'>
+/** Of the configuration: the store, and the keys or the file that has the development key. */
+export interface SealingSettings {
+  readonly store: Store
+  readonly encryptionKey: Buffer | undefined
+  readonly encryptionKeyPrevious: Buffer | undefined
+  readonly keyFile: string
+}
 
 /** The database, whether it was made just now, and its sealer. With a wrong key: SealingKeyError, and no byte is written. */
 export async function openSealed(

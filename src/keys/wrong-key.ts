@@ -1,10 +1,11 @@
+import { UnusableDatabaseError } from '../storage/unusable-database.ts'
 import { type Sealer, UnsealError } from './sealing.ts'
 import type { KnownKey, Proof } from './sealing-keys.ts'
 
-/** The message is for the operator, whole. */
-export class SealingKeyError extends Error {
+/** The keys that are given do not open this database. */
+export class SealingKeyError extends UnusableDatabaseError {
   constructor(message: string) {
-    super(`${message} Nothing has been written.`)
+    super(message)
     this.name = 'SealingKeyError'
   }
 }

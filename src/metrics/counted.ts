@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Runtime } from '../process/runtime.ts'
 import type { TokenEndpoint } from '../revento/token-endpoint.ts'
-import type { Inbox } from '../webhooks/inbox/inbox.ts'
 import type { Metrics } from './metrics.ts'
 
 /** For a webhook's route, by its provider's own name: a path can be spelled in many ways that lead to one route. */
@@ -22,9 +21,17 @@ export const countRefreshes = (endpoint: TokenEndpoint, metrics: Metrics): Token
   },
 })
 
-export const timeCommits = (inbox: Inbox, metrics: Metrics, runtime: Pick<Runtime, 'monotonic'>): Inbox => ({
+interface Appending<D> {
+  append(delivery: D): Promise<number>
+}
+
+export const timeCommits = <D, Inbox extends Appending<D>>(
+  inbox: Inbox & Appending<D>,
+  metrics: Metrics,
+  runtime: Pick<Runtime, 'monotonic'>,
+): Inbox => ({
   ...inbox,
-  async append(delivery) {
+  async append(delivery: D) {
     const begun = runtime.monotonic()
     const id = await inbox.append(delivery)
     metrics.committed((runtime.monotonic() - begun) / 1000)

@@ -1,4 +1,3 @@
-import type { Config } from '../config/settings.ts'
 import type { Log } from '../process/log.ts'
 import { readManifest } from '../process/manifest.ts'
 import { listenForScrapes } from './listener.ts'
@@ -9,8 +8,14 @@ export interface OpenedMetrics extends Metrics {
   listen(): Promise<{ close(): Promise<void> }>
 }
 
+interface MetricsSettings {
+  readonly host: string
+  readonly metricsPort: number | undefined
+  readonly mode: 'sandbox' | 'real'
+}
+
 /** Undefined where METRICS_PORT is not set: then the library is not even loaded. */
-export async function openMetrics(config: Config, log: Log): Promise<OpenedMetrics | undefined> {
+export async function openMetrics(config: MetricsSettings, log: Log): Promise<OpenedMetrics | undefined> {
   const { host, metricsPort: port, mode } = config
   if (port === undefined) return undefined
   const { createPrometheus } = await import('./prometheus.ts')

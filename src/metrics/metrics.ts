@@ -1,6 +1,8 @@
 import type { KeyState } from '../keys/verdict.ts'
 import type { TokenOutcome } from '../revento/token-outcome.ts'
-import type { Outcome } from '../webhooks/inbox/settle.ts'
+
+/** How a run of a handler ended. */
+export type RunOutcome = 'done' | 'ignored' | 'parked' | 'dead' | 'retry' | 'postponed' | 'released'
 
 /**
  * What the parts of the app count. Every label comes from a closed list: an id, a path or a text of somebody else would
@@ -12,7 +14,7 @@ export interface Metrics {
   /** A delivery was committed, so long after it was verified. */
   committed(seconds: number): void
   /** A handler's run ended. */
-  attempt(provider: string, outcome: Outcome['state']): void
+  attempt(provider: string, outcome: RunOutcome): void
   refresh(outcome: TokenOutcome['kind']): void
   /** `code`: Revento's status, or our own word for why there was no answer. */
   apiRequest(code: string): void

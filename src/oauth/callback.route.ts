@@ -1,23 +1,37 @@
+import type { CookieSerializeOptions } from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../http/errors.ts'
 import { prefersHtml, singleParameters } from '../http/parameters.ts'
-import { ApiError } from '../revento/api.ts'
+import { ApiError, type EventApi } from '../revento/api.ts'
 import type { Page } from '../revento/platform.ts'
+import type { TokenEndpoint } from '../revento/token-endpoint.ts'
 import type { TokenOutcome, TokenSet } from '../revento/token-outcome.ts'
 import { ConnectionUnavailable } from './access-token.ts'
-import type { ConnectionKey } from './connections.ts'
-import type { OAuthOptions } from './index.ts'
+import type { ConnectionKey, Connections } from './connections.ts'
+import type { Flows } from './flows.ts'
+import type { Sessions } from './sessions.ts'
+
+export interface CallbackOptions {
+  readonly cookie: CookieSerializeOptions
+  readonly flows: Flows
+  readonly tokenEndpoint: TokenEndpoint
+  readonly connections: Connections
+  readonly sessions: Sessions
+  readonly api: (key: ConnectionKey, requestId: string) => EventApi
+  /** A connection was made: parked deliveries may go on. */
+  readonly resume: (key: ConnectionKey) => void
+}
 
 const FIRST_PAGE = 10
 const DECLINED = 'access_denied'
 
 /** GET /callback: exactly one flow, its code for tokens, the tokens into the store, then the first call. */
-export function callbackRoute(app: FastifyInstance, o: OAuthOptions): void {
+export function callbackRoute(app: FastifyInstance, o: CallbackOptions): void {
   app.route({ method: 'GET', url: '/callback', handler: (request, reply) => callback(o, request, reply) })
 }
 
 async function callback(
-  o: OAuthOptions,
+  o: CallbackOptions,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -54,7 +68,7 @@ function checkParameters(parameters: URLSearchParams): { state: string; error: s
 }
 
 async function consumeFlow(
-  o: OAuthOptions,
+  o: CallbackOptions,
   { request, reply }: { request: FastifyRequest; reply: FastifyReply },
   state: string,
   error: string | null,
@@ -103,7 +117,7 @@ function usableTokens(outcome: TokenOutcome, eventId: string): TokenSet {
 
 /** The connection is stored by now: a platform that stumbles here does not undo it. */
 async function firstCall(
-  o: OAuthOptions,
+  o: CallbackOptions,
   key: ConnectionKey,
   requestId: string,
 ): Promise<{ participants: Page | null; participants_error?: string }> {

@@ -1,16 +1,34 @@
+import type { CookieSerializeOptions } from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../http/errors.ts'
 import { sendToOwnHost } from '../http/own-host.ts'
 import { singleParameters } from '../http/parameters.ts'
 import { ID } from '../revento/platform.ts'
-import { REMEMBER_MS } from './flows.ts'
-import type { OAuthOptions } from './index.ts'
+import type { TokenEndpoint } from '../revento/token-endpoint.ts'
+import { type Flows, REMEMBER_MS } from './flows.ts'
+
+export interface ConnectOptions {
+  readonly origin: string
+  readonly production: boolean
+  readonly defaultEventId: string | undefined
+  readonly stateTtlMs: number
+  readonly cookie: CookieSerializeOptions
+  readonly flows: Flows
+  readonly tokenEndpoint: TokenEndpoint
+  /** The page that leads on to `url`. */
+  readonly onwardPage: (url: string) => string
+  /** Whether this caller may start one more flow. */
+  readonly mayConnect: (request: FastifyRequest) => boolean
+}
+
+/** Where an organizer gives consent, or gives it again. */
+export const connectUrl = (origin: string, eventId: string) => `${origin}/connect?event_id=${eventId}`
 
 /**
  * GET /connect[?event_id=]: starts a flow and sends the browser to Revento's consent screen, by a redirect, or by a
  * page where a form asked (`from=form`).
  */
-export function connectRoute(app: FastifyInstance, o: OAuthOptions): void {
+export function connectRoute(app: FastifyInstance, o: ConnectOptions): void {
   app.route({
     method: 'GET',
     url: '/connect',
@@ -19,7 +37,11 @@ export function connectRoute(app: FastifyInstance, o: OAuthOptions): void {
   })
 }
 
-async function connect(o: OAuthOptions, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+async function connect(
+  o: ConnectOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
   const parameters = singleParameters(request)
   if (!parameters) throw new AppError('invalid_event_id', { reason: 'unreadable_query' })
   const isForm = parameters.get('from') === 'form'

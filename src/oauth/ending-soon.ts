@@ -1,5 +1,6 @@
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
+import { connectUrl } from './connect.route.ts'
 import type { Connection, Connections } from './connections.ts'
 
 const DAY_MS = 24 * 3_600_000
@@ -49,6 +50,3 @@ async function tellEndings(
     await runtime.sleep(PAUSE_MS, signal)
   }
 }
-
-/** Where an organizer gives consent again. */
-export const connectUrl = (origin: string, eventId: string) => `${origin}/connect?event_id=${eventId}`

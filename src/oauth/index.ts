@@ -1,34 +1,124 @@
-import cookie, { type CookieSerializeOptions } from '@fastify/cookie'
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
-import type { EventApi } from '../revento/api.ts'
+import cookie from '@fastify/cookie'
+import type { FastifyPluginAsync } from 'fastify'
+import { createAddressLimit } from '../http/address-limit.ts'
+import { cookiePrefix } from '../http/own-host.ts'
+import type { Trace } from '../http/trace.ts'
+import type { Sealer } from '../keys/sealing.ts'
+import type { Log } from '../process/log.ts'
+import type { Runtime } from '../process/runtime.ts'
+import type { SteadyClock } from '../process/trusted-time.ts'
+import type { ApiClient, EventApi } from '../revento/api.ts'
 import type { TokenEndpoint } from '../revento/token-endpoint.ts'
+import type { AgedRows } from '../storage/aged-rows.ts'
+import type { Queries } from '../storage/database.ts'
+import type { Platform } from '../storage/schema.ts'
+import { type AccessTokens, createAccessTokens } from './access-token.ts'
 import { callbackRoute } from './callback.route.ts'
 import { connectRoute } from './connect.route.ts'
-import type { ConnectionKey, Connections } from './connections.ts'
-import type { Flows } from './flows.ts'
-import type { Sessions } from './sessions.ts'
+import { type ConnectionKey, type Connections, createConnections } from './connections.ts'
+import { watchEndings } from './ending-soon.ts'
+import { createFlows, flowRows } from './flows.ts'
+import { watchUnused } from './keep-alive.ts'
+import { createRefresh } from './refresh.ts'
+import { createRefreshLeases } from './refresh-lease.ts'
+import { createSessions, SESSION_ROWS, type Sessions } from './sessions.ts'
 
-export interface OAuthOptions {
-  readonly origin: string
+export interface OAuthSettings {
+  readonly mode: Platform
   readonly production: boolean
+  readonly scopes: string
+  readonly origin: string
+  readonly redirectUri: string
+  readonly https: boolean
   readonly defaultEventId: string | undefined
   readonly stateTtlMs: number
-  readonly cookie: CookieSerializeOptions
-  readonly flows: Flows
-  readonly tokenEndpoint: TokenEndpoint
-  readonly connections: Connections
-  readonly sessions: Sessions
-  readonly api: (key: ConnectionKey, requestId: string) => EventApi
-  /** The page that leads on to `url`. */
-  readonly onwardPage: (url: string) => string
-  /** Whether this caller may start one more flow. */
-  readonly mayConnect: (request: FastifyRequest) => boolean
-  /** A connection was made: parked deliveries may go on. */
-  readonly resume: (key: ConnectionKey) => void
+  readonly trustProxy: readonly string[]
 }
 
-export const oauth: FastifyPluginAsync<OAuthOptions> = async (app, o) => {
-  await app.register(cookie)
-  connectRoute(app, o)
-  callbackRoute(app, o)
+export interface OAuthParts {
+  readonly query: Queries
+  readonly sealer: Sealer
+  readonly clock: SteadyClock
+  readonly tokenEndpoint: TokenEndpoint
+  readonly apiClient: ApiClient
+  /** The trace of a request that is under way. */
+  readonly traceOf: (requestId: string) => Trace | undefined
+  readonly log: Log
+  /** Fires when the process stops. */
+  readonly stopping: AbortSignal
+  /** A suspension was found to be over. */
+  readonly lifted: () => void
+}
+
+export interface OAuth {
+  readonly connections: Connections
+  readonly accessTokens: AccessTokens
+  readonly sessions: Sessions
+  /** The API of a connection, for a page that somebody waits for. */
+  api(key: ConnectionKey, requestId: string): EventApi
+  /** `onwardPage`: the page that leads on to a URL. `resume`: a connection was made, and what is parked for it may go on. */
+  routes: FastifyPluginAsync<{ onwardPage: (url: string) => string; resume: (key: ConnectionKey) => void }>
+  /** What ends by itself here, for the room that removes it. */
+  readonly aged: readonly AgedRows[]
+  /** Keeps unused connections alive, and tells of those that end soon. */
+  watch(signal: AbortSignal): void
+}
+
+/** A page would rather say that Revento's limit is used up than keep somebody waiting for it. */
+const PAGE_PATIENCE_MS = 2_000
+
+/** Connections, their tokens, and the sessions of the browsers that made them. */
+export function createOAuth(config: OAuthSettings, parts: OAuthParts, runtime: Runtime): OAuth {
+  const { query, sealer, clock, tokenEndpoint, log, stopping } = parts
+  const platform = config.mode
+  const cookieOptions = { httpOnly: true, sameSite: 'lax', path: '/', secure: config.https } as const
+  const names = { cookiePrefix: cookiePrefix(config) }
+  const connections = createConnections(query, sealer, runtime, {
+    log,
+    platform,
+    requestedScopes: config.scopes,
+  })
+  const leases = createRefreshLeases(query, sealer, runtime, clock, platform)
+  const refresh = createRefresh({ leases, tokenEndpoint, origin: config.origin, log, stopping }, runtime)
+  const accessTokens = createAccessTokens({ connections, refresh, log, lifted: parts.lifted }, runtime)
+  const flows = createFlows(query, sealer, runtime, clock, { ttlMs: config.stateTtlMs, ...names })
+  const sessions = createSessions(query, runtime, clock, { ...names, cookie: cookieOptions, platform })
+
+  const apiFor = (key: ConnectionKey, about: object, traceparent?: string): EventApi =>
+    parts.apiClient.forEvent(key, (call, scope) => accessTokens.use(key, call, { scope }), {
+      patienceMs: PAGE_PATIENCE_MS,
+      about,
+      ...(traceparent !== undefined && { traceparent }),
+    })
+  const api = (key: ConnectionKey, requestId: string) => {
+    const trace = parts.traceOf(requestId)
+    const about = { request_id: requestId, ...(trace && { trace_id: trace.traceId }) }
+    return apiFor(key, about, trace?.traceparent)
+  }
+
+  return {
+    connections,
+    accessTokens,
+    sessions,
+    api,
+    aged: [flowRows(config.stateTtlMs), SESSION_ROWS],
+    async routes(app, { onwardPage, resume }) {
+      const { origin, production, defaultEventId, stateTtlMs } = config
+      await app.register(cookie)
+      connectRoute(app, {
+        ...{ origin, production, defaultEventId, stateTtlMs, flows, tokenEndpoint, onwardPage },
+        cookie: cookieOptions,
+        mayConnect: createAddressLimit(config.trustProxy, runtime),
+      })
+      callbackRoute(app, {
+        ...{ flows, tokenEndpoint, connections, sessions, api, resume },
+        cookie: cookieOptions,
+      })
+    },
+    watch(signal) {
+      const keepAlive = (key: ConnectionKey) => apiFor(key, { reason: 'keep_alive' })
+      void watchUnused({ connections, api: keepAlive, log }, runtime, signal)
+      void watchEndings({ connections, log, origin: config.origin }, runtime, signal)
+    },
+  }
 }

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { causeText, StorageError } from '../storage/storage-error.ts'
 import { classOf, FixedTextError, isErrorCode } from './disclosure.ts'
+import { causeText, StorageError } from './storage-error.ts'
 
 /** Says of an error what may be said of it. Never throws: an error may be anything, a Proxy that throws too. */
 export interface DescribeError {

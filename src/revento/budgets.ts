@@ -1,7 +1,4 @@
-import type { Queries } from '../storage/database.ts'
-import { alone } from '../storage/dialect.ts'
-import { transaction } from '../storage/transaction.ts'
-import { type Budget, UNUSED } from './budget.ts'
+import type { Budget } from './budget.ts'
 
 /** Whose budget a call uses. */
 export interface ApiConnection {
@@ -22,28 +19,4 @@ export interface Budgets {
     connection: ApiConnection,
     work: (budget: Budget) => T,
   ): Promise<T>
-}
-
-export function createBudgets(query: Queries, platform: 'sandbox' | 'real'): Budgets {
-  return {
-    change: ({ eventId, organizationId }, work) =>
-      transaction(query, async trx => {
-        await alone(trx, `api budget ${platform} ${eventId} ${organizationId}`)
-        const row = await trx
-          .selectFrom('api_budgets')
-          .select('budget')
-          .where('platform', '=', platform)
-          .where('event_id', '=', eventId)
-          .where('organization_id', '=', organizationId)
-          .executeTakeFirst()
-        const result = work(row ? (JSON.parse(row.budget) as Budget) : UNUSED)
-        const budget = JSON.stringify(result.budget)
-        await trx
-          .insertInto('api_budgets')
-          .values({ platform, event_id: eventId, organization_id: organizationId, budget })
-          .onConflict(c => c.columns(['platform', 'event_id', 'organization_id']).doUpdateSet({ budget }))
-          .execute()
-        return result
-      }),
-  }
 }

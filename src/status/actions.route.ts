@@ -7,7 +7,7 @@ import { entitlement, type Grant, grantFor } from '../oauth/entitlement.ts'
 import { type Session, signedIn } from '../oauth/sessions.ts'
 import type { Replayed } from '../webhooks/inbox/deliveries.ts'
 import { checkForm, field } from './form.ts'
-import type { StatusOptions } from './index.ts'
+import type { StatusOptions } from './options.ts'
 import { disconnectPage } from './views.messages.ts'
 
 /** What the page's buttons do. Encapsulated, so that these routes take forms and nothing else. */

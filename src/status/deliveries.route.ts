@@ -3,7 +3,7 @@ import { AppError } from '../http/errors.ts'
 import { prefersHtml } from '../http/parameters.ts'
 import { entitlement } from '../oauth/entitlement.ts'
 import { signedIn } from '../oauth/sessions.ts'
-import type { StatusOptions } from './index.ts'
+import type { StatusOptions } from './options.ts'
 import { inOrder } from './overview.ts'
 import { storyPage } from './views.story.ts'
 

@@ -1,7 +1,9 @@
 import type { ConnectionKey, Connections } from '../oauth/connections.ts'
 import { type Entitlement, entitlement, type Grant } from '../oauth/entitlement.ts'
+import type { Session } from '../oauth/sessions.ts'
 import { atMost, type Runtime } from '../process/runtime.ts'
 import type { Deliveries, DeliveryView } from '../webhooks/inbox/deliveries.ts'
+import type { Titles } from './titles.ts'
 
 /** What a page shows of the store. */
 export interface Overview extends Entitlement {
@@ -11,6 +13,16 @@ export interface Overview extends Entitlement {
   readonly parked: readonly DeliveryView[]
   /** Why nothing can be stored now: a code. */
   readonly trouble: string | undefined
+}
+
+/** What the parts of the page that change by themselves are made of. */
+export interface Parts extends Overview {
+  readonly now: number
+  readonly session: Session
+  /** The event whose participants are listed. */
+  readonly selected: string
+  readonly requestedScopes: readonly string[]
+  readonly titles: Titles
 }
 
 export interface OverviewOptions {

@@ -1,20 +1,8 @@
 import { hash } from 'node:crypto'
 import { type Html, html } from '../http/html.ts'
-import type { Session } from '../oauth/sessions.ts'
-import type { Overview } from './overview.ts'
-import type { Titles } from './titles.ts'
+import type { Parts } from './overview.ts'
 import { connections } from './views.connections.ts'
 import { deliveriesTable, stuck } from './views.deliveries.ts'
-
-/** What the parts of the page that change by themselves are made of. */
-export interface Parts extends Overview {
-  readonly now: number
-  readonly session: Session
-  /** The event whose participants are listed. */
-  readonly selected: string
-  readonly requestedScopes: readonly string[]
-  readonly titles: Titles
-}
 
 /** In the order of the page; each stands in an element of its own, `part-NAME`. */
 export const PARTS = {

@@ -2,8 +2,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { errorBody } from '../http/errors.ts'
 import { singleParameters } from '../http/parameters.ts'
 import { signedIn } from '../oauth/sessions.ts'
-import type { StatusOptions } from './index.ts'
 import { createLive } from './live.ts'
+import type { StatusOptions } from './options.ts'
 import { PART_NAMES } from './parts.ts'
 
 const BUSY_S = 10

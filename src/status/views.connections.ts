@@ -3,7 +3,7 @@ import type { Connection } from '../oauth/connections.ts'
 import { endsSoon } from '../oauth/ending-soon.ts'
 import { grantFor } from '../oauth/entitlement.ts'
 import { connectLink, time } from './layout.ts'
-import type { Parts } from './parts.ts'
+import type { Parts } from './overview.ts'
 import { ADVICE, REASONS, STATES } from './words.ts'
 
 export function connections(v: Parts): Html {

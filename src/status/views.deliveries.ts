@@ -2,7 +2,7 @@ import { type Html, html } from '../http/html.ts'
 import type { Session } from '../oauth/sessions.ts'
 import type { DeliveryView } from '../webhooks/inbox/deliveries.ts'
 import { connectHref, duration, formToken, time } from './layout.ts'
-import type { Parts } from './parts.ts'
+import type { Parts } from './overview.ts'
 import { DELIVERY_STATES } from './words.ts'
 
 const LISTED = 10

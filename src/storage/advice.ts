@@ -1,12 +1,12 @@
-import { SealingKeyError } from '../keys/wrong-key.ts'
+import { causeText, StorageError } from '../process/storage-error.ts'
 import { DataFolderError } from './data-folder.ts'
 import { NewerSchemaError } from './migrate.ts'
 import { postgresAdvice } from './postgres/advice.ts'
-import { causeText, StorageError, storageError } from './storage-error.ts'
+import { storageError } from './storage-error.ts'
 import { type Store, storeName } from './store.ts'
 import { UnusableDatabaseError } from './unusable-database.ts'
 
-const WHOLE = [DataFolderError, NewerSchemaError, SealingKeyError, UnusableDatabaseError]
+const WHOLE = [DataFolderError, NewerSchemaError, UnusableDatabaseError]
 
 /** What is the matter with the store, and what to type; undefined where the error is about something else. */
 export function storageAdvice(error: unknown, store: Store): string | undefined {

@@ -1,9 +1,6 @@
 import type { Kysely } from 'kysely'
-import type { Runtime } from '../process/runtime.ts'
 import type { Schema } from './schema.ts'
-import { openSqlite, readSqlite } from './sqlite/database.ts'
 import type { SqliteFile } from './sqlite/sqlite.ts'
-import type { Store } from './store.ts'
 
 export type Queries = Kysely<Schema>
 
@@ -26,18 +23,3 @@ export interface PostgresDatabase extends Opened {
 
 /** One set of queries for both. What differs: storage/dialect, the migrations' types, and webhooks/append. */
 export type Database = SqliteDatabase | PostgresDatabase
-
-/** Opens, creates where needed, and brings the schema up to date. */
-export const openDatabase = async (store: Store, runtime: Runtime): Promise<Database> =>
-  store.kind === 'sqlite'
-    ? openSqlite(store.path, runtime, store.link)
-    : (await postgres()).openPostgres(store.url, runtime)
-
-/** To look before anything is written: `undefined` when there is no database yet. Destroy it after use. */
-export const readDatabase = async (store: Store, runtime: Runtime): Promise<Queries | undefined> =>
-  store.kind === 'sqlite'
-    ? readSqlite(store.path, runtime)
-    : (await postgres()).readPostgres(store.url, runtime)
-
-/** Its driver takes 25 ms and 12 MB: only where it is used. */
-const postgres = () => import('./postgres/database.ts')

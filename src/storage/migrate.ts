@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
+import { StorageError } from '../process/storage-error.ts'
 import type { Queries } from './database.ts'
 import { isPostgres } from './dialect.ts'
 import { start } from './migrations/001-start.ts'
@@ -22,7 +23,6 @@ import { sessionPlatform } from './migrations/018-session-platform.ts'
 import { parkedByPlatform } from './migrations/019-parked-platform.ts'
 import { refuseMissingColumns } from './missing-columns.ts'
 import { withGrant } from './postgres/grant.ts'
-import { StorageError } from './storage-error.ts'
 import { UnusableDatabaseError } from './unusable-database.ts'
 
 export const MIGRATIONS = {

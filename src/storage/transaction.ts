@@ -1,5 +1,5 @@
+import { StorageError } from '../process/storage-error.ts'
 import type { Queries } from './database.ts'
-import { StorageError } from './storage-error.ts'
 
 const TRIES = 4
 

@@ -1,68 +1,182 @@
-import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { Handlers, Own } from '../builder/context.ts'
 import { errorBody } from '../http/errors.ts'
 import { VERIFY_TOKEN } from '../keys/known-keys.ts'
-import type { Meter } from '../keys/meter.ts'
-import { countDeliveries } from '../metrics/counted.ts'
-import type { Metrics } from '../metrics/metrics.ts'
+import type { NoteUse } from '../keys/meter.ts'
+import { countDeliveries, timeCommits } from '../metrics/counted.ts'
+import { type Metrics, noMetrics } from '../metrics/metrics.ts'
+import { isParking } from '../oauth/access-token.ts'
+import { connectUrl } from '../oauth/connect.route.ts'
+import type { OAuth } from '../oauth/index.ts'
+import { createDescribeError } from '../process/describe-error.ts'
 import type { Runtime } from '../process/runtime.ts'
+import type { SteadyClock } from '../process/trusted-time.ts'
+import type { ApiClient } from '../revento/api.ts'
+import type { AgedRows } from '../storage/aged-rows.ts'
+import type { Database } from '../storage/database.ts'
+import { createEventData, type EventData } from '../storage/event-data.ts'
 import type { Platform } from '../storage/schema.ts'
-import { type HandshakeOptions, handshakeRoutes } from './handshake/handshake.route.ts'
-import type { Inbox } from './inbox/inbox.ts'
-import type { Inline } from './inline/inline.ts'
+import { watchLog } from '../storage/sqlite/log.ts'
+import { createDispatcher, type Dispatcher } from './dispatch/dispatcher.ts'
+import { handlerSlips } from './dispatch/handler-slips.ts'
+import { createOwed } from './dispatch/owed.ts'
+import { createRunHandler, findInlineHandler, findOwed, findQueuedHandler } from './dispatch/run-handler.ts'
+import { CALLER_ROWS, createHandshakeCallers } from './handshake/callers.ts'
+import { handshakeRoutes } from './handshake/handshake.route.ts'
+import { createBacklog } from './inbox/backlog.ts'
+import { createDeliveries, type Deliveries } from './inbox/deliveries.ts'
+import { createInbox, type Inbox } from './inbox/inbox.ts'
+import { oldestWaitMs } from './inbox/oldest.ts'
+import { watchRetention } from './inbox/retention.ts'
+import { answerRows, createInlineAnswers } from './inline/answers.ts'
+import { createInline } from './inline/inline.ts'
 import { createOverload } from './overload.ts'
 import { providers } from './providers/index.ts'
 import { receiveRoute } from './receive.route.ts'
 import type { Secrets } from './verify/provider.ts'
 
-export interface WebhooksOptions {
+export interface WebhooksSettings {
+  readonly mode: Platform
+  readonly production: boolean
+  readonly origin: string
   /** By provider: one without a secret has no route. */
-  readonly secrets: Readonly<Record<string, Secrets>>
-  readonly handshake:
-    | Omit<HandshakeOptions, 'inbox' | 'platform' | 'bodyLimit' | 'counted' | 'noteUse' | 'runtime'>
-    | undefined
-  readonly inbox: Inbox
-  readonly inline: Inline
-  readonly platform: Platform
+  readonly providerSecrets: Readonly<Record<string, Secrets>>
+  readonly verifyToken: Secrets | undefined
+  readonly trustProxy: readonly string[]
   readonly bodyLimit: number
-  /** Whether the log may say why a signature did not match. */
-  readonly explain: boolean
-  /** Tells handlers of stored deliveries to end. */
-  readonly stopHandlers: (graceMs: number) => Promise<void>
+  readonly handlerConcurrency: number
+  readonly retentionDays: number
+  readonly payloadDays: number
+}
+
+export interface WebhooksParts {
+  readonly database: Database
+  readonly clock: SteadyClock
+  readonly oauth: Pick<OAuth, 'connections' | 'accessTokens'>
+  readonly apiClient: ApiClient
+  readonly handlers: Handlers
+  /** What handlers get of the builder's own. */
+  readonly own: Own
   readonly metrics: Metrics
-  readonly noteUse: Meter['noteUse']
-  readonly runtime: Runtime
+  /** Notes which of a variable's two secrets was used. */
+  readonly noteUse: (variable: string) => NoteUse
+  readonly log: FastifyInstance['log']
+  /** Fires when the app is closed because of an error that nobody caught. */
+  readonly crashed: AbortSignal | undefined
+}
+
+export interface Webhooks {
+  /** Everything below /webhooks. */
+  readonly routes: FastifyPluginAsync
+  readonly inbox: Inbox
+  readonly deliveries: Deliveries
+  readonly eventData: EventData
+  /** Whether what is stored is handled, too. */
+  readonly handling: { stalledMs(): number; waiting(): number }
+  readonly resume: Dispatcher['resume']
+  /** Claims and handles deliveries, and removes what is old: `aged` of other rooms, too. */
+  start(aged: readonly AgedRows[], signal: AbortSignal): void
 }
 
 /** Handlers get this long to end when the process stops; what does not is given back, and runs again later. */
 const GRACE_MS = 3_000
 
-/** Encapsulated, so that only these routes take raw bytes of any content type. */
-export const webhooks: FastifyPluginAsync<WebhooksOptions> = async (app, o) => {
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-  const overload = createOverload(o.runtime)
-  app.addHook('onRequest', (request, reply, done) => {
-    if (overload.isOver()) shed(request, reply)
-    else done()
+/** The way of a webhook: verified, stored, answered, handed to its handler. */
+export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, runtime: Runtime): Webhooks {
+  const { database, clock, oauth, apiClient, handlers, own, metrics, log } = parts
+  const { query } = database
+  const platform = config.mode
+  const eventData = createEventData(query, runtime, platform)
+  const owed = createOwed({ query, connections: oauth.connections, log }, runtime)
+  for (const slip of handlerSlips(handlers)) log.warn({ part: 'handlers' }, slip)
+  const describeError = createDescribeError(config.production)
+  const running = { handlers, own, apiClient, accessTokens: oauth.accessTokens, owed, eventData, log }
+  const dispatcher = createDispatcher(
+    query,
+    {
+      concurrency: config.handlerConcurrency,
+      platform,
+      hasHandler: (provider, type) =>
+        (findOwed(owed, provider, type) ?? findQueuedHandler(handlers, provider, type)) !== undefined,
+      run: createRunHandler(running),
+      parkedAt: ({ eventId }) => ({
+        connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
+      }),
+      count: metrics.attempt,
+      isParking,
+      describeError,
+      log,
+      crashed: parts.crashed,
+    },
+    runtime,
+  )
+  const backlog = createBacklog(query, runtime)
+  const committing = createInbox(database, backlog, () => dispatcher.arrived(), runtime)
+  const inbox = metrics === noMetrics ? committing : timeCommits(committing, metrics, runtime)
+  metrics.watchInbox({
+    backlog: backlog.waiting,
+    oldestSeconds: async () => (await oldestWaitMs(query, runtime.now())) / 1000,
   })
-  const inbox = overload.watched(o.inbox)
-  for (const provider of providers) {
-    const counted = countDeliveries(o.metrics, provider.name)
-    const noteUse = o.noteUse(provider.secret.variable)
-    if (o.secrets[provider.name])
-      receiveRoute(app, { ...o, inbox, provider, counted, noteUse, answerInline: o.inline.answer })
+  const inline = createInline(
+    {
+      answers: createInlineAnswers(query, clock, runtime),
+      find: findInlineHandler({ handlers, own, log }),
+      describeError,
+      log,
+    },
+    runtime,
+  )
+
+  return {
+    inbox,
+    deliveries: createDeliveries(query),
+    eventData,
+    handling: { stalledMs: dispatcher.stalledMs, waiting: backlog.waiting },
+    resume: dispatcher.resume,
+    start(aged, signal) {
+      dispatcher.start()
+      void backlog.watch(signal)
+      if (database.kind === 'sqlite') void watchLog(query, runtime, signal)
+      const { retentionDays: days, payloadDays } = config
+      const all = [...aged, CALLER_ROWS, answerRows(days)]
+      void watchRetention({ query, days, payloadDays, clock, aged: all, log }, runtime, signal)
+    },
+    /** Encapsulated, so that only these routes take raw bytes of any content type. */
+    async routes(app) {
+      app.removeAllContentTypeParsers()
+      app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+      const overload = createOverload(runtime)
+      app.addHook('onRequest', (request, reply, done) => {
+        if (overload.isOver()) shed(request, reply)
+        else done()
+      })
+      const taking = { inbox: overload.watched(inbox), platform, bodyLimit: config.bodyLimit, runtime }
+      const countedAs = (name: string) => countDeliveries(metrics, name)
+      const { providerSecrets: secrets, verifyToken } = config
+      for (const provider of providers)
+        if (secrets[provider.name])
+          receiveRoute(app, {
+            ...{ ...taking, provider, secrets, explain: !config.production, answerInline: inline.answer },
+            counted: countedAs(provider.name),
+            noteUse: parts.noteUse(provider.secret.variable),
+          })
+      if (verifyToken)
+        handshakeRoutes(app, {
+          ...{ ...taking, token: verifyToken, trustedProxies: config.trustProxy },
+          callers: createHandshakeCallers(query, clock),
+          counted: countedAs('handshake'),
+          noteUse: parts.noteUse(VERIFY_TOKEN),
+        })
+      // Beside the drain, not before it: the sockets stay open for the answers.
+      let stopped: Promise<unknown> | undefined
+      app.addHook('preClose', async () => {
+        stopped = Promise.all([inline.stop(GRACE_MS), dispatcher.stop(GRACE_MS)])
+      })
+      app.addHook('onClose', async () => {
+        await stopped
+      })
+    },
   }
-  const counted = countDeliveries(o.metrics, 'handshake')
-  if (o.handshake)
-    handshakeRoutes(app, { ...o, ...o.handshake, inbox, counted, noteUse: o.noteUse(VERIFY_TOKEN) })
-  // Beside the drain, not before it: the sockets stay open for the answers.
-  let stopped: Promise<unknown> | undefined
-  app.addHook('preClose', async () => {
-    stopped = Promise.all([o.inline.stop(GRACE_MS), o.stopHandlers(GRACE_MS)])
-  })
-  app.addHook('onClose', async () => {
-    await stopped
-  })
 }
 
 /** Answered here, with no error made and no stack taken: refusing has to cost less than serving. */

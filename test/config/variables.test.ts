@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ConfigError, loadConfig } from '../../src/config/settings.ts'
-import { describe as describeVariable, nearestName, VARIABLE_NAMES } from '../../src/config/variables.ts'
+import { describe as describeVariable, nearestVariable, VARIABLE_NAMES } from '../../src/config/variables.ts'
 import { providers } from '../../src/webhooks/providers/index.ts'
 
 type Env = Record<string, string>
@@ -158,7 +158,7 @@ describe('names', () => {
     ['DATABSE_URL', 'DATABASE_URL'],
     ['SANDBOX_PROT', 'SANDBOX_PORT'],
   ])('warns of %s and names %s', (wrong, right) => {
-    expect(nearestName(wrong)).toBe(right)
+    expect(nearestVariable(wrong)).toBe(right)
     expect(loadConfig({ [wrong]: 'value' }).warnings).toEqual([
       `${wrong} is not a setting; did you mean ${right}?`,
     ])

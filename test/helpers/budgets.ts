@@ -1,5 +1,6 @@
 import { WINDOWS } from '../../src/revento/budget.ts'
-import { type Budgets, createBudgets } from '../../src/revento/budgets.ts'
+import type { Budgets } from '../../src/revento/budgets.ts'
+import { createBudgets } from '../../src/storage/api-budgets.ts'
 import { testDatabase } from './database.ts'
 
 /** What the API client counts with: Revento's limits, in a database of this test's own. */

@@ -2,9 +2,9 @@ import { createInterface } from 'node:readline'
 import { loadConfig } from '../../src/config/settings.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { ApiError, createApiClient } from '../../src/revento/api.ts'
-import { createBudgets } from '../../src/revento/budgets.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
-import { openDatabase } from '../../src/storage/database.ts'
+import { createBudgets } from '../../src/storage/api-budgets.ts'
+import { openDatabase } from '../../src/storage/open.ts'
 
 /** A process that calls the API as often as it may, from the first line on stdin on. */
 const [databaseUrl = '', apiBase = '', windows = '[]'] = process.argv.slice(2)

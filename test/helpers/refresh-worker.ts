@@ -10,7 +10,7 @@ import { createSteadyClock } from '../../src/process/trusted-time.ts'
 import { ApiError, judge } from '../../src/revento/api.ts'
 import { createOutgoing, exchange } from '../../src/revento/http.ts'
 import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
-import { openDatabase } from '../../src/storage/database.ts'
+import { openDatabase } from '../../src/storage/open.ts'
 
 /** A process that only calls the API: one call for each line on stdin, its outcome as a line on stdout. */
 const [databaseUrl = '', authBase = '', apiBase = ''] = process.argv.slice(2)

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { createConnectLimit } from '../../src/http/address-limit.ts'
+import { createAddressLimit } from '../../src/http/address-limit.ts'
 import { startApp } from '../helpers/app.ts'
 import { createClient } from '../helpers/client.ts'
 import { manualClock } from '../helpers/clock.ts'
@@ -13,7 +13,7 @@ const times = (n: number, ask: () => boolean) => Array.from({ length: n }, ask).
 
 test('an address may connect sixty times at once, then once a second', () => {
   const clock = manualClock()
-  const may = createConnectLimit([], clock)
+  const may = createAddressLimit([], clock)
   expect(times(100, () => may(from('203.0.113.1')))).toBe(60)
   clock.advance(3_000)
   expect(times(100, () => may(from('203.0.113.1')))).toBe(3)
@@ -22,7 +22,7 @@ test('an address may connect sixty times at once, then once a second', () => {
 })
 
 test('each has its own; all of one IPv6 network have one', () => {
-  const may = createConnectLimit([], manualClock())
+  const may = createAddressLimit([], manualClock())
   expect(times(100, () => may(from('203.0.113.1')))).toBe(60)
   expect(may(from('203.0.113.2'))).toBe(true)
   const many = Array.from({ length: 100 }, (_, i) => from(`2001:db8::${i.toString(16)}`))
@@ -31,7 +31,7 @@ test('each has its own; all of one IPv6 network have one', () => {
 })
 
 test('behind a named proxy its callers are told apart; a header of anybody else is not believed', () => {
-  const may = createConnectLimit(['10.0.0.1'], manualClock())
+  const may = createAddressLimit(['10.0.0.1'], manualClock())
   for (let i = 0; i < 200; i++) expect(may(from('10.0.0.1', `198.51.100.${i}`))).toBe(true)
   expect(times(100, () => may(from('203.0.113.1', `198.51.100.${Math.random()}`)))).toBe(60)
   for (let i = 0; i < 200; i++) expect(may(from('10.0.0.1', `192.0.2.${i}:${40_000 + i}`))).toBe(true)
@@ -39,7 +39,7 @@ test('behind a named proxy its callers are told apart; a header of anybody else 
 
 test('what is remembered is bounded: those that are full again are forgotten first, and then all', () => {
   const clock = manualClock()
-  const may = createConnectLimit([], clock)
+  const may = createAddressLimit([], clock)
   const others = (n: number, block: number) => {
     for (let i = 0; i < n; i++) may(from(`10.${block}.${i >> 8}.${i & 255}`))
   }

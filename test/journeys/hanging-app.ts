@@ -4,7 +4,7 @@ import { loadConfig } from '../../src/config/settings.ts'
 import { createSealer } from '../../src/keys/sealing.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
-import { openDatabase } from '../../src/storage/database.ts'
+import { openDatabase } from '../../src/storage/open.ts'
 
 /** A process whose handler never ends the first time, and says so: for the test that kills it there. */
 const config = loadConfig(process.env)

@@ -65,7 +65,7 @@ async function run(folder: string, keys: Record<string, string>, signal: NodeJS.
   await child.ended
 }
 
-const MESSAGE = /^ENCRYPTION_KEY is not the key of this database: .*\n$/
+const MESSAGE = /^ENCRYPTION_KEY is not the key of this database: .*\nNothing has been written\.\n$/
 
 describe('a start with another ENCRYPTION_KEY than the database’s ends before any write', () => {
   test('after an orderly stop', async () => {

@@ -112,7 +112,7 @@ test('the next change begins with what is known of its own keys: a name is of on
 })
 
 test('an encryption key that is given twice, in two spellings, is no change', () => {
-  const [key] = heldKeys({ providerSecrets: {}, verifyToken: undefined }, sealerOf(1, 1)).slice(-1)
+  const [key] = heldKeys({ secrets: {}, verifyToken: undefined }, sealerOf(1, 1)).slice(-1)
   expect(key).toMatchObject({ variable: 'ENCRYPTION_KEY', previous: undefined })
 })
 

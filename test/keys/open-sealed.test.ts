@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openSealed, type SealingSettings } from '../../src/keys/open-sealed.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
-import { openDatabase, readDatabase } from '../../src/storage/database.ts'
 import { tablesOf } from '../../src/storage/migrate.ts'
+import { openDatabase, readDatabase } from '../../src/storage/open.ts'
 import { testStore } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { forgetKeys, saveConnections, sealedStore, sealerOf, settings } from '../helpers/sealed.ts'
@@ -28,7 +28,7 @@ async function opens(o: SealingSettings): Promise<string> {
 }
 
 const WRONG =
-  /^ENCRYPTION_KEY is not the key of this database: .*ENCRYPTION_KEY_PREVIOUS.* Nothing has been written\.$/
+  /^ENCRYPTION_KEY is not the key of this database: .*ENCRYPTION_KEY_PREVIOUS.*\nNothing has been written\.$/
 
 describe.each([
   ['with values', 2],

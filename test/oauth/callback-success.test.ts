@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { systemRuntime } from '../../src/process/runtime.ts'
-import { readDatabase } from '../../src/storage/database.ts'
+import { readDatabase } from '../../src/storage/open.ts'
 import { createClient } from '../helpers/client.ts'
 import { emptyPage, json, tokens } from '../helpers/upstream.ts'
 import {

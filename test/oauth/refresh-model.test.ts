@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { systemRuntime } from '../../src/process/runtime.ts'
-import { type Database, openDatabase } from '../../src/storage/database.ts'
+import type { Database } from '../../src/storage/database.ts'
+import { openDatabase } from '../../src/storage/open.ts'
 import { type NewStore, newStore } from '../helpers/database.ts'
 import { type Command, FAULTS, runModel } from './refresh-model.ts'
 

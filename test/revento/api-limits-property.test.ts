@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Window } from '../../src/revento/budget.ts'
-import { createBudgets } from '../../src/revento/budgets.ts'
+import { createBudgets } from '../../src/storage/api-budgets.ts'
 import { createLimiter } from '../../src/revento/rate-limiter.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import { testDatabase } from '../helpers/database.ts'

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
-import { openDatabase } from '../../src/storage/database.ts'
+import { openDatabase } from '../../src/storage/open.ts'
 import { bareStore } from '../helpers/database.ts'
 import { takeBack } from '../helpers/older-schema.ts'
 import { saveConnections, sealerOf } from '../helpers/sealed.ts'

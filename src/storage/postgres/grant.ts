@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
+import type { StorageError } from '../../process/storage-error.ts'
 import type { Queries } from '../database.ts'
-import type { StorageError } from '../storage-error.ts'
 import { UnusableDatabaseError } from '../unusable-database.ts'
 
 interface Rights {

@@ -1,6 +1,6 @@
 import type { Handlers } from '../../builder/context.ts'
-import { nearestName } from '../../config/variables.ts'
 import { UNDOCUMENTED_TYPES } from '../../integration/handlers/undocumented-types.ts'
+import { nearestName } from '../../process/nearest-name.ts'
 import { providers } from '../providers/index.ts'
 
 /** A handler for a type that never comes would wait for ever without a word. One sentence for each, for the start's log. */

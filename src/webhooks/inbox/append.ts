@@ -1,8 +1,21 @@
 import { sql } from 'kysely'
 import type { Database, Queries } from '../../storage/database.ts'
 import { integer, records, text } from '../../storage/records.ts'
+import type { Platform } from '../../storage/schema.ts'
 import type { SqliteFile } from '../../storage/sqlite/sqlite.ts'
-import type { Incoming } from './inbox.ts'
+import type { Envelope } from '../verify/provider.ts'
+
+/** A verified delivery on its way in. `receivedAt` in milliseconds since 1970; `body` exactly as signed. */
+export interface Incoming {
+  readonly provider: string
+  /** Whose secret it was signed with: what the sandbox sends touches nothing of the real platform. */
+  readonly platform: Platform
+  /** Lower case; null where the sender gave none. Unsigned. */
+  readonly deliveryId: string | null
+  readonly envelope: Envelope
+  readonly receivedAt: number
+  readonly body: Uint8Array
+}
 
 /** Commits these all or none, and gives their ids in their order. */
 export type Append = (deliveries: readonly Incoming[]) => Promise<number[]>

@@ -1,22 +1,8 @@
 import type { Runtime } from '../../process/runtime.ts'
+import { StorageError } from '../../process/storage-error.ts'
 import type { Database } from '../../storage/database.ts'
-import type { Platform } from '../../storage/schema.ts'
-import { StorageError } from '../../storage/storage-error.ts'
-import type { Envelope } from '../verify/provider.ts'
-import { appendTo } from './append.ts'
+import { appendTo, type Incoming } from './append.ts'
 import type { Backlog } from './backlog.ts'
-
-/** A verified delivery on its way in. `receivedAt` in milliseconds since 1970; `body` exactly as signed. */
-export interface Incoming {
-  readonly provider: string
-  /** Whose secret it was signed with: what the sandbox sends touches nothing of the real platform. */
-  readonly platform: Platform
-  /** Lower case; null where the sender gave none. Unsigned. */
-  readonly deliveryId: string | null
-  readonly envelope: Envelope
-  readonly receivedAt: number
-  readonly body: Uint8Array
-}
 
 export interface Inbox {
   /** Resolves with the delivery's own id once it is committed; rejects with a StorageError, and nothing is kept. */

@@ -5,7 +5,7 @@ import type { AgedRows } from '../../storage/aged-rows.ts'
 import type { Queries } from '../../storage/database.ts'
 import type { InboxTable } from '../../storage/schema.ts'
 import { transaction } from '../../storage/transaction.ts'
-import type { Incoming } from '../inbox/inbox.ts'
+import type { Incoming } from '../inbox/append.ts'
 
 /** As it went out, byte for byte. */
 export interface StoredAnswer {

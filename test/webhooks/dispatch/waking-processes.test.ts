@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { systemRuntime } from '../../../src/process/runtime.ts'
-import { openDatabase } from '../../../src/storage/database.ts'
+import { openDatabase } from '../../../src/storage/open.ts'
 import { createClient, stateOf } from '../../helpers/client.ts'
 import { testStore } from '../../helpers/database.ts'
 import { testFolder } from '../../helpers/folder.ts'

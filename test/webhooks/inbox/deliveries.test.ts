@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { systemRuntime } from '../../../src/process/runtime.ts'
 import { ApiError } from '../../../src/revento/api.ts'
-import { openDatabase } from '../../../src/storage/database.ts'
+import { openDatabase } from '../../../src/storage/open.ts'
 import { MAX_ATTEMPTS } from '../../../src/webhooks/dispatch/run.ts'
 import { createDeliveries } from '../../../src/webhooks/inbox/deliveries.ts'
 import { erase } from '../../helpers/erase.ts'

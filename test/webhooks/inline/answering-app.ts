@@ -5,7 +5,7 @@ import { loadConfig } from '../../../src/config/settings.ts'
 import { createSealer } from '../../../src/keys/sealing.ts'
 import { systemRuntime } from '../../../src/process/runtime.ts'
 import { createOutgoing } from '../../../src/revento/http.ts'
-import { openDatabase } from '../../../src/storage/database.ts'
+import { openDatabase } from '../../../src/storage/open.ts'
 
 /**
  * A process that answers with its number; it says when its handler began. HANG: the handler never ends. SLOW: it ends

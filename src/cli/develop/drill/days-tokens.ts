@@ -1,5 +1,6 @@
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
-import { type Day, expect } from './day.ts'
+import type { Day } from './day.ts'
+import { expect } from './failed.ts'
 import { EVENT, type World } from './world.ts'
 
 const LOOK = 'src/oauth/access-token.ts'

@@ -1,6 +1,7 @@
-import { type Day, expect, Failed } from './day.ts'
+import type { Day } from './day.ts'
 import { storyOf } from './deliveries.ts'
 import { effects, expectSame } from './effects.ts'
+import { expect, Failed } from './failed.ts'
 import { delivered, handled, send, tellAll, tellRest } from './handling.ts'
 import type { Sent, World } from './world.ts'
 

@@ -1,11 +1,8 @@
 import type { Schema } from '../../../storage/schema.ts'
-import { Failed } from './day.ts'
 import { trialOf } from './deliveries.ts'
+import { Failed } from './failed.ts'
 import { HANDLERS_FOLDER, handledTypes, handlerFile } from './handler-files.ts'
-import type { World } from './world.ts'
-
-/** What the handlers left in the database: rows as JSON, by table. */
-export type Effects = ReadonlyMap<string, readonly string[]>
+import type { Effects, World } from './world.ts'
 
 /** The app's own book-keeping. Every other table counts, also those that you add. */
 const BOOKKEEPING: Record<Exclude<keyof Schema, 'participants' | 'erasures' | 'connections'>, true> = {

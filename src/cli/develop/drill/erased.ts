@@ -1,7 +1,7 @@
 import { DELETION_REQUIRED } from '../../../revento/platform.ts'
 import type { Schema } from '../../../storage/schema.ts'
 import { membersOf } from '../../../webhooks/verify/provider.ts'
-import { Failed } from './day.ts'
+import { Failed } from './failed.ts'
 import { handlerFile } from './handler-files.ts'
 import { EVENT, type World } from './world.ts'
 

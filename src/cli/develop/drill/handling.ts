@@ -1,9 +1,9 @@
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
-import { Failed } from './day.ts'
 import { type Draft, storyOf } from './deliveries.ts'
-import { type Effects, effects } from './effects.ts'
+import { effects } from './effects.ts'
+import { Failed } from './failed.ts'
 import { handlerFile } from './handler-files.ts'
-import type { Row, Sent, World } from './world.ts'
+import type { Effects, Row, Sent, World } from './world.ts'
 
 const ENDED = new Set(['done', 'ignored', 'duplicate'])
 /** A handler is cut off after 20 s, and its outcome is stored. */

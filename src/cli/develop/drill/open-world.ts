@@ -4,10 +4,10 @@ import { DatabaseSync } from 'node:sqlite'
 import { Agent } from 'undici'
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
 import { createBrowser, type Reply } from './browser.ts'
-import { Failed } from './day.ts'
-import type { Effects } from './effects.ts'
+import { Failed } from './failed.ts'
 import type { Places } from './places.ts'
 import { freePorts, type Program, startProgram } from './program.ts'
+import type { Effects } from './world.ts'
 import { EVENT, type Row, type World } from './world.ts'
 
 export interface WorldOptions {

@@ -6,7 +6,7 @@ import { request } from 'undici'
 import { environmentOfOthers } from '../../../config/settings.ts'
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
 import { freePort } from '../free-port.ts'
-import { Failed } from './day.ts'
+import { Failed } from './failed.ts'
 
 /** The app as `npm start` runs it, with its sandbox, in a folder of its own. */
 export interface Program {

@@ -1,12 +1,12 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
-import { type Day, Failed, NotHere } from './day.ts'
-import type { Effects } from './effects.ts'
+import type { Day } from './day.ts'
+import { Failed, NotHere } from './failed.ts'
 import { tellAll } from './handling.ts'
 import { openWorld } from './open-world.ts'
 import { createPlaces } from './places.ts'
-import type { World } from './world.ts'
+import type { Effects, World } from './world.ts'
 
 export interface Verdict {
   readonly day: Day

@@ -1,5 +1,4 @@
 import type { Reply } from './browser.ts'
-import type { Effects } from './effects.ts'
 import type { Probe, Program } from './program.ts'
 
 export const EVENT = 'evt_test_published'
@@ -29,6 +28,9 @@ export interface Sent {
     readonly fault: string | null
   }[]
 }
+
+/** What the handlers left in the database: rows as JSON, by table. */
+export type Effects = ReadonlyMap<string, readonly string[]>
 
 /** The stage of one day: an app of its own, reached as everybody reaches it, and its database, to look at. */
 export interface World {

@@ -1,6 +1,6 @@
 import { handlers } from '../../../integration/handlers/index.ts'
 import { DELETION_REQUIRED } from '../../../revento/platform.ts'
-import { readDatabase } from '../../../storage/database.ts'
+import { readDatabase } from '../../../storage/open.ts'
 import type { Scene } from './finding.ts'
 import type { Delivered } from './webhook.ts'
 

@@ -2,8 +2,8 @@ import { heldKeys } from '../../../keys/known-keys.ts'
 import { createSealer } from '../../../keys/sealing.ts'
 import { readKeyStates } from '../../../keys/uses.ts'
 import { canGo, toldText } from '../../../keys/verdict.ts'
-import { readDatabase } from '../../../storage/database.ts'
 import { tablesOf } from '../../../storage/migrate.ts'
+import { readDatabase } from '../../../storage/open.ts'
 import { type Finding, ok, type Scene, unsure } from './finding.ts'
 
 /** Secrets and keys that are being changed: a door that is left open is worth a look. */

@@ -1,4 +1,4 @@
-import { readDatabase } from '../../../storage/database.ts'
+import { readDatabase } from '../../../storage/open.ts'
 import { revento } from '../../../webhooks/providers/revento.ts'
 import { SELF_TEST } from '../../../webhooks/verify/provider.ts'
 import { signedHeaders } from '../../../webhooks/verify/send.ts'

@@ -1,0 +1,75 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { AppError } from '../http/errors.ts'
+import { singleParameters } from '../http/parameters.ts'
+import { ConnectionUnavailable } from '../oauth/access-token.ts'
+import { connectUrl } from '../oauth/connect.route.ts'
+import type { ConnectionKey } from '../oauth/connections.ts'
+import { entitlement, type Grant } from '../oauth/entitlement.ts'
+import { signedIn } from '../oauth/sessions.ts'
+import { ApiError, type PageRequest } from '../revento/api.ts'
+import { PAGE_LIMIT } from '../revento/platform.ts'
+import type { StatusOptions } from './options.ts'
+import { endCode } from './participants.ts'
+
+/** GET /participants?event_id=[&cursor=&limit=]: Revento's page as it is. */
+export function participantsRoute(app: FastifyInstance, o: StatusOptions): void {
+  app.get('/participants', async (request, reply) => {
+    const { eventId, page } = readQuery(request)
+    const key = await entitled(o, request, eventId)
+    reply.header('cache-control', 'no-store')
+    try {
+      return await o.api(key, request.id).participants(page)
+    } catch (error) {
+      if (error instanceof ApiError && error.retryAfterMs !== undefined)
+        reply.header('retry-after', Math.max(1, Math.ceil(error.retryAfterMs / 1000)))
+      throw apiFailure(error, key, o.origin)
+    }
+  })
+}
+
+function readQuery(request: FastifyRequest): { eventId: string; page: PageRequest } {
+  const parameters = singleParameters(request)
+  if (!parameters) throw new AppError('invalid_request', { reason: 'unreadable_query' })
+  const limit = parameters.get('limit')
+  if (limit !== null && (!/^\d{1,2}$/.test(limit) || Number(limit) < 1 || Number(limit) > PAGE_LIMIT.max))
+    throw new AppError('invalid_request', { reason: 'limit' })
+  return {
+    eventId: parameters.get('event_id') ?? '',
+    page: {
+      cursor: parameters.get('cursor') ?? undefined,
+      limit: limit === null ? undefined : Number(limit),
+    },
+  }
+}
+
+/** Another's event answers exactly like one that does not exist. */
+async function entitled(o: StatusOptions, request: FastifyRequest, eventId: string): Promise<Grant> {
+  const session = await signedIn(o.sessions, request)
+  const held = await entitlement(o.connections.find, session.connections)
+  const isIt = (key: ConnectionKey) => key.eventId === eventId
+  const connection = held.connections.find(isIt)
+  if (!connection) throw new AppError('not_found')
+  request.outcome = { event_id: eventId }
+  const grant = held.grants.find(isIt)
+  if (!grant) throw apiFailure(new ConnectionUnavailable(endCode(connection)), connection, o.origin)
+  return grant
+}
+
+/** What the API's failure means to the caller of this app. */
+export function apiFailure(error: unknown, { eventId }: ConnectionKey, origin: string): unknown {
+  if (error instanceof ConnectionUnavailable) {
+    if (error.code === 'not_connected') return new AppError('not_found', { reason: error.code })
+    if (error.code === 'suspended') return new AppError('suspended')
+    return new AppError(error.code, { connectUrl: connectUrl(origin, eventId) })
+  }
+  if (!(error instanceof ApiError)) return error
+  if (error.status === 400) return new AppError('invalid_request', { reason: error.code })
+  if (error.code === 'rate_budget_used' || error.code === 'rate_limit_exceeded') {
+    const retryAfterS = Math.max(1, Math.ceil((error.retryAfterMs ?? 0) / 1000))
+    return new AppError('rate_budget_used', { reason: error.code, retryAfterS })
+  }
+  // Status 0 is our own verdict: what Revento calls an error cannot pass for one of these.
+  const own =
+    error.status === 0 && (error.code === 'upstream_timeout' || error.code === 'configuration_error')
+  return new AppError(own ? (error.code as 'upstream_timeout') : 'upstream_error', { reason: error.code })
+}
