@@ -1,4 +1,5 @@
 import type { UNDOCUMENTED_TYPES } from '../integration/handlers/undocumented-types.ts'
+import type { senders } from '../integration/senders/index.ts'
 import type { Services } from '../integration/services.ts'
 import type { Settings } from '../integration/settings.ts'
 import type { Log } from '../process/log.ts'
@@ -65,7 +66,7 @@ export interface InlineAnswer {
 /** Runs while the sender waits, for 8 s at most. Throw, and the sender is told to ask again. */
 export type InlineHandler = (context: SenderContext) => Promise<InlineAnswer | undefined>
 
-export interface Handlers {
+export interface Handlers extends SendersOfYours {
   readonly revento: { readonly [T in HandledType]?: Handler<T> }
   readonly aghanim?: { readonly [type: string]: InlineHandler | undefined }
   readonly entrupy?: SenderHandlers
@@ -73,6 +74,7 @@ export interface Handlers {
   readonly standard?: SenderHandlers
   readonly handshake?: SenderHandlers
 }
+type SendersOfYours = { readonly [Name in keyof typeof senders]?: SenderHandlers }
 export interface SenderHandlers {
   readonly [type: string]: SenderHandler | undefined
 }

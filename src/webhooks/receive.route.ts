@@ -7,7 +7,14 @@ import type { Platform } from '../storage/schema.ts'
 import type { Inbox } from './inbox/inbox.ts'
 import type { AnswerInline } from './inline/inline.ts'
 import { autopsy } from './verify/autopsy.ts'
-import { type Envelope, type Provider, SELF_TEST, type Secrets } from './verify/provider.ts'
+import {
+  type Envelope,
+  isName,
+  type Provider,
+  type Received,
+  SELF_TEST,
+  type Secrets,
+} from './verify/provider.ts'
 import { fingerprint, verify } from './verify/signature.ts'
 
 export interface ReceiveOptions {
@@ -53,7 +60,8 @@ async function receive(
   const body = bodyOf(request)
   const secret = checkSignature(o, request, body)
   const deliveryId = readDeliveryId(provider, request)
-  const envelope = readEnvelope(provider, request, body, deliveryId)
+  const unsignedType = readUnsignedType(provider, request)
+  const envelope = readEnvelope(provider, request, body, { deliveryId, unsignedType })
   const announced = provider.typeHeader && request.headers[provider.typeHeader]
   request.outcome = {
     delivery_id: deliveryId,
@@ -61,6 +69,7 @@ async function receive(
     event_id: envelope.eventId,
     secret,
     ...(announced && announced !== envelope.type ? { type_header_differs: true } : {}),
+    ...(provider.unsignedTypeHeader ? { type_unsigned: true } : {}),
   }
   const received = { deliveryId, envelope, receivedAt: runtime.now(), body }
   const delivery = { provider: provider.name, platform: o.platform, ...received }
@@ -72,7 +81,8 @@ async function receive(
   }
   request.outcome = { delivery: await o.inbox.append(delivery), ...request.outcome }
   if (typeof provider.accepted === 'string') void reply.type('text/plain; charset=utf-8')
-  return reply.send(provider.accepted)
+  if (provider.acceptedStatus) void reply.code(provider.acceptedStatus)
+  return reply.send(provider.acceptedStatus === 204 ? undefined : provider.accepted)
 }
 
 const bodyOf = ({ body }: FastifyRequest) => (Buffer.isBuffer(body) ? body : Buffer.alloc(0))
@@ -107,16 +117,24 @@ function readDeliveryId({ deliveryIdHeader, signed }: Provider, request: Fastify
   return signed.parts.includes('id') ? value : value.toLowerCase()
 }
 
-/** Only after the signature: nothing unsigned is ever read (but by the autopsy, for a developer's log). */
+/** The type as its header names it, for a sender that signs none. Repeated headers arrive with a comma and a space. */
+function readUnsignedType({ unsignedTypeHeader }: Provider, request: FastifyRequest): string | null {
+  const value = unsignedTypeHeader && request.headers[unsignedTypeHeader]
+  if (value === undefined) return null
+  if (!isName(value)) throw new AppError('invalid_payload', { reason: 'type_header_malformed' })
+  return value
+}
+
+/** Only after the signature: nothing else unsigned is ever read (but by the autopsy, for a developer's log). */
 function readEnvelope(
   provider: Provider,
   { headers }: FastifyRequest,
   body: Buffer,
-  deliveryId: string | null,
+  unsigned: Pick<Received, 'deliveryId' | 'unsignedType'>,
 ): Envelope {
   const envelope = provider.read({
     json: provider.body === 'json' ? parseJson(body) : undefined,
-    deliveryId,
+    ...unsigned,
     fingerprint: () => fingerprint(provider, headers, body),
   })
   if (!envelope) throw new AppError('invalid_payload', { reason: 'not_an_envelope' })

@@ -146,15 +146,16 @@ test('a table of your own that keeps the event, an open handshake and a broken s
     const text = readFileSync(join(project.folder, from), 'utf8')
     project.write(to, text.replaceAll('barker', name).replaceAll('BARKER', name.toUpperCase()))
   }
-  copied('src/webhooks/providers/barker.ts', 'src/webhooks/providers/acme.ts', 'acme')
+  copied('src/webhooks/providers/barker.ts', 'src/integration/senders/acme.ts', 'acme')
+  project.replace('src/integration/senders/acme.ts', '../verify', '../../webhooks/verify')
   copied('src/integration/handlers/barker-message.ts', 'src/integration/handlers/acme-message.ts', 'acme')
   project.replace(
     'src/integration/handlers/acme-message.ts',
     ends,
     `${ends}  throw new TypeError('no badge')\n`,
   )
-  project.replace('src/webhooks/providers/index.ts', 'barker, standard]', 'barker, standard, acme]')
-  project.replace('src/webhooks/providers/index.ts', 'import {', "import { acme } from './acme.ts'\nimport {")
+  project.replace('src/integration/senders/index.ts', '{} satisfies', '{ acme } satisfies')
+  project.replace('src/integration/senders/index.ts', 'import', "import { acme } from './acme.ts'\nimport")
   project.replace(
     'src/integration/handlers/index.ts',
     '  barker: {',

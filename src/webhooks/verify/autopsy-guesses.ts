@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Provider, Secrets } from './provider.ts'
-import type { Headers } from './signature.ts'
+import { before, type Headers } from './signature.ts'
 
 /** What came, as far as it could be read. */
 export interface SignedCase {
@@ -24,8 +24,7 @@ export interface Guess {
 }
 
 export function isMac({ provider, own, timestamp, id, body, mac }: SignedCase, guess: Guess): boolean {
-  const { parts, separator } = provider.signed
-  const text = guess.text ?? parts.map(part => (part === 'id' ? id : timestamp) + separator).join('')
+  const text = guess.text ?? before(provider, timestamp, id)
   const key = guess.key ?? keyOf(provider, own.current)
   const digest = createHmac(guess.algorithm ?? provider.signature.algorithm, key)
     .update(text)
@@ -123,14 +122,22 @@ const ascii = (text: string) =>
   text.replace(/[\u0080-\uffff]/g, c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 function otherTexts({ provider, timestamp, id }: SignedCase): Guess[] {
-  const { parts, separator } = provider.signed
+  const { parts, separator, start = '' } = provider.signed
   const join = (time: string, between: string) =>
-    parts.map(part => (part === 'id' ? id : time) + between).join('')
+    start + parts.map(part => (part === 'id' ? id : time) + between).join('')
   const separators = ['.', ';', ':', '', '\n', '|', ','].filter(other => other !== separator)
   const times = [`${timestamp}000`, timestamp.slice(0, 10)].filter(time => time !== timestamp)
   if (parts.length === 0) return []
   return [
     { says: 'the body alone was signed, without what belongs before it', text: '' },
+    ...(start
+      ? [
+          {
+            says: `signed without "${start}" before the rest`,
+            text: join(timestamp, separator).slice(start.length),
+          },
+        ]
+      : []),
     ...separators.map(other => ({
       says: `signed with "${other.replace('\n', '\\n')}" between the parts instead of "${separator}"`,
       text: join(timestamp, other),

@@ -1,6 +1,6 @@
 import { guesses, isMac, keyOf, type SignedCase } from './autopsy-guesses.ts'
 import type { Provider, Secrets } from './provider.ts'
-import { type Headers, sign } from './signature.ts'
+import { type Headers, readSignatures, sign, textsOf } from './signature.ts'
 
 /** A larger body is not looked into: there is one HMAC for each guess. */
 const BODY_LIMIT = 64 * 1024
@@ -24,12 +24,11 @@ export function autopsy(
   if (typeof received !== 'string') return wrongHeader(provider, header, headers)
   const missing = missingHeader(provider, headers)
   if (missing) return missing
-  const mac = decode(received)
+  const mac = decode(readSignatures(provider, received)?.[0] ?? received)
   if (!mac) return 'the signature header holds no MAC in hex or base64'
-  const text = (name: string | undefined) => String((name && headers[name]) ?? '')
-  const timestamp = text(provider.timestamp?.header)
-  const id = text(provider.deliveryIdHeader)
-  const c = { provider, own, headers, body: Buffer.from(body), timestamp, id, mac }
+  const { timestamp = '' } = textsOf(provider, headers)
+  const id = String((provider.deliveryIdHeader && headers[provider.deliveryIdHeader]) ?? '')
+  const c = { provider, own, headers, body: Buffer.from(body), timestamp: String(timestamp), id, mac }
   const right = [own.current, own.previous].some(
     secret => secret && isMac(c, { says: '', key: keyOf(provider, secret) }),
   )
@@ -52,7 +51,11 @@ function decode(text: string): Buffer | undefined {
 
 /** The secret, the body and the texts are right: then it is how the MAC is written. */
 function spelling({ provider, own, timestamp, id, body }: SignedCase, received: string): string | undefined {
-  const { prefix, encoding } = provider.signature
+  const { prefix, encoding, pairs } = provider.signature
+  if (pairs)
+    return readSignatures(provider, received)
+      ? undefined
+      : 'the MAC is right, but the header has another form'
   const written = [own.current, own.previous ?? own.current].map(s => sign(provider, s, timestamp, body, id))
   const given = provider.signature.list ? received.split(' ') : [received]
   if (given.some(signature => written.includes(signature))) return undefined

@@ -17,9 +17,15 @@ export interface Provider {
     readonly encoding: 'hex' | 'base64'
     /** The header may hold several, with one space between; one that matches is enough. */
     readonly list?: true
+    /**
+     * The header holds pairs with a comma between, `t=1764460800,v1=…`: the timestamp, whose pair begins with this text, and
+     * signatures. One that matches is enough, and pairs of other names are passed over.
+     */
+    readonly pairs?: { readonly timestamp: string }
   }
-  /** Before the raw body bytes, each followed by the separator: the exact texts of these headers. */
+  /** Before the raw body bytes: `start` as it stands here, then the exact texts of these headers, each followed by the separator. */
   readonly signed: {
+    readonly start?: string
     readonly parts: readonly ('id' | 'timestamp')[]
     readonly separator: string
   }
@@ -28,6 +34,11 @@ export interface Provider {
   readonly deliveryIdHeader?: string
   /** Header that repeats the event type; unsigned, so only ever compared. */
   readonly typeHeader?: string
+  /**
+   * Header that alone names the event type, for a sender that signs none: `read` finds it as `unsignedType`. Whoever can
+   * replay a body can give it another type, so handlers of this sender must not rely on it for anything that matters.
+   */
+  readonly unsignedTypeHeader?: string
   /** What the sender says; anything else is 415, unless the next is set. Absent: the sender says none. */
   readonly contentType?: string
   /** Taken whatever the content type, for senders that say none or do not document it. */
@@ -36,8 +47,10 @@ export interface Provider {
   readonly body: 'json' | 'bytes'
   /** What is answered when it is not rightly signed. */
   readonly refusal: { readonly status: number; readonly code: ErrorCode }
-  /** What is answered 200 when it is stored: text, or an object sent as JSON. */
+  /** What is answered when it is stored: text, or an object sent as JSON. */
   readonly accepted: string | object
+  /** With which status; 200 without. */
+  readonly acceptedStatus?: 201 | 202 | 204
   /** The handler's result is the answer: it runs while the sender waits. The envelope then has an `answerKey`. */
   readonly inline?: true
   /** Reads the verified body. Undefined: not an envelope of this provider. */
@@ -53,6 +66,7 @@ export interface Provider {
 }
 
 export interface TimestampForm {
+  /** That of the signature where the signature's header holds pairs. */
   readonly header: string
   /** The only accepted form; the header's exact text is what is signed. */
   readonly form: RegExp
@@ -87,6 +101,8 @@ export interface Received {
   readonly json: unknown
   /** The delivery id as it stands in its header. */
   readonly deliveryId: string | null
+  /** What `unsignedTypeHeader` says; null without. */
+  readonly unsignedType: string | null
   /** SHA-256, in hex, of the bytes that were signed: for senders whose deliveries have no id. */
   readonly fingerprint: () => string
 }

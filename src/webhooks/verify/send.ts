@@ -60,9 +60,10 @@ export function signedHeaders({
     [provider.signature.header]: sign(provider, secret, timestamp, Buffer.from(body), deliveryId),
   }
   if (provider.contentType) headers['content-type'] = provider.contentType
-  if (provider.timestamp) headers[provider.timestamp.header] = timestamp
+  if (provider.timestamp && !provider.signature.pairs) headers[provider.timestamp.header] = timestamp
   if (provider.deliveryIdHeader) headers[provider.deliveryIdHeader] = deliveryId
-  if (provider.typeHeader) headers[provider.typeHeader] = type
+  const typeHeader = provider.typeHeader ?? provider.unsignedTypeHeader
+  if (typeHeader) headers[typeHeader] = type
   return headers
 }
 

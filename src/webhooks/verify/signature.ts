@@ -27,6 +27,18 @@ export function sign(
   body: Uint8Array,
   id = '',
 ): string {
+  const { pairs } = provider.signature
+  const signature = prefixedMac(provider, secret, timestamp, body, id)
+  return pairs ? `${pairs.timestamp}${timestamp},${signature}` : signature
+}
+
+function prefixedMac(
+  provider: Provider,
+  secret: string,
+  timestamp: string,
+  body: Uint8Array,
+  id: string,
+): string {
   const { algorithm, encoding, prefix } = provider.signature
   const key = provider.secret.toKey?.(secret) ?? secret
   const mac = createHmac(algorithm, key)
@@ -36,8 +48,8 @@ export function sign(
 }
 
 /** What is signed before the body. */
-function before({ signed }: Provider, timestamp: string, id: string): string {
-  let text = ''
+export function before({ signed }: Provider, timestamp: string, id: string): string {
+  let text = signed.start ?? ''
   for (const part of signed.parts) text += (part === 'id' ? id : timestamp) + signed.separator
   return text
 }
@@ -75,7 +87,8 @@ export function verify(
   const age = timestampRefusal(provider, timestamp, now)
   if (age) return { ok: false, reason: age }
 
-  const isSignedWith = (secret: string) => isOneOf(signatures, sign(provider, secret, timestamp, body, id))
+  const isSignedWith = (secret: string) =>
+    isOneOf(signatures, prefixedMac(provider, secret, timestamp, body, id))
   if (isSignedWith(secrets.current)) return { ok: true, secret: 'current' }
   if (secrets.previous && isSignedWith(secrets.previous)) return { ok: true, secret: 'previous' }
   return { ok: false, reason: 'signature_mismatch' }
@@ -85,12 +98,19 @@ export function verify(
 const SIGNED_ID = /^[\x21-\x2d\x2f-\x7e]{1,200}$/
 
 /** The header texts that are signed; '' for what the provider does not sign. */
-function textsOf({ timestamp, signed, deliveryIdHeader }: Provider, headers: Headers) {
+export function textsOf({ timestamp, signature, signed, deliveryIdHeader }: Provider, headers: Headers) {
   const signsId = deliveryIdHeader !== undefined && signed.parts.includes('id')
+  const time = timestamp ? headers[timestamp.header] : ''
   return {
-    timestamp: timestamp ? headers[timestamp.header] : '',
+    timestamp: signature.pairs && typeof time === 'string' ? pairOf(time, signature.pairs.timestamp) : time,
     id: signsId ? headers[deliveryIdHeader] : '',
   }
+}
+
+/** What stands behind this name; undefined unless it stands there once. */
+function pairOf(header: string, name: string): string | undefined {
+  const [found, ...more] = header.split(',').filter(pair => pair.startsWith(name))
+  return more.length > 0 ? undefined : found?.slice(name.length)
 }
 
 function timestampRefusal({ timestamp }: Provider, text: string, now: number): RefusalReason | undefined {
@@ -113,15 +133,18 @@ function hasForm({ algorithm, encoding, prefix }: Provider['signature'], text: s
 }
 
 /** In a list, what another version of the scheme signed is passed over; everything else has the form. */
-function readSignatures({ signature }: Provider, text: string): string[] | undefined {
-  if (!signature.list) return hasForm(signature, text) ? [text] : undefined
-  const given = text.split(' ')
-  const ours = given.filter(one => one.startsWith(signature.prefix))
-  const others = given.filter(one => !one.startsWith(signature.prefix))
-  const readable = ours.every(one => hasForm(signature, one)) && others.every(one => OTHER_VERSION.test(one))
+export function readSignatures({ signature }: Provider, text: string): string[] | undefined {
+  const { list, pairs, prefix } = signature
+  if (!list && !pairs) return hasForm(signature, text) ? [text] : undefined
+  const given = text.split(pairs ? ',' : ' ')
+  const ours = given.filter(one => one.startsWith(prefix))
+  const others = given.filter(one => !one.startsWith(prefix))
+  const passedOver = pairs ? OTHER_PAIR : OTHER_VERSION
+  const readable = ours.every(one => hasForm(signature, one)) && others.every(one => passedOver.test(one))
   return readable && ours.length > 0 ? ours : undefined
 }
 const OTHER_VERSION = /^v[0-9a-z]{1,8},[A-Za-z0-9+/=_-]{1,512}$/
+const OTHER_PAIR = /^[a-z][0-9a-z]{0,8}=[A-Za-z0-9+/=_.-]{0,512}$/
 
 /** Constant time; the texts have the same form here, so the length tells nothing. */
 function isOneOf(received: readonly string[], expected: string): boolean {

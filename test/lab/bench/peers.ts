@@ -15,7 +15,7 @@ type Headers = Record<string, string | string[] | undefined>
 function check(headers: Headers, body: Buffer): boolean {
   if (!verify(revento, { current: secret }, headers, body, Date.now()).ok) return false
   const json: unknown = JSON.parse(body.toString())
-  return revento.read({ json, deliveryId: null, fingerprint: () => '' }) !== undefined
+  return revento.read({ json, deliveryId: null, unsignedType: null, fingerprint: () => '' }) !== undefined
 }
 
 const PEERS: Record<string, () => unknown> = {
