@@ -103,7 +103,7 @@ export async function applicationApproved({ event, store }: HandlerContext<'appl
     const told = await drill(project, ['out_of_order'])
     expect(told.days[0]).toMatchObject({ name: 'out_of_order', status: 'failed' })
     expect(told.days[0]?.reason).toMatch(/the other order left something else in "participants"/)
-    expect(told.days[0]?.look).toMatch(/^src\/handlers\//)
+    expect(told.days[0]?.look).toMatch(/^src\/integration\/handlers\//)
   }, 120_000)
 })
 
