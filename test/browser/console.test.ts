@@ -158,7 +158,7 @@ describe.skipIf(!browser)('the sandbox console in a browser', () => {
     await page.getByRole('button', { name: 'Send', exact: true }).focus()
     await page.keyboard.press('Enter')
     await message(page, 'The webhook is on its way.')
-    await until(() => program.output().includes('application.unheard_of'))
+    await until(() => program.output.out.includes('application.unheard_of'))
     await page.context().close()
   })
 })

@@ -10,6 +10,7 @@ import { node } from '../helpers/child.ts'
 import { testFile } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { connectionsOf, idOf, sealedStore, sealerOf, settings } from '../helpers/sealed.ts'
+import { typed } from '../helpers/typed.ts'
 import { NO_BACKLOG } from '../webhooks/dispatch/dispatching.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli/operate/backup.ts', import.meta.url))
@@ -79,16 +80,16 @@ test.for([
   const { path } = await testFile()
   const cwd = testFolder()
   writeFileSync(join(cwd, 'there'), 'mine')
-  const child = node([CLI, ...args], { cwd, env: { DATABASE_URL: `sqlite:${path}` } })
-  expect(await child.ended).toBe(1)
-  expect(child.output.err).toMatch(message)
-  expect(child.output.err).not.toMatch(/^ {4}at /m)
+  const { code, err } = await typed(CLI, args, { cwd, env: { DATABASE_URL: `sqlite:${path}` } })
+  expect(code).toBe(1)
+  expect(err).toMatch(message)
+  expect(err).not.toMatch(/^ {4}at /m)
   expect(readdirSync(cwd)).toEqual(['there'])
 })
 
 test('a database that is not there is not made', async () => {
   const path = join(testFolder(), 'none.db')
-  const child = run(`sqlite:${path}`, 'copy.db')
-  expect([await child.ended, child.output.err]).toEqual([1, expect.stringMatching(/^There is no .*none\.db/)])
+  const { code, err } = await typed(CLI, ['copy.db'], { env: { DATABASE_URL: `sqlite:${path}` } })
+  expect([code, err]).toEqual([1, expect.stringMatching(/^There is no .*none\.db/)])
   expect(existsSync(path)).toBe(false)
 })

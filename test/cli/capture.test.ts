@@ -1,11 +1,14 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { startApp } from '../helpers/app.ts'
+import { startApp, type TestApp } from '../helpers/app.ts'
 import { node } from '../helpers/child.ts'
 import { createClient } from '../helpers/client.ts'
 import { pathOf } from '../helpers/database.ts'
+import { testFolder } from '../helpers/folder.ts'
 import { copyProject, type ProjectCopy } from '../helpers/project.ts'
+import { typed } from '../helpers/typed.ts'
 import { until } from '../helpers/wait.ts'
 import { envelope, signedDelivery } from '../helpers/webhook.ts'
 
@@ -38,13 +41,12 @@ async function appWithDeliveries() {
   return app
 }
 
-async function run(project: ProjectCopy, databasePath: string, ...args: string[]) {
-  const child = node([join(project.folder, 'src/cli/operate/deliveries.ts'), ...args], {
-    cwd: project.folder,
-    env: { DATABASE_URL: `sqlite:${databasePath}` },
-  })
-  return { code: await child.ended, ...child.output }
-}
+const HARNESS = fileURLToPath(new URL('../helpers/handlers.ts', import.meta.url))
+const CLI = fileURLToPath(new URL('../../src/cli/operate/deliveries.ts', import.meta.url))
+
+/** The command writes below the folder in which it is typed. */
+const run = (cwd: string, app: TestApp, ...args: string[]) =>
+  typed(CLI, args, { cwd, env: { DATABASE_URL: `sqlite:${pathOf(app.config.store)}` } })
 
 /** As `npx vitest run FILE` in that project, on one of the two databases. */
 async function vitest(project: ProjectCopy, file: string) {
@@ -61,7 +63,11 @@ async function vitest(project: ProjectCopy, file: string) {
 test('a captured delivery becomes a fixture without the person, and a test that is green until the handler breaks', async () => {
   const app = await appWithDeliveries()
   const project = copyProject()
-  const { code, out } = await run(project, pathOf(app.config.store), 'capture', '1')
+  const own = node([join(project.folder, 'src/cli/operate/deliveries.ts'), 'capture', '1'], {
+    cwd: project.folder,
+    env: { DATABASE_URL: `sqlite:${pathOf(app.config.store)}` },
+  })
+  const [code, { out }] = [await own.ended, own.output]
   await app.close()
   expect(code).toBe(0)
   const [fixture = '', file = ''] = out.split('\n')
@@ -99,14 +105,13 @@ test('a captured delivery becomes a fixture without the person, and a test that 
 
 test('--out chooses the folder; nothing is overwritten; a type does not choose a path', async () => {
   const app = await appWithDeliveries()
-  const project = copyProject()
-  const path = pathOf(app.config.store)
-  expect((await run(project, path, 'capture', '3', '--out', 'test/mine')).code).toBe(0)
-  expect(readdirSync(join(project.folder, 'test/mine'))).toEqual(['captured', 'captured-evil-1-3.test.ts'])
-  const text = readFileSync(join(project.folder, 'test/mine/captured-evil-1-3.test.ts'), 'utf8')
-  expect(text).toContain("from '../helpers/handlers.ts'")
+  const folder = testFolder()
+  expect((await run(folder, app, 'capture', '3', '--out', 'test/mine')).code).toBe(0)
+  expect(readdirSync(join(folder, 'test/mine'))).toEqual(['captured', 'captured-evil-1-3.test.ts'])
+  const text = readFileSync(join(folder, 'test/mine/captured-evil-1-3.test.ts'), 'utf8')
+  expect(text).toContain(`from '${relative(join(folder, 'test/mine'), HARNESS)}'`)
   expect(text).toContain("test('..?..?Evil??1, as captured")
-  const again = await run(project, path, 'capture', '3', '--out', 'test/mine')
+  const again = await run(folder, app, 'capture', '3', '--out', 'test/mine')
   expect([again.code, again.err]).toEqual([1, expect.stringContaining('is there already')])
   await app.close()
 })
@@ -118,9 +123,9 @@ test.each([
   [['list', '--out', 'x'], '--out belongs to capture'],
 ])('%j says what is wrong, and writes nothing', async (args, text) => {
   const app = await appWithDeliveries()
-  const project = copyProject()
-  const { code, err } = await run(project, pathOf(app.config.store), ...args)
+  const folder = testFolder()
+  const { code, err } = await run(folder, app, ...args)
   await app.close()
   expect([code, err]).toEqual([1, expect.stringContaining(text)])
-  expect(existsSync(join(project.folder, 'test/integration/captured'))).toBe(false)
+  expect(readdirSync(folder)).toEqual([])
 })

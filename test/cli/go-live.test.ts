@@ -8,11 +8,11 @@ import { encryptionKey, settings } from '../../src/cli/develop/go-live/settings.
 import { loadConfig } from '../../src/config/settings.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { CLIENT_SECRET, startApp, WEBHOOK_SECRET } from '../helpers/app.ts'
-import { node } from '../helpers/child.ts'
 import { pathOf } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
-import { certificate, type ProxyWays, tlsProxy } from '../helpers/tls-proxy.ts'
+import { certificate, type ProxyWays, tlsProxy, trust } from '../helpers/tls-proxy.ts'
+import { typed } from '../helpers/typed.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli/develop/go-live.ts', import.meta.url))
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -25,7 +25,7 @@ interface Told {
 }
 
 /** The app behind a TLS proxy with these ways, as it stands in production; the same proxy plays Revento's hosts. */
-async function deployment(ways: ProxyWays = {}, env: Record<string, string> = {}) {
+async function deployment(ways: ProxyWays = {}, env: Record<string, string> = {}, isTrusted = true) {
   const [port, own] = [await freePort(), certificate()]
   const origin = `https://localhost:${port}`
   const shared = { REVENTO_REDIRECT_URI: `${origin}/callback`, REVENTO_AUTH_BASE: `${origin}/auth` }
@@ -42,19 +42,17 @@ async function deployment(ways: ProxyWays = {}, env: Record<string, string> = {}
     REVENTO_API_BASE: `${origin}/api/v1`,
     ENCRYPTION_KEY: randomBytes(32).toString('base64'),
     DATABASE_URL: `sqlite:${pathOf(app.config.store)}`,
-    NODE_EXTRA_CA_CERTS: own.file,
     ...env,
   }
-  async function goLive(args: string[] = [], change: Record<string, string> = {}) {
-    const child = node([CLI, ...args], { cwd: testFolder(), env: { ...settings, ...change } })
-    return { code: await child.ended, ...child.output }
-  }
+  if (isTrusted) trust(own.cert)
+  const goLive = (args: string[] = [], change: Record<string, string> = {}) =>
+    typed(CLI, args, { env: { ...settings, ...change } })
   return { app, origin, goLive }
 }
 
 /** What failed, without the data folder: on which kind of disk the tests run is nobody's fault. */
-async function failedChecks(ways: ProxyWays, env: Record<string, string> = {}) {
-  const { goLive } = await deployment(ways, env)
+async function failedChecks(...how: Parameters<typeof deployment>) {
+  const { goLive } = await deployment(...how)
   const { code, out } = await goLive(['--json'])
   const { checks }: Told = JSON.parse(out)
   const failed = checks.filter(({ status, name }) => status === 'failed' && name !== 'data folder')
@@ -139,7 +137,7 @@ describe('a proxy that is set up wrong is named, with what to do', () => {
   })
 
   test('its certificate is of nobody', async () => {
-    const { failed, names } = await failedChecks({}, { NODE_EXTRA_CA_CERTS: '' })
+    const { failed, names } = await failedChecks({}, {}, false)
     expect(names).toEqual(['clock', 'public URL'])
     expect(failed[1]).toMatchObject({ said: expect.stringContaining('DEPTH_ZERO_SELF_SIGNED_CERT') })
     expect(failed[1]?.todo).toContain('NODE_EXTRA_CA_CERTS')

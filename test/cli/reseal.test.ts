@@ -21,21 +21,25 @@ import {
   settings,
   tokenSet,
 } from '../helpers/sealed.ts'
+import { typed } from '../helpers/typed.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli/operate/reseal.ts', import.meta.url))
 const [oldKey] = sealerOf(1).keys
 const [newKey] = sealerOf(2).keys
 
 /** The command as a process of its own; with keys, in that order: current, previous. */
-function cli(databaseUrl: string, keys: number[], args: string[] = []) {
-  const [current, previous] = keys
-  const env = {
-    DATABASE_URL: databaseUrl,
-    ...(current && { ENCRYPTION_KEY: base64(current) }),
-    ...(previous && { ENCRYPTION_KEY_PREVIOUS: base64(previous) }),
-  }
-  return node([CLI, ...args], { cwd: testFolder(), env })
-}
+const cli = (databaseUrl: string, keys: number[]) =>
+  node([CLI], { cwd: testFolder(), env: environment(databaseUrl, keys) })
+
+/** The same in this process. */
+const reseal = (databaseUrl: string, keys: number[], args: string[] = []) =>
+  typed(CLI, args, { env: environment(databaseUrl, keys) })
+
+const environment = (databaseUrl: string, [current, previous]: number[]) => ({
+  DATABASE_URL: databaseUrl,
+  ...(current && { ENCRYPTION_KEY: base64(current) }),
+  ...(previous && { ENCRYPTION_KEY_PREVIOUS: base64(previous) }),
+})
 
 /** A database with connections from before the change of the key, opened by an app that has both keys. */
 async function rotated(connections: number): Promise<{ url: string; database: Database }> {
@@ -52,9 +56,9 @@ const CAN_BE_REMOVED =
 
 test('--help says the steps and does nothing', async () => {
   const path = join(testFolder(), 'none.db')
-  const child = cli(`sqlite:${path}`, [], ['--help'])
-  expect(await child.ended).toBe(0)
-  expect(child.output.out).toMatch(/^Usage: npm run reseal\n/)
+  const { code, out } = await reseal(`sqlite:${path}`, [], ['--help'])
+  expect(code).toBe(0)
+  expect(out).toMatch(/^Usage: npm run reseal\n/)
   expect(existsSync(path)).toBe(false)
 })
 
@@ -68,10 +72,10 @@ test('seals everything again with progress, and says that the previous key can b
     out: `241 values under another key than ENCRYPTION_KEY\n  141 left\n  41 left\n${CAN_BE_REMOVED}`,
   })
   expect(await counts(database)).toEqual({ [newKey]: 241 })
-  const again = cli(url, [2, 1])
-  expect([await again.ended, again.output.out.endsWith(CAN_BE_REMOVED)]).toEqual([0, true])
-  const without = cli(url, [2])
-  expect([await without.ended, without.output.out]).toEqual([
+  const again = await reseal(url, [2, 1])
+  expect([again.code, again.out.endsWith(CAN_BE_REMOVED)]).toEqual([0, true])
+  const without = await reseal(url, [2])
+  expect([without.code, without.out]).toEqual([
     0,
     expect.stringMatching(/0 values left under the previous key: ENCRYPTION_KEY_PREVIOUS is not set\n$/),
   ])
@@ -115,8 +119,8 @@ test('killed in the middle: everything still opens, and the next run finishes', 
   expect(await child.ended).toBe('SIGKILL')
   const between = await counts(database)
   expect(between).toEqual({ [oldKey]: expect.any(Number), [newKey]: expect.any(Number) })
-  const again = cli(url, [2, 1])
-  expect([await again.ended, again.output.out.endsWith(CAN_BE_REMOVED)]).toEqual([0, true])
+  const again = await reseal(url, [2, 1])
+  expect([again.code, again.out.endsWith(CAN_BE_REMOVED)]).toEqual([0, true])
   const connections = connectionsOf(database.query, sealerOf(2))
   for (let n = 1; n <= 1500; n += 17)
     expect(await connections.open(idOf(n))).toMatchObject({ refreshToken: `refresh_${n}`, version: 1 })
@@ -162,9 +166,9 @@ test.each(REFUSALS)('refuses %s', async (_, keys, message) => {
   const { url, database } = await rotated(2)
   const rows = () => database.query.selectFrom('connections').selectAll().orderBy('event_id').execute()
   const before = await rows()
-  const child = cli(url, keys)
-  expect([await child.ended, child.output.out]).toEqual([1, ''])
-  expect(child.output.err).toMatch(message)
+  const { code, out, err } = await reseal(url, keys)
+  expect([code, out]).toEqual([1, ''])
+  expect(err).toMatch(message)
   expect(await rows()).toEqual(before)
   expect(await counts(database)).toEqual({ [oldKey]: 4 })
 })
@@ -172,9 +176,9 @@ test.each(REFUSALS)('refuses %s', async (_, keys, message) => {
 test('refuses to be ahead of the app, which could read nothing afterwards', async () => {
   const { store, url } = await testStore()
   await sealedStore(store, 1, 2)
-  const child = cli(url, [2, 1])
-  expect(await child.ended).toBe(1)
-  expect(child.output.err).toMatch(/^The app does not use this ENCRYPTION_KEY yet: restart every instance/)
+  const { code, err } = await reseal(url, [2, 1])
+  expect(code).toBe(1)
+  expect(err).toMatch(/^The app does not use this ENCRYPTION_KEY yet: restart every instance/)
   const database = await openDatabase(store, runtime)
   onTestFinished(() => database.close())
   expect(await counts(database)).toEqual({ [oldKey]: 4 })
@@ -182,18 +186,18 @@ test('refuses to be ahead of the app, which could read nothing afterwards', asyn
 
 test('makes no database and no key file where there is none', async () => {
   const path = join(testFolder(), 'data', 'none.db')
-  const child = cli(`sqlite:${path}`, [])
-  expect(await child.ended).toBe(1)
-  expect(child.output.err).toMatch(/^There is no .*none\.db: check DATABASE_URL\.\n$/)
+  const { code, err } = await reseal(`sqlite:${path}`, [])
+  expect(code).toBe(1)
+  expect(err).toMatch(/^There is no .*none\.db: check DATABASE_URL\.\n$/)
   expect(existsSync(join(path, '..'))).toBe(false)
 })
 
 test('a wrong setting or flag is explained without a stack', async () => {
-  const wrong = node([CLI], { cwd: testFolder(), env: { ENCRYPTION_KEY: 'short' } })
-  expect(await wrong.ended).toBe(1)
-  expect(wrong.output.err).toMatch(/^1 setting is missing or wrong:\n {2}ENCRYPTION_KEY/)
-  const flag = cli('sqlite:x', [], ['--dry-run'])
-  expect(await flag.ended).toBe(1)
-  expect(flag.output.err).toMatch(/^Unknown option '--dry-run'/)
-  expect(flag.output.err).not.toMatch(/^ {4}at /m)
+  const wrong = await typed(CLI, [], { env: { ENCRYPTION_KEY: 'short' } })
+  expect(wrong.code).toBe(1)
+  expect(wrong.err).toMatch(/^1 setting is missing or wrong:\n {2}ENCRYPTION_KEY/)
+  const flag = await reseal('sqlite:x', [], ['--dry-run'])
+  expect(flag.code).toBe(1)
+  expect(flag.err).toMatch(/^Unknown option '--dry-run'/)
+  expect(flag.err).not.toMatch(/^ {4}at /m)
 })

@@ -11,10 +11,10 @@ import { draftOf } from '../../src/sandbox/webhooks/story.ts'
 import { providers } from '../../src/webhooks/providers/index.ts'
 import { revento } from '../../src/webhooks/providers/revento.ts'
 import { verify } from '../../src/webhooks/verify/signature.ts'
-import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { startProgram } from '../helpers/program.ts'
 import { SENDERS_ENV, secretOf } from '../helpers/senders.ts'
+import { typed } from '../helpers/typed.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli/develop/trigger.ts', import.meta.url))
 
@@ -43,12 +43,7 @@ async function startReceiver(status = 200, text = '{"status":"ok"}') {
   return { received, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook` }
 }
 
-/** The command as a process of its own, with no `.env` but what is given. */
-async function trigger(args: string[], env: Record<string, string> = {}, cwd = testFolder()) {
-  const child = node([CLI, ...args], { cwd, env })
-  const code = await child.ended
-  return { code, ...child.output }
-}
+const trigger = (args: string[], env: Record<string, string> = {}) => typed(CLI, args, { env })
 
 test('--help names every provider and option, and sends nothing', async () => {
   const { code, out } = await trigger(['--help'])

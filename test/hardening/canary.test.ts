@@ -108,8 +108,8 @@ async function crash({ program, settings }: Day): Promise<void> {
   const body = JSON.stringify(envelope({ type: 'activity.updated' }))
   const { headers } = signedDelivery({ secret: settings['REVENTO_WEBHOOK_SECRET'] ?? '', body })
   await createClient().post(`${program.url}/webhooks/revento`, body, headers)
-  expect(await program.exited).toBe(1)
-  expect(program.output()).toContain('stopping after an error nobody caught')
+  expect(await program.ended).toBe(1)
+  expect(program.output.out).toContain('stopping after an error nobody caught')
 }
 
 test('no secret, token or payload comes to light in a day, whatever goes wrong', {
@@ -122,7 +122,7 @@ test('no secret, token or payload comes to light in a day, whatever goes wrong',
   const day = await beginDay(upstream)
   const client = await oauthDay(day, upstream)
   await webhookDay(day)
-  const isRun = () => /"type":"participant.profile_updated".*"outcome":"retry"/.test(day.program.output())
+  const isRun = () => /"type":"participant.profile_updated".*"outcome":"retry"/.test(day.program.output.out)
   await until(isRun, 30_000)
   await pageDay(day, client)
   await withoutDatabase(day)
@@ -131,7 +131,7 @@ test('no secret, token or payload comes to light in a day, whatever goes wrong',
   await crash(day)
   keepFiles(day)
   keepRequests(day, upstream)
-  day.findings.add('log', day.program.output())
+  day.findings.add('log', day.program.output.out)
   expect(strays(day)).toEqual([])
 
   // What may be told is found in each place, so each place was looked into.

@@ -121,8 +121,7 @@ export const shown = ({ revento }: Stage, event: string): number =>
   revento.heard.filter(({ form }) => form.get('refresh_token') === `refresh-of-${event}`).length
 
 export const logLines = ({ program }: Stage): Record<string, unknown>[] =>
-  program
-    .output()
+  program.output.out
     .split('\n')
     .filter(line => line.startsWith('{'))
     .map(line => JSON.parse(line))

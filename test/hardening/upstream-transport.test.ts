@@ -1,6 +1,6 @@
 import { createServer, type Server as HttpsServer } from 'node:https'
 import { createServer as createNetServer, type Socket } from 'node:net'
-import tls from 'node:tls'
+import type tls from 'node:tls'
 import { expect, onTestFinished, test } from 'vitest'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { createApiClient } from '../../src/revento/api.ts'
@@ -10,6 +10,7 @@ import { testBudgets } from '../helpers/budgets.ts'
 import { createClient, stateOf } from '../helpers/client.ts'
 import { freePort } from '../helpers/ports.ts'
 import { startProgram } from '../helpers/program.ts'
+import { trust } from '../helpers/tls-proxy.ts'
 import { emptyPage, tokens } from '../helpers/upstream.ts'
 import { authority, type Identity } from './certificates.ts'
 import { hostileServer } from './hostile-server.ts'
@@ -57,12 +58,6 @@ function tokenEndpoint(port: number) {
 }
 
 /** In this process, for one test; as NODE_EXTRA_CA_CERTS does at a start. */
-function trust(ca: string): void {
-  const before = tls.getCACertificates('default')
-  tls.setDefaultCACertificates([...before, ca])
-  onTestFinished(() => tls.setDefaultCACertificates(before))
-}
-
 const aPair = () => JSON.stringify(tokens())
 
 test('a token goes to nobody without a trusted certificate, and counts as not sent', async () => {
@@ -187,7 +182,7 @@ test('the real program: proxies of the environment hear nothing; a certificate t
     refresh_phase: 'idle',
   })
   expect(auth.heard).toHaveLength(1)
-  expect(program.output()).toContain('"detail":"UNABLE_TO_VERIFY_LEAF_SIGNATURE"')
+  expect(program.output.out).toContain('"detail":"UNABLE_TO_VERIFY_LEAF_SIGNATURE"')
 
   auth.https.setSecureContext(good)
   expect((await participants()).status).toBe(200)

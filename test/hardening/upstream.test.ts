@@ -131,7 +131,7 @@ test('whatever the upstream answers: no secret elsewhere, no wrong success, no c
   }
   for (const { event } of passed) expect(stored(stage, event)?.scope ?? '').toMatch(/^[!-~ ]{0,1024}$/)
   for (const { reply } of passed) expect(JSON.stringify([reply.headers, reply.text])).not.toMatch(PRIVATE)
-  expect(program.output()).not.toMatch(PRIVATE)
+  expect(program.output.out).not.toMatch(PRIVATE)
   expect(linesWithoutReason(stage)).toEqual([])
   expect((await request(`${program.url}/ready`)).statusCode).toBe(200)
 })

@@ -1,50 +1,77 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+import { makeFolder, testFolder } from './folder.ts'
 import { freePort } from './ports.ts'
-import { until } from './wait.ts'
+import { type Child, launch } from './stage.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
-/** `npm start` as a process of its own, in an empty folder, with its sandbox. */
-export interface Program {
-  url: string
-  sandboxUrl: string
-  folder: string
-  child: ChildProcess
-  /** Everything it printed. */
-  output(): string
-  exited: Promise<number | null>
-  stop(): Promise<number | null>
+/** `npm start` as a process of its own, with its sandbox, on ports that nobody uses. */
+export interface Program extends Child {
+  readonly url: string
+  readonly sandboxUrl: string
+  readonly port: number
+  readonly sandboxPort: number
+  readonly folder: string
 }
 
-export async function startProgram(env: Record<string, string> = {}, folder?: string): Promise<Program> {
-  const home = folder ?? mkdtempSync(join(tmpdir(), 'revento-program-'))
-  const ports = { PORT: String(await freePort()), SANDBOX_PORT: String(await freePort()) }
-  const settings = { ...ports, ...env }
-  let printed = ''
-  const child = spawn(process.execPath, [MAIN], {
-    cwd: home,
-    env: { PATH: process.env['PATH'], ...settings },
-  })
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => (printed += String(chunk)))
-  const exited = new Promise<number | null>(resolve => child.once('exit', resolve))
-  await until(() => printed.includes('Ready: open') || child.exitCode !== null)
-  if (child.exitCode !== null) throw new Error(`the program ended at once:\n${printed}`)
+interface Start {
+  readonly folder: string
+  readonly env?: Record<string, string> | undefined
+  readonly args?: readonly string[] | undefined
+}
+
+async function launchMain({ folder, env, args = [] }: Start): Promise<Program> {
+  const [port, sandboxPort] = [await freePort(), await freePort()]
+  const settings = { PORT: String(port), SANDBOX_PORT: String(sandboxPort), ...env }
+  const child = launch([MAIN, ...args], { cwd: folder, env: settings })
   return {
+    ...child,
     url: `http://localhost:${settings.PORT}`,
     sandboxUrl: `http://127.0.0.1:${settings.SANDBOX_PORT}`,
-    folder: home,
-    child,
-    output: () => printed,
-    exited,
-    stop: async () => {
-      child.kill('SIGTERM')
-      const code = await exited
-      if (folder === undefined) rmSync(home, { recursive: true, force: true })
-      return code
-    },
+    port,
+    sandboxPort,
+    folder,
   }
 }
+
+/** Resolves at once. What still runs is killed after the test. */
+export async function startMain(o: Partial<Start> = {}): Promise<Program> {
+  const env = { DATABASE_URL: 'sqlite:data/test.db', ...o.env }
+  const program = await launchMain({ ...o, folder: o.folder ?? testFolder(), env })
+  onTestFinished(async () => void (await program.stop('SIGKILL')))
+  return { ...program, url: program.url.replace('localhost', '127.0.0.1') }
+}
+
+/** Resolves when it is ready. It runs until it is stopped; a folder that was not given goes with it. */
+export async function startProgram(env: Record<string, string> = {}, folder?: string): Promise<Program> {
+  const made = folder ?? makeFolder().path
+  const program = await launchMain({ folder: made, env })
+  const stop = async (signal?: NodeJS.Signals) => {
+    const code = await program.stop(signal)
+    if (folder === undefined) rmSync(made, { recursive: true, force: true })
+    return code
+  }
+  await program.says('Ready: open').catch(async error => {
+    await stop('SIGKILL')
+    throw error
+  })
+  return { ...program, stop }
+}
+
+/** An empty program takes about 40 ms where nothing else runs. */
+const IDLE_MS = 80
+
+/** How much slower everything is now, at least 1: other tests have the processor too. */
+export async function slowness(): Promise<number> {
+  const begun = performance.now()
+  await launch(['-e', '0']).ended
+  return Math.max(1, (performance.now() - begun) / IDLE_MS)
+}
+
+export const logLines = ({ output }: Child): Record<string, unknown>[] =>
+  output.out
+    .split('\n')
+    .filter(Boolean)
+    .map(line => JSON.parse(line))

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:https'
 import { join } from 'node:path'
+import tls from 'node:tls'
 import { request } from 'undici'
 import { onTestFinished } from 'vitest'
 import { testFolder } from './folder.ts'
@@ -33,6 +34,13 @@ export function certificate(): Certificate {
   const how = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2']
   execFileSync('openssl', [...how, ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' })
   return { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8'), file: cert }
+}
+
+/** This process takes it for one more authority until the test ends. */
+export function trust(cert: string): void {
+  const before = tls.getCACertificates('default')
+  tls.setDefaultCACertificates([...before, cert])
+  onTestFinished(() => tls.setDefaultCACertificates(before))
 }
 
 /** Ends TLS on that port and passes everything on to `target`, in its ways. */

@@ -19,7 +19,7 @@ const ahead = (ms: number) => ({
 /** The real program on this folder's database, whose clock is ahead. */
 async function start(folder: string, aheadMs: number) {
   const program = await startProgram({ PAYLOAD_DAYS: '1', ...ahead(aheadMs) }, folder)
-  onTestFinished(() => void program.child.kill('SIGKILL'))
+  onTestFinished(async () => void (await program.stop('SIGKILL')))
   const database = new DatabaseSync(join(folder, 'data', 'revento.db'), { readOnly: true })
   onTestFinished(() => database.close())
   const rows = () =>
@@ -59,12 +59,12 @@ test('one start with a clock that is 31 days ahead removes nothing, and a redeli
   expect(await first.stop()).toBe(0)
 
   const wrong = await start(folder, MONTH)
-  await until(() => wrong.output().includes('by this clock everything stored is older than RETENTION_DAYS'))
+  await until(() => wrong.output.out.includes('by this clock everything stored is older than RETENTION_DAYS'))
   expect(await wrong.deliver()).toEqual([done, repeat, repeat])
   expect(await wrong.stop()).toBe(0)
 
   const right = await start(folder, 0)
-  await until(() => right.output().includes('the newest delivery is from the future'))
+  await until(() => right.output.out.includes('the newest delivery is from the future'))
   expect(await right.deliver()).toEqual([done, repeat, repeat, repeat])
   expect(await right.stop()).toBe(0)
 }, 60_000)

@@ -5,9 +5,9 @@ import { Agent, request } from 'undici'
 import { expect, onTestFinished, test } from 'vitest'
 import { WEBHOOK_SECRET } from '../helpers/app.ts'
 import { freePort } from '../helpers/ports.ts'
+import { logLines, type Program, startMain } from '../helpers/program.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
-import { logLines, type Started, startMain } from './starting.ts'
 
 const REAL = {
   REVENTO_CLIENT_ID: 'client-for-tests',
@@ -21,7 +21,7 @@ const listens = (port: number) =>
     socket.on('connect', () => socket.destroy())
   })
 
-function stored({ folder }: Started): Set<unknown> {
+function stored({ folder }: Program): Set<unknown> {
   const database = new DatabaseSync(join(folder, 'data', 'test.db'), { readOnly: true })
   const rows = database.prepare('select delivery_id from inbox').all()
   database.close()

@@ -24,8 +24,8 @@ import { node } from '../helpers/child.ts'
 import { onFile } from '../helpers/database.ts'
 import { makeFolder, testFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
+import { MAIN, slowness } from '../helpers/program.ts'
 import { base64, settings } from '../helpers/sealed.ts'
-import { MAIN, slowness } from './starting.ts'
 
 /** Two databases of the app to be damaged: one that was closed, and one as a kill leaves it, its log full. */
 const made = makeFolder()

@@ -17,9 +17,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { request } from 'undici'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { fileOf, startApp, type TestApp, WEBHOOK_SECRET } from '../helpers/app.ts'
+import { startMain } from '../helpers/program.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
-import { startMain } from './starting.ts'
 
 const REAL = {
   REVENTO_CLIENT_ID: 'client-for-tests',

@@ -4,9 +4,9 @@ import { request } from 'undici'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startApp, WEBHOOK_SECRET } from '../helpers/app.ts'
 import { testFolder } from '../helpers/folder.ts'
+import { startMain } from '../helpers/program.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
-import { startMain } from './starting.ts'
 
 const REAL = {
   REVENTO_CLIENT_ID: 'client-for-tests',

@@ -7,9 +7,9 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { WEBHOOK_SECRET } from '../helpers/app.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
+import { logLines, type Program, slowness, startMain } from '../helpers/program.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
-import { logLines, type Started, slowness, startMain } from './starting.ts'
 
 const REAL = {
   REVENTO_CLIENT_ID: 'client-for-tests',
@@ -126,7 +126,7 @@ test('.env is read; the environment wins over it, and an option over both', asyn
 })
 
 /** A delivery of which the last byte has not been sent. */
-async function unfinished(app: Started) {
+async function unfinished(app: Program) {
   const { body, headers } = signedDelivery({ id: 'slow' })
   const head = Object.entries({ host: 'localhost', ...headers, 'content-length': String(body.length) })
   const socket = connect(app.port, '127.0.0.1')

@@ -4,16 +4,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { WEBHOOK_SECRET } from '../helpers/app.ts'
 import { createClient, type Reply, stateOf } from '../helpers/client.ts'
+import { type Program, startMain } from '../helpers/program.ts'
 import { json, startUpstream, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { knows } from '../oauth/harness.ts'
-import { type Started, startMain } from './starting.ts'
 
 /** Longer than a stop takes where nothing is under way, and within what it may take. */
 const SLOW_MS = 4_500
 
-async function start(o: Parameters<typeof startMain>[0] = {}): Promise<Started> {
+async function start(o: Parameters<typeof startMain>[0] = {}): Promise<Program> {
   const app = await startMain(o)
   await until(() => app.output.out.includes('Ready'), 60_000)
   return app
@@ -48,7 +48,7 @@ async function stage(env: Record<string, string> = {}) {
   return { upstream, app, client, origin, under }
 }
 
-function connection({ folder }: Started) {
+function connection({ folder }: Program) {
   const database = new DatabaseSync(join(folder, 'data', 'test.db'), { readOnly: true })
   const row = database.prepare('select state, version, refresh_phase, lease_until from connections').get()
   database.close()

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { WEBHOOK_SECRET } from '../helpers/app.ts'
+import { logLines, type Program, startMain } from '../helpers/program.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
-import { logLines, type Started, startMain } from './starting.ts'
 
 const REAL = {
   REVENTO_CLIENT_ID: 'client-for-tests',
@@ -14,17 +14,17 @@ const REAL = {
   REVENTO_WEBHOOK_SECRET: WEBHOOK_SECRET,
 }
 
-async function started(): Promise<Started> {
+async function started(): Promise<Program> {
   const app = await startMain({ env: REAL })
   await app.says('Ready')
   return app
 }
 
-const post = async ({ url }: Started) =>
+const post = async ({ url }: Program) =>
   (await fetch(`${url}/webhooks/revento`, { method: 'POST', ...signedDelivery() })).status
 
 /** A request that never ends, so that stopping takes its six seconds. */
-async function holdUp(app: Started): Promise<void> {
+async function holdUp(app: Program): Promise<void> {
   const socket = connect(app.port, '127.0.0.1').on('error', () => {})
   socket.write('POST /webhooks/revento HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n')
   await fetch(`${app.url}/health`)

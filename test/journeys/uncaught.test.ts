@@ -7,8 +7,8 @@ import { WEBHOOK_SECRET } from '../helpers/app.ts'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
+import { logLines, MAIN } from '../helpers/program.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
-import { logLines, MAIN } from './starting.ts'
 
 const POISON = fileURLToPath(new URL('poison-handlers.ts', import.meta.url))
 

@@ -5,8 +5,8 @@ import { keyIdOf } from '../../src/keys/sealing.ts'
 import { node } from '../helpers/child.ts'
 import { manualClock } from '../helpers/clock.ts'
 import { testDatabase, testStore } from '../helpers/database.ts'
+import { startMain } from '../helpers/program.ts'
 import { base64, connectionsOf, idOf, sealedStore, sealerOf, settings, tokenSet } from '../helpers/sealed.ts'
-import { startMain } from '../journeys/starting.ts'
 
 const RESEAL = fileURLToPath(new URL('../../src/cli/operate/reseal.ts', import.meta.url))
 const [OLD = '', NEW = ''] = [1, 2].map(fill => sealerOf(fill).keys[0])

@@ -44,7 +44,7 @@ test('a secret and the encryption key are changed under the real program, and go
   const port = await freePort()
   const start = async (env: Record<string, string>) => {
     const program = await startProgram({ METRICS_PORT: String(port), ...env }, folder)
-    onTestFinished(() => void program.child.kill('SIGKILL'))
+    onTestFinished(async () => void (await program.stop('SIGKILL')))
     return {
       ...program,
       /** As a sender does: what a busy machine refuses for now is sent again. */
@@ -108,7 +108,7 @@ test('a secret and the encryption key are changed under the real program, and go
   for (const name of [VARIABLE, 'ENCRYPTION_KEY'])
     expect(metrics).toContain(`\nkey_previous_removable{variable="${name}"} 0\n`)
   expect(metrics).toContain('\nsealed_values_previous_key 0\n')
-  expect(later.output()).toMatch(/"level":"info".*"part":"keys".*ENCRYPTION_KEY: .*Keep it until the clock/)
+  expect(later.output.out).toMatch(/"level":"info".*"part":"keys".*ENCRYPTION_KEY: .*Keep it until the clock/)
   expect(await later.stop()).toBe(0)
   expect(await goLive()).toEqual([
     expect.stringMatching(
@@ -123,6 +123,6 @@ test('a secret and the encryption key are changed under the real program, and go
   expect(await after.page()).not.toContain('Keys being changed')
   expect(await after.stop()).toBe(0)
   for (const { output } of [before, both, later, after]) {
-    for (const secret of [OLD, NEW, base64(1), base64(2)]) expect(output()).not.toContain(secret)
+    for (const secret of [OLD, NEW, base64(1), base64(2)]) expect(output.out).not.toContain(secret)
   }
 }, 60_000)

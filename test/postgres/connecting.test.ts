@@ -8,7 +8,7 @@ import { openDatabase } from '../../src/storage/open.ts'
 import { authority } from '../hardening/certificates.ts'
 import { freePort } from '../helpers/ports.ts'
 import { type PostgresServer, startPostgres } from '../helpers/postgres.ts'
-import { startMain } from '../journeys/starting.ts'
+import { startMain } from '../helpers/program.ts'
 
 /** Whom the server lets in: `refused` never, `over_tls` only so, `secret` with a password, all others at once. */
 const HBA = `

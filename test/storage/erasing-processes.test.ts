@@ -57,8 +57,8 @@ test('killed while it erases a large event, the next process erases the rest, an
   const first = await programOn(url, folder)
   await requireDeletion(first)
   await until(async () => (await query.selectFrom('erasures').select('swept').executeTakeFirst())?.swept)
-  first.child.kill('SIGKILL')
-  await first.exited
+  first.process.kill('SIGKILL')
+  await first.ended
   const left = await bodies()
   expect(left).toBeGreaterThan(50)
   expect(left).toBeLessThan(ROWS)

@@ -7,7 +7,7 @@ import { node as nodeFinding } from '../../src/cli/develop/go-live/settings.ts'
 import { nodeTooOld, readManifest } from '../../src/process/manifest.ts'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
-import { logLines, startMain } from '../journeys/starting.ts'
+import { logLines, startMain } from '../helpers/program.ts'
 
 const manifest = readManifest()
 const floor = manifest.engines.node.replace('>=', '')

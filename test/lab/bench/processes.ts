@@ -1,9 +1,9 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { openSync, readFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../../helpers/ports.ts'
+import { launch } from '../../helpers/stage.ts'
 import type { Load, LoadResult } from './load.ts'
 
 export const SECRET = 'webhook-secret-for-the-bench'
@@ -55,30 +55,24 @@ export async function startPeer(kind: string, folder: string): Promise<Server> {
 async function start(
   args: string[],
   port: string,
-  o: { cwd: string; env: Record<string, string>; log: string },
+  { cwd, env, log }: { cwd: string; env: Record<string, string>; log: string },
 ): Promise<Server> {
   const begun = performance.now()
-  const log = openSync(o.log, 'a')
-  const env = { PATH: process.env['PATH'], ...o.env }
-  const child = spawn(process.execPath, args, { cwd: o.cwd, env, stdio: ['ignore', log, log] })
+  const child = launch(args, { cwd, env, log })
   const url = `http://127.0.0.1:${port}`
-  while (!(await answers(`${url}/ready`))) {
-    if (child.exitCode !== null) throw new Error(`${args[0]} ended at once: see ${o.log}`)
-    await delay(10)
-  }
+  await child.waitsFor('answered', () => answers(`${url}/ready`))
   const startMs = Math.round(performance.now() - begun)
-  const watch = watchMemory(child)
+  const watch = watchMemory(child.pid)
   return {
     url: `${url}/webhooks/revento`,
-    pid: child.pid ?? 0,
+    pid: child.pid,
     startMs,
     peakMb: () => watch.peak,
-    isRunning: () => child.exitCode === null && child.signalCode === null,
-    async stop(signal = 'SIGTERM') {
+    isRunning: child.isRunning,
+    async stop(signal) {
       clearInterval(watch.timer)
-      const ended = new Promise<number | null>(resolve => child.once('exit', resolve))
-      child.kill(signal)
-      return ended
+      const end = await child.stop(signal)
+      return typeof end === 'number' ? end : null
     },
   }
 }
@@ -90,10 +84,10 @@ const answers = (url: string) =>
     () => false,
   )
 
-function watchMemory(child: ChildProcess) {
+function watchMemory(pid: number) {
   const watch = { peak: 0, timer: setInterval(sample, 500) }
   function sample() {
-    const kb = Number(execFileSync('ps', ['-o', 'rss=', '-p', String(child.pid)], { encoding: 'utf8' }))
+    const kb = Number(execFileSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' }))
     watch.peak = Math.max(watch.peak, Math.round(kb / 1024))
   }
   return watch

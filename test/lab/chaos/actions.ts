@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { inherited } from '../../helpers/stage.ts'
 import type { ActionName, ArgsOf } from './draws.ts'
 import type { Step } from './schedule.ts'
 import { connect, participants, redeem } from './visits.ts'
@@ -89,7 +90,7 @@ async function replay(world: World, { which }: ArgsOf<'replay_command'>): Promis
   const args = ['replay', String(1 + (which % Math.max(1, world.hooks.length)))]
   const child = spawn(process.execPath, [COMMAND, ...args], {
     cwd: world.folder,
-    env: { PATH: process.env['PATH'], ...world.command.env },
+    env: { ...inherited(), ...world.command.env },
   })
   let printed = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => (printed += String(chunk)))

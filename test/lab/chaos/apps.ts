@@ -1,9 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { request } from 'undici'
+import { type Child, isOk, launch } from '../../helpers/stage.ts'
 import type { End, Span } from './record.ts'
 
 /** The processes of one run: two at most, in slots 0 and 1, each with its port for good. */
@@ -20,8 +19,9 @@ export interface Apps {
 }
 
 interface Up {
-  readonly child: ChildProcess
+  readonly child: Child
   readonly from: number
+  /** Resolves when its end is noted too. */
   readonly ended: Promise<void>
   told: { signal: 'SIGTERM' | 'SIGKILL'; at: number } | null
 }
@@ -29,12 +29,6 @@ interface Up {
 /** Long: a machine that starves it is not what is tried here. */
 const START_MS = 120_000
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-const running = new Set<ChildProcess>()
-
-/** Whatever ends this process, nothing it started stays. */
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
-})
 
 export function createApps(o: {
   folder: string
@@ -64,41 +58,35 @@ export function createApps(o: {
     while (!up.has(slot)) {
       if (Date.now() > giveUpAt)
         throw new Error(`process ${slot} was not up within two minutes: ${tail(slot)}`)
-      if (o.storeIsUp()) await launch(slot)
+      if (o.storeIsUp()) await attempt(slot)
       else await delay(100)
     }
   }
 
-  async function launch(slot: number): Promise<void> {
-    const log = openSync(logFile(slot), 'a')
-    const child = spawn(process.execPath, ['--import', file('handlers.ts'), file('../../../src/main.ts')], {
+  async function attempt(slot: number): Promise<void> {
+    const child = launch(['--import', file('handlers.ts'), file('../../../src/main.ts')], {
       cwd: o.folder,
-      env: { PATH: process.env['PATH'], ...o.env(slot) },
-      stdio: ['ignore', log, log],
+      env: o.env(slot),
+      log: logFile(slot),
     })
-    closeSync(log)
-    running.add(child)
     const begun = Date.now()
     let storeFell = false
-    const ended = new Promise<void>(resolve =>
-      child.once('exit', (code, signal) => {
-        running.delete(child)
-        const one = up.get(slot)
-        up.delete(slot)
-        const at = Date.now()
-        const told = one?.told ?? null
-        if (one && !told) spans.push({ slot, from: one.from, to: at })
-        // Before it was up, and without its database: it says so and ends.
-        if (one || !storeFell)
-          ends.push({ slot, told: told?.signal ?? null, code, signal, ms: told ? at - told.at : 0, at })
-        resolve()
-      }),
-    )
-    while (child.exitCode === null && child.signalCode === null) {
+    const ended = child.ended.then(() => {
+      const { exitCode: code, signalCode: signal } = child.process
+      const one = up.get(slot)
+      up.delete(slot)
+      const at = Date.now()
+      const told = one?.told ?? null
+      if (one && !told) spans.push({ slot, from: one.from, to: at })
+      // Before it was up, and without its database: it says so and ends.
+      if (one || !storeFell)
+        ends.push({ slot, told: told?.signal ?? null, code, signal, ms: told ? at - told.at : 0, at })
+    })
+    while (child.isRunning()) {
       storeFell ||= !o.storeIsUp()
-      if (await answers(`${origin(slot)}/health`))
+      if (await isOk(`${origin(slot)}/health`))
         return void up.set(slot, { child, from: Date.now(), ended, told: null })
-      if (Date.now() - begun > START_MS) child.kill('SIGKILL')
+      if (Date.now() - begun > START_MS) child.process.kill('SIGKILL')
       await delay(20)
     }
     await ended
@@ -110,7 +98,7 @@ export function createApps(o: {
     if (!one) return
     one.told = { signal, at: Date.now() }
     spans.push({ slot, from: one.from, to: one.told.at })
-    one.child.kill(signal)
+    one.child.process.kill(signal)
     await one.ended
   }
 
@@ -129,12 +117,3 @@ export function createApps(o: {
     },
   }
 }
-
-const answers = (url: string) =>
-  request(url, { signal: AbortSignal.timeout(2_000), reset: true }).then(
-    async ({ statusCode, body }) => {
-      await body.dump()
-      return statusCode === 200
-    },
-    () => false,
-  )

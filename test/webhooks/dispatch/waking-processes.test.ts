@@ -42,8 +42,8 @@ test('killed while it wakes what was parked, the next process wakes the rest', {
   const state = stateOf(await client.get(`${first.url}/connect?event_id=${EVENT.eventId}`))
   expect((await client.get(`${first.url}/callback?code=c&state=${state}`)).status).toBe(200)
   await until(async () => (await inState('parked')) < ROWS)
-  first.child.kill('SIGKILL')
-  await first.exited
+  first.process.kill('SIGKILL')
+  await first.ended
   const [parked, done] = [await inState('parked'), await inState('done')]
   expect(parked).toBeGreaterThan(0)
   expect(done).toBeLessThan(ROWS)

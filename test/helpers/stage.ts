@@ -1,0 +1,106 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { request } from 'undici'
+import { until } from './wait.ts'
+
+/** A process that a test, the bench, the chaos run or the proof has started. */
+export interface Child {
+  readonly pid: number
+  readonly process: ChildProcess
+  /** What it wrote so far; all of it is in `out` where it writes into a file. */
+  readonly output: { readonly out: string; readonly err: string }
+  /** Resolves when it is gone: its exit code, or the signal that ended it. */
+  readonly ended: Promise<number | NodeJS.Signals | null>
+  isRunning(): boolean
+  /** A child that ends before, or takes longer than `ms`, fails the wait. `what`: as in "it never said no". */
+  waitsFor(what: string, isSo: () => boolean | Promise<boolean>, ms?: number): Promise<unknown>
+  says(text: string, ms?: number): Promise<unknown>
+  stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
+}
+
+export interface ChildOptions {
+  readonly cwd?: string
+  /** The whole environment, but for what `inherited` adds. */
+  readonly env?: NodeJS.ProcessEnv
+  /** The file that gets both of its streams, behind what is in it. */
+  readonly log?: string
+}
+
+/** Long: a machine that has no time for a start is not what is tried. */
+const START_MS = 30_000
+const running = new Set<ChildProcess>()
+
+/** Whatever ends this process, nothing it started stays. */
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+/** What every process needs of the environment of this one. */
+export function inherited() {
+  const { PATH, NODE_COMPILE_CACHE } = process.env
+  return { PATH, NODE_COMPILE_CACHE }
+}
+
+/** Node with these arguments. */
+export function launch(args: readonly string[], { cwd, env, log }: ChildOptions = {}): Child {
+  const file = log === undefined ? undefined : openSync(log, 'a')
+  const child = spawn(process.execPath, args, {
+    env: { ...inherited(), ...env },
+    ...(cwd !== undefined && { cwd }),
+    stdio: file === undefined ? 'pipe' : ['ignore', file, file],
+  })
+  if (file !== undefined) closeSync(file)
+  running.add(child)
+  const piped = { out: '', err: '' }
+  child.stdout?.on('data', chunk => (piped.out += chunk))
+  child.stderr?.on('data', chunk => (piped.err += chunk))
+  const output = {
+    get out() {
+      return log === undefined ? piped.out : readFileSync(log, 'utf8')
+    },
+    get err() {
+      return piped.err
+    },
+  }
+  let hasEnded = false
+  const ended = new Promise<number | NodeJS.Signals | null>(resolve =>
+    child.once('close', (code, signal) => {
+      hasEnded = true
+      running.delete(child)
+      resolve(code ?? signal)
+    }),
+  )
+  const isRunning = () => child.exitCode === null && child.signalCode === null
+  const waitsFor = (what: string, isSo: () => boolean | Promise<boolean>, ms = START_MS) =>
+    until(async () => {
+      const isLast = hasEnded
+      const isThere = await isSo()
+      if (isLast && !isThere) throw new Error('it has ended')
+      return isThere
+    }, ms).catch(error => {
+      throw new Error(`it never ${what} (${error.message}): ${`${output.out}${output.err}`.slice(-2000)}`)
+    })
+  return {
+    pid: child.pid ?? 0,
+    process: child,
+    output,
+    ended,
+    isRunning,
+    waitsFor,
+    says: (text, ms) => waitsFor(`said "${text}"`, () => output.out.includes(text), ms),
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal)
+      return ended
+    },
+  }
+}
+
+/** A 200 within two seconds, on a connection that nobody uses again. */
+export const isOk = (url: string) =>
+  request(url, { signal: AbortSignal.timeout(2_000), reset: true }).then(
+    async ({ statusCode, body }) => {
+      await body.dump()
+      return statusCode === 200
+    },
+    () => false,
+  )
