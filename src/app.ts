@@ -1,6 +1,5 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Handlers } from './builder/context.ts'
-import type { Db } from './builder/db.ts'
 import type { Config } from './config/settings.ts'
 import { createProbe, health } from './http/health.ts'
 import { createServer } from './http/server.ts'
@@ -76,7 +75,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     },
     runtime,
   )
-  const own = { db: query as unknown as Db, settings: {}, services: {} }
+  const own = { settings: {}, services: {} }
   const webhooks = createWebhooks(
     config,
     {

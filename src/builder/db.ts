@@ -1,6 +1,8 @@
 import type { Kysely } from 'kysely'
 import type { Tables } from '../integration/tables.ts'
+import type { Queries } from '../storage/database.ts'
 import type { Platform } from '../storage/schema.ts'
+import { createGuard } from './guard.ts'
 
 /** Of our tables, what stays under these names; to be read, not written. */
 export interface Views {
@@ -40,3 +42,7 @@ export interface ConnectionsView {
 
 /** The database as the builder's code sees it. */
 export type Db = Kysely<Views & Tables>
+
+/** Once the signal has fired nothing is read or written with it: a handler that goes on after its end leaves nothing behind. */
+export const ownDb = (query: Queries, signal?: AbortSignal): Db =>
+  query.withPlugin(createGuard(signal)) as unknown as Db

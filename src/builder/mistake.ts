@@ -1,9 +1,16 @@
-import { relative, sep } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { FixedTextError } from '../process/disclosure.ts'
 
 /** Something in `src/integration` cannot be used. The message is for the builder, whole: file, line and what to type. */
 export class BuilderMistake extends Error {
   override readonly name = 'BuilderMistake'
+}
+
+/** The same where a handler runs. A further run would meet it again, so its delivery is dead at once: `replay` it then. */
+export class HandlerMistake extends FixedTextError {
+  override readonly name = 'HandlerMistake'
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -18,4 +25,11 @@ export function placeOf(error: unknown, folder = 'src/integration/'): string | u
     if (path.startsWith(folder)) return `${path}:${line}`
   }
   return undefined
+}
+
+/** The line of a file of this project in which the text stands first, comments aside, as `src/integration/jobs.ts:12`. */
+export function lineOf(file: string, text: string): string {
+  const lines = readFileSync(join(ROOT, file), 'utf8').split('\n')
+  const n = lines.findIndex(line => line.includes(text) && !/^\s*(\*|\/)/.test(line))
+  return n === -1 ? file : `${file}:${n + 1}`
 }

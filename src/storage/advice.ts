@@ -1,3 +1,4 @@
+import { BuilderMistake } from '../builder/mistake.ts'
 import { causeText, StorageError } from '../process/storage-error.ts'
 import { DataFolderError } from './data-folder.ts'
 import { NewerSchemaError } from './migrate.ts'
@@ -6,7 +7,7 @@ import { storageError } from './storage-error.ts'
 import { type Store, storeName } from './store.ts'
 import { UnusableDatabaseError } from './unusable-database.ts'
 
-const WHOLE = [DataFolderError, NewerSchemaError, UnusableDatabaseError]
+const WHOLE = [BuilderMistake, DataFolderError, NewerSchemaError, UnusableDatabaseError]
 
 /** What is the matter with the store, and what to type; undefined where the error is about something else. */
 export function storageAdvice(error: unknown, store: Store): string | undefined {

@@ -2,24 +2,11 @@ import type { DatabaseSync } from 'node:sqlite'
 import { sql } from 'kysely'
 import type { Queries } from './database.ts'
 import type { Schema } from './schema.ts'
+import { isOwn, OUR_TABLES } from './tables.ts'
 
-/** Every table that is moved; those that others refer to come first. `health` has nothing to keep. */
-const TABLES = [
-  'flows',
-  'connections',
-  'sessions',
-  'session_connections',
-  'inbox',
-  'delivery_keys',
-  'attempts',
-  'participants',
-  'erasures',
-  'sealing_keys',
-  'inline_answers',
-  'handshake_callers',
-  'key_uses',
-  'api_budgets',
-] as const satisfies readonly (keyof Schema)[]
+/** These are of what runs, and have nothing to keep. */
+const NOT_MOVED: readonly string[] = ['health', 'key_instances'] satisfies (keyof Schema)[]
+const MOVED = OUR_TABLES.filter(table => !NOT_MOVED.includes(table))
 
 /** PostgreSQL takes at most 65,535 parameters in a statement. */
 const BATCH_ROWS = 500
@@ -31,9 +18,10 @@ export interface Copied {
   readonly rows: number
 }
 
-/** The first table that has rows. */
+/** The first table that has rows, the builder's too. */
 export async function firstFilled(query: Queries): Promise<string | undefined> {
-  for (const table of TABLES) {
+  const own = (await query.introspection.getTables()).map(({ name }) => name).filter(isOwn)
+  for (const table of [...MOVED, ...own]) {
     const { rows } = await sql`select 1 from ${sql.table(table)} limit 1`.execute(query)
     if (rows.length > 0) return table
   }
@@ -48,7 +36,7 @@ export function copyStore(
 ): Promise<Copied[]> {
   return target.transaction().execute(async trx => {
     const done: Copied[] = []
-    for (const table of TABLES) {
+    for (const table of [...MOVED, ...ownTables(source)]) {
       const rows = await copyTable(source, trx, table, rows => progress({ table, rows }))
       done.push({ table, rows })
     }
@@ -57,12 +45,34 @@ export function copyStore(
   })
 }
 
+/** The builder's, as the database itself lists them; those that others refer to come first. */
+function ownTables(source: DatabaseSync): string[] {
+  const names = source.prepare(`select name from sqlite_schema where type = 'table'`).all()
+  const left = new Set(names.map(({ name }) => String(name)).filter(isOwn))
+  const referred = (table: string) =>
+    source.prepare('select "table" as name from pragma_foreign_key_list(?)').all(table)
+  const sorted: string[] = []
+  while (left.size > 0) {
+    const free = [...left].filter(
+      table => !referred(table).some(({ name }) => name !== table && left.has(String(name))),
+    )
+    // In a circle none is free: PostgreSQL then says which reference it misses.
+    for (const table of free.length > 0 ? free : [...left]) {
+      sorted.push(table)
+      left.delete(table)
+    }
+  }
+  return sorted
+}
+
 async function copyTable(
   source: DatabaseSync,
   trx: Queries,
-  table: keyof Schema,
+  table: string,
   progress: (rows: number) => void,
 ): Promise<number> {
+  // A fraction in a table of the builder's is meant.
+  const asStored = isOwn(table) ? (row: Record<string, unknown>) => row : wholeNumbers
   let batch: Record<string, unknown>[] = []
   let bytes = 0
   let copied = 0
@@ -70,7 +80,7 @@ async function copyTable(
     if (batch.length === 0) return
     // The columns are the table's own: which table it is, is known only here.
     await trx
-      .insertInto(table)
+      .insertInto(table as keyof Schema)
       .values(batch as never)
       .execute()
     copied += batch.length
@@ -78,11 +88,11 @@ async function copyTable(
     bytes = 0
     progress(copied)
   }
-  for (const row of source.prepare(`select * from ${table}`).iterate()) {
+  for (const row of source.prepare(`select * from "${table}"`).iterate()) {
     // A row may be as large as the largest body: before it, not after, what is held becomes too much.
     const size = bytesOf(row)
     if (batch.length === BATCH_ROWS || bytes + size > BATCH_BYTES) await write()
-    batch.push(wholeNumbers(row))
+    batch.push(asStored(row))
     bytes += size
   }
   await write()
@@ -101,9 +111,19 @@ const wholeNumbers = (row: Record<string, unknown>) =>
     Object.entries(row).map(([name, value]) => [name, typeof value === 'number' ? Math.ceil(value) : value]),
   )
 
-/** No later delivery gets the number of one that was removed. */
+/** Nothing that comes later gets the number of something that was removed. */
 async function continueNumbers(source: DatabaseSync, trx: Queries): Promise<void> {
-  const last = source.prepare(`select seq from sqlite_sequence where name = 'inbox'`).get()?.['seq']
-  if (typeof last === 'number')
-    await sql`select setval(pg_get_serial_sequence('inbox', 'id'), ${last})`.execute(trx)
+  const noted = source.prepare('select name, seq from sqlite_sequence').all()
+  const last = new Map(noted.map(({ name, seq }) => [String(name), Number(seq)]))
+  const { rows } = await sql<{ table: string; column: string; sequence: string }>`
+    select * from (select table_name as "table", column_name as "column",
+      pg_get_serial_sequence(quote_ident(table_name), column_name) as sequence
+    from information_schema.columns where table_schema = current_schema()) as known
+    where sequence is not null`.execute(trx)
+  for (const { table, column, sequence } of rows) {
+    const newest = sql<number | null>`(select max(${sql.ref(column)}) from ${sql.table(table)})`
+    await sql`select setval(${sequence}, greatest(${newest}, cast(${last.get(table) ?? null} as bigint)))`.execute(
+      trx,
+    )
+  }
 }

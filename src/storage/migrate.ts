@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
+import { migrations } from '../integration/migrations/index.ts'
 import { StorageError } from '../process/storage-error.ts'
 import type { Queries } from './database.ts'
 import { isPostgres } from './dialect.ts'
@@ -21,7 +22,9 @@ import { parkedByConnection } from './migrations/015-parked.ts'
 import { keyInstances } from './migrations/017-key-instances.ts'
 import { sessionPlatform } from './migrations/018-session-platform.ts'
 import { parkedByPlatform } from './migrations/019-parked-platform.ts'
-import { refuseMissingColumns } from './missing-columns.ts'
+import { builder } from './migrations/020-builder.ts'
+import { inMemory, refuseMissingColumns } from './missing-columns.ts'
+import { checkList, migrateOwn, type OwnMigrations, refuseOtherOwn, rehearse } from './own-migrations.ts'
 import { withGrant } from './postgres/grant.ts'
 import { UnusableDatabaseError } from './unusable-database.ts'
 
@@ -44,6 +47,7 @@ export const MIGRATIONS = {
   '017-key-instances': keyInstances,
   '018-session-platform': sessionPlatform,
   '019-parked-platform': parkedByPlatform,
+  '020-builder': builder,
 }
 
 /** In their order, as written above. */
@@ -61,10 +65,16 @@ export class NewerSchemaError extends Error {
   }
 }
 
-/** Brings the schema up to date, once however many processes start: Kysely's migrator takes a lock for it. */
-export async function migrate(query: Queries): Promise<void> {
+/** Brings the schema up to date, ours and then the builder's, once however many processes start: Kysely takes a lock. */
+export async function migrate(query: Queries, own: OwnMigrations = migrations): Promise<void> {
+  checkList(own)
+  await refuseOtherMigrations(query)
+  const left = await refuseOtherOwn(query, own, await tablesOf(query))
+  if (left === 'pending')
+    await inMemory(async model => migrateToLatest(model).then(() => rehearse(model, own)))
   await migrateToLatest(query)
-  await refuseOtherSchema(query)
+  if (left === 'pending') await migrateOwnToLatest(query, own)
+  await refuseOtherSchema(query, own)
 }
 
 /** Without looking at the result. */
@@ -85,10 +95,24 @@ async function migrateToLatest(query: Queries): Promise<void> {
   throw new StorageError('migration_failed', { cause: error })
 }
 
-/** A database that is not as one of our migrations left it. Only reads. */
-export async function refuseOtherSchema(query: Queries): Promise<void> {
-  if ((await refuseOtherMigrations(query)) === KNOWN.length)
-    await refuseMissingColumns(query, migrateToLatest)
+async function migrateOwnToLatest(query: Queries, own: OwnMigrations): Promise<void> {
+  const schema = await schemaOf(query)
+  await migrateOwn(query, own, { schema }).catch(async error => {
+    if (error instanceof StorageError) throw await withGrant(query, error)
+    await refuseOtherOwn(query, own, await tablesOf(query))
+    throw error
+  })
+}
+
+/** A database that is not as one of our migrations, and all of the builder's that it has, left it. Only reads. */
+export async function refuseOtherSchema(query: Queries, own: OwnMigrations = migrations): Promise<void> {
+  const applied = await refuseOtherMigrations(query)
+  const left = await refuseOtherOwn(query, own, await tablesOf(query))
+  if (applied < KNOWN.length) return
+  await refuseMissingColumns(query, async model => {
+    await migrateToLatest(model)
+    if (left === 'complete') await migrateOwn(model, own)
+  })
 }
 
 /** Gives how many it has. */

@@ -17,13 +17,19 @@ export async function refuseMissingColumns(
     throw new UnusableDatabaseError(`The database has no ${missing}: it is not whole. Put a backup back.`)
 }
 
-async function columnsAfter(migrate: (empty: Queries) => Promise<void>): Promise<string[]> {
+const columnsAfter = (migrate: (empty: Queries) => Promise<void>): Promise<string[]> =>
+  inMemory(async model => {
+    await migrate(model)
+    return (await model.introspection.getTables()).flatMap(columnsOf)
+  })
+
+/** An empty database that is gone afterwards. */
+export async function inMemory<T>(work: (empty: Queries) => Promise<T>): Promise<T> {
   const model = new Kysely<Schema>({
     dialect: new NodeSqliteDialect(new SqliteFile(IN_MEMORY, systemRuntime)),
   })
   try {
-    await migrate(model)
-    return (await model.introspection.getTables()).flatMap(columnsOf)
+    return await work(model)
   } finally {
     await model.destroy()
   }

@@ -1,13 +1,14 @@
 import type { Runtime } from '../process/runtime.ts'
 import type { Database, Queries } from './database.ts'
+import type { OwnMigrations } from './own-migrations.ts'
 import { openSqlite, readSqlite } from './sqlite/database.ts'
 import type { Store } from './store.ts'
 
-/** Opens, creates where needed, and brings the schema up to date. */
-export const openDatabase = async (store: Store, runtime: Runtime): Promise<Database> =>
+/** Opens, creates where needed, and brings the schema up to date. `own`: the builder's migrations, where a test has others. */
+export const openDatabase = async (store: Store, runtime: Runtime, own?: OwnMigrations): Promise<Database> =>
   store.kind === 'sqlite'
-    ? openSqlite(store.path, runtime, store.link)
-    : (await postgres()).openPostgres(store.url, runtime)
+    ? openSqlite(store.path, runtime, { link: store.link, own })
+    : (await postgres()).openPostgres(store.url, runtime, own)
 
 /** To look before anything is written: `undefined` when there is no database yet. Destroy it after use. */
 export const readDatabase = async (store: Store, runtime: Runtime): Promise<Queries | undefined> =>

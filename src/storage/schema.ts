@@ -9,6 +9,7 @@ export interface Schema {
   inbox: InboxTable
   delivery_keys: DeliveryKeysTable
   attempts: AttemptsTable
+  effects: EffectsTable
   participants: ParticipantsTable
   erasures: ErasuresTable
   health: HealthTable
@@ -143,6 +144,16 @@ export interface AttemptsTable {
   calls: string | null
 }
 
+/** What an effect outside brought that a handler gave a name; see builder/once. `result` is JSON, null for none. */
+export interface EffectsTable {
+  inbox_id: number
+  name: string
+  attempt: number
+  started_at: number
+  ended_at: number
+  result: string | null
+}
+
 /**
  * What webhooks said of a participant. `*_at` is the time that a fact speaks of (ISO 8601 UTC, '' where the sender gave
  * none), `*_delivery` the delivery that brought it.
@@ -176,6 +187,9 @@ export interface ErasuresTable {
   through: number
   /** The last delivery that is gone. */
   swept: number
+  /** The delivery that asked for it, and the last one for which the builder's `erase` has done its part. */
+  ending: Generated<number>
+  own_done: Generated<number>
 }
 
 export interface HealthTable {

@@ -55,8 +55,8 @@ export interface WebhooksParts {
   readonly oauth: Pick<OAuth, 'connections' | 'accessTokens'>
   readonly apiClient: ApiClient
   readonly handlers: Handlers
-  /** What handlers get of the builder's own. */
-  readonly own: Own
+  /** What handlers get of the builder's own, beside the database. */
+  readonly own: Omit<Own, 'db'>
   readonly metrics: Metrics
   /** Notes which of a variable's two secrets was used. */
   readonly noteUse: (variable: string) => NoteUse
@@ -90,7 +90,7 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
   const owed = createOwed({ query, connections: oauth.connections, log }, runtime)
   for (const slip of handlerSlips(handlers)) log.warn({ part: 'handlers' }, slip)
   const describeError = createDescribeError(config.production)
-  const running = { handlers, own, apiClient, accessTokens: oauth.accessTokens, owed, eventData, log }
+  const running = { handlers, query, own, apiClient, accessTokens: oauth.accessTokens, owed, eventData, log }
   const dispatcher = createDispatcher(
     query,
     {
@@ -120,7 +120,7 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
   const inline = createInline(
     {
       answers: createInlineAnswers(query, clock, runtime),
-      find: findInlineHandler({ handlers, own, log }),
+      find: findInlineHandler({ handlers, query, own, log }),
       describeError,
       log,
     },

@@ -12,11 +12,9 @@ export async function takeBack(query: Queries, last: string, kept: readonly stri
   const rows = await Promise.all(kept.map(table => db.selectFrom(table).selectAll().execute()))
   for (let left = await tablesOf(query); left.length > 0; left = await tablesOf(query))
     // What others refer to goes after them.
-    for (const table of left)
-      await db.schema
-        .dropTable(table)
-        .execute()
-        .catch(() => {})
+    for (const name of left)
+      for (const drop of [db.schema.dropView(name), db.schema.dropTable(name)])
+        await drop.execute().catch(() => {})
   const older = Object.fromEntries(Object.entries(MIGRATIONS).filter(([name]) => name.slice(0, 3) <= last))
   const { error } = await new Migrator({
     db,

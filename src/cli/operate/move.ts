@@ -87,7 +87,7 @@ function told() {
 
 function compare(source: DatabaseSync, copied: readonly Copied[]): void {
   for (const { table, rows } of copied) {
-    const n = source.prepare(`select count(*) n from ${table}`).get()?.['n']
+    const n = source.prepare(`select count(*) n from "${table}"`).get()?.['n']
     if (n !== rows)
       throw new Usage(`${table} has ${n} rows, and ${rows} were copied: empty the target and try again.`)
   }

@@ -2,15 +2,20 @@ import { Kysely } from 'kysely'
 import type { Runtime } from '../../process/runtime.ts'
 import type { PostgresDatabase, Queries } from '../database.ts'
 import { migrate } from '../migrate.ts'
+import type { OwnMigrations } from '../own-migrations.ts'
 import { probe } from '../probe.ts'
 import type { Schema } from '../schema.ts'
 import { PgDialect } from './dialect.ts'
 import { PostgresPool } from './postgres.ts'
 
-export async function openPostgres(url: string, runtime: Runtime): Promise<PostgresDatabase> {
+export async function openPostgres(
+  url: string,
+  runtime: Runtime,
+  own?: OwnMigrations,
+): Promise<PostgresDatabase> {
   // Another instance may be migrating: that one is waited for, however long it takes.
   const migrating = patientPostgres(url, runtime)
-  await migrate(migrating).finally(() => migrating.destroy())
+  await migrate(migrating, own).finally(() => migrating.destroy())
   const query = queriesOf(url, runtime)
   return {
     kind: 'postgres',

@@ -3,6 +3,7 @@ import { Kysely, sql } from 'kysely'
 import type { Runtime } from '../../process/runtime.ts'
 import type { Queries, SqliteDatabase } from '../database.ts'
 import { migrate } from '../migrate.ts'
+import type { OwnMigrations } from '../own-migrations.ts'
 import { probe } from '../probe.ts'
 import type { Schema } from '../schema.ts'
 import { NodeSqliteDialect } from './dialect.ts'
@@ -13,13 +14,17 @@ import { QUICK_CHECK, refuseUnlessOk } from './watch.ts'
 /** Up to this size every page is read at each start: 1 ms a megabyte from memory, more from a disk. */
 const READ_WHOLE = 64 * 1024 * 1024
 
-/** `link`: another name of the file, which has to go on leading to it. */
-export async function openSqlite(path: string, runtime: Runtime, link?: string): Promise<SqliteDatabase> {
+/** `link`: another name of the file, which has to go on leading to it. `own`: for tests. */
+export async function openSqlite(
+  path: string,
+  runtime: Runtime,
+  o: { link?: string | undefined; own?: OwnMigrations | undefined } = {},
+): Promise<SqliteDatabase> {
   refuseLeftovers(path)
-  const file = new SqliteFile(path, runtime, { link })
+  const file = new SqliteFile(path, runtime, { link: o.link })
   const query = new Kysely<Schema>({ dialect: new NodeSqliteDialect(file) })
   try {
-    await migrate(query)
+    await migrate(query, o.own)
   } catch (error) {
     await query.destroy()
     throw error

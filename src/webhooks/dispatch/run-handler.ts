@@ -1,8 +1,10 @@
 import type { HandlerStore, Handlers, Own, SenderContext } from '../../builder/context.ts'
+import { type Db, ownDb } from '../../builder/db.ts'
 import { type AccessTokens, ConnectionUnavailable } from '../../oauth/access-token.ts'
 import type { Log } from '../../process/log.ts'
 import type { ApiClient, EventApi, Patience } from '../../revento/api.ts'
 import type { ReventoEvent } from '../../revento/events.ts'
+import type { Queries } from '../../storage/database.ts'
 import type { EventData } from '../../storage/event-data.ts'
 import type { Incoming } from '../inbox/append.ts'
 import type { Claimed } from '../inbox/claim.ts'
@@ -12,7 +14,8 @@ import { CALLS_WITHIN_MS, type RunHandler } from './run.ts'
 
 export interface RunHandlerOptions {
   readonly handlers: Handlers
-  readonly own: Own
+  readonly query: Queries
+  readonly own: Omit<Own, 'db'>
   readonly apiClient: ApiClient
   readonly accessTokens: Pick<AccessTokens, 'use'>
   readonly owed: Owed
@@ -57,7 +60,7 @@ export function createRunHandler(o: RunHandlerOptions): RunHandler {
 
 /** The handler that makes the answer to this delivery. */
 export const findInlineHandler =
-  (o: Pick<RunHandlerOptions, 'handlers' | 'own' | 'log'>) =>
+  (o: Pick<RunHandlerOptions, 'handlers' | 'query' | 'own' | 'log'>) =>
   ({ provider, envelope: { type }, receivedAt, body }: Incoming) => {
     const handler = findHandler(o.handlers, provider, type)
     const delivery = { id: 0, provider, type, attempt: 1, receivedAt, body }
@@ -65,7 +68,7 @@ export const findInlineHandler =
   }
 
 function contextOf(
-  { own: { db, settings, services }, log }: Pick<RunHandlerOptions, 'own' | 'log'>,
+  { query, own, log }: Pick<RunHandlerOptions, 'query' | 'own' | 'log'>,
   {
     id,
     provider,
@@ -78,14 +81,17 @@ function contextOf(
 ): SenderContext {
   const raw = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   let lines: Log | undefined
+  let db: Db | undefined
   return {
     delivery: { id, provider, attempt, receivedAt },
     event: parse(raw),
     raw,
-    db,
-    settings,
-    services,
-    // Made when it is asked for: most handlers write no line of their own.
+    ...own,
+    // Made when they are asked for: most handlers write no line of their own, and read nothing.
+    get db() {
+      db ??= ownDb(query, signal)
+      return db
+    },
     get log() {
       lines ??= log.child({ part: 'handler', type, ...(id === 0 ? { provider } : { delivery: id }) })
       return lines

@@ -1,3 +1,4 @@
+import { HandlerMistake } from '../../builder/mistake.ts'
 import type { DescribeError } from '../../process/describe-error.ts'
 import { FixedTextError } from '../../process/disclosure.ts'
 import type { Runtime } from '../../process/runtime.ts'
@@ -111,8 +112,9 @@ const mustWait = (error: unknown) =>
     ? Math.min(Math.max(error.retryAfterMs ?? 0, LEAST_WAIT_MS), LONGEST_WAIT_MS)
     : undefined
 
-/** Each run would use up the connection's calls, and fail at the same place. */
-const isHopeless = (error: unknown) => error instanceof ApiError && error.code === 'too_many_calls'
+/** Each run would fail at the same place: for the second it would use up the connection's calls too. */
+const isHopeless = (error: unknown) =>
+  error instanceof HandlerMistake || (error instanceof ApiError && error.code === 'too_many_calls')
 
 /** Revento's Retry-After, where the handler let its error pass: sooner would only cost an attempt. */
 const askedMs = (error: unknown) => (error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0)

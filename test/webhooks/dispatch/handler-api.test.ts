@@ -23,7 +23,8 @@ async function start(handler: Handler<'application.approved'>, event: Record<str
   const apiClient = createApiClient({ ...(await testBudgets()), ...to, log }, clock)
   const run = createRunHandler({
     handlers: { revento: { 'application.approved': handler } },
-    own: { db: {} as never, settings: {}, services: {} },
+    query: {} as never,
+    own: { settings: {}, services: {} },
     apiClient,
     accessTokens: { use: (_key, call) => call('token-1') },
     owed: {},

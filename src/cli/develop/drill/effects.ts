@@ -12,6 +12,7 @@ const BOOKKEEPING: Record<Exclude<keyof Schema, 'participants' | 'erasures' | 'c
   inbox: true,
   delivery_keys: true,
   attempts: true,
+  effects: true,
   health: true,
   sealing_keys: true,
   inline_answers: true,
