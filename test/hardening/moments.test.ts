@@ -9,7 +9,8 @@ import { expect, test } from 'vitest'
  */
 const SRC = fileURLToPath(new URL('../../src/', import.meta.url))
 /** The sandbox and the drill play Revento, in a time of their own; migrations run once. */
-const ELSEWHERE = /^(sandbox|cli\/develop\/drill|storage\/migrations)\/|^process\/trusted-time\.ts$|^storage\/schema\.ts$/
+const ELSEWHERE =
+  /^(sandbox|cli\/develop\/drill|storage\/migrations)\/|^process\/trusted-time\.ts$|^storage\/schema\.ts$/
 
 const numbers = [...read('storage/schema.ts').matchAll(/^ {2}(\w+): .*\bnumber\b/gm)].flatMap(
   ([, name]) => name ?? [],
