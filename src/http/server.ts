@@ -67,10 +67,14 @@ function finishAnswers(app: FastifyInstance, https: boolean): void {
     closing = true
   })
   const page = pageHeaders(https)
-  app.addHook('onSend', (_request, reply, payload, done) => {
+  app.addHook('onRequest', (_request, reply, done) => {
     reply.header('x-content-type-options', 'nosniff')
+    done()
+  })
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (closing) reply.header('connection', 'close')
-    if (String(reply.getHeader('content-type')).startsWith('text/html')) reply.headers(page)
-    done(null, payload)
+    const type = reply.getHeader('content-type')
+    if (typeof type === 'string' && type.startsWith('text/html')) reply.headers(page)
+    done()
   })
 }

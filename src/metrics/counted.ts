@@ -31,10 +31,13 @@ export const timeCommits = <D, Inbox extends Appending<D>>(
   runtime: Pick<Runtime, 'monotonic'>,
 ): Inbox => ({
   ...inbox,
-  async append(delivery: D) {
+  append(delivery: D) {
     const begun = runtime.monotonic()
-    const id = await inbox.append(delivery)
-    metrics.committed((runtime.monotonic() - begun) / 1000)
-    return id
+    const committed = inbox.append(delivery)
+    void committed.then(
+      () => metrics.committed((runtime.monotonic() - begun) / 1000),
+      () => {},
+    )
+    return committed
   },
 })

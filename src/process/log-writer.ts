@@ -2,25 +2,35 @@ import { write, writeSync } from 'node:fs'
 
 /** Where the log's lines go: pino's own destination retries for ever at exit when the disk is full or nobody reads. */
 export interface LogWriter {
-  write(line: string): void
+  /** An urgent line goes out at once, with those before it; others wait a moment for company. */
+  write(line: string, urgent: boolean): void
   /** What is left, at exit; gives up after half a second, or where writing fails. */
   flushSync(): void
 }
 
 /** More than that waits for nobody: a reader that has stopped reading costs lines, not memory. */
 const WAITING = 16 * 1024 * 1024
+/** A write for each line costs more than making the line: they go out together, this late at most. */
+const TOGETHER_MS = 5
+/** So much is worth a write by itself. */
+const ENOUGH = 64 * 1024
 const RETRY_MS = 20
 const EXIT_MS = 500
 
 /**
- * Lines are written as soon as the ones before are out, many at once under load, and never in the way of anything
- * else. What cannot be written, on a full disk say, is lost; the app goes on.
+ * Lines are written many at once under load, and never in the way of anything else. What cannot be written, on a full
+ * disk say, is lost; the app goes on. A kill -9 takes the lines of the last milliseconds with it.
  */
 export function createLogWriter(fd: number): LogWriter {
   let waiting = ''
+  let hurry = false
   let writing = Buffer.alloc(0)
+  let timer: NodeJS.Timeout | undefined
 
   function next(): void {
+    clearTimeout(timer)
+    timer = undefined
+    hurry = false
     writing = Buffer.from(waiting)
     waiting = ''
     if (writing.length > 0) writeSome()
@@ -32,15 +42,21 @@ export function createLogWriter(fd: number): LogWriter {
       if (error?.code === 'EAGAIN') return void setTimeout(writeSome, RETRY_MS)
       writing = error ? Buffer.alloc(0) : writing.subarray(written)
       if (writing.length > 0) writeSome()
-      else next()
+      else if (waiting !== '') writeSoon()
     })
   }
 
+  function writeSoon(): void {
+    if (hurry || waiting.length > ENOUGH) next()
+    else timer ??= setTimeout(next, TOGETHER_MS)
+  }
+
   return {
-    write(line) {
+    write(line, urgent) {
       if (waiting.length + line.length > WAITING) return
       waiting += line
-      if (writing.length === 0) next()
+      hurry ||= urgent
+      if (writing.length === 0) writeSoon()
     },
     flushSync() {
       const until = performance.now() + EXIT_MS

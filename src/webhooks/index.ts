@@ -145,12 +145,12 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
     async routes(app) {
       app.removeAllContentTypeParsers()
       app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-      const overload = createOverload(runtime)
+      const isOver = createOverload(inbox, runtime)
       app.addHook('onRequest', (request, reply, done) => {
-        if (overload.isOver()) shed(request, reply)
+        if (isOver()) shed(request, reply)
         else done()
       })
-      const taking = { inbox: overload.watched(inbox), platform, bodyLimit: config.bodyLimit, runtime }
+      const taking = { inbox, platform, bodyLimit: config.bodyLimit, runtime }
       const countedAs = (name: string) => countDeliveries(metrics, name)
       const { providerSecrets: secrets, verifyToken } = config
       for (const provider of providers)

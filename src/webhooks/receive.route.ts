@@ -4,6 +4,7 @@ import { AppError } from '../http/errors.ts'
 import type { NoteUse } from '../keys/meter.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { Platform } from '../storage/schema.ts'
+import type { Incoming } from './inbox/append.ts'
 import type { Inbox } from './inbox/inbox.ts'
 import type { AnswerInline } from './inline/inline.ts'
 import { autopsy } from './verify/autopsy.ts'
@@ -50,39 +51,59 @@ export function receiveRoute(app: FastifyInstance, o: ReceiveOptions): void {
   })
 }
 
-async function receive(
-  o: ReceiveOptions,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
-  const { provider, runtime } = o
+/**
+ * Not async: each promise between the commit and the answer costs every webhook. Fastify answers what is thrown here; what
+ * comes later is handed to it.
+ */
+function receive(o: ReceiveOptions, request: FastifyRequest, reply: FastifyReply): void {
+  const { provider, platform, runtime } = o
   checkContentType(provider, request.headers['content-type'])
   const body = bodyOf(request)
   const secret = checkSignature(o, request, body)
   const deliveryId = readDeliveryId(provider, request)
   const unsignedType = readUnsignedType(provider, request)
   const envelope = readEnvelope(provider, request, body, { deliveryId, unsignedType })
+  const { type, eventId } = envelope
   const announced = provider.typeHeader && request.headers[provider.typeHeader]
   request.outcome = {
     delivery_id: deliveryId,
-    type: envelope.type,
-    event_id: envelope.eventId,
+    type,
+    event_id: eventId,
     secret,
-    ...(announced && announced !== envelope.type ? { type_header_differs: true } : {}),
-    ...(provider.unsignedTypeHeader ? { type_unsigned: true } : {}),
+    ...(announced && announced !== type ? { type_header_differs: true } : undefined),
+    ...(provider.unsignedTypeHeader ? { type_unsigned: true } : undefined),
   }
-  const received = { deliveryId, envelope, receivedAt: runtime.now(), body }
-  const delivery = { provider: provider.name, platform: o.platform, ...received }
-  if (envelope.type !== SELF_TEST) o.noteUse(secret)
-  if (provider.inline) {
-    const answer = await o.answerInline(provider, delivery)
-    request.outcome = { ...request.outcome, delivery: answer.delivery, repeated: answer.repeated }
-    return reply.code(answer.status).type('application/json; charset=utf-8').send(answer.body)
+  const delivery = {
+    provider: provider.name,
+    platform,
+    deliveryId,
+    envelope,
+    receivedAt: runtime.now(),
+    body,
   }
-  request.outcome = { delivery: await o.inbox.append(delivery), ...request.outcome }
-  if (typeof provider.accepted === 'string') void reply.type('text/plain; charset=utf-8')
-  if (provider.acceptedStatus) void reply.code(provider.acceptedStatus)
-  return reply.send(provider.acceptedStatus === 204 ? undefined : provider.accepted)
+  if (type !== SELF_TEST) o.noteUse(secret)
+  const answered = provider.inline
+    ? answerInline(o, delivery, request, reply)
+    : o.inbox.append(delivery).then(id => accept(provider, id, request, reply))
+  answered.catch(error => void reply.send(error))
+}
+
+function accept(provider: Provider, id: number, request: FastifyRequest, reply: FastifyReply): void {
+  request.outcome = { delivery: id, ...request.outcome }
+  if (typeof provider.accepted === 'string') reply.type('text/plain; charset=utf-8')
+  if (provider.acceptedStatus) reply.code(provider.acceptedStatus)
+  reply.send(provider.acceptedStatus === 204 ? undefined : provider.accepted)
+}
+
+async function answerInline(
+  o: ReceiveOptions,
+  delivery: Incoming,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  const answer = await o.answerInline(o.provider, delivery)
+  request.outcome = { ...request.outcome, delivery: answer.delivery, repeated: answer.repeated }
+  reply.code(answer.status).type('application/json; charset=utf-8').send(answer.body)
 }
 
 const bodyOf = ({ body }: FastifyRequest) => (Buffer.isBuffer(body) ? body : Buffer.alloc(0))

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
-import { pino } from 'pino'
 import { createApp } from '../../src/app.ts'
 import type { Handlers } from '../../src/builder/context.ts'
 import { type Config, loadConfig } from '../../src/config/settings.ts'
 import { createSealer } from '../../src/keys/sealing.ts'
 import type { Metrics } from '../../src/metrics/metrics.ts'
+import { createLines } from '../../src/process/logger.ts'
 import type { Runtime } from '../../src/process/runtime.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
 import type { Database } from '../../src/storage/database.ts'
@@ -59,7 +59,7 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
     ...o.env,
   })
   const log: Record<string, unknown>[] = []
-  const logger = pino({ level: 'trace', base: null }, { write: line => void log.push(JSON.parse(line)) })
+  const logger = createLines('trace', line => void log.push(JSON.parse(line)))
   const database = await openDatabase(config.store, runtime)
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
   const seen = o.countRows ? countingRows(database, o.countRows) : database

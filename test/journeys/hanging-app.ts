@@ -1,7 +1,7 @@
-import { pino } from 'pino'
 import { createApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config/settings.ts'
 import { createSealer } from '../../src/keys/sealing.ts'
+import { createLines } from '../../src/process/logger.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
 import { openDatabase } from '../../src/storage/open.ts'
@@ -14,7 +14,7 @@ const app = await createApp(config, {
   sealer: createSealer({ current: Buffer.alloc(32, 7) }, runtime),
   outgoing: createOutgoing(),
   runtime,
-  logger: pino({ level: 'silent' }),
+  logger: createLines('silent', () => {}),
   handlers: {
     revento: {
       'application.approved': async ({ delivery, event }) => {

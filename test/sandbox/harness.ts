@@ -2,9 +2,9 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { pino } from 'pino'
 import { Agent, request } from 'undici'
 import { onTestFinished } from 'vitest'
+import { createLines } from '../../src/process/logger.ts'
 import type { Runtime } from '../../src/process/runtime.ts'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/index.ts'
 import { revento } from '../../src/webhooks/providers/revento.ts'
@@ -69,7 +69,7 @@ export async function start(o: Partial<SandboxOptions> & { webhookUrl?: string }
     production: false,
     runtime,
     dispatcher,
-    log: pino({ level: 'trace' }, { write: line => void logLines.push(line) }),
+    log: createLines('trace', line => void logLines.push(line)),
     ...overrides,
   }
   const sandbox = await startSandbox(options)

@@ -1,8 +1,9 @@
 import { connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { systemRuntime } from '../../src/process/runtime.ts'
+import type { Database } from '../../src/storage/database.ts'
 import type { Incoming } from '../../src/webhooks/inbox/append.ts'
-import type { Inbox } from '../../src/webhooks/inbox/inbox.ts'
+import { createInbox } from '../../src/webhooks/inbox/inbox.ts'
 import { createOverload } from '../../src/webhooks/overload.ts'
 import { manualClock } from '../helpers/clock.ts'
 import { testRuntime } from '../helpers/runtime.ts'
@@ -52,36 +53,52 @@ test('a real standstill is seen by the first request after it, and is over soon 
   await until(async () => (await app.send()).status === 200)
 })
 
-test('while the oldest waits for its commit for over four seconds, nobody joins the queue behind it', async () => {
+/** An inbox whose commits end when the test says so. */
+function slowInbox() {
   const clock = manualClock()
-  const overload = createOverload(clock)
-  const commits: (() => void)[] = []
-  const append = () => new Promise<number>(resolve => commits.push(() => resolve(1)))
-  const inbox = overload.watched({ append } as unknown as Inbox)
-  const first = inbox.append({} as Incoming)
+  const commits: PromiseWithResolvers<number[]>[] = []
+  const query = { getExecutor: () => ({}) }
+  const exclusively = () => {
+    const commit = Promise.withResolvers<number[]>()
+    commits.push(commit)
+    return commit.promise
+  }
+  const database = { kind: 'sqlite', query, exclusively } as unknown as Database
+  const backlog = { added: () => {}, isFull: () => false }
+  const inbox = createInbox(database, backlog, () => {}, clock)
+  const append = () => inbox.append({ body: new Uint8Array() } as Incoming)
+  return { clock, commits, append, isOver: createOverload(inbox, { late: () => 0 }) }
+}
+
+test('while the oldest waits for its commit for over four seconds, nobody joins the queue behind it', async () => {
+  const { clock, commits, append, isOver } = slowInbox()
+  const first = append()
+  await until(() => commits.length === 1)
   clock.advance(3_000)
-  const second = inbox.append({} as Incoming)
+  const second = append()
   clock.advance(1_000)
-  expect(overload.isOver()).toBe(false)
+  expect(isOver()).toBe(false)
   clock.advance(1)
-  expect(overload.isOver()).toBe(true)
-  commits[0]?.()
+  expect(isOver()).toBe(true)
+  commits[0]?.resolve([1])
   await first
-  expect(overload.isOver()).toBe(false)
+  await until(() => commits.length === 2)
+  expect(isOver()).toBe(false)
   clock.advance(3_000)
-  expect(overload.isOver()).toBe(true)
-  commits[1]?.()
+  expect(isOver()).toBe(true)
+  commits[1]?.resolve([2])
   await second
-  expect(overload.isOver()).toBe(false)
+  await until(() => !isOver())
 })
 
 test('one whose commit failed waits no longer', async () => {
-  const clock = manualClock()
-  const overload = createOverload(clock)
-  const inbox = overload.watched({ append: () => Promise.reject(new Error('full')) } as unknown as Inbox)
-  await expect(inbox.append({} as Incoming)).rejects.toThrow('full')
+  const { clock, commits, append, isOver } = slowInbox()
+  const refused = append()
+  await until(() => commits.length === 1)
+  commits[0]?.reject(new Error('full'))
+  await expect(refused).rejects.toThrow('full')
   clock.advance(60_000)
-  expect(overload.isOver()).toBe(false)
+  await until(() => !isOver())
 })
 
 test('no more than 5,000 sockets are held', async () => {

@@ -9,10 +9,13 @@ export interface Inbox {
   append(delivery: Incoming): Promise<number>
   /** Why the last one could not be stored, until one is or ten seconds have passed: for /ready. */
   trouble(): string | undefined
+  /** For how long, in ms, the oldest has waited for its commit; 0 when none does. */
+  waitedMs(): number
 }
 
 interface Waiting {
   readonly delivery: Incoming
+  readonly since: number
   readonly resolve: (id: number) => void
   readonly reject: (error: unknown) => void
 }
@@ -40,6 +43,8 @@ export function createInbox(
 ): Inbox {
   const append = appendTo(database)
   let waiting: Waiting[] = []
+  /** The group that is being committed. */
+  let under: readonly Waiting[] = []
   let waitingBytes = 0
   let committing = false
   let failed: { code: string; at: number } | undefined
@@ -47,6 +52,7 @@ export function createInbox(
   async function commitGroups(): Promise<void> {
     while (waiting.length > 0) {
       const group = nextGroup(waiting)
+      under = group
       waiting = waiting.slice(group.length)
       waitingBytes -= bytesOf(group)
       try {
@@ -62,15 +68,20 @@ export function createInbox(
       }
     }
     committing = false
+    under = []
   }
 
   return {
     trouble: () => (failed && runtime.monotonic() - failed.at < TROUBLE_MS ? failed.code : undefined),
+    waitedMs() {
+      const oldest = under[0] ?? waiting[0]
+      return oldest ? runtime.monotonic() - oldest.since : 0
+    },
     append: delivery =>
       new Promise((resolve, reject) => {
         if (backlog.isFull() || waitingBytes + delivery.body.length > WAITING_BYTES)
           return reject(new StorageError('backlog_full'))
-        waiting.push({ delivery, resolve, reject })
+        waiting.push({ delivery, since: runtime.monotonic(), resolve, reject })
         waitingBytes += delivery.body.length
         if (committing) return
         committing = true

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { pino } from 'pino'
 import { Agent } from 'undici'
 import { type Browser, createBrowser } from '../../../src/cli/develop/drill/browser.ts'
+import { createLines } from '../../../src/process/logger.ts'
 import { systemRuntime as runtime } from '../../../src/process/runtime.ts'
 import { createOutgoing } from '../../../src/revento/http.ts'
 import { startSandbox } from '../../../src/sandbox/index.ts'
@@ -78,7 +78,7 @@ export async function openWorld(folder: string, store: Store): Promise<World> {
     production: false,
     runtime,
     dispatcher: outgoing.api,
-    log: pino({ level: 'silent' }),
+    log: createLines('silent', () => {}),
     // So that calls meet each other.
     apiDelayMs: 100,
   })

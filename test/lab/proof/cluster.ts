@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { pino } from 'pino'
+import { createLines } from '../../../src/process/logger.ts'
 import { systemRuntime as runtime } from '../../../src/process/runtime.ts'
 import { createOutgoing } from '../../../src/revento/http.ts'
 import { startSandbox } from '../../../src/sandbox/index.ts'
@@ -46,7 +46,7 @@ export async function startCluster(
     production: false,
     runtime,
     dispatcher: createOutgoing().api,
-    log: pino({ level: 'silent' }),
+    log: createLines('silent', () => {}),
   })
   const env = {
     DATABASE_URL: database.url,

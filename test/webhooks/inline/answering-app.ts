@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { pino } from 'pino'
 import { createApp } from '../../../src/app.ts'
 import { loadConfig } from '../../../src/config/settings.ts'
 import { createSealer } from '../../../src/keys/sealing.ts'
+import { createLines } from '../../../src/process/logger.ts'
 import { systemRuntime } from '../../../src/process/runtime.ts'
 import { createOutgoing } from '../../../src/revento/http.ts'
 import { openDatabase } from '../../../src/storage/open.ts'
@@ -20,7 +20,7 @@ const app = await createApp(config, {
   sealer: createSealer({ current: Buffer.alloc(32, 7) }, runtime),
   outgoing: createOutgoing(),
   runtime,
-  logger: pino({ level: 'silent' }),
+  logger: createLines('silent', () => {}),
   handlers: {
     revento: {},
     aghanim: {
