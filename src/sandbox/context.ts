@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts'
 import type { Faults } from './faults/faults.ts'
-import type { TokenRequests } from './oauth/token-requests.ts'
+import type { TokenRequests } from './oauth/tokens.ts'
 import type { SandboxOptions } from './options.ts'
 import type { State } from './state.ts'
 import type { Deliveries } from './webhooks/deliveries.ts'

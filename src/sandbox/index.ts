@@ -1,5 +1,7 @@
-import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyPluginAsync, LogController } from 'fastify'
+import { REQUEST_ID_HEADER } from '../revento/platform.ts'
 import { apiRoutes } from './api/api.route.ts'
+import { answerProblems, sendProblem } from './api/problem.ts'
 import { createClock } from './clock.ts'
 import { consoleApi } from './console/api.ts'
 import { styleRoute } from './console/page.ts'
@@ -8,14 +10,12 @@ import type { Context } from './context.ts'
 import { createFaults } from './faults/faults.ts'
 import { authorizeRoutes } from './oauth/authorize.route.ts'
 import { tokenRoute } from './oauth/token.route.ts'
-import { createTokenRequests } from './oauth/token-requests.ts'
+import { createTokenRequests } from './oauth/tokens.ts'
 import { refuseUnsafe, type SandboxOptions } from './options.ts'
-import { createServer } from './server.ts'
-import { loadState, saveState } from './state-file.ts'
+import { loadState, saveState } from './state.ts'
 import { createDeliveries } from './webhooks/deliveries.ts'
 
-export { type SandboxOptions, SandboxRefused, type Sender } from './options.ts'
-export type { Explain, Sent } from './webhooks/autopsy.ts'
+export { type Explain, type SandboxOptions, SandboxRefused, type Sender, type Sent } from './options.ts'
 
 export interface Sandbox {
   /** Origin without a trailing slash: the auth base; the API base is `${url}/api/v1`. */
@@ -68,4 +68,35 @@ function originOf(host: string, app: FastifyInstance): string {
   const [address] = app.addresses()
   const port = typeof address === 'object' ? address.port : ''
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i
+const PATIENCE_MS = 10_000
+
+/** The bare server: limits, failures, and the headers that every answer carries. */
+function createServer({ log, runtime }: SandboxOptions): FastifyInstance {
+  const app: FastifyInstance = Fastify({
+    loggerInstance: log.child({ part: 'sandbox' }),
+    logController: new LogController({ disableRequestLogging: true }),
+    exposeHeadRoutes: false,
+    forceCloseConnections: true,
+    requestTimeout: PATIENCE_MS,
+    http: { headersTimeout: PATIENCE_MS, requestTimeout: PATIENCE_MS, connectionsCheckingInterval: 1000 },
+    // The caller's id where it is one, so that answers and error bodies echo it.
+    genReqId: ({ headers }) => {
+      const id = headers[REQUEST_ID_HEADER]
+      return typeof id === 'string' && UUID.test(id) ? id : runtime.uuid()
+    },
+    frameworkErrors: (_err, _request, reply) => sendProblem(reply, 'invalid_request'),
+    clientErrorHandler: (_err, socket) => socket.destroy(),
+  })
+  answerProblems(app)
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({
+      [REQUEST_ID_HEADER]: request.id,
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+    })
+  })
+  return app
 }

@@ -2,7 +2,6 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Dispatcher } from 'undici'
 import type { Runtime } from '../process/runtime.ts'
 import type { Provider } from '../webhooks/verify/provider.ts'
-import type { Explain } from './webhooks/autopsy.ts'
 
 /** Somebody whose webhooks the console can send. */
 export interface Sender {
@@ -11,6 +10,17 @@ export interface Sender {
   /** Where they go. */
   readonly url: string
 }
+
+/** A delivery as it went out. `at` in milliseconds: when, by this machine's clock. */
+export interface Sent {
+  readonly provider: Provider
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+  readonly at: number
+}
+
+/** Looks at a refused delivery with the receiver's eyes. Undefined: nothing to say. */
+export type Explain = (sent: Sent) => string | undefined
 
 export interface SandboxOptions {
   /** A loopback name or address; anything else is refused. */

@@ -1,14 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { ACCEPT, RATE } from '../../revento/platform.ts'
+import { ACCEPT, PAGE_LIMIT, type Page, RATE } from '../../revento/platform.ts'
 import type { Context } from '../context.ts'
-import { type Refusal, strike } from '../faults/http-faults.ts'
+import { type Refusal, strike } from '../faults/faults.ts'
+import { one } from '../fields.ts'
 import { judgeAccess, sha256 } from '../oauth/tokens.ts'
 import type { Installation } from '../state.ts'
-import { findEvent, type TestEvent } from './events.ts'
-import { page } from './paging.ts'
+import { findEvent, programLists, type TestEvent } from './events.ts'
 import { participants } from './participants.ts'
 import { Problem } from './problem.ts'
-import { programLists } from './program.ts'
 import { type Budget, createRate, untouched } from './rate.ts'
 
 type Answer = (event: TestEvent, query: unknown) => unknown
@@ -18,7 +17,7 @@ export async function apiRoutes(app: FastifyInstance, context: Context): Promise
   const { state, options, clock } = context
   const { runtime } = options
   const rate = createRate(runtime.now)
-  strike(app, context, { door: 'api', refuse })
+  strike(app, { faults: context.faults, runtime, door: 'api', refuse })
 
   endpoint('/events/:id', 'event.read', ({ row }) => row)
   list('participants', 'participants.read', ({ row }) => participants(state, row.id))
@@ -91,4 +90,35 @@ function isAcceptable(accept: string | undefined): boolean {
   if (!accept) return true
   const types = accept.split(',').map(part => part.split(';')[0]?.trim().toLowerCase())
   return [ACCEPT, 'application/json', 'application/*', '*/*'].some(type => types.includes(type))
+}
+
+/**
+ * One page of a list by `limit` and `cursor`. The cursor names its list, so that one from another list is refused
+ * instead of silently pointing into the wrong rows.
+ */
+export function page<Row>(list: string, rows: Row[], query: unknown): Page<Row> {
+  const limit = readLimit(query)
+  const start = readCursor(list, rows.length, query)
+  const end = start + limit
+  const more = end < rows.length
+  return { data: rows.slice(start, end), next_cursor: more ? encode(list, end) : null, has_more: more }
+}
+
+const has = (query: unknown, name: string) => Object.hasOwn(Object(query), name)
+const encode = (list: string, offset: number) => Buffer.from(`${offset} ${list}`).toString('base64url')
+
+function readLimit(query: unknown): number {
+  if (!has(query, 'limit')) return PAGE_LIMIT.default
+  const text = one(query, 'limit') ?? ''
+  if (!/^[1-9]\d?$/.test(text) || Number(text) > PAGE_LIMIT.max) throw new Problem('invalid_limit')
+  return Number(text)
+}
+
+function readCursor(list: string, length: number, query: unknown): number {
+  if (!has(query, 'cursor')) return 0
+  const text = one(query, 'cursor') ?? ''
+  const offset = Number.parseInt(Buffer.from(text, 'base64url').toString(), 10)
+  // Encoding it again must give the same text: one spelling per cursor.
+  if (!(offset > 0 && offset < length) || encode(list, offset) !== text) throw new Problem('invalid_cursor')
+  return offset
 }

@@ -51,3 +51,97 @@ function testEvent(firstNumber: number, from: string, row: Omit<EventRow, 'organ
 
 export const testEvents = () => EVENTS
 export const findEvent = (id: string) => EVENTS.find(({ row }) => row.id === id)
+
+type Row = Record<string, unknown>
+
+const THREADS = ['Main stage', 'Workshops', 'Tabletop'] as const
+const TOPICS = [
+  'Opening session',
+  'Maps that tell stories',
+  'Foam and leather basics',
+  'One-shot adventures',
+  'Writing quiet villains',
+  'Lights on a small budget',
+  'Meet the volunteers',
+  'Open table',
+] as const
+const DAY = 86_400_000
+const CAPACITY = 40
+
+const daysOf = ({ row }: TestEvent) =>
+  Math.floor((Date.parse(row.ends_at) - Date.parse(row.starts_at)) / DAY) + 1
+const iso = (ms: number) => new Date(ms).toISOString()
+
+/** The lists behind program.read: days x threads x eight activities, in four locations. */
+export const programLists: Readonly<Record<string, (event: TestEvent) => Row[]>> = {
+  program: days,
+  activities,
+  threads,
+  locations,
+  'registration-waves': waves,
+}
+
+function days(event: TestEvent): Row[] {
+  return Array.from({ length: daysOf(event) }, (_, day) => ({
+    id: `day_${event.firstNumber + day}`,
+    title: `Day ${day + 1}`,
+    starts_at: iso(Date.parse(event.row.starts_at) + day * DAY),
+    thread_ids: threads(event).map(({ id }) => id),
+  }))
+}
+
+function threads(event: TestEvent): Row[] {
+  return THREADS.map((title, index) => ({ id: `thr_${event.firstNumber + index}`, title }))
+}
+
+function activities(event: TestEvent): Row[] {
+  return days(event).flatMap((_, day) =>
+    THREADS.flatMap((_, thread) =>
+      TOPICS.map((title, slot) => activity(event, title, { day, thread, slot })),
+    ),
+  )
+}
+
+function activity(
+  event: TestEvent,
+  title: string,
+  { day, thread, slot }: Record<'day' | 'thread' | 'slot', number>,
+) {
+  const starts = Date.parse(event.row.starts_at) + day * DAY + slot * 3_600_000
+  return {
+    id: `act_${event.firstNumber + (day * THREADS.length + thread) * TOPICS.length + slot}`,
+    title,
+    status: slot === 6 ? 'cancelled' : 'scheduled',
+    starts_at: iso(starts),
+    ends_at: iso(starts + 3_000_000),
+    thread_id: `thr_${event.firstNumber + thread}`,
+    location_id: `loc_${event.firstNumber + ((thread + slot) % 4)}`,
+    min_age: slot === 7 ? 'age_18_plus' : 'age_all',
+    capacity: CAPACITY,
+  }
+}
+
+function locations(event: TestEvent): Row[] {
+  return ['Great hall', 'Workshop A', 'Workshop B', 'Gallery'].map((name, index) => ({
+    id: `loc_${event.firstNumber + index}`,
+    name,
+    building: 'River House',
+    floor: index < 2 ? 0 : 1,
+  }))
+}
+
+function waves(event: TestEvent): Row[] {
+  return ['Early', 'Regular', 'Late'].map((name, index) => ({
+    id: `wave_${event.firstNumber + index}`,
+    name,
+    opens_at: iso(event.applicationsFrom + (index * 45 - 1) * DAY),
+    closes_at: iso(event.applicationsFrom + (index * 45 + 44) * DAY),
+  }))
+}
+
+/** What a capacity webhook says about an event's first activity. */
+export function capacitySnapshot(event: TestEvent, signups: number): Row {
+  const [first] = activities(event)
+  const state = signups >= CAPACITY ? 'full' : signups >= CAPACITY * 0.8 ? 'nearly_full' : 'available'
+  return { id: first?.['id'], title: first?.['title'], capacity: CAPACITY, signups, capacity_state: state }
+}

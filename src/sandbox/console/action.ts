@@ -1,5 +1,5 @@
 import type { Context } from '../context.ts'
-import type { Fields } from './fields.ts'
+import type { Fields } from '../fields.ts'
 import type { Notice } from './notice.ts'
 
 /** What an action did: as JSON, and for the page, where one is to look now and what it says there. */

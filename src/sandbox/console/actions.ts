@@ -3,11 +3,11 @@ import { Problem } from '../api/problem.ts'
 import type { Context } from '../context.ts'
 import { findFault } from '../faults/fault-table.ts'
 import type { Wanted } from '../faults/faults.ts'
-import type { Message } from '../webhooks/message.ts'
+import { type Fields, flag, text, whole } from '../fields.ts'
+import type { Message } from '../webhooks/delivery.ts'
 import { draftOf, envelope } from '../webhooks/story.ts'
 import { type Action, type Done, MOST_AT_ONCE } from './action.ts'
 import { active, CONTROLS, type Control, controls, TOLD_BY } from './control.ts'
-import { type Fields, flag, text, whole } from './fields.ts'
 import { resend, senderOf, sendWebhook } from './send.action.ts'
 
 export const ACTIONS: readonly Action[] = [

@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../context.ts'
 import type { Faults } from '../faults/faults.ts'
+import { fieldsOf } from '../fields.ts'
 import type { Installation } from '../state.ts'
 import { listed } from '../webhooks/delivery.ts'
 import { ACTIONS, clockOf } from './actions.ts'
 import { holdings } from './control.ts'
-import { fieldsOf } from './fields.ts'
 import { refuseOtherOrigins } from './same-origin.ts'
 
 const BODY_LIMIT = 512 * 1024

@@ -1,6 +1,5 @@
-import type { Door } from '../faults/fault.ts'
-import { findFault } from '../faults/fault-table.ts'
-import { one } from '../single.ts'
+import { type Door, findFault } from '../faults/fault-table.ts'
+import { one } from '../fields.ts'
 import { many, span } from './views.parts.ts'
 
 const SENTENCES = {

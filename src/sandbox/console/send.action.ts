@@ -1,11 +1,11 @@
 import { findEvent, testEvents } from '../api/events.ts'
 import { Problem } from '../api/problem.ts'
 import type { Context } from '../context.ts'
+import { type Fields, object, text, whole } from '../fields.ts'
 import type { SandboxOptions } from '../options.ts'
-import { freshIds, type Message, sampleBody } from '../webhooks/message.ts'
+import { freshIds, type Message, sampleBody } from '../webhooks/delivery.ts'
 import { addressed, draftOf, envelope } from '../webhooks/story.ts'
 import { type Done, MOST_AT_ONCE } from './action.ts'
-import { type Fields, object, text, whole } from './fields.ts'
 
 export function sendWebhook(context: Context, fields: Fields): Done {
   const count = whole(fields, 'count', MOST_AT_ONCE) ?? 1

@@ -1,7 +1,6 @@
 import { type Html, html } from '../../http/html.ts'
-import type { Door } from '../faults/fault.ts'
-import type { Faults } from '../faults/faults.ts'
-import { BURST_SIZE } from '../faults/faults.ts'
+import type { Door } from '../faults/fault-table.ts'
+import { BURST_SIZE, type Faults } from '../faults/faults.ts'
 import { button, many } from './views.parts.ts'
 
 type Row = ReturnType<Faults['list']>[number]

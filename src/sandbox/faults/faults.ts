@@ -1,7 +1,7 @@
-import type { FastifyBaseLogger } from 'fastify'
+import { Readable } from 'node:stream'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Runtime } from '../../process/runtime.ts'
-import type { Door, Fault } from './fault.ts'
-import { FAULTS, findFault } from './fault-table.ts'
+import { type Door, type Effect, FAULTS, type Fault, findFault } from './fault-table.ts'
 
 /** How long a fault lasts: so many times, or until a moment (milliseconds); the other is null. */
 export interface Term {
@@ -76,4 +76,51 @@ export function createFaults(runtime: Pick<Runtime, 'now'>, log: FastifyBaseLogg
       })
     },
   }
+}
+
+export type Refusal = NonNullable<Effect['answer']>
+
+export interface FaultyDoor {
+  faults: Faults
+  runtime: Pick<Runtime, 'sleep'>
+  door: 'token' | 'api'
+  /** Sends the fault's answer in the form of this door. */
+  refuse(request: FastifyRequest, reply: FastifyReply, answer: Refusal, fault: string): FastifyReply
+}
+
+/** Lets faults strike every route of a scope: before a request is processed, or on the finished answer. */
+export function strike(app: FastifyInstance, { faults, runtime, door, refuse }: FaultyDoor) {
+  const struck = new WeakMap<FastifyRequest, Effect>()
+
+  app.addHook('preHandler', async (request, reply) => {
+    const due = faults.due(door)
+    if (!due) return undefined
+    struck.set(request, due.fault.effect)
+    const { answer } = due.fault.effect
+    return answer && refuse(request, reply, answer, due.fault.name)
+  })
+
+  app.addHook('onSend', async (request, reply, payload) => {
+    const effect = struck.get(request)
+    if (effect?.delayMs) await patience(reply, effect.delayMs)
+    if (!effect?.cut) return payload
+    return cut(reply, effect.cut === 'half' ? String(payload) : '')
+  })
+
+  /** Ends early when the caller, or the sandbox, goes. */
+  async function patience(reply: FastifyReply, ms: number): Promise<void> {
+    const gone = new AbortController()
+    reply.raw.once('close', () => gone.abort())
+    await runtime.sleep(ms, gone.signal).catch(() => {})
+  }
+}
+
+/** The head promises all of `text`; half of it comes. Without text not even the head does. */
+function cut(reply: FastifyReply, text: string): Readable {
+  const { socket } = reply.request.raw
+  if (text === '') socket.destroy()
+  else reply.header('content-length', Buffer.byteLength(text))
+  // Only once the half has left: destroying at once would take the head along.
+  reply.raw.once('finish', () => socket.destroy())
+  return Readable.from(text === '' ? [] : [text.slice(0, text.length / 2)])
 }

@@ -1,13 +1,15 @@
 import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { AUTHORIZE_PATH } from '../../revento/platform.ts'
+import { type Html, html } from '../../http/html.ts'
+import type { Runtime } from '../../process/runtime.ts'
+import { AUTHORIZE_PATH, SCOPES } from '../../revento/platform.ts'
+import { findEvent, type TestEvent } from '../api/events.ts'
+import { PROBLEMS, type ProblemCode } from '../api/problem.ts'
 import { sendPage } from '../console/page.ts'
 import { refuseOtherOrigins } from '../console/same-origin.ts'
 import type { Context } from '../context.ts'
-import { one } from '../single.ts'
-import { type AuthorizeRequest, judgeAuthorize } from './authorize.request.ts'
-import { consentPage, refusalPage } from './consent-page.ts'
-import { createConsents } from './consents.ts'
+import { one, single } from '../fields.ts'
+import type { SandboxOptions } from '../options.ts'
 import { issueCode } from './tokens.ts'
 
 /** The consent a browser is shown, and the redirect that carries the decision back. */
@@ -55,4 +57,142 @@ export async function authorizeRoutes(app: FastifyInstance, context: Context): P
 
   const sendBack = (reply: FastifyReply, location: string) =>
     reply.header('cache-control', 'no-store').header('location', location).send()
+}
+
+export interface AuthorizeRequest {
+  event: TestEvent
+  scope: string
+  state: string
+  codeChallenge: string
+}
+
+export type AuthorizeError = 'invalid_request' | 'unsupported_response_type' | 'invalid_scope'
+
+export type AuthorizeVerdict =
+  | { ok: true; request: AuthorizeRequest }
+  /** Nobody to redirect to: the error stays on the sandbox (RFC 6749 section 4.1.2.1). */
+  | { ok: false; show: 'client_id' | 'redirect_uri' }
+  | { ok: false; redirect: AuthorizeError; description: string; state: string | undefined }
+
+const CHALLENGE = /^[A-Za-z0-9_-]{43}$/
+const SCOPE_TEXT = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
+
+type Registered = Pick<SandboxOptions, 'clientId' | 'redirectUri'>
+
+/** Judges the query of GET /oauth/authorize. The redirect URI is compared byte for byte, a trailing slash included. */
+export function judgeAuthorize(query: unknown, { clientId, redirectUri }: Registered): AuthorizeVerdict {
+  if (one(query, 'client_id') !== clientId) return { ok: false, show: 'client_id' }
+  if (one(query, 'redirect_uri') !== redirectUri) return { ok: false, show: 'redirect_uri' }
+
+  const state = one(query, 'state')
+  const refuse = (redirect: AuthorizeError, description: string) =>
+    ({ ok: false, redirect, description, state }) as const
+  const fields = single(query)
+  if (!fields) return refuse('invalid_request', 'a parameter is repeated')
+  if (!state) return refuse('invalid_request', 'state is missing')
+  if (fields.get('response_type') !== 'code')
+    return refuse('unsupported_response_type', 'response_type is code')
+  const codeChallenge = fields.get('code_challenge') ?? ''
+  if (fields.get('code_challenge_method') !== 'S256' || !CHALLENGE.test(codeChallenge))
+    return refuse('invalid_request', 'PKCE with S256 is required')
+  const event = findEvent(fields.get('event_id') ?? '')
+  if (!event) return refuse('invalid_request', 'event_id is not a test event')
+  const scope = readScope(fields.get('scope') ?? '')
+  if (!scope) return refuse('invalid_scope', `scopes of this flow: ${SCOPES.join(', ')}`)
+  return { ok: true, request: { event, scope, state, codeChallenge } }
+}
+
+/** Scopes of the other flow (profile.read, event.attendance) are refused like unknown ones. */
+function readScope(text: string): string | undefined {
+  if (!SCOPE_TEXT.test(text)) return undefined
+  const wanted = [...new Set(text.split(' '))]
+  return wanted.every(scope => SCOPES.some(known => known === scope)) ? wanted.join(' ') : undefined
+}
+
+export interface Consents {
+  add(request: AuthorizeRequest): string
+  /** Where the browser goes after the decision. `decide` runs once; a second click gets the same answer. */
+  decide(id: string, decide: (request: AuthorizeRequest) => string): string | undefined
+}
+
+const LIFE_MS = 600_000
+/** A second click comes within this time; later, the page has been used. */
+const SECOND_CLICK_MS = 2_000
+const KEPT = 1000
+
+/** Requests waiting for a decision. The form carries only an id, so nothing on the page can be tampered with. */
+export function createConsents(runtime: Runtime): Consents {
+  const waiting = new Map<string, { request: AuthorizeRequest; until: number; location?: string }>()
+  return {
+    add(request) {
+      const id = runtime.bytes(24).toString('base64url')
+      waiting.set(id, { request, until: runtime.now() + LIFE_MS })
+      const [oldest] = waiting.keys()
+      if (waiting.size > KEPT && oldest !== undefined) waiting.delete(oldest)
+      return id
+    },
+    decide(id, decide) {
+      const consent = waiting.get(id)
+      if (!consent || runtime.now() >= consent.until) return undefined
+      const location = consent.location ?? decide(consent.request)
+      if (consent.location === undefined)
+        waiting.set(id, { ...consent, location, until: runtime.now() + SECOND_CLICK_MS })
+      return location
+    },
+  }
+}
+
+const SCOPE_MEANS: Record<string, string> = {
+  'event.read': 'Read the event: title, dates, description, status',
+  'participants.read': 'Read its participants: profiles, form answers, roles, application status',
+  'program.read': 'Read its program: activities, threads, locations, registration waves',
+}
+
+/** The question put to the organizer. The form carries the consent's id and the button pressed, nothing else. */
+export function consentPage({ event, scope }: AuthorizeRequest, consentId: string): Html {
+  const scopes = scope.split(' ').map(name => html`<li><code>${name}</code> ${SCOPE_MEANS[name]}</li>`)
+  return html`<main class="narrow">
+<h1>Connect your app to ${event.row.title}?</h1>
+<dl class="facts">
+<div><dt>Event</dt><dd>${event.row.title} <code>${event.row.id}</code></dd></div>
+<div><dt>Organization</dt><dd>${event.organization} <code>${event.row.organization_id}</code></dd></div>
+</dl>
+<h2>It asks to</h2>
+<ul>${scopes}</ul>
+<form method="post" action="${AUTHORIZE_PATH}" class="decision">
+<input type="hidden" name="consent" value="${consentId}">
+<button name="decision" value="authorize" class="primary">Authorize</button>
+<button name="decision" value="decline">Decline</button>
+</form>
+<p class="quiet">On the real platform an organizer sees Revento's own page here.</p>
+</main>`
+}
+
+const REFUSALS = {
+  client_id: [
+    'Unknown client_id',
+    'The client_id in this link is not the one this sandbox was started with.',
+  ],
+  redirect_uri: [
+    'redirect_uri does not match',
+    'It must equal the registered redirect URI byte for byte; a trailing slash makes it different.',
+  ],
+  consent: [
+    'This page has been used',
+    'The decision was already taken or waited too long. Start again from your app.',
+  ],
+} as const
+
+/** Shown instead of a redirect: with a wrong client or redirect URI nobody can be trusted to be redirected to. */
+export function refusalPage(reason: keyof typeof REFUSALS): Html {
+  const [title, text] = REFUSALS[reason]
+  return html`<main class="narrow"><h1>${title}</h1><p>${text}</p></main>`
+}
+
+/** A failure for people; `requestId` is what the sandbox's log has. */
+export function problemPage(code: ProblemCode, requestId?: string): Html {
+  const [, text] = PROBLEMS[code]
+  return html`<h1>${text}</h1>
+<p>Nothing was changed. <a href="/">Back to the connections</a></p>
+<p class="quiet"><code>${code}</code>${requestId && html`, request <code>${requestId}</code>`}</p>`
 }

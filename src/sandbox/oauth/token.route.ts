@@ -3,8 +3,8 @@ import formbody from '@fastify/formbody'
 import type { FastifyInstance } from 'fastify'
 import { TOKEN_PATH } from '../../revento/platform.ts'
 import type { Context } from '../context.ts'
-import { strike } from '../faults/http-faults.ts'
-import { one, single } from '../single.ts'
+import { strike } from '../faults/faults.ts'
+import { one, single } from '../fields.ts'
 import type { Installation } from '../state.ts'
 import { issueTokens, prune, redeemCode, rotate, sha256 } from './tokens.ts'
 
@@ -22,7 +22,9 @@ export async function tokenRoute(app: FastifyInstance, context: Context): Promis
   app.setErrorHandler((_err, _request, reply) =>
     reply.code(400).headers(NO_STORE).send({ error: 'invalid_request' }),
   )
-  strike(app, context, {
+  strike(app, {
+    faults: context.faults,
+    runtime: options.runtime,
     door: 'token',
     refuse(request, reply, { status, error }, fault) {
       note(one(request.body, 'grant_type'), fault, null)

@@ -1,12 +1,18 @@
+import type { Runtime } from '../../process/runtime.ts'
 import { findEvent } from '../api/events.ts'
 import { Problem } from '../api/problem.ts'
 import type { Due, Faults } from '../faults/faults.ts'
 import type { SandboxOptions, Sender } from '../options.ts'
 import type { Installation, State } from '../state.ts'
 import { attempt, nameOf } from './attempt.ts'
-import { createDeliveryLog, type Delivery, type DeliveryLog } from './delivery.ts'
-import { freshIds, idIn, type Message } from './message.ts'
-import { createOvertaking } from './overtaking.ts'
+import {
+  createDeliveryLog,
+  type Delivery,
+  type DeliveryLog,
+  freshIds,
+  idIn,
+  type Message,
+} from './delivery.ts'
 import { envelope, story } from './story.ts'
 
 export interface Deliveries extends Pick<DeliveryLog, 'find' | 'list'> {
@@ -125,3 +131,29 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
 }
 
 const isSuccess = ({ status }: { status: number | null }) => status !== null && status >= 200 && status < 300
+
+/** Deliveries that wait until another one has gone out before them. */
+export interface Overtaking {
+  /** Twenty seconds at most; rejects when the sandbox stops. */
+  wait(): Promise<void>
+  /** One has gone out: whoever waits may go. */
+  passed(): void
+}
+
+const WITHIN_MS = 20_000
+
+export function createOvertaking(runtime: Pick<Runtime, 'sleep'>, stopping: AbortSignal): Overtaking {
+  const waiting = new Set<AbortController>()
+  return {
+    async wait() {
+      const overtaken = new AbortController()
+      waiting.add(overtaken)
+      await runtime.sleep(WITHIN_MS, AbortSignal.any([overtaken.signal, stopping])).catch(() => {})
+      waiting.delete(overtaken)
+      stopping.throwIfAborted()
+    },
+    passed() {
+      for (const overtaken of waiting) overtaken.abort()
+    },
+  }
+}

@@ -1,7 +1,6 @@
 import type { Runtime } from '../../process/runtime.ts'
-import type { TestEvent } from '../api/events.ts'
+import { capacitySnapshot, type TestEvent } from '../api/events.ts'
 import { amend, nextPending, type ParticipantRow, participants, REVIEWER } from '../api/participants.ts'
-import { capacitySnapshot } from '../api/program.ts'
 import type { State } from '../state.ts'
 
 type Data = Record<string, unknown>
