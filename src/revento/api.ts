@@ -1,13 +1,10 @@
 import type { Runtime } from '../process/runtime.ts'
 import { ApiError } from './api-error.ts'
-import type { Window } from './budget.ts'
-import type { ApiConnection, Budgets } from './budgets.ts'
-import type { Call } from './call.ts'
+import type { ApiConnection, Budgets, Window } from './budget.ts'
 import { allPages, type PageRequest, pageQuery, type Row, readPage, readRow } from './pages.ts'
 import { ID, type Page, type Scope } from './platform.ts'
-import { createLimiters } from './rate-limiters.ts'
-import { type AttemptOptions, createAttempt } from './request.ts'
-import { createRetrying } from './retry.ts'
+import { createLimiter, type Limiter } from './rate-limiter.ts'
+import { type AttemptOptions, type Call, createAttempt, createRetrying } from './request.ts'
 
 export { ApiError, RefreshPending } from './api-error.ts'
 export type { PageRequest } from './pages.ts'
@@ -107,6 +104,35 @@ export function createApiClient(o: ApiClientOptions, runtime: Runtime): ApiClien
         locations: page('/locations', 'program.read'),
         registrationWaves: page('/registration-waves', 'program.read'),
       }
+    },
+  }
+}
+
+const SWEEP_MS = 60_000
+
+/** One limiter for each connection that this process has used within the last hour. */
+export function createLimiters(
+  { budgets, windows }: { budgets: Budgets; windows: readonly Window[] },
+  runtime: Runtime,
+): { of(connection: ApiConnection): Limiter } {
+  const limiters = new Map<string, Limiter>()
+  let sweptAt = runtime.monotonic()
+
+  function sweep(): void {
+    if (runtime.monotonic() - sweptAt < SWEEP_MS) return
+    sweptAt = runtime.monotonic()
+    for (const [name, limiter] of limiters) if (limiter.isIdle()) limiters.delete(name)
+  }
+
+  return {
+    of(connection) {
+      sweep()
+      const name = `${connection.eventId} ${connection.organizationId}`
+      const limiter =
+        limiters.get(name) ??
+        createLimiter({ windows, change: work => budgets.change(connection, work) }, runtime)
+      limiters.set(name, limiter)
+      return limiter
     },
   }
 }

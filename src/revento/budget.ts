@@ -62,7 +62,7 @@ export function after(budget: Budget, events: readonly BudgetEvent[]): Budget {
 }
 
 /** When this process looked last: that was `sinceMs` ago, and the wall clock has been set by `jumpMs` meanwhile. */
-export interface LastLook {
+interface LastLook {
   readonly sinceMs: number
   readonly jumpMs: number
 }
@@ -146,4 +146,25 @@ function hear({ hold, told }: Heard, said: Told, now: number): Heard {
     hold: remaining === 0 ? held(resetAt - now) : hold,
     told: { since: now, until, remaining: lowest },
   }
+}
+
+/** Whose budget a call uses. */
+export interface ApiConnection {
+  readonly eventId: string
+  readonly organizationId: string
+}
+
+/**
+ * The budgets of all connections, one row each, so that every process on the database spends the same. Revento counts
+ * by token; a connection has one token at a time, and its next one goes on where the last one stood.
+ */
+export interface Budgets {
+  /**
+   * Replaces a connection's budget by what `work` makes of it, with nobody else in between. `work` may run again where
+   * the database kept nothing of it.
+   */
+  change<T extends { readonly budget: Budget }>(
+    connection: ApiConnection,
+    work: (budget: Budget) => T,
+  ): Promise<T>
 }

@@ -41,7 +41,7 @@ export interface Limiter {
   isIdle(): boolean
 }
 
-export interface LimiterOptions {
+interface LimiterOptions {
   readonly windows: readonly Window[]
   /** Replaces the connection's budget by what `work` makes of it, with nobody else in between. */
   change<T extends { readonly budget: Budget }>(work: (budget: Budget) => T): Promise<T>

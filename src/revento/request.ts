@@ -2,11 +2,22 @@ import type { Dispatcher } from 'undici'
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
 import { ApiError } from './api-error.ts'
-import type { Call } from './call.ts'
 import { exchange, type HttpAnswer, isTimeout, isTooLarge, reasonOf } from './http.ts'
 import { ACCEPT, REQUEST_ID_HEADER } from './platform.ts'
-import { readTold, type Told } from './rate-headers.ts'
-import { ODD_RETRY_AFTER } from './retry-after.ts'
+import { ODD_RETRY_AFTER, readTold, type Told } from './rate-headers.ts'
+import type { Wait } from './rate-limiter.ts'
+
+/** One thing asked of Revento, for the story of who asked it. `at` in ms since 1970. */
+export interface Call {
+  readonly at: number
+  readonly ms: number
+  /** `GET` and the path without its query, or `token refresh`. */
+  readonly what: string
+  /** Status and code as they came: `200`, `429 rate_limit_exceeded`, `upstream_timeout`, `ok`. */
+  readonly result: string
+  /** As sent to Revento, so that its side can be asked. */
+  readonly request_id?: string
+}
 
 export interface AttemptOptions {
   readonly apiBase: string
@@ -16,7 +27,7 @@ export interface AttemptOptions {
   readonly count?: (code: string) => void
 }
 
-export interface ApiRequest {
+interface ApiRequest {
   readonly path: string
   readonly query: Readonly<Record<string, string>>
   readonly accessToken: string
@@ -122,4 +133,48 @@ function echoed({ headers }: HttpAnswer, requestId: string): { revento_echoed_id
   const id = headers[REQUEST_ID_HEADER]
   const other = typeof id === 'string' && id !== requestId && /^[\x21-\x7e]{1,128}$/.test(id)
   return other ? { revento_echoed_id: id } : {}
+}
+
+/** Requests of one call that Revento did not answer properly, the first one included. */
+export const MAX_REQUESTS = 3
+
+const BACKOFF_MS = 250
+/** "Usually well under a second", the guide says of a full house. */
+const CONCURRENT_MS = 150
+
+type Retrying = <T>(attempt: () => Promise<T>) => Promise<T>
+
+/**
+ * Asks again after what may pass by itself: a 429, a 5xx, a broken connection, no answer in time; never after another
+ * 4xx. All attempts of one call share the number, also those after a refreshed token.
+ */
+export function createRetrying(wait: Wait, runtime: Runtime): Retrying {
+  let failures = 0
+  return async attempt => {
+    for (;;) {
+      try {
+        return await attempt()
+      } catch (error) {
+        if (!(error instanceof ApiError) || !mayPass(error)) throw error
+        failures += 1
+        const pauseMs = pause(error, failures, runtime)
+        const at = runtime.monotonic() + Math.max(pauseMs, error.retryAfterMs ?? 0)
+        if (failures >= MAX_REQUESTS || at > wait.deadline) throw error
+        await runtime.sleep(pauseMs, wait.signal)
+      }
+    }
+  }
+}
+
+/** Status 0 alone does not do: our own refusal to wait has it too. */
+const mayPass = ({ status, code }: ApiError) =>
+  status === 429 ||
+  status >= 500 ||
+  (status === 0 && (code === 'upstream_error' || code === 'upstream_timeout'))
+
+/** With jitter, so that callers that failed together do not come back together. A longer told wait is the limiter's part. */
+function pause({ code }: ApiError, failures: number, runtime: Runtime): number {
+  const random = (runtime.bytes(1)[0] ?? 0) / 256
+  const base = code === 'concurrent_limit_exceeded' ? CONCURRENT_MS : BACKOFF_MS * 2 ** (failures - 1)
+  return Math.round(base * (1 + random))
 }

@@ -2,7 +2,7 @@ import * as oauth from 'oauth4webapi'
 import type { Runtime } from '../process/runtime.ts'
 import { type HttpAnswer, isTimeout, neverSent, reasonOf } from './http.ts'
 import { ID } from './platform.ts'
-import { type RetryAfter, retryAfter } from './retry-after.ts'
+import { type RetryAfter, retryAfter } from './rate-headers.ts'
 
 /** A token response that was checked. Lifetimes in seconds, undefined where the platform did not say. */
 export interface TokenSet {

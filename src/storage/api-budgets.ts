@@ -1,5 +1,4 @@
-import { type Budget, UNUSED } from '../revento/budget.ts'
-import type { Budgets } from '../revento/budgets.ts'
+import { type Budget, type Budgets, UNUSED } from '../revento/budget.ts'
 import type { Queries } from './database.ts'
 import { alone } from './dialect.ts'
 import { transaction } from './transaction.ts'

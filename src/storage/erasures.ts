@@ -1,6 +1,6 @@
 import { type SqlBool, sql } from 'kysely'
 import { isPlausible } from '../process/trusted-time.ts'
-import { momentOf } from '../revento/moment.ts'
+import { momentOf } from '../revento/events.ts'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Queries } from './database.ts'
 import { alone, eventLock } from './dialect.ts'

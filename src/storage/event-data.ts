@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { Runtime } from '../process/runtime.ts'
-import { momentOf } from '../revento/moment.ts'
+import { momentOf } from '../revento/events.ts'
 import type { Queries } from './database.ts'
 import { eventLock, together } from './dialect.ts'
 import { erasedAmong, isOf, type Owner } from './erasures.ts'

@@ -186,7 +186,7 @@ test('code that is broken is caught too: a longer time limit, and no second try'
     "'x-revento-timestamp', 300_000",
     "'x-revento-timestamp', 900_000",
   )
-  project.replace('src/revento/retry.ts', 'MAX_ATTEMPTS = 3', 'MAX_ATTEMPTS = 1')
+  project.replace('src/revento/request.ts', 'MAX_REQUESTS = 3', 'MAX_REQUESTS = 1')
   const told = await drill(project, ['truncated', 'stale', 'future', 'tampered'])
   expect(told.days.map(({ name, status }) => [name, status])).toEqual([
     ['truncated', 'failed'],

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 import type { HandlerContext } from '../../src/builder/context.ts'
-import { readTold } from '../../src/revento/rate-headers.ts'
-import { retryAfter } from '../../src/revento/retry-after.ts'
+import { readTold, retryAfter } from '../../src/revento/rate-headers.ts'
 import { json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'

@@ -1,5 +1,4 @@
-import { WINDOWS } from '../../src/revento/budget.ts'
-import type { Budgets } from '../../src/revento/budgets.ts'
+import { type Budgets, WINDOWS } from '../../src/revento/budget.ts'
 import { createBudgets } from '../../src/storage/api-budgets.ts'
 import { testDatabase } from './database.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createLimiters } from '../../src/revento/rate-limiters.ts'
+import { createLimiters } from '../../src/revento/api.ts'
 import { testBudgets } from '../helpers/budgets.ts'
 import { type Answer, emptyPage, json } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'

@@ -1,6 +1,6 @@
 import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import type { Grant } from '../../oauth/entitlement.ts'
-import type { Call } from '../../revento/call.ts'
+import type { Call } from '../../revento/request.ts'
 import type { Queries } from '../../storage/database.ts'
 import { isErased } from '../../storage/erasures.ts'
 import type { AttemptOutcome, AttemptsTable, DeliveryState, Schema } from '../../storage/schema.ts'

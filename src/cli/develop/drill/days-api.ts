@@ -61,7 +61,7 @@ export const API_DAYS: readonly Day[] = [
     name: 'server_error',
     title: 'the API and the token endpoint answer 5xx',
     why: 'It passes by itself: tries again, within bounds, and keeps the tokens.',
-    look: 'src/revento/retry.ts',
+    look: 'src/revento/request.ts',
     fault: 'api_500',
     async run(world) {
       await connected(world)
