@@ -1,6 +1,6 @@
 import { dirname, join, resolve } from 'node:path'
 import { Value } from 'typebox/value'
-import { type Store, sqliteStore } from '../storage/store.ts'
+import { type Store, sqliteStore } from '../storage/database.ts'
 import { providers } from '../webhooks/providers/index.ts'
 import { revento } from '../webhooks/providers/revento.ts'
 import type { Secrets } from '../webhooks/verify/provider.ts'

@@ -1,8 +1,8 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { UnsealError } from '../keys/sealing.ts'
-import { StorageError } from '../process/storage-error.ts'
+import { StorageError } from '../process/errors.ts'
 import { AppError, type ErrorBody, type ErrorCode, errorBody } from './errors.ts'
-import { pageHeaders } from './page-headers.ts'
+import { pageHeaders } from './html.ts'
 import { prefersHtml } from './parameters.ts'
 import { pathOf } from './request-log.ts'
 

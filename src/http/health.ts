@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { StorageError } from '../process/errors.ts'
 import type { Runtime } from '../process/runtime.ts'
-import { StorageError } from '../process/storage-error.ts'
 import type { Database } from '../storage/database.ts'
 import { type ErrorCode, errorBody } from './errors.ts'
 

@@ -5,10 +5,9 @@ import Fastify, {
   LogController,
 } from 'fastify'
 import type { Runtime } from '../process/runtime.ts'
-import { refuseAmbiguous } from './ambiguous-requests.ts'
 import { answerUnrouted, type ErrorAnswers, handleErrors } from './error-answers.ts'
-import { pageHeaders } from './page-headers.ts'
-import { createRefusals } from './refused-requests.ts'
+import { pageHeaders } from './html.ts'
+import { createRefusals, refuseAmbiguous } from './refused-requests.ts'
 import { logRequests } from './request-log.ts'
 
 export interface ServerOptions extends ErrorAnswers {

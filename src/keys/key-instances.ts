@@ -1,12 +1,10 @@
 import type { Log } from '../process/log.ts'
 import { atMost, type Runtime } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
-import { alone } from '../storage/dialect.ts'
 import type { KeyInstancesTable } from '../storage/schema.ts'
-import { transaction } from '../storage/transaction.ts'
+import { alone, transaction } from '../storage/sql.ts'
 import type { Sealer } from './sealing.ts'
-import { keyInUse, readKeys, recordInUse, recordKnown } from './sealing-keys.ts'
-import { refuseWrongKeys } from './wrong-key.ts'
+import { keyInUse, readKeys, recordInUse, recordKnown, refuseWrongKeys } from './sealing-keys.ts'
 
 const BEAT_MS = 20_000
 /** An instance whose row has not changed for so long, by the clock of whoever looks, has ended without a word. */

@@ -1,15 +1,12 @@
 import { existsSync } from 'node:fs'
 import type { Runtime } from '../process/runtime.ts'
-import type { Database, Queries } from '../storage/database.ts'
+import type { Database, Queries, Store } from '../storage/database.ts'
 import { refuseOtherSchema } from '../storage/migrate.ts'
 import { openDatabase, readDatabase } from '../storage/open.ts'
 import { refuseDamage } from '../storage/sqlite/database.ts'
-import type { Store } from '../storage/store.ts'
-import { developmentKey } from './encryption-key.ts'
 import { joinInstances, type KeyInstance } from './key-instances.ts'
-import { createSealer, type Sealer } from './sealing.ts'
-import { type KnownKey, readKeys } from './sealing-keys.ts'
-import { refuseWrongKeys, SealingKeyError } from './wrong-key.ts'
+import { createSealer, developmentKey, type Sealer } from './sealing.ts'
+import { type KnownKey, readKeys, refuseWrongKeys, SealingKeyError } from './sealing-keys.ts'
 
 /** Of the configuration: the store, and the keys or the file that has the development key. */
 export interface SealingSettings {

@@ -2,8 +2,7 @@ import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { ConnectionRow, ConnectionsTable } from '../storage/schema.ts'
-import { tokenPlace } from './sealed-places.ts'
-import { keyIdOf, type Sealer, UnsealError } from './sealing.ts'
+import { keyIdOf, type Sealer, tokenPlace, UnsealError } from './sealing.ts'
 
 /** The two sealed columns of a connection. Every write is fenced: it changes only the values that it has read. */
 export interface SealedTokens {

@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
 import type { Runtime } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { UnusableDatabaseError } from '../storage/errors.ts'
 import { tablesOf } from '../storage/migrate.ts'
-import { checkPlace, tokenPlace } from './sealed-places.ts'
-import { keyIdOf, type Place, type Sealer } from './sealing.ts'
+import { checkPlace, keyIdOf, type Place, type Sealer, tokenPlace, UnsealError } from './sealing.ts'
 
 /** A key that sealed something in this database. */
 export interface KnownKey {
@@ -15,7 +15,7 @@ export interface KnownKey {
   readonly proofs: readonly Proof[]
 }
 
-export interface Proof {
+interface Proof {
   readonly sealed: Uint8Array
   readonly place: Place
 }
@@ -93,4 +93,48 @@ async function keysOfTokens(query: Queries): Promise<KnownKey[]> {
     keys.set(id, proofs)
   }
   return [...keys].map(([id, proofs]) => ({ id, values: proofs.length * 2, proofs }))
+}
+
+/** The keys that are given do not open this database. */
+export class SealingKeyError extends UnusableDatabaseError {
+  constructor(message: string) {
+    super(message)
+    this.name = 'SealingKeyError'
+  }
+}
+
+/**
+ * Throws SealingKeyError unless every key that is needed is held and is the one that it says it is. `known` has the
+ * key in use first: that one is needed even while nothing stands under it, so that a slip shows on the first start.
+ */
+export function refuseWrongKeys(known: readonly KnownKey[], sealer: Sealer): void {
+  const isHeld = ({ id }: KnownKey) => sealer.keys.includes(id)
+  const missing = known.find((key, i) => !isHeld(key) && (i === 0 || key.values > 0))
+  if (missing) throw new SealingKeyError(explain(missing, sealer))
+  if (known.some(key => isHeld(key) && !isProven(key, sealer)))
+    throw new SealingKeyError(
+      'ENCRYPTION_KEY does not open the check value of this database. Restore the database from a backup.',
+    )
+}
+
+function isProven({ proofs }: KnownKey, sealer: Sealer): boolean {
+  const opens = ({ sealed, place }: Proof) => {
+    try {
+      sealer.open(sealed, place)
+      return true
+    } catch (error) {
+      if (error instanceof UnsealError) return false
+      throw error
+    }
+  }
+  return proofs.length === 0 || proofs.some(opens)
+}
+
+function explain({ id, values }: KnownKey, { keys }: Sealer): string {
+  const under = values === 1 ? '1 value is sealed with' : `${values} values are sealed with`
+  return [
+    `ENCRYPTION_KEY is not the key of this database: ${values === 0 ? 'it uses' : under} key ${id},`,
+    `and what is given is ${keys.join(' and ')}.`,
+    'Set ENCRYPTION_KEY to the key used before; to change it, give the key used before as ENCRYPTION_KEY_PREVIOUS.',
+  ].join(' ')
 }

@@ -1,5 +1,8 @@
 import { createCipheriv, createDecipheriv, createHash, createHmac } from 'node:crypto'
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { FixedTextError } from '../process/disclosure.ts'
+import { StorageError } from '../process/errors.ts'
 import type { Runtime } from '../process/runtime.ts'
 
 /**
@@ -99,3 +102,49 @@ const fingerprint = (key: Buffer, text: string) =>
 
 const associatedData = ({ table, row, column }: Place, head: Buffer) =>
   Buffer.concat([Buffer.from(`${JSON.stringify([table, row, column])} `), head])
+
+/** Where each sealed value stands. Part of what is sealed: a change here makes stored values unreadable. */
+export const tokenPlace = (
+  row: { event_id: string; organization_id: string },
+  column: 'access_token' | 'refresh_token',
+): Place => ({ table: 'connections', row: `${row.event_id} ${row.organization_id}`, column })
+
+export const verifierPlace = (stateHash: string): Place => ({
+  table: 'flows',
+  row: stateHash,
+  column: 'verifier',
+})
+
+export const checkPlace = (keyId: string): Place => ({
+  table: 'sealing_keys',
+  row: keyId,
+  column: 'check_value',
+})
+
+const FORM = /^[A-Za-z0-9+/]{43}=\n?$/
+
+/**
+ * Development only: a key made once and kept beside the database, readable by the owner. It appears whole or not at
+ * all, so two processes that start together agree on one.
+ */
+export function developmentKey(file: string, runtime: Pick<Runtime, 'bytes' | 'uuid'>): Buffer {
+  if (existsSync(file)) return readKey(file)
+  const draft = `${file}.${runtime.uuid()}`
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+    writeFileSync(draft, `${runtime.bytes(32).toString('base64')}\n`, { flag: 'wx', mode: 0o600 })
+    linkSync(draft, file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
+      throw new StorageError('cannot_create_key_file', { cause: error })
+  } finally {
+    rmSync(draft, { force: true })
+  }
+  return readKey(file)
+}
+
+function readKey(file: string): Buffer {
+  const text = readFileSync(file, 'utf8')
+  if (!FORM.test(text)) throw new StorageError('key_file_damaged')
+  return Buffer.from(text, 'base64')
+}

@@ -1,10 +1,9 @@
 import type { Runtime } from '../process/runtime.ts'
 import { isOlderThan, waitLeft } from '../process/trusted-time.ts'
 import type { Queries } from '../storage/database.ts'
-import { alone } from '../storage/dialect.ts'
 import { MARGIN_MS } from '../storage/erasures.ts'
 import type { ConnectionRow, Platform } from '../storage/schema.ts'
-import { transaction } from '../storage/transaction.ts'
+import { alone, transaction } from '../storage/sql.ts'
 
 const MINUTE_MS = 60_000
 const DAY_MS = 24 * 3_600_000

@@ -1,12 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { verifierPlace } from '../keys/sealed-places.ts'
-import type { Sealer } from '../keys/sealing.ts'
+import { type Sealer, verifierPlace } from '../keys/sealing.ts'
+import { StorageError } from '../process/errors.ts'
 import type { Runtime } from '../process/runtime.ts'
-import { StorageError } from '../process/storage-error.ts'
 import type { SteadyClock } from '../process/trusted-time.ts'
 import type { AgedRows } from '../storage/aged-rows.ts'
 import type { Queries } from '../storage/database.ts'
-import { transaction } from '../storage/transaction.ts'
+import { transaction } from '../storage/sql.ts'
 
 /** One pass from /connect to /callback. `state`, `cookie` and `codeVerifier` are 256 random bits, base64url. */
 export interface StartedFlow {

@@ -1,6 +1,6 @@
+import { StorageError } from '../process/errors.ts'
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
-import { StorageError } from '../process/storage-error.ts'
 import { RefreshPending } from '../revento/api.ts'
 import { ODD_RETRY_AFTER } from '../revento/rate-headers.ts'
 import type { TokenEndpoint } from '../revento/token-endpoint.ts'

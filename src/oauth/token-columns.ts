@@ -1,5 +1,4 @@
-import { tokenPlace } from '../keys/sealed-places.ts'
-import type { Sealer } from '../keys/sealing.ts'
+import { type Sealer, tokenPlace } from '../keys/sealing.ts'
 import { ACCESS_TOKEN_S, REFRESH_TOKEN_S } from '../revento/platform.ts'
 import type { TokenSet } from '../revento/token-outcome.ts'
 

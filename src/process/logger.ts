@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { createDescribeError } from './describe-error.ts'
+import { createDescribeError } from './errors.ts'
 import { createLogWriter } from './log-writer.ts'
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const

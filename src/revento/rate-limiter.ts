@@ -1,5 +1,5 @@
+import { StorageError } from '../process/errors.ts'
 import type { Runtime } from '../process/runtime.ts'
-import { StorageError } from '../process/storage-error.ts'
 import { ApiError } from './api-error.ts'
 import {
   after,

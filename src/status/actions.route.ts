@@ -1,3 +1,4 @@
+import { timingSafeEqual } from 'node:crypto'
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../http/errors.ts'
@@ -6,8 +7,8 @@ import type { Connection } from '../oauth/connections.ts'
 import { entitlement, type Grant, grantFor } from '../oauth/entitlement.ts'
 import { type Session, signedIn } from '../oauth/sessions.ts'
 import type { Replayed } from '../webhooks/inbox/deliveries.ts'
-import { checkForm, field } from './form.ts'
-import type { StatusOptions } from './options.ts'
+import { FORM_TOKEN } from './layout.ts'
+import type { StatusOptions } from './overview.ts'
 import { disconnectPage } from './views.messages.ts'
 
 /** What the page's buttons do. Encapsulated, so that these routes take forms and nothing else. */
@@ -83,4 +84,31 @@ async function held(
 function done(request: FastifyRequest, reply: FastifyReply, path: string, said: object): FastifyReply {
   reply.header('cache-control', 'no-store')
   return prefersHtml(request) ? reply.redirect(path, 303) : reply.send({ done: true, ...said })
+}
+
+/**
+ * What changes something comes from our own page, made for this very session. Throws form_rejected; the log says why.
+ * The pages send no referrer, so over plain http on a name other than localhost a browser says nothing of where a form
+ * came from but `Origin: null`: there the token decides alone.
+ */
+function checkForm(request: FastifyRequest, session: Session, origin: string): void {
+  const { origin: from, 'sec-fetch-site': site } = request.headers
+  const isOwn =
+    site === undefined
+      ? from === origin || (from === 'null' && origin.startsWith('http:'))
+      : site === 'same-origin'
+  if (!isOwn) throw new AppError('form_rejected', { reason: 'other_origin' })
+  if (!sameText(field(request, FORM_TOKEN), session.formToken))
+    throw new AppError('form_rejected', { reason: 'form_token' })
+}
+
+/** A field that stands there once; empty when it does not. */
+export function field(request: FastifyRequest, name: string): string {
+  const value: unknown = Object.entries(request.body ?? {}).find(([key]) => key === name)?.[1]
+  return typeof value === 'string' ? value : ''
+}
+
+function sameText(given: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(given), Buffer.from(expected)]
+  return a.length === b.length && timingSafeEqual(a, b)
 }

@@ -3,11 +3,10 @@ import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { sendToOwnHost } from '../http/own-host.ts'
 import { actions } from './actions.route.ts'
-import { deliveriesRoutes } from './deliveries.route.ts'
-import type { StatusOptions } from './options.ts'
+import { deliveriesRoutes, streamRoute } from './deliveries.route.ts'
+import type { StatusOptions } from './overview.ts'
 import { statusPage } from './page.ts'
 import { participantsRoute } from './participants.route.ts'
-import { streamRoute } from './stream.route.ts'
 
 /** The organizer's page and its JSON. */
 export const status: FastifyPluginAsync<StatusOptions> = async (app, o) => {

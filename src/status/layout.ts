@@ -1,6 +1,8 @@
 import { type Html, html } from '../http/html.ts'
 import type { Session } from '../oauth/sessions.ts'
-import { FORM_TOKEN } from './form.ts'
+
+/** The field of every form that holds the session's token. */
+export const FORM_TOKEN = 'form_token'
 
 export interface Layout {
   readonly title: string

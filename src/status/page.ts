@@ -1,16 +1,15 @@
 import type { FastifyRequest } from 'fastify'
 import { Html, html } from '../http/html.ts'
 import { singleParameters } from '../http/parameters.ts'
+import { type KeyState, tell } from '../keys/verdict.ts'
 import type { ConnectionKey } from '../oauth/connections.ts'
 import { type Entitlement, entitlement, type Grant, grantFor, isSame } from '../oauth/entitlement.ts'
-import { eventForm, layout, sandboxNote } from './layout.ts'
-import type { StatusOptions } from './options.ts'
-import { look, soon } from './overview.ts'
-import { type Answered, askRevento, endCode, participantList } from './participants.ts'
+import { eventForm, layout, sandboxNote, time } from './layout.ts'
+import { look, type StatusOptions, soon } from './overview.ts'
+import { type Answered, askRevento, endCode, participantList, participantsSection } from './participants.ts'
 import { marksOf, type PartName, type Rendered, renderParts } from './parts.ts'
+import { breakable } from './views.deliveries.ts'
 import { welcomePage } from './views.messages.ts'
-import { participantsSection } from './views.participants.ts'
-import { rotationSection } from './views.rotation.ts'
 
 /** GET /: what this browser's connections entitle it to, or how to begin. */
 export async function statusPage(o: StatusOptions, request: FastifyRequest): Promise<Html> {
@@ -83,3 +82,22 @@ const streamUrl = (event_id: string, parts: Rendered) =>
   `/deliveries/stream?${new URLSearchParams({ event_id, have: marksOf(parts).join('.') }).toString()}`
 
 const partOf = (parts: Rendered, name: PartName) => new Html(parts[name])
+
+/** For the operator, while a secret or key is being changed: whether the old one can go. No secret is in it. */
+function rotationSection(changes: readonly KeyState[]): Html | false {
+  return (
+    changes.length > 0 &&
+    html`
+<section aria-labelledby="keys-title">
+<h2 id="keys-title">Keys being changed</h2>
+<p class="quiet">For whoever runs this app; an organizer need not do anything.</p>
+<ul class="rows">${changes.map(line)}</ul>
+</section>`
+  )
+}
+
+function line(state: KeyState): Html {
+  const { before, at, after } = tell(state)
+  return html`
+<li class="row"><div><code>${breakable(state.variable)}</code>: ${before}${at !== undefined && time(at)}${after}</div></li>`
+}

@@ -1,6 +1,6 @@
 import { type Html, html } from '../http/html.ts'
 import type { Connection } from '../oauth/connections.ts'
-import { endsSoon } from '../oauth/ending-soon.ts'
+import { endsSoon } from '../oauth/endings.ts'
 import { grantFor } from '../oauth/entitlement.ts'
 import { connectLink, time } from './layout.ts'
 import type { Parts } from './overview.ts'

@@ -1,11 +1,10 @@
 import { BuilderMistake } from '../builder/mistake.ts'
-import { causeText, StorageError } from '../process/storage-error.ts'
+import { causeText, StorageError } from '../process/errors.ts'
 import { DataFolderError } from './data-folder.ts'
+import { type Store, storeName } from './database.ts'
+import { storageError, UnusableDatabaseError } from './errors.ts'
 import { NewerSchemaError } from './migrate.ts'
 import { postgresAdvice } from './postgres/advice.ts'
-import { storageError } from './storage-error.ts'
-import { type Store, storeName } from './store.ts'
-import { UnusableDatabaseError } from './unusable-database.ts'
 
 const WHOLE = [BuilderMistake, DataFolderError, NewerSchemaError, UnusableDatabaseError]
 

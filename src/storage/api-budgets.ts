@@ -1,7 +1,6 @@
 import { type Budget, type Budgets, UNUSED } from '../revento/budget.ts'
 import type { Queries } from './database.ts'
-import { alone } from './dialect.ts'
-import { transaction } from './transaction.ts'
+import { alone, transaction } from './sql.ts'
 
 export function createBudgets(query: Queries, platform: 'sandbox' | 'real'): Budgets {
   return {

@@ -3,9 +3,8 @@ import { isPlausible } from '../process/trusted-time.ts'
 import { momentOf } from '../revento/events.ts'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Queries } from './database.ts'
-import { alone, eventLock } from './dialect.ts'
-import { ids } from './records.ts'
 import type { ConnectionRow, ErasuresTable } from './schema.ts'
+import { alone, eventLock, ids } from './sql.ts'
 
 /** Whose data it is. */
 export type Owner = Pick<ErasuresTable, 'platform' | 'event_id' | 'organization_id'>

@@ -2,10 +2,9 @@ import { sql } from 'kysely'
 import type { Runtime } from '../process/runtime.ts'
 import { momentOf } from '../revento/events.ts'
 import type { Queries } from './database.ts'
-import { eventLock, together } from './dialect.ts'
 import { erasedAmong, isOf, type Owner } from './erasures.ts'
 import type { ParticipantsTable } from './schema.ts'
-import { transaction } from './transaction.ts'
+import { eventLock, together, transaction } from './sql.ts'
 
 /** What a webhook says of a participant; undefined members leave what is stored as it is. */
 export interface ParticipantChange {

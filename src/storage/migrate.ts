@@ -1,56 +1,19 @@
-import { sql } from 'kysely'
+import { Kysely, sql, type TableMetadata } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { migrations } from '../integration/migrations/index.ts'
-import { StorageError } from '../process/storage-error.ts'
+import { StorageError } from '../process/errors.ts'
+import { systemRuntime } from '../process/runtime.ts'
 import type { Queries } from './database.ts'
-import { isPostgres } from './dialect.ts'
-import { start } from './migrations/001-start.ts'
-import { refreshLease } from './migrations/002-refresh-lease.ts'
-import { sealingKeys } from './migrations/003-sealing-keys.ts'
-import { erasedEvents } from './migrations/004-erased-events.ts'
-import { platform } from './migrations/005-platform.ts'
-import { sessionSuccessor } from './migrations/006-session-successor.ts'
-import { attempts } from './migrations/007-attempts.ts'
-import { senders } from './migrations/008-senders.ts'
-import { stuckDeliveries } from './migrations/009-stuck-deliveries.ts'
-import { keyUses } from './migrations/010-key-uses.ts'
-import { sessionsByConnection } from './migrations/011-sessions-by-connection.ts'
-import { refreshWaits } from './migrations/012-refresh-waits.ts'
-import { apiBudgets } from './migrations/013-api-budgets.ts'
-import { endings } from './migrations/014-endings.ts'
-import { parkedByConnection } from './migrations/015-parked.ts'
-import { keyInstances } from './migrations/017-key-instances.ts'
-import { sessionPlatform } from './migrations/018-session-platform.ts'
-import { parkedByPlatform } from './migrations/019-parked-platform.ts'
-import { builder } from './migrations/020-builder.ts'
-import { inMemory, refuseMissingColumns } from './missing-columns.ts'
+import { UnusableDatabaseError } from './errors.ts'
+import { MIGRATIONS } from './migrations/index.ts'
 import { checkList, migrateOwn, type OwnMigrations, refuseOtherOwn, rehearse } from './own-migrations.ts'
-import { withGrant } from './postgres/grant.ts'
-import { UnusableDatabaseError } from './unusable-database.ts'
+import { withGrant } from './postgres/advice.ts'
+import type { Schema } from './schema.ts'
+import { isPostgres } from './sql.ts'
+import { NodeSqliteDialect } from './sqlite/dialect.ts'
+import { IN_MEMORY, SqliteFile } from './sqlite/sqlite.ts'
 
-export const MIGRATIONS = {
-  '001-start': start,
-  '002-refresh-lease': refreshLease,
-  '003-sealing-keys': sealingKeys,
-  '004-erased-events': erasedEvents,
-  '005-platform': platform,
-  '006-session-successor': sessionSuccessor,
-  '007-attempts': attempts,
-  '008-senders': senders,
-  '009-stuck-deliveries': stuckDeliveries,
-  '010-key-uses': keyUses,
-  '011-sessions-by-connection': sessionsByConnection,
-  '012-refresh-waits': refreshWaits,
-  '013-api-budgets': apiBudgets,
-  '014-endings': endings,
-  '015-parked': parkedByConnection,
-  '017-key-instances': keyInstances,
-  '018-session-platform': sessionPlatform,
-  '019-parked-platform': parkedByPlatform,
-  '020-builder': builder,
-}
-
-/** In their order, as written above. */
+/** In the order in which they stand there. */
 const KNOWN = Object.keys(MIGRATIONS)
 export const SCHEMA_VERSION = KNOWN.at(-1) ?? ''
 
@@ -156,3 +119,37 @@ async function schemaOf(query: Queries): Promise<string | undefined> {
   if (!rows[0]?.name) throw await withGrant(query, new StorageError('no_schema_in_search_path'))
   return rows[0].name
 }
+
+/** Compares with what `migrate` makes of an empty database: there is no second list to keep. */
+async function refuseMissingColumns(
+  query: Queries,
+  migrate: (empty: Queries) => Promise<void>,
+): Promise<void> {
+  const has = new Set((await query.introspection.getTables()).flatMap(columnsOf))
+  const missing = (await columnsAfter(migrate)).find(column => !has.has(column))
+  if (missing)
+    throw new UnusableDatabaseError(`The database has no ${missing}: it is not whole. Put a backup back.`)
+}
+
+const columnsAfter = (migrate: (empty: Queries) => Promise<void>): Promise<string[]> =>
+  inMemory(async model => {
+    await migrate(model)
+    return (await model.introspection.getTables()).flatMap(columnsOf)
+  })
+
+/** An empty database that is gone afterwards. */
+export async function inMemory<T>(work: (empty: Queries) => Promise<T>): Promise<T> {
+  const model = new Kysely<Schema>({
+    dialect: new NodeSqliteDialect(new SqliteFile(IN_MEMORY, systemRuntime)),
+  })
+  try {
+    return await work(model)
+  } finally {
+    await model.destroy()
+  }
+}
+
+const columnsOf = ({ name, columns }: TableMetadata) => [
+  `table ${name}`,
+  ...columns.map(column => `column ${name}.${column.name}`),
+]

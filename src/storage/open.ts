@@ -1,8 +1,7 @@
 import type { Runtime } from '../process/runtime.ts'
-import type { Database, Queries } from './database.ts'
+import type { Database, Queries, Store } from './database.ts'
 import type { OwnMigrations } from './own-migrations.ts'
 import { openSqlite, readSqlite } from './sqlite/database.ts'
-import type { Store } from './store.ts'
 
 /** Opens, creates where needed, and brings the schema up to date. `own`: the builder's migrations, where a test has others. */
 export const openDatabase = async (store: Store, runtime: Runtime, own?: OwnMigrations): Promise<Database> =>

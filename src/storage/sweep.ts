@@ -1,12 +1,9 @@
 import type { Runtime } from '../process/runtime.ts'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
-import { byteBatch, deliveryBytes } from './byte-batch.ts'
 import type { Queries } from './database.ts'
-import { isPostgres } from './dialect.ts'
 import { isOf, type Owner } from './erasures.ts'
-import { ids } from './records.ts'
+import { byteBatch, deliveryBytes, ids, isPostgres, transaction } from './sql.ts'
 import { writeLog } from './sqlite/log.ts'
-import { transaction } from './transaction.ts'
 
 /** A batch holds the event loop (SQLite) or the rows (PostgreSQL) for some milliseconds, whatever is stored. */
 const ROWS = 200

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { SANDBOX_CREDENTIALS } from '../../src/config/checks.ts'
 import { ConfigError, loadConfig } from '../../src/config/settings.ts'
 import { VARIABLE_NAMES } from '../../src/config/variables.ts'
-import { storeName } from '../../src/storage/store.ts'
+import { storeName } from '../../src/storage/database.ts'
 import { providers } from '../../src/webhooks/providers/index.ts'
 
 type Env = Record<string, string>

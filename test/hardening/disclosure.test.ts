@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { createDescribeError } from '../../src/process/describe-error.ts'
 import * as lists from '../../src/process/disclosure.ts'
+import { createDescribeError } from '../../src/process/errors.ts'
 import { redact } from '../../src/webhooks/inbox/redact.ts'
 import { parseLossless } from '../../src/webhooks/verify/lossless-json.ts'
 import { canary, Findings } from './canaries.ts'
@@ -68,7 +68,7 @@ test('only these classes say their own text in production, and none of them take
 
 test('a stack is read where errors are described, and by what a person runs', () => {
   const readers = filesWith(/\.stack\b/).filter(name => !name.startsWith('cli/'))
-  expect(readers.toSorted()).toEqual(['main.ts', 'process/describe-error.ts', 'status/views.story.ts'])
+  expect(readers.toSorted()).toEqual(['main.ts', 'process/errors.ts', 'status/views.story.ts'])
 })
 
 test('an error code is let through by the list only', () => {

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import { ERRORS } from '../../src/http/errors.ts'
-import { pageHeaders } from '../../src/http/page-headers.ts'
+import { pageHeaders } from '../../src/http/html.ts'
 import { ID } from '../../src/revento/platform.ts'
 import { startApp, type TestApp } from '../helpers/app.ts'
 import type { Client } from '../helpers/client.ts'

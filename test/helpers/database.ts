@@ -3,11 +3,10 @@ import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
 import { inject, onTestFinished } from 'vitest'
 import { type Runtime, systemRuntime } from '../../src/process/runtime.ts'
-import type { Database, SqliteDatabase } from '../../src/storage/database.ts'
+import type { Database, SqliteDatabase, Store } from '../../src/storage/database.ts'
 import { openDatabase } from '../../src/storage/open.ts'
 import { openSqlite } from '../../src/storage/sqlite/database.ts'
 import type { SqliteFile } from '../../src/storage/sqlite/sqlite.ts'
-import type { Store } from '../../src/storage/store.ts'
 import { makeFolder, testFolder } from './folder.ts'
 
 declare module 'vitest' {

@@ -4,8 +4,8 @@ import { DELETION_REQUIRED } from '../../src/revento/platform.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import { type Ending, markErased } from '../../src/storage/erasures.ts'
 import type { InboxTable, Platform } from '../../src/storage/schema.ts'
+import { transaction } from '../../src/storage/sql.ts'
 import { sweep } from '../../src/storage/sweep.ts'
-import { transaction } from '../../src/storage/transaction.ts'
 
 const NEVER = new AbortController().signal
 

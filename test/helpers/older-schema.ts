@@ -1,7 +1,8 @@
 import type { Kysely } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import type { Queries } from '../../src/storage/database.ts'
-import { MIGRATIONS, tablesOf } from '../../src/storage/migrate.ts'
+import { tablesOf } from '../../src/storage/migrate.ts'
+import { MIGRATIONS } from '../../src/storage/migrations/index.ts'
 
 /**
  * Takes a database back to the schema that the migrations up to `last` (`002`) make. Only the rows of these tables are

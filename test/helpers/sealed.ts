@@ -1,15 +1,13 @@
 import { joinInstances } from '../../src/keys/key-instances.ts'
 import { openSealed, type SealingSettings } from '../../src/keys/open-sealed.ts'
-import { verifierPlace } from '../../src/keys/sealed-places.ts'
 import { createSealedTokens } from '../../src/keys/sealed-tokens.ts'
-import { createSealer, type Sealer } from '../../src/keys/sealing.ts'
+import { createSealer, type Sealer, verifierPlace } from '../../src/keys/sealing.ts'
 import { type ConnectionKey, createConnections } from '../../src/oauth/connections.ts'
 import { createRefreshLeases } from '../../src/oauth/refresh-lease.ts'
 import { type Runtime, systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { createSteadyClock } from '../../src/process/trusted-time.ts'
 import type { TokenSet } from '../../src/revento/token-outcome.ts'
-import type { Database, Queries } from '../../src/storage/database.ts'
-import type { Store } from '../../src/storage/store.ts'
+import type { Database, Queries, Store } from '../../src/storage/database.ts'
 import { takeBack } from './older-schema.ts'
 
 /** A key that is easy to tell from another: 32 times the same byte. */

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { createAddressLimit } from '../../src/http/address-limit.ts'
+import { createAddressLimit } from '../../src/http/caller-address.ts'
 import { startApp } from '../helpers/app.ts'
 import { createClient } from '../helpers/client.ts'
 import { manualClock } from '../helpers/clock.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readTraceparent } from '../../src/http/trace.ts'
+import { readTraceparent } from '../../src/http/request-log.ts'
 import { createClient } from '../helpers/client.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { developmentKey } from '../../src/keys/encryption-key.ts'
+import { developmentKey } from '../../src/keys/sealing.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 
 let folder: string
@@ -43,7 +43,7 @@ test.each([
 })
 
 test('eight processes that start together agree on one key', async () => {
-  const modules = ['keys/encryption-key', 'process/runtime'].map(
+  const modules = ['keys/sealing', 'process/runtime'].map(
     name => new URL(`../../src/${name}.ts`, import.meta.url).href,
   )
   const script = `

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { reseal } from '../../src/keys/reseal.ts'
-import { verifierPlace } from '../../src/keys/sealed-places.ts'
 import { createSealedTokens } from '../../src/keys/sealed-tokens.ts'
+import { verifierPlace } from '../../src/keys/sealing.ts'
 import { countByKey } from '../../src/keys/sealing-keys.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import type { Queries } from '../../src/storage/database.ts'

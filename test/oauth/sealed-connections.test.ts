@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { keyIdOf } from '../../src/keys/sealing.ts'
+import { StorageError } from '../../src/process/errors.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
-import { StorageError } from '../../src/process/storage-error.ts'
 import { testDatabase } from '../helpers/database.ts'
 import {
   connectionsOf,

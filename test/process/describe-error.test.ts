@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest'
 import { AppError } from '../../src/http/errors.ts'
-import { createDescribeError } from '../../src/process/describe-error.ts'
+import { createDescribeError, StorageError } from '../../src/process/errors.ts'
 import { ApiError } from '../../src/revento/api.ts'
-import { StorageError } from '../../src/process/storage-error.ts'
 import { canary, Findings } from '../hardening/canaries.ts'
 
 const [production, development] = [createDescribeError(true), createDescribeError(false)]

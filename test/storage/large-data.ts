@@ -2,9 +2,8 @@ import type { Insertable } from 'kysely'
 import { createSealer } from '../../src/keys/sealing.ts'
 import { tokenColumns } from '../../src/oauth/token-columns.ts'
 import { systemRuntime } from '../../src/process/runtime.ts'
-import type { Queries } from '../../src/storage/database.ts'
+import type { Queries, Store } from '../../src/storage/database.ts'
 import type { DeliveryState, Schema } from '../../src/storage/schema.ts'
-import type { Store } from '../../src/storage/store.ts'
 import { seedEvent } from '../lab/bench/seed.ts'
 
 const DAY = 86_400_000

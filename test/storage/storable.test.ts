@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createEventData } from '../../src/storage/event-data.ts'
-import { storableJson } from '../../src/storage/storable.ts'
+import { storableJson } from '../../src/storage/sql.ts'
 import { testDatabase } from '../helpers/database.ts'
 import { until } from '../helpers/wait.ts'
 import { bench } from '../webhooks/dispatch/dispatching.ts'

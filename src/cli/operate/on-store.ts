@@ -1,5 +1,5 @@
 import { storageAdvice } from '../../storage/advice.ts'
-import type { Store } from '../../storage/store.ts'
+import type { Store } from '../../storage/database.ts'
 
 /** The store cannot be used: in words for the operator, who has no use for a stack. */
 export class Unusable extends Error {}

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { isPostgres } from '../dialect.ts'
+import { isPostgres } from '../sql.ts'
 import { blobOf, byteOrder } from './types.ts'
 
 const STATES = sql`state in ('connected','reconsent','revoked','suspended','deleted')`

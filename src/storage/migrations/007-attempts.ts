@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { integer, records, text } from '../records.ts'
+import { integer, records, text } from '../sql.ts'
 import { withoutRowid } from './types.ts'
 
 /**

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { isPostgres } from '../dialect.ts'
+import { isPostgres } from '../sql.ts'
 import { byteOrder } from './types.ts'
 
 /**

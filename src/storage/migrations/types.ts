@@ -1,5 +1,5 @@
 import { type QueryExecutorProvider, sql } from 'kysely'
-import { isPostgres } from '../dialect.ts'
+import { isPostgres } from '../sql.ts'
 
 /** What the two databases call differently. */
 export const blobOf = (db: QueryExecutorProvider) => (isPostgres(db) ? 'bytea' : 'blob')

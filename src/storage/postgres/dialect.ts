@@ -10,8 +10,8 @@ import {
   type QueryResult,
 } from 'kysely'
 import type pg from 'pg'
-import { StorageError } from '../../process/storage-error.ts'
-import { storable } from '../storable.ts'
+import { StorageError } from '../../process/errors.ts'
+import { storable } from '../sql.ts'
 import { isConflict, isLoss, postgresError } from './error.ts'
 import type { PostgresPool } from './postgres.ts'
 

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { StorageError } from '../../process/storage-error.ts'
+import { StorageError } from '../../process/errors.ts'
 
 /** SQLSTATE, or its class (the first two characters); see the PostgreSQL manual, appendix A. */
 const CODES: Record<string, string> = {

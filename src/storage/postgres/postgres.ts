@@ -1,6 +1,6 @@
 import pg from 'pg'
+import { StorageError } from '../../process/errors.ts'
 import type { Runtime } from '../../process/runtime.ts'
-import { StorageError } from '../../process/storage-error.ts'
 import { isLoss, postgresError } from './error.ts'
 
 /** A sender waits ten seconds: all of this together has to say no before. */

@@ -8,8 +8,8 @@ import {
   SqliteAdapter,
   SqliteDialect,
 } from 'kysely'
-import { StorageError } from '../../process/storage-error.ts'
-import { storable } from '../storable.ts'
+import { StorageError } from '../../process/errors.ts'
+import { storable } from '../sql.ts'
 import type { SqliteFile } from './sqlite.ts'
 
 /** Kysely's dialect on that file. The mutex around the single connection is Kysely's own. */

@@ -1,7 +1,6 @@
 import { closeSync, existsSync, lstatSync, openSync, readSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { storageError } from '../storage-error.ts'
-import { UnusableDatabaseError } from '../unusable-database.ts'
+import { storageError, UnusableDatabaseError } from '../errors.ts'
 
 /** Of SQLite's file header: 2 where a log belongs to the file, 1 where it was closed into one file, as a backup is. */
 const READ_VERSION_AT = 19

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Runtime } from '../../process/runtime.ts'
 import type { Queries } from '../database.ts'
-import { isPostgres } from '../dialect.ts'
+import { isPostgres } from '../sql.ts'
 
 /** A reader, such as a backup, holds the log as long as it reads: what was erased is gone from it so long after. */
 const EVERY_MS = 20_000

@@ -1,9 +1,9 @@
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type DatabaseSyncOptions, type StatementSync } from 'node:sqlite'
+import { StorageError } from '../../process/errors.ts'
 import type { Runtime } from '../../process/runtime.ts'
-import { StorageError } from '../../process/storage-error.ts'
-import { storageError } from '../storage-error.ts'
+import { storageError } from '../errors.ts'
 import { SqliteWatch } from './watch.ts'
 
 export const IN_MEMORY = ':memory:'

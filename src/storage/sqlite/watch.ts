@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
-import { StorageError } from '../../process/storage-error.ts'
+import { StorageError } from '../../process/errors.ts'
 
 /** Of SQLite's log format: a header, then pages with a header each. */
 const LOG_HEADER = 32

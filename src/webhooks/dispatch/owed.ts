@@ -6,8 +6,8 @@ import { momentOf } from '../../revento/events.ts'
 import { DELETION_REQUIRED, SUSPENDED } from '../../revento/platform.ts'
 import type { Queries } from '../../storage/database.ts'
 import { type Ending, markErased, memberOf } from '../../storage/erasures.ts'
+import { transaction } from '../../storage/sql.ts'
 import { sweep } from '../../storage/sweep.ts'
-import { transaction } from '../../storage/transaction.ts'
 import type { Claimed } from '../inbox/claim.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { isOlderThan, type SteadyClock } from '../../process/trusted-time.ts'
 import type { AgedRows } from '../../storage/aged-rows.ts'
 import type { Queries } from '../../storage/database.ts'
-import { transaction } from '../../storage/transaction.ts'
+import { transaction } from '../../storage/sql.ts'
 
 /** How long a caller may post after it showed the token. */
 export const REGISTERED_MS = 24 * 60 * 60 * 1000

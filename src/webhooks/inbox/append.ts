@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Database, Queries } from '../../storage/database.ts'
-import { integer, records, text } from '../../storage/records.ts'
 import type { Platform } from '../../storage/schema.ts'
+import { integer, records, text } from '../../storage/sql.ts'
 import type { SqliteFile } from '../../storage/sqlite/sqlite.ts'
 import type { Envelope } from '../verify/provider.ts'
 

@@ -1,6 +1,6 @@
 import type { Runtime } from '../../process/runtime.ts'
 import type { Queries } from '../../storage/database.ts'
-import { isOpen } from '../../storage/records.ts'
+import { isOpen } from '../../storage/sql.ts'
 
 /** How many stored deliveries wait for their handler, and whether that is too many to take more. */
 export interface Backlog {

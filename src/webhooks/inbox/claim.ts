@@ -1,13 +1,19 @@
 import { sql } from 'kysely'
 import type { LeaseEnds } from '../../process/trusted-time.ts'
 import { DELETION_REQUIRED } from '../../revento/platform.ts'
-import { bodyBytes, byteBatch } from '../../storage/byte-batch.ts'
 import type { Queries } from '../../storage/database.ts'
-import { isPostgres } from '../../storage/dialect.ts'
 import { erasedAmong, markErased } from '../../storage/erasures.ts'
-import { ids, integer, isOpen, records } from '../../storage/records.ts'
 import type { InboxTable, Platform } from '../../storage/schema.ts'
-import { transaction } from '../../storage/transaction.ts'
+import {
+  bodyBytes,
+  byteBatch,
+  ids,
+  integer,
+  isOpen,
+  isPostgres,
+  records,
+  transaction,
+} from '../../storage/sql.ts'
 import { type Duplicate, findDuplicates, type Identified } from './dedupe.ts'
 
 /** A delivery whose handler may run now. `attempt` counts from 1; `eventId` is null on integration-level events. */

@@ -1,9 +1,8 @@
 import { hash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Queries } from '../../storage/database.ts'
-import { alone } from '../../storage/dialect.ts'
-import { ids, integer, records, text } from '../../storage/records.ts'
 import type { Platform } from '../../storage/schema.ts'
+import { alone, ids, integer, records, text } from '../../storage/sql.ts'
 
 /** What a delivery is recognized by. */
 export interface Identified {

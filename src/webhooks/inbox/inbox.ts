@@ -1,5 +1,5 @@
+import { StorageError } from '../../process/errors.ts'
 import type { Runtime } from '../../process/runtime.ts'
-import { StorageError } from '../../process/storage-error.ts'
 import type { Database } from '../../storage/database.ts'
 import { appendTo, type Incoming } from './append.ts'
 import type { Backlog } from './backlog.ts'

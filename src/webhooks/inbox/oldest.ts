@@ -1,5 +1,5 @@
 import type { Queries } from '../../storage/database.ts'
-import { isOpen } from '../../storage/records.ts'
+import { isOpen } from '../../storage/sql.ts'
 
 /**
  * How long, in ms, the delivery that is due longest has waited for a handler: since it came, or since its next try was

@@ -1,10 +1,8 @@
 import { sql } from 'kysely'
 import type { Queries } from '../../storage/database.ts'
-import { isPostgres } from '../../storage/dialect.ts'
 import { isOf, type Owner } from '../../storage/erasures.ts'
-import { ids, isOpen } from '../../storage/records.ts'
 import type { Platform } from '../../storage/schema.ts'
-import { transaction } from '../../storage/transaction.ts'
+import { ids, isOpen, isPostgres, transaction } from '../../storage/sql.ts'
 
 /** Rows that one statement wakes: a few milliseconds on SQLite's event loop. */
 export const WAKE_BATCH = 500

@@ -2,12 +2,9 @@ import type { Log } from '../../process/log.ts'
 import type { Runtime } from '../../process/runtime.ts'
 import { isOlderThan, isPlausible, latestEnd, type SteadyClock } from '../../process/trusted-time.ts'
 import { type AgedRows, tidyAged } from '../../storage/aged-rows.ts'
-import { byteBatch, deliveryBytes } from '../../storage/byte-batch.ts'
 import type { Queries } from '../../storage/database.ts'
-import { isPostgres } from '../../storage/dialect.ts'
-import { ids } from '../../storage/records.ts'
+import { byteBatch, deliveryBytes, ids, isPostgres, transaction } from '../../storage/sql.ts'
 import { writeLog } from '../../storage/sqlite/log.ts'
-import { transaction } from '../../storage/transaction.ts'
 import { forget } from './dedupe.ts'
 
 export interface RetentionOptions {

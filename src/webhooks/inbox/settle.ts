@@ -1,14 +1,11 @@
 import { sql } from 'kysely'
-import { firstLine } from '../../process/describe-error.ts'
+import { firstLine, StorageError } from '../../process/errors.ts'
 import type { Runtime } from '../../process/runtime.ts'
-import { StorageError } from '../../process/storage-error.ts'
 import { DELETION_REQUIRED } from '../../revento/platform.ts'
 import type { Call } from '../../revento/request.ts'
 import type { Queries } from '../../storage/database.ts'
-import { eventLock, together } from '../../storage/dialect.ts'
 import { erasedAmong } from '../../storage/erasures.ts'
-import { ids, integer, records, text } from '../../storage/records.ts'
-import { transaction } from '../../storage/transaction.ts'
+import { eventLock, ids, integer, records, text, together, transaction } from '../../storage/sql.ts'
 import type { Claimed } from './claim.ts'
 
 /**

@@ -2,8 +2,8 @@ import type { Log } from '../../process/log.ts'
 import type { Runtime } from '../../process/runtime.ts'
 import type { Queries } from '../../storage/database.ts'
 import type { Owner } from '../../storage/erasures.ts'
-import { ids, isOpen } from '../../storage/records.ts'
 import type { Platform } from '../../storage/schema.ts'
+import { ids, isOpen } from '../../storage/sql.ts'
 import { isBusy, parkedAndConnected, WAKE_BATCH, wakeBatch } from './parked.ts'
 
 export interface Upkeep {

@@ -1,10 +1,10 @@
-import { firstLine } from '../../process/describe-error.ts'
+import { firstLine } from '../../process/errors.ts'
 import type { Runtime } from '../../process/runtime.ts'
 import type { SteadyClock } from '../../process/trusted-time.ts'
 import type { AgedRows } from '../../storage/aged-rows.ts'
 import type { Queries } from '../../storage/database.ts'
 import type { InboxTable } from '../../storage/schema.ts'
-import { transaction } from '../../storage/transaction.ts'
+import { transaction } from '../../storage/sql.ts'
 import type { Incoming } from '../inbox/append.ts'
 
 /** As it went out, byte for byte. */

@@ -1,7 +1,7 @@
 import type { InlineAnswer } from '../../builder/context.ts'
 import { AppError } from '../../http/errors.ts'
-import type { DescribeError } from '../../process/describe-error.ts'
 import { FixedTextError } from '../../process/disclosure.ts'
+import type { DescribeError } from '../../process/errors.ts'
 import type { Log } from '../../process/log.ts'
 import { atMost, type Runtime } from '../../process/runtime.ts'
 import type { Incoming } from '../inbox/append.ts'

@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest'
 import type { ConnectionKey } from '../../../src/oauth/connections.ts'
-import { createDescribeError } from '../../../src/process/describe-error.ts'
+import { createDescribeError } from '../../../src/process/errors.ts'
 import type { ConnectionState } from '../../../src/storage/schema.ts'
 import {
   createDispatcher,

@@ -1,6 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { createDescribeError } from '../../../src/process/describe-error.ts'
-import { StorageError } from '../../../src/process/storage-error.ts'
+import { createDescribeError, StorageError } from '../../../src/process/errors.ts'
 import { createDispatcher } from '../../../src/webhooks/dispatch/dispatcher.ts'
 import { startApp } from '../../helpers/app.ts'
 import { createClient } from '../../helpers/client.ts'

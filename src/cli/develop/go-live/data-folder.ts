@@ -1,6 +1,6 @@
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { storeName } from '../../../storage/store.ts'
+import { storeName } from '../../../storage/database.ts'
 import { type Finding, failed, ok, type Scene, unsure } from './finding.ts'
 
 /** Linux's numbers for kinds of file systems (statfs(2)). */

@@ -1,7 +1,6 @@
 import { heldKeys } from '../../../keys/known-keys.ts'
 import { createSealer } from '../../../keys/sealing.ts'
-import { readKeyStates } from '../../../keys/uses.ts'
-import { canGo, toldText } from '../../../keys/verdict.ts'
+import { canGo, readKeyStates, toldText } from '../../../keys/verdict.ts'
 import { tablesOf } from '../../../storage/migrate.ts'
 import { readDatabase } from '../../../storage/open.ts'
 import { type Finding, ok, type Scene, unsure } from './finding.ts'

@@ -1,4 +1,4 @@
-import { StorageError } from '../process/storage-error.ts'
+import { StorageError } from '../process/errors.ts'
 
 /** SQLite's primary result codes (errcode & 0xff), see sqlite.org/rescode.html. */
 const SQLITE_CODES: Record<number, string> = {
@@ -23,4 +23,12 @@ export function storageError(error: unknown): unknown {
   if (code !== undefined && FILE_CODES.has(code))
     return new StorageError(`cannot_open_database_${code}`, { cause: error })
   return error
+}
+
+/** What is there is not this program's database, or not all of it. The message says what to type, for the operator. */
+export class UnusableDatabaseError extends Error {
+  constructor(message: string) {
+    super(`${message}\nNothing has been written.`)
+    this.name = 'UnusableDatabaseError'
+  }
 }

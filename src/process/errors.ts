@@ -2,7 +2,25 @@ import { readFileSync } from 'node:fs'
 import { relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { classOf, FixedTextError, isErrorCode } from './disclosure.ts'
-import { causeText, StorageError } from './storage-error.ts'
+
+/** The store cannot do its work now. `code` is for the log and /ready; callers only ever see 503. */
+export class StorageError extends FixedTextError {
+  readonly code: string
+  /** Nothing was kept of the transaction that this ended, and another try may succeed. */
+  readonly repeatable: boolean
+  constructor(code: string, options: { cause?: unknown; repeatable?: boolean } = {}) {
+    super(`storage: ${code}`, 'cause' in options ? { cause: options.cause } : {})
+    this.name = 'StorageError'
+    this.code = code
+    this.repeatable = options.repeatable ?? false
+  }
+}
+
+/** Its code where it has no text: so it is of an attempt at several addresses. */
+export function causeText(cause: unknown): string {
+  const { message, code } = (cause ?? {}) as NodeJS.ErrnoException
+  return message || code || 'no cause is known'
+}
 
 /** Says of an error what may be said of it. Never throws: an error may be anything, a Proxy that throws too. */
 export interface DescribeError {

@@ -1,0 +1,42 @@
+import { start } from './001-start.ts'
+import { refreshLease } from './002-refresh-lease.ts'
+import { sealingKeys } from './003-sealing-keys.ts'
+import { erasedEvents } from './004-erased-events.ts'
+import { platform } from './005-platform.ts'
+import { sessionSuccessor } from './006-session-successor.ts'
+import { attempts } from './007-attempts.ts'
+import { senders } from './008-senders.ts'
+import { stuckDeliveries } from './009-stuck-deliveries.ts'
+import { keyUses } from './010-key-uses.ts'
+import { sessionsByConnection } from './011-sessions-by-connection.ts'
+import { refreshWaits } from './012-refresh-waits.ts'
+import { apiBudgets } from './013-api-budgets.ts'
+import { endings } from './014-endings.ts'
+import { parkedByConnection } from './015-parked.ts'
+import { keyInstances } from './017-key-instances.ts'
+import { sessionPlatform } from './018-session-platform.ts'
+import { parkedByPlatform } from './019-parked-platform.ts'
+import { builder } from './020-builder.ts'
+
+/** Every migration, in the order in which they run. Add yours to src/integration/migrations instead. */
+export const MIGRATIONS = {
+  '001-start': start,
+  '002-refresh-lease': refreshLease,
+  '003-sealing-keys': sealingKeys,
+  '004-erased-events': erasedEvents,
+  '005-platform': platform,
+  '006-session-successor': sessionSuccessor,
+  '007-attempts': attempts,
+  '008-senders': senders,
+  '009-stuck-deliveries': stuckDeliveries,
+  '010-key-uses': keyUses,
+  '011-sessions-by-connection': sessionsByConnection,
+  '012-refresh-waits': refreshWaits,
+  '013-api-budgets': apiBudgets,
+  '014-endings': endings,
+  '015-parked': parkedByConnection,
+  '017-key-instances': keyInstances,
+  '018-session-platform': sessionPlatform,
+  '019-parked-platform': parkedByPlatform,
+  '020-builder': builder,
+}
