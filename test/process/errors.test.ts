@@ -62,7 +62,7 @@ test('in development the text and the stack are told: the search finds what is t
   }
   expect(development.text(new TypeError('no\n  such')).split('\n')).toEqual([
     'TypeError: no such',
-    expect.stringMatching(/^ {4}at .*describe-error\.test\.ts[?:]/),
+    expect.stringMatching(/^ {4}at .*errors\.test\.ts[?:]/),
     ...Array(development.text(new TypeError('no')).split('\n').length - 2).fill(
       expect.stringMatching(/^ {4}at /),
     ),
@@ -72,9 +72,9 @@ test('in development the text and the stack are told: the search finds what is t
 test('in production an error is told by its class, its code and its places in this project', () => {
   class SeatTaken extends Error {}
   const error = Object.assign(new SeatTaken('Ada'), { code: 'ECONNRESET' })
-  const here = expect.stringMatching(/^test\/process\/describe-error\.test\.ts:\d+$/)
+  const here = expect.stringMatching(/^test\/process\/errors\.test\.ts:\d+$/)
   expect(production.fields(error)).toEqual({ type: 'SeatTaken', code: 'ECONNRESET', at: [here] })
-  expect(production.text(error)).toMatch(/^SeatTaken at test\/process\/describe-error\.test\.ts:\d+$/)
+  expect(production.text(error)).toMatch(/^SeatTaken at test\/process\/errors\.test\.ts:\d+$/)
   expect(production.text(AbortSignal.abort().reason)).toMatch(/^AbortError/)
 })
 
@@ -96,7 +96,7 @@ test('an error whose text stands in the source keeps it', () => {
 test('a place is told only where there is such a file with such a line', () => {
   const at = (line: number) =>
     Object.assign(new Error('no'), { stack: `Error: no\n    at f (${import.meta.url}:${line}:1)` })
-  expect(production.text(at(3))).toBe('Error at test/process/describe-error.test.ts:3')
+  expect(production.text(at(3))).toBe('Error at test/process/errors.test.ts:3')
   expect(production.text(at(19_850))).toBe('Error')
 })
 
