@@ -9,7 +9,7 @@ import { testFolder } from '../helpers/folder.ts'
 
 const SRC = fileURLToPath(new URL('../../src/', import.meta.url))
 const COMMANDS = [
-  ...['develop/drill', 'develop/go-live', 'develop/trigger'],
+  ...['drill', 'go-live', 'mine', 'trigger', 'update'].map(name => `develop/${name}`),
   ...['backup', 'compact', 'deliveries', 'move', 'reseal'].map(name => `operate/${name}`),
 ]
 const cli = (name: string) => `${SRC}cli/${name}.ts`

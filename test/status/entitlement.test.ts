@@ -251,10 +251,12 @@ const COMMANDS = [
   'deliveries',
   'drill',
   'go-live',
+  'mine',
   'move',
   'postinstall',
   'reseal',
   'trigger',
+  'update',
 ]
 
 test('every command has its row, and only commands may read as the operator', () => {

@@ -1,0 +1,216 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { beforeEach, expect, test } from 'vitest'
+import { node } from '../helpers/child.ts'
+import { testFolder } from '../helpers/folder.ts'
+
+const CLI = fileURLToPath(new URL('../../src/cli/develop/', import.meta.url))
+const CORE = Array.from({ length: 30 }, (_, i) => `export const line${i} = ${i}`)
+const START = {
+  'README.md': '# The template\n',
+  'CHANGELOG.md': '# Changes\n',
+  'src/core.ts': `${CORE.join('\n')}\n`,
+  'src/integration/handlers/index.ts': 'export const handlers = {}\n',
+  'test/template/names.test.ts': 'the name is the-template\n',
+  'package.json': `${JSON.stringify({ name: 'the-template', version: '1.0.0', scripts: { start: 'node a' }, dependencies: { fastify: '5.0.0', pg: '8.0.0' } }, null, 2)}\n`,
+  'package-lock.json': `${JSON.stringify({ name: 'the-template', version: '1.0.0', packages: { '': { name: 'the-template', version: '1.0.0' } } }, null, 2)}\n`,
+}
+type Files = Record<string, string | null>
+
+/** A small repository: what git does with a file does not depend on what is in it. */
+function repository(folder: string) {
+  const env = { ...process.env, HOME: folder, GIT_CONFIG_NOSYSTEM: '1' }
+  const git = (...args: string[]) =>
+    execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', ...args], {
+      cwd: folder,
+      env,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }).trim()
+  return {
+    folder,
+    git,
+    read: (path: string) => readFileSync(join(folder, path), 'utf8'),
+    has: (path: string) => existsSync(join(folder, path)),
+    write(files: Files) {
+      for (const [path, text] of Object.entries(files)) {
+        mkdirSync(dirname(join(folder, path)), { recursive: true })
+        if (text === null) rmSync(join(folder, path), { recursive: true })
+        else writeFileSync(join(folder, path), text)
+      }
+    },
+    commit(message: string) {
+      git('add', '-A')
+      git('commit', '-q', '-m', message)
+      return git('rev-parse', 'HEAD')
+    },
+    async run(command: 'mine' | 'update', ...args: string[]) {
+      const name = { GIT_AUTHOR_NAME: 't', GIT_AUTHOR_EMAIL: 't@example.org' }
+      const committer = { GIT_COMMITTER_NAME: 't', GIT_COMMITTER_EMAIL: 't@example.org' }
+      const child = node([join(CLI, `${command}.ts`), ...args], {
+        cwd: folder,
+        env: { ...env, ...name, ...committer } as Record<string, string>,
+      })
+      const code = await child.ended
+      return { code, said: child.output.out + child.output.err }
+    },
+  }
+}
+type Repository = ReturnType<typeof repository>
+
+/** What a year brings: on the builder's side, and on the template's. */
+const BUILT: Files = {
+  'README.md': '# Badges\n',
+  'src/integration/handlers/index.ts': 'export const handlers = { badge: 1 }\n',
+  'src/integration/badge.ts': 'export const badge = 1\n',
+  'src/core.ts': `${CORE.with(28, 'export const line28 = "mine"').join('\n')}\n`,
+}
+const NEWER: Files = {
+  'README.md': '# The template, newer\n',
+  'CHANGELOG.md': '# Changes\n\n## 1.1.0\n',
+  'src/core.ts': `${CORE.with(2, 'export const line2 = "newer"').join('\n')}\n`,
+  'src/moved.ts': 'export const moved = 1\n',
+  'src/integration/handlers/index.ts': 'export const handlers = { example: 1 }\n',
+  'src/integration/example.ts': 'export const example = 1\n',
+  'test/template/names.test.ts': 'the name is still the-template\n',
+  'package.json': START['package.json'].replaceAll('1.0.0', '1.1.0').replace('"5.0.0"', '"5.1.0"'),
+  'package-lock.json': START['package-lock.json'].replaceAll('1.0.0', '1.1.0'),
+}
+
+let template: Repository
+let first: string
+beforeEach(() => {
+  template = repository(testFolder())
+  template.git('init', '-q', '-b', 'main')
+  template.write(START)
+  first = template.commit('The template')
+})
+
+function clone(how: 'with history' | 'as a copy'): Repository {
+  const mine = repository(testFolder())
+  if (how === 'with history') mine.git('clone', '-q', template.folder, '.')
+  else {
+    mine.git('init', '-q', '-b', 'main')
+    mine.write(START)
+    mine.commit('Initial commit')
+  }
+  return mine
+}
+
+async function makeMine(mine: Repository) {
+  expect(await mine.run('mine', 'badges')).toMatchObject({ code: 0 })
+  mine.commit('Make it ours')
+  mine.write(BUILT)
+  const manifest = JSON.parse(mine.read('package.json'))
+  manifest.dependencies.nodemailer = '9.0.0'
+  mine.write({ 'package.json': `${JSON.stringify(manifest, null, 2)}\n` })
+  return mine.commit('Badges')
+}
+
+function release() {
+  template.write(NEWER)
+  return template.commit('Version 1.1.0')
+}
+
+test('mine renames the package, remembers the template, and removes what only the template promises', async () => {
+  const mine = clone('with history')
+  expect(await mine.run('mine', 'badges')).toMatchObject({ code: 0 })
+  expect(JSON.parse(mine.read('package.json'))).toMatchObject({
+    name: 'badges',
+    version: '1.0.0',
+    template: { version: '1.0.0', commit: first },
+  })
+  expect(JSON.parse(mine.read('package-lock.json'))).toMatchObject({
+    name: 'badges',
+    packages: { '': { name: 'badges' } },
+  })
+  expect(mine.has('test/template')).toBe(false)
+  mine.commit('Make it ours')
+  expect(await mine.run('mine', 'again')).toMatchObject({ code: 1, said: /yours already: badges/ })
+})
+
+test.each(['with history', 'as a copy'] as const)(
+  'an update of a clone %s has no conflict, and keeps what is yours',
+  async how => {
+    const mine = clone(how)
+    await makeMine(mine)
+    const newer = release()
+    mine.git('fetch', '-q', template.folder, 'main')
+    const from = how === 'as a copy' ? ['--from', first] : []
+    expect(await mine.run('update', 'FETCH_HEAD', ...from)).toMatchObject({
+      code: 0,
+      said: expect.stringContaining('1.0.0 → 1.1.0'),
+    })
+    expect(mine.git('status', '--porcelain')).toBe('')
+    expect(mine.read('src/core.ts')).toContain('line2 = "newer"')
+    expect(mine.read('src/core.ts')).toContain('line28 = "mine"')
+    expect([
+      mine.has('src/moved.ts'),
+      mine.has('test/template'),
+      mine.has('src/integration/example.ts'),
+    ]).toEqual([true, false, false])
+    expect([mine.read('README.md'), mine.read('src/integration/handlers/index.ts')]).toEqual([
+      BUILT['README.md'],
+      BUILT['src/integration/handlers/index.ts'],
+    ])
+    expect(JSON.parse(mine.read('package.json'))).toEqual({
+      name: 'badges',
+      version: '1.0.0',
+      template: { version: '1.1.0', commit: newer },
+      scripts: { start: 'node a' },
+      dependencies: { fastify: '5.1.0', pg: '8.0.0', nodemailer: '9.0.0' },
+    })
+    expect(JSON.parse(mine.read('package-lock.json'))).toMatchObject({ name: 'badges', version: '1.0.0' })
+    expect(await mine.run('update', 'FETCH_HEAD')).toMatchObject({
+      code: 0,
+      said: expect.stringContaining('Nothing to do'),
+    })
+
+    // The next one needs no --from: the histories are joined.
+    template.write({ 'src/core.ts': template.read('src/core.ts').replace('line9 = 9', 'line9 = "last"') })
+    template.commit('Version 1.2.0')
+    mine.git('fetch', '-q', template.folder, 'main')
+    expect(await mine.run('update', 'FETCH_HEAD')).toMatchObject({ code: 0 })
+    expect(mine.read('src/core.ts')).toContain('line9 = "last"')
+  },
+)
+
+test('what both sides changed is named, and nothing is changed', async () => {
+  const mine = clone('with history')
+  await makeMine(mine)
+  mine.write({ 'src/core.ts': `${CORE.with(2, 'export const line2 = "mine"').join('\n')}\n` })
+  const head = mine.commit('An edit of ours')
+  release()
+  mine.git('fetch', '-q', template.folder, 'main')
+  const { code, said } = await mine.run('update', 'FETCH_HEAD')
+  expect([code, said]).toEqual([
+    1,
+    expect.stringContaining('Both sides changed:\n  src/core.ts\nNothing was changed here.'),
+  ])
+  expect([mine.git('rev-parse', 'HEAD'), mine.git('status', '--porcelain')]).toEqual([head, ''])
+})
+
+test('a dirty tree, a half-done merge, no stamp and an unknown one are refused with the next command', async () => {
+  const mine = clone('as a copy')
+  expect(await mine.run('update', 'HEAD')).toMatchObject({
+    code: 1,
+    said: expect.stringContaining('npm run mine -- NAME'),
+  })
+  const head = await makeMine(mine)
+  release()
+  mine.git('fetch', '-q', template.folder, 'main')
+  const refused = async (says: string, ...args: string[]) => {
+    const { code, said } = await mine.run('update', ...args)
+    expect([code, said]).toEqual([1, expect.stringContaining(says)])
+    expect(mine.git('rev-parse', 'HEAD')).toBe(head)
+  }
+  await refused('--from COMMIT', 'FETCH_HEAD')
+  await refused('is no commit of what was fetched', 'FETCH_HEAD', '--from', 'HEAD')
+  await refused('There is no v9 here', 'v9')
+  mine.write({ 'src/new.ts': '1\n' })
+  await refused('?? src/new.ts\nCommit or stash them, then type: npm run update -- FETCH_HEAD', 'FETCH_HEAD')
+  mine.write({ '.git/MERGE_HEAD': `${head}\n` })
+  await refused('A merge is half done. Finish it, or type: git merge --abort', 'FETCH_HEAD')
+})
