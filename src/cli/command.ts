@@ -1,7 +1,8 @@
 import { writeSync } from 'node:fs'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { ConfigError, keptByNpm } from '../config/settings.ts'
-import { Unusable } from './operate/on-store.ts'
+import { storageAdvice } from '../storage/advice.ts'
+import type { Store } from '../storage/database.ts'
 
 type Options = NonNullable<ParseArgsConfig['options']>
 type Values<O extends Options> = ReturnType<typeof parseArgs<{ options: O; strict: true }>>['values']
@@ -91,5 +92,17 @@ function write(text: string): void {
       if (code !== 'EAGAIN') throw new Usage(`The output cannot be written (${code}).`)
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS)
     }
+  }
+}
+
+/** The store cannot be used: in words for the operator, who has no use for a stack. */
+export class Unusable extends Error {}
+
+export async function onStore<T>(store: Store, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const advice = storageAdvice(error, store)
+    throw advice === undefined ? error : new Unusable(advice, { cause: error })
   }
 }

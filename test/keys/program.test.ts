@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
-import { rotation } from '../../src/cli/develop/go-live/rotation.ts'
+import { rotation } from '../../src/cli/develop/go-live/settings.ts'
 import { loadConfig } from '../../src/config/settings.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { AUTHORIZE_PATH } from '../../src/revento/platform.ts'

@@ -2,8 +2,7 @@ import { closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'n
 import { resolve } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { ConfigError, loadConfig, readEnvironment } from '../../config/settings.ts'
-import { print, runCommand, Usage } from '../command.ts'
-import { onStore, Unusable } from './on-store.ts'
+import { onStore, print, runCommand, Unusable, Usage } from '../command.ts'
 
 const HELP = `Usage: npm run backup -- FILE
 

@@ -3,8 +3,7 @@ import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfigError, loadConfig, readEnvironment } from '../../config/settings.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
-import { print, runCommand, Usage } from '../command.ts'
-import { onStore, Unusable } from './on-store.ts'
+import { onStore, print, runCommand, Unusable, Usage } from '../command.ts'
 
 const HELP = `Usage: npm run compact
 

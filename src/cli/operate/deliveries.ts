@@ -7,10 +7,9 @@ import { openDatabase, readDatabase } from '../../storage/open.ts'
 import type { DeliveryState } from '../../storage/schema.ts'
 import { createDeliveries, type Deliveries, type DeliveryStory } from '../../webhooks/inbox/deliveries.ts'
 import { providers } from '../../webhooks/providers/index.ts'
-import { print, printJson, runCommand, Usage } from '../command.ts'
+import { onStore, print, printJson, runCommand, Usage } from '../command.ts'
 import { capture, NotCaptured } from '../develop/capture.ts'
 import { storyText, table } from './deliveries-text.ts'
-import { onStore } from './on-store.ts'
 
 const STATES = ['pending', 'running', 'done', 'ignored', 'duplicate', 'parked', 'dead']
 const OF_ONE = ['show', 'replay', 'capture']

@@ -6,8 +6,7 @@ import { type Copied, copyStore, firstFilled } from '../../storage/copy-store.ts
 import { type PostgresStore, type SqliteStore, storeName } from '../../storage/database.ts'
 import { openPostgres, patientPostgres } from '../../storage/postgres/database.ts'
 import { openSqlite } from '../../storage/sqlite/database.ts'
-import { print, runCommand, Usage } from '../command.ts'
-import { onStore, Unusable } from './on-store.ts'
+import { onStore, print, runCommand, Unusable, Usage } from '../command.ts'
 
 const HELP = `Usage: npm run move -- --to postgres://USER:PASSWORD@HOST/DATABASE
 

@@ -5,8 +5,7 @@ import { reseal } from '../../keys/reseal.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { storeName } from '../../storage/database.ts'
 import { openDatabase } from '../../storage/open.ts'
-import { print, runCommand } from '../command.ts'
-import { onStore, Unusable } from './on-store.ts'
+import { onStore, print, runCommand, Unusable } from '../command.ts'
 
 const HELP = `Usage: npm run reseal
 

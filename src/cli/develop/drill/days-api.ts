@@ -1,7 +1,5 @@
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
-import type { Day } from './day.ts'
-import { expect, Failed } from './failed.ts'
-import type { World } from './world.ts'
+import { type Day, expect, Failed, type World } from './world.ts'
 
 async function connected(world: World): Promise<void> {
   await world.start()

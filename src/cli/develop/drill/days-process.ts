@@ -1,12 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
-import type { Day } from './day.ts'
 import { nextTry } from './days-tokens.ts'
 import { storyOf } from './deliveries.ts'
 import { effects, expectSame } from './effects.ts'
-import { expect, Failed, NotHere } from './failed.ts'
 import { handled, send, tellRest } from './handling.ts'
-import type { Row, Sent, World } from './world.ts'
+import { type Day, expect, Failed, NotHere, type Row, type Sent, type World } from './world.ts'
 
 const LEASE_MS = 30_000
 const PATIENCE_MS = LEASE_MS + 30_000

@@ -1,7 +1,5 @@
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
-import type { Day } from './day.ts'
-import { expect } from './failed.ts'
-import { EVENT, type World } from './world.ts'
+import { type Day, EVENT, expect, type World } from './world.ts'
 
 const LOOK = 'src/oauth/access-token.ts'
 

@@ -1,9 +1,7 @@
-import type { Day } from './day.ts'
 import { storyOf } from './deliveries.ts'
 import { effects, expectSame } from './effects.ts'
-import { expect, Failed } from './failed.ts'
 import { delivered, handled, send, tellAll, tellRest } from './handling.ts'
-import type { Sent, World } from './world.ts'
+import { type Day, expect, Failed, type Sent, type World } from './world.ts'
 
 /** Each was run once, however often it came. */
 function expectOneRunEach(world: World, repeats: number): void {

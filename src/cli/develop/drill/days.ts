@@ -1,9 +1,9 @@
-import type { Day } from './day.ts'
 import { API_DAYS } from './days-api.ts'
 import { HANDLER_DAYS } from './days-handlers.ts'
 import { PROCESS_DAYS } from './days-process.ts'
 import { TOKEN_DAYS } from './days-tokens.ts'
 import { WEBHOOK_DAYS } from './days-webhooks.ts'
+import type { Day } from './world.ts'
 
 /** Every bad day there is, in the order of the scorecard. A new one is a new entry. */
 export const DAYS: readonly Day[] = [

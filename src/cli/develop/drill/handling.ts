@@ -1,9 +1,7 @@
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
-import { type Draft, storyOf } from './deliveries.ts'
+import { type Draft, handlerFile, storyOf } from './deliveries.ts'
 import { effects } from './effects.ts'
-import { Failed } from './failed.ts'
-import { handlerFile } from './handler-files.ts'
-import type { Effects, Row, Sent, World } from './world.ts'
+import { type Effects, Failed, type Row, type Sent, type World } from './world.ts'
 
 const ENDED = new Set(['done', 'ignored', 'duplicate'])
 /** A handler is cut off after 20 s, and its outcome is stored. */

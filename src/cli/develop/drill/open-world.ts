@@ -4,19 +4,17 @@ import { DatabaseSync } from 'node:sqlite'
 import { Agent } from 'undici'
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
 import { createBrowser, type Reply } from './browser.ts'
-import { Failed } from './failed.ts'
-import type { Places } from './places.ts'
-import { freePorts, type Program, startProgram } from './program.ts'
-import type { Effects } from './world.ts'
-import { EVENT, type Row, type World } from './world.ts'
+import { freePorts, startProgram } from './program.ts'
+import { type Effects, EVENT, Failed, type Program, type Row, type World } from './world.ts'
 
 export interface WorldOptions {
   readonly folder: string
-  readonly places: Places
+  /** Waits, and lets other days run meanwhile. */
+  readonly rest: <T>(wait: Promise<T>) => Promise<T>
   readonly undisturbed: () => Promise<Effects>
 }
 
-export async function openWorld({ folder, places, undisturbed }: WorldOptions): Promise<World> {
+export async function openWorld({ folder, rest, undisturbed }: WorldOptions): Promise<World> {
   mkdirSync(folder, { recursive: true })
   const ports = await freePorts()
   const agent = new Agent()
@@ -101,9 +99,9 @@ export async function openWorld({ folder, places, undisturbed }: WorldOptions): 
       read<Row>(`select id, provider, delivery_id, envelope_id, type, state, attempts, received_at, finished_at,
         last_error from inbox order by id`),
     read,
-    until: (what, ms, condition) => places.rest(poll(what, ms, condition)),
-    rest: ms => places.rest(runtime.sleep(ms)),
-    undisturbed: () => places.rest(undisturbed()),
+    until: (what, ms, condition) => rest(poll(what, ms, condition)),
+    rest: ms => rest(runtime.sleep(ms)),
+    undisturbed: () => rest(undisturbed()),
   }
 }
 

@@ -1,5 +1,5 @@
 import { handlers } from '../../../integration/handlers/index.ts'
-import type { Probe } from './program.ts'
+import type { Probe } from './world.ts'
 
 /**
  * Loaded before the app, in its process: puts the drill's mischief around every handler, while the handler itself runs

@@ -6,25 +6,12 @@ import { request } from 'undici'
 import { environmentOfOthers } from '../../../config/settings.ts'
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
 import { freePort } from '../free-port.ts'
-import { Failed } from './failed.ts'
-
-/** The app as `npm start` runs it, with its sandbox, in a folder of its own. */
-export interface Program {
-  readonly url: string
-  readonly sandboxUrl: string
-  readonly pid: number
-  /** Everything it printed since the first start in this folder. */
-  log(): string
-  kill(): Promise<void>
-}
+import { Failed, type Probe, type Program } from './world.ts'
 
 export interface Ports {
   readonly port: number
   readonly sandboxPort: number
 }
-
-/** What the drill does to the handlers; see probe.ts. */
-export type Probe = 'throw' | 'slow' | 'hang'
 
 const START_MS = 30_000
 const file = (path: string) => new URL(path, import.meta.url)

@@ -1,12 +1,9 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
-import type { Day } from './day.ts'
-import { Failed, NotHere } from './failed.ts'
 import { tellAll } from './handling.ts'
 import { openWorld } from './open-world.ts'
-import { createPlaces } from './places.ts'
-import type { Effects, World } from './world.ts'
+import { type Day, type Effects, Failed, NotHere, type World } from './world.ts'
 
 export interface Verdict {
   readonly day: Day
@@ -34,7 +31,7 @@ export async function runDays(
 
   async function inWorld<T>(name: string, run: (world: World) => Promise<T>): Promise<T> {
     return places.use(async () => {
-      const world = await openWorld({ folder: join(folder, name), places, undisturbed: once })
+      const world = await openWorld({ folder: join(folder, name), rest: places.rest, undisturbed: once })
       try {
         return await run(world)
       } finally {
@@ -85,4 +82,49 @@ function verdictOf(error: unknown) {
   const reason =
     failed?.message ?? `the day itself broke off: ${error instanceof Error ? error.stack : error}`
   return { status: 'failed' as const, reason, look: failed?.look }
+}
+
+/** So many days are at work at a time; those that only wait make room for others. */
+export interface Places {
+  use<T>(work: () => Promise<T>): Promise<T>
+  /** Gives the place away while it waits, and goes first in line afterwards. */
+  rest<T>(wait: Promise<T>): Promise<T>
+}
+
+export function createPlaces(count: number): Places {
+  let free = count
+  const line: (() => void)[] = []
+
+  const take = (first: boolean) =>
+    new Promise<void>(resolve => {
+      if (free > 0) {
+        free -= 1
+        resolve()
+      } else if (first) line.unshift(resolve)
+      else line.push(resolve)
+    })
+  function give(): void {
+    const next = line.shift()
+    if (next) next()
+    else free += 1
+  }
+
+  return {
+    async use(work) {
+      await take(false)
+      try {
+        return await work()
+      } finally {
+        give()
+      }
+    },
+    async rest(wait) {
+      give()
+      try {
+        return await wait
+      } finally {
+        await take(true)
+      }
+    },
+  }
 }

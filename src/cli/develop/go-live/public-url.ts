@@ -1,5 +1,4 @@
-import { type Answered, ask, errorCode, header } from './ask.ts'
-import { type Finding, failed, ok, type Scene } from './finding.ts'
+import { type Answered, ask, errorCode, type Finding, failed, header, ok, type Scene } from './scene.ts'
 
 const PASS_ON = 'Have the proxy pass every request on to the app, e.g. proxy_pass http://127.0.0.1:3000;'
 

@@ -1,7 +1,108 @@
 import type { Config } from '../../../config/settings.ts'
 import { handlers } from '../../../integration/handlers/index.ts'
-import type { Point } from './checklist.ts'
-import type { Finding } from './finding.ts'
+import { DELETION_REQUIRED } from '../../../revento/platform.ts'
+import { readDatabase } from '../../../storage/open.ts'
+import type { Finding, Scene } from './scene.ts'
+import type { Delivered } from './webhook.ts'
+
+/** One point of what Revento asks before a launch, as far as its guide shows the list. */
+export interface Point {
+  readonly statement: string
+  /** `shown`: seen now, at this deployment. `tested`: nothing here can show it; the tests and the drill do. */
+  readonly status: 'shown' | 'tested' | 'failed'
+  readonly evidence: string
+}
+
+export async function checklist(scene: Scene, delivered: Delivered | undefined): Promise<Point[]> {
+  const { refusesUnsigned, refusesWrong, refusesStale, acknowledgedMs, repeated } = delivered ?? {}
+  const live = (statement: string, seen: boolean | undefined, now: string, otherwise: string): Point => ({
+    statement,
+    status: seen ? 'shown' : 'failed',
+    evidence: `${seen ? now : 'not shown through the public URL'}; ${otherwise}`,
+  })
+  return [
+    live(
+      'a missing or wrong signature is refused',
+      refusesUnsigned && refusesWrong,
+      'both answered 401 now',
+      'test/webhooks/refusals.test.ts',
+    ),
+    await tokensSealed(scene),
+    tested(
+      'a new refresh token is stored before it is used',
+      'npm run drill -- --only lost_answer --only kill_in_refresh; src/oauth/refresh.ts',
+    ),
+    tested(
+      'callers at once cause one refresh',
+      'npm run drill -- --only expired; test/journeys/refresh-processes.test.ts',
+    ),
+    tested(
+      'invalid_grant ends the connection, and no refresh follows',
+      'npm run drill -- --only invalid_grant; test/oauth/refresh.test.ts',
+    ),
+    tested(
+      'token_expired and token_revoked are handled apart',
+      'npm run drill -- --only expired --only revoked; src/oauth/access-token.ts',
+    ),
+    tested(
+      'signatures are compared in constant time',
+      'src/webhooks/verify/signature.ts (timingSafeEqual); test/webhooks/verify/signature.test.ts',
+    ),
+    live(
+      'a timestamp of more than five minutes ago is refused',
+      refusesStale,
+      'ten minutes: 401 now',
+      'npm run drill -- --only stale --only future',
+    ),
+    live(
+      'a webhook is answered within ten seconds',
+      acknowledgedMs !== undefined && acknowledgedMs < 10_000,
+      `${acknowledgedMs} ms now`,
+      'npm run drill -- --only slow_handler',
+    ),
+    live(
+      'the same delivery id is processed once, and acknowledged twice',
+      repeated,
+      'done now: ignored, and its duplicate',
+      'npm run drill -- --only duplicate',
+    ),
+    deletionHonoured(),
+  ]
+}
+
+const tested = (statement: string, evidence: string): Point => ({ statement, status: 'tested', evidence })
+
+/** Reads what is stored: a token in the clear would show its first letters. */
+async function tokensSealed({ config, runtime }: Scene): Promise<Point> {
+  const statement = 'no token is readable where it is stored'
+  const proof = 'test/oauth/secrets-at-rest.test.ts'
+  const query = await readDatabase(config.store, runtime)
+  if (!query) return { statement, status: 'tested', evidence: `no database here yet; ${proof}` }
+  try {
+    const rows = await query.selectFrom('connections').select(['access_token', 'refresh_token']).execute()
+    const values = rows.flatMap(row => [row.access_token, row.refresh_token]).filter(value => value !== null)
+    const clear = values.filter(value => Buffer.from(value).includes('rev_')).length
+    const evidence = `${values.length} stored tokens looked at, ${clear} in the clear; ${proof}`
+    return { statement, status: clear > 0 ? 'failed' : values.length > 0 ? 'shown' : 'tested', evidence }
+  } finally {
+    await query.destroy()
+  }
+}
+
+function deletionHonoured(): Point {
+  const statement = `${DELETION_REQUIRED} is honoured`
+  if (!handlers.revento[DELETION_REQUIRED])
+    return {
+      statement,
+      status: 'failed',
+      evidence: 'src/integration/handlers/index.ts has no handler for it',
+    }
+  return {
+    statement,
+    status: 'tested',
+    evidence: 'npm run drill -- --only erasure; test/webhooks/dispatch/endings.test.ts',
+  }
+}
 
 /** What to give Revento, byte for byte. */
 export interface Registration {

@@ -1,7 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { ConfigError, loadConfig } from '../../../config/settings.ts'
+import { heldKeys } from '../../../keys/known-keys.ts'
+import { createSealer } from '../../../keys/sealing.ts'
+
+import { canGo, readKeyStates, toldText } from '../../../keys/verdict.ts'
 import { type Manifest, nodeTooOld } from '../../../process/manifest.ts'
-import { type Finding, failed, ok, type Scene, unsure } from './finding.ts'
+import { tablesOf } from '../../../storage/migrate.ts'
+import { readDatabase } from '../../../storage/open.ts'
+import { type Finding, failed, ok, type Scene, unsure } from './scene.ts'
 
 const KEY_TODO = 'Set ENCRYPTION_KEY to the output of: openssl rand -base64 32'
 
@@ -81,4 +87,25 @@ export function senders({ config }: Pick<Scene, 'config'>): Finding {
     )
   const previous = rotating.length > 0 ? `; ${rotating.join(', ')} also accepts a previous secret` : ''
   return ok('senders', `taken: ${listed}; every other one is answered 404${previous}`)
+}
+
+/** Secrets and keys that are being changed: a door that is left open is worth a look. */
+export async function rotation({ config, runtime }: Pick<Scene, 'config' | 'runtime'>): Promise<Finding[]> {
+  const { encryptionKey: current, encryptionKeyPrevious: previous, store } = config
+  if (!current) return []
+  const keys = heldKeys(config, createSealer({ current, previous }, runtime))
+  const query = keys.some(key => key.previous) ? await readDatabase(store, runtime) : undefined
+  if (!query) return []
+  try {
+    if (!(await tablesOf(query)).includes('key_uses')) return []
+    // A command cannot watch its clock; what `clock` found stands beside this.
+    const states = await readKeyStates(query, keys, runtime, true)
+    return states.flatMap(state => {
+      if (state.verdict === undefined) return []
+      const todo = `Delete ${state.variable}_PREVIOUS where the app runs, and restart it.`
+      return [canGo(state) ? unsure('rotation', toldText(state), todo) : ok('rotation', toldText(state))]
+    })
+  } finally {
+    await query.destroy()
+  }
 }

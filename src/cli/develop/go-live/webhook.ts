@@ -2,8 +2,7 @@ import { readDatabase } from '../../../storage/open.ts'
 import { revento } from '../../../webhooks/providers/revento.ts'
 import { SELF_TEST } from '../../../webhooks/verify/provider.ts'
 import { signedHeaders } from '../../../webhooks/verify/send.ts'
-import { type Answered, ask, type Unanswered } from './ask.ts'
-import { type Finding, failed, ok, type Scene, unsure } from './finding.ts'
+import { type Answered, ask, type Finding, failed, ok, type Scene, type Unanswered, unsure } from './scene.ts'
 
 const STALE_MS = 600_000
 const RECORDED_MS = 10_000
