@@ -1,53 +1,136 @@
-import { findEvent } from '../api/events.ts'
+import { DELETION_REQUIRED, SUSPENDED } from '../../revento/platform.ts'
 import { Problem } from '../api/problem.ts'
 import type { Context } from '../context.ts'
-import { findFault } from '../faults/fault-table.ts'
+import { type Door, type Fault, findFault } from '../faults/fault-table.ts'
 import type { Wanted } from '../faults/faults.ts'
-import { type Fields, flag, text, whole } from '../fields.ts'
-import type { Message } from '../webhooks/delivery.ts'
-import { draftOf, envelope } from '../webhooks/story.ts'
-import { type Action, type Done, MOST_AT_ONCE } from './action.ts'
-import { active, CONTROLS, type Control, controls, TOLD_BY } from './control.ts'
-import { resend, senderOf, sendWebhook } from './send.action.ts'
+import { type Fields, one, text, whole } from '../fields.ts'
+import { type Change, changeConnections, end, expire, revokeRefresh } from './installations.ts'
+import { MOST_AT_ONCE, sendWebhooks } from './send.ts'
+import { many, span } from './views.parts.ts'
 
+/** What an action did: as JSON, and as the count and the place on the page that its redirect carries. */
+interface Done {
+  readonly json: object
+  readonly count?: number
+  /** A fault or a delivery. */
+  readonly what?: string
+}
+
+/** One thing that the console does: the target of a form below /console, and a JSON route below /console/api. */
+export interface Action {
+  readonly path: string
+  /** 202: the work goes on after the answer. */
+  readonly status?: 202
+  /** The page of its form, to which a browser returns. */
+  readonly page: string
+  /** Names the action in the redirect, which carries codes only: no link can make a page say anything else. */
+  readonly done: string
+  /** What that page then says. `fault`: the one that the action was about. */
+  readonly said: (count: number, fault: Fault | undefined) => string
+  readonly run: (context: Context, fields: Fields, id: string) => Done
+}
+
+const RELOAD = "Reload your app's page to see what it makes of it."
+const REFRESH = 'It shows at the next refresh.'
+
+/** Everything that the console can do. */
 export const ACTIONS: readonly Action[] = [
-  ...CONTROLS.map(name => action(`/${name}`, (context, fields) => control(context, name, fields))),
-  action('/clock', moveClock),
-  action('/clock/reset', resetClock),
-  action('/faults', startFault),
-  action('/faults/clear', clearFaults),
-  action('/webhooks', sendWebhook, 202),
-  action('/deliveries/:id/resend', resend, 202),
+  control('expire-access-tokens', n => `${many(n, 'access token')} expired. ${RELOAD}`, expire('access')),
+  control('expire-refresh-tokens', n => `${many(n, 'refresh token')} expired. ${REFRESH}`, expire('refresh')),
+  control('revoke-refresh-tokens', n => `${many(n, 'refresh token')} revoked. ${REFRESH}`, revokeRefresh),
+  control('revoke', n => `${many(n, 'installation')} revoked. ${RELOAD}`, end('revoked'), DELETION_REQUIRED),
+  control('archive', n => ended(n, 'event was archived'), end('archived'), DELETION_REQUIRED),
+  control('suspend', n => ended(n, 'integration was suspended'), end('suspended'), SUSPENDED),
+  {
+    path: '/clock',
+    page: '/',
+    done: 'clock-moved',
+    said: n => `The sandbox's clock was moved forward by ${span(n * 1000)}.`,
+    run: moveClock,
+  },
+  {
+    path: '/clock/reset',
+    page: '/',
+    done: 'clock-reset',
+    said: () => 'The clock is back at the machine’s time.',
+    run(context) {
+      context.clock.reset()
+      context.save()
+      return { json: clockOf(context) }
+    },
+  },
+  {
+    path: '/faults',
+    page: '/faults',
+    done: 'fault-started',
+    said: (_, fault) => `Started: ${fault ? `${fault.title}.${NEXT[fault.door]}` : 'a bad day.'}`,
+    run: startFault,
+  },
+  {
+    path: '/faults/clear',
+    page: '/faults',
+    done: 'faults-cleared',
+    said: n => `${many(n, 'bad day')} ended.`,
+    run({ faults }, fields) {
+      const cleared = faults.clear(text(fields, 'name'))
+      return { json: { cleared }, count: cleared }
+    },
+  },
+  {
+    path: '/webhooks',
+    status: 202,
+    page: '/webhooks',
+    done: 'webhook-sent',
+    said: n => (n === 1 ? 'The webhook is on its way.' : `${n} webhooks are on their way.`),
+    run(context, fields) {
+      const delivery_ids = sendWebhooks(context, fields)
+      const [delivery_id = ''] = delivery_ids
+      return { json: { delivery_id, delivery_ids }, count: delivery_ids.length, what: delivery_id }
+    },
+  },
+  {
+    path: '/deliveries/:id/resend',
+    status: 202,
+    page: '/deliveries/:id',
+    done: 'webhook-resent',
+    said: () => 'The webhook is on its way again.',
+    run({ deliveries }, _fields, id) {
+      deliveries.resend(id)
+      return { json: { delivery_id: id }, count: 1 }
+    },
+  },
 ]
 
-function action(path: string, run: Action['run'], status: Action['status'] = 200): Action {
-  return { path, status, run }
+/** What makes a fault at that door show. */
+const NEXT: Record<Door, string> = {
+  token: " Expire the access token, then reload your app's page.",
+  api: " Reload your app's page.",
+  webhook: ' Now send a webhook.',
 }
 
-/** For one event, or for all without an id. With `tell` the app also gets the webhook that says so. */
-function control(context: Context, name: Control, fields: Fields): Done {
-  const { state, options, clock, deliveries, save } = context
-  const eventId = text(fields, 'event_id')
-  if (eventId !== undefined && !findEvent(eventId)) throw new Problem('not_found')
-  const type = flag(fields, 'tell') ? TOLD_BY[name] : undefined
-  const concerned = new Set(active(state, eventId).map(({ event_id }) => event_id))
-  const changed = controls[name](state, eventId, clock.now())
-  for (const message of type ? tellings(context, type, [...concerned]) : []) deliveries.start(message)
-  save()
-  options.log.info({ part: 'sandbox', control: name, event_id: eventId, changed }, 'sandbox control')
-  return { json: { changed }, page: '/', notice: { done: name, count: changed } }
+/** Where a browser goes after an action, with what the page is to say. */
+export function pageAfter({ page, done }: Action, { count = 0, what }: Done, id: string): string {
+  const place = what ? `&what=${what}#${what}` : ''
+  return `${page.replace(':id', id)}?done=${done}&count=${count}${place}`
 }
 
-/** One webhook for each event, or a single one at integration level. */
-function tellings(context: Context, type: string, eventIds: string[]): Message[] {
-  const events = eventIds.flatMap(id => findEvent(id) ?? [])
-  const told = type.startsWith('integration.') ? events.slice(0, 1) : events
-  const { state, options } = context
-  const at = new Date(options.runtime.now()).toISOString()
-  const sender = senderOf(options, undefined)
-  return told.map(event => {
-    return { sender, ...envelope(draftOf(state, type, event, at), options.runtime) }
-  })
+/** The sentence that a redirect asked for, if it did. */
+export function noticeIn(query: unknown): string | undefined {
+  const action = ACTIONS.find(({ done }) => done === one(query, 'done'))
+  const count = one(query, 'count') ?? ''
+  return /^\d{1,9}$/.test(count)
+    ? action?.said(Number(count), findFault(one(query, 'what') ?? ''))
+    : undefined
+}
+
+const ended = (count: number, why: string) => `${many(count, 'installation')} ended, because the ${why}.`
+
+function control(name: string, said: Action['said'], change: Change, webhook?: string): Action {
+  const run = (context: Context, fields: Fields) => {
+    const changed = changeConnections(context, fields, { name, change, webhook })
+    return { json: { changed }, count: changed }
+  }
+  return { path: `/${name}`, page: '/', done: name, said, run }
 }
 
 function moveClock(context: Context, fields: Fields): Done {
@@ -55,13 +138,7 @@ function moveClock(context: Context, fields: Fields): Done {
   if (seconds === undefined) throw new Problem('invalid_request')
   if (!context.clock.advance(seconds * 1000)) throw new Problem('clock_limit')
   context.save()
-  return { json: clockOf(context), page: '/', notice: { done: 'clock-moved', count: seconds } }
-}
-
-function resetClock(context: Context): Done {
-  context.clock.reset()
-  context.save()
-  return { json: clockOf(context), page: '/', notice: { done: 'clock-reset', count: 0 } }
+  return { json: clockOf(context), count: seconds }
 }
 
 export const clockOf = ({ clock }: Context) => {
@@ -69,30 +146,25 @@ export const clockOf = ({ clock }: Context) => {
 }
 
 function startFault({ faults }: Context, fields: Fields): Done {
-  if (!findFault(text(fields, 'name') ?? '')) throw new Problem('unknown_fault')
   const wanted = readFault(fields)
   faults.start(wanted)
   const found = faults.list().find(({ fault }) => fault.name === wanted.name)
-  const notice = { done: 'fault-started', count: 0, what: wanted.name } as const
-  return { json: { ...found?.term, name: wanted.name }, page: '/faults', notice }
+  return { json: { ...found?.term, name: wanted.name }, what: wanted.name }
 }
 
 const MOST_TIMES = 1000
 const DAY_S = 86_400
 
-/** `count` or `seconds`; a form says `amount` and `unit`. */
+/** `count` or `seconds`; a form has `amount` and `unit` instead. */
 function readFault(fields: Fields): Wanted {
+  const name = text(fields, 'name') ?? ''
+  if (!findFault(name)) throw new Problem('unknown_fault')
   const unit = text(fields, 'unit')
   if (unit !== undefined && unit !== 'count' && unit !== 'seconds') throw new Problem('invalid_request')
   const given = unit ? { [unit]: fields['amount'] } : fields
   const [count, seconds] = [whole(given, 'count', MOST_TIMES), whole(given, 'seconds', DAY_S)]
-  const term = { name: text(fields, 'name') ?? '', size: whole(fields, 'size', MOST_AT_ONCE) }
+  const term = { name, size: whole(fields, 'size', MOST_AT_ONCE) }
   if (count !== undefined && seconds === undefined) return { ...term, count }
   if (seconds !== undefined && count === undefined) return { ...term, seconds }
   throw new Problem('invalid_term')
-}
-
-function clearFaults({ faults }: Context, fields: Fields): Done {
-  const cleared = faults.clear(text(fields, 'name'))
-  return { json: { cleared }, page: '/faults', notice: { done: 'faults-cleared', count: cleared } }
 }

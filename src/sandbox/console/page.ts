@@ -1,10 +1,29 @@
 import { readFileSync } from 'node:fs'
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Html, html } from '../../http/html.ts'
+import { PROBLEMS, Problem, type ProblemCode } from '../api/problem.ts'
 import type { Context } from '../context.ts'
-import { rightNow } from './views.parts.ts'
+import { button, span, termText } from './views.parts.ts'
 
 const STYLE_PATH = '/sandbox.css'
+const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/
+
+/** A host name rebound to loopback would let a web page read the console. */
+export async function refuseForeignHosts({ headers }: FastifyRequest): Promise<void> {
+  if (!headers.host || !LOOPBACK_HOST.test(headers.host)) throw new Problem('cross_origin')
+}
+
+/**
+ * The pages have no login: they trust every program of this machine. A web page that the developer visits is none, so
+ * what a browser sends from another origin is refused.
+ */
+export async function refuseOtherOrigins(request: FastifyRequest): Promise<void> {
+  await refuseForeignHosts(request)
+  const { host, origin, 'sec-fetch-site': site } = request.headers
+  const isOwn =
+    site === undefined ? !origin || origin === `http://${host}` : site === 'same-origin' || site === 'none'
+  if (!isOwn) throw new Problem('cross_origin')
+}
 
 const PAGES = {
   home: { path: '/', title: 'Connections' },
@@ -16,28 +35,49 @@ export type ConsolePage = keyof typeof PAGES
 
 interface Content {
   /** Undefined on a page that is none of the console's own. */
-  page: ConsolePage | undefined
-  notice: string | undefined
+  page?: ConsolePage
+  notice?: string | undefined
   body: Html
 }
 
-/** A page of the console: its navigation, what is out of the ordinary right now, and what the last button did. */
+/** A page of the console: its navigation, what is out of the ordinary now, and what the last button did. */
 export function sendConsole(reply: FastifyReply, context: Context, { page, notice, body }: Content) {
   const appUrl = new URL(context.options.redirectUri).origin
-  const links = Object.entries(PAGES).map(([name, { path, title }]) =>
-    name === page
-      ? html`<li><a href="${path}" aria-current="page">${title}</a></li>`
-      : html`<li><a href="${path}">${title}</a></li>`,
+  const links = Object.entries(PAGES).map(
+    ([name, { path, title }]) =>
+      html`<li><a href="${path}"${name === page && html` aria-current="page"`}>${title}</a></li>`,
   )
-  return sendPage(
-    reply,
-    html`<nav aria-label="Sandbox console"><ul>${links}<li><a href="${appUrl}">Your app</a></li></ul></nav>
+  const content = html`<nav aria-label="Sandbox console"><ul>${links}<li><a href="${appUrl}">Your app</a></li></ul></nav>
 <main>
 <div role="status" class="status">${notice && html`<p>${notice}</p>`}</div>
 ${rightNow(context)}
-${body}</main>`,
-    { title: page && PAGES[page].title, status: reply.statusCode },
-  )
+${body}</main>`
+  return sendPage(reply, content, { title: page && PAGES[page].title, status: reply.statusCode })
+}
+
+/** What is out of the ordinary, with the way back. Nothing on an ordinary day. */
+function rightNow({ clock, faults, options }: Context): Html | undefined {
+  const now = options.runtime.now()
+  const active = faults
+    .list()
+    .flatMap(({ fault: { name, title }, term }) =>
+      term ? [html`<li><a href="/faults#${name}">${title}</a>: ${termText(term, now)}</li>`] : [],
+    )
+  const ahead = clock.offset() > 0 && html`<li>The clock is ${span(clock.offset())} ahead</li>`
+  if (!active.length && !ahead) return undefined
+  return html`<section class="now" aria-label="Right now">
+<ul>${active}${ahead}</ul>
+<div class="row">
+${active.length > 0 && button('/faults/clear', 'Clear all', 'end every bad day')}
+${ahead && button('/clock/reset', 'Set clock back', 'to the machine’s time')}
+</div></section>`
+}
+
+/** A failure in words; the log has the same `requestId`. */
+export function problemBody(code: ProblemCode, requestId: string): Html {
+  return html`<h1>${PROBLEMS[code][1]}</h1>
+<p>Nothing was changed. <a href="/">Back to the connections</a></p>
+<p class="quiet"><code>${code}</code>, request <code>${requestId}</code></p>`
 }
 
 /** Sends a page that may load this sandbox's stylesheet and nothing else. */
@@ -60,8 +100,9 @@ export function sendPage(
     .headers({
       'content-security-policy': policy.join('; '),
       'permissions-policy': 'camera=(), geolocation=()',
+      'cross-origin-opener-policy': 'same-origin',
+      'cache-control': 'no-store',
     })
-    .headers({ 'cross-origin-opener-policy': 'same-origin', 'cache-control': 'no-store' })
     .type('text/html; charset=utf-8')
     .send(layout(content, title).text)
 }

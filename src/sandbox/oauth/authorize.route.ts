@@ -4,9 +4,7 @@ import { type Html, html } from '../../http/html.ts'
 import type { Runtime } from '../../process/runtime.ts'
 import { AUTHORIZE_PATH, SCOPES } from '../../revento/platform.ts'
 import { findEvent, type TestEvent } from '../api/events.ts'
-import { PROBLEMS, type ProblemCode } from '../api/problem.ts'
-import { sendPage } from '../console/page.ts'
-import { refuseOtherOrigins } from '../console/same-origin.ts'
+import { refuseOtherOrigins, sendPage } from '../console/page.ts'
 import type { Context } from '../context.ts'
 import { one, single } from '../fields.ts'
 import type { SandboxOptions } from '../options.ts'
@@ -187,12 +185,4 @@ const REFUSALS = {
 export function refusalPage(reason: keyof typeof REFUSALS): Html {
   const [title, text] = REFUSALS[reason]
   return html`<main class="narrow"><h1>${title}</h1><p>${text}</p></main>`
-}
-
-/** A failure for people; `requestId` is what the sandbox's log has. */
-export function problemPage(code: ProblemCode, requestId?: string): Html {
-  const [, text] = PROBLEMS[code]
-  return html`<h1>${text}</h1>
-<p>Nothing was changed. <a href="/">Back to the connections</a></p>
-<p class="quiet"><code>${code}</code>${requestId && html`, request <code>${requestId}</code>`}</p>`
 }
