@@ -9,6 +9,7 @@ import type { EventType } from '../revento/platform.ts'
 import type { ParticipantChange } from '../storage/event-data.ts'
 import type { ParticipantsTable } from '../storage/schema.ts'
 import type { Db } from './db.ts'
+import type { Once } from './once.ts'
 
 /** What is the builder's own: the same for handlers, routes and jobs. */
 export interface Own {
@@ -36,11 +37,17 @@ export interface SenderContext<Event = unknown> extends Own {
   readonly signal: AbortSignal
 }
 
+/** What a handler gets that runs from the inbox: of all but those whose sender waits for the answer. */
+export interface QueuedContext<Event = unknown> extends SenderContext<Event> {
+  /** For what happens outside, such as a mail: see src/builder/once.ts. */
+  readonly once: Once
+}
+
 /** What a handler may be for: what the guide shows, and what you listed. */
 export type HandledType = EventType | (typeof UNDOCUMENTED_TYPES)[number]
 
 /** What a handler of Revento's events gets. `event` is the envelope, typed by its `type`. */
-export interface HandlerContext<T extends HandledType = EventType> extends SenderContext<ReventoEvent<T>> {
+export interface HandlerContext<T extends HandledType = EventType> extends QueuedContext<ReventoEvent<T>> {
   /** The API of the event's connection, with a token that is kept alive. Waits for a reconnect by itself. */
   readonly api: EventApi
   /** What this app stores of an event. */
@@ -56,7 +63,7 @@ export interface HandlerStore {
 
 /** Throw to have the delivery run again later. */
 export type Handler<T extends HandledType = EventType> = (context: HandlerContext<T>) => Promise<void>
-export type SenderHandler = (context: SenderContext) => Promise<void>
+export type SenderHandler = (context: QueuedContext) => Promise<void>
 
 /** 200 where there is no status; a status from 400 on denies. The body is sent as JSON. */
 export interface InlineAnswer {

@@ -7,13 +7,13 @@ import { ACCEPT, REQUEST_ID_HEADER } from './platform.ts'
 import { ODD_RETRY_AFTER, readTold, type Told } from './rate-headers.ts'
 import type { Wait } from './rate-limiter.ts'
 
-/** One thing asked of Revento, for the story of who asked it. `at` in ms since 1970. */
+/** One thing asked of Revento, or one effect of `once`, for the story of who asked for it. `at` in ms since 1970. */
 export interface Call {
   readonly at: number
   readonly ms: number
-  /** `GET` and the path without its query, or `token refresh`. */
+  /** `GET` and the path without its query, `token refresh`, or `once` and the effect's name. */
   readonly what: string
-  /** Status and code as they came: `200`, `429 rate_limit_exceeded`, `upstream_timeout`, `ok`. */
+  /** Status and code as they came: `200`, `429 rate_limit_exceeded`, `upstream_timeout`, `ok`; `kept from run 1`. */
   readonly result: string
   /** As sent to Revento, so that its side can be asked. */
   readonly request_id?: string

@@ -74,7 +74,7 @@ function error(text: string): Html {
 }
 
 const call = (c: DeliveryRun['calls'][number]) => html`
-<li><code><bdi>${c.what}</bdi></code> answered <code><bdi>${c.result}</bdi></code> in ${duration(c.ms)}
+<li><code><bdi>${c.what}</bdi></code>${c.what.startsWith('once ') ? ':' : ' answered'} <code><bdi>${c.result}</bdi></code> in ${duration(c.ms)}
 ${c.request_id !== undefined && html`<br><span class="quiet">request ${c.request_id}</span>`}</li>`
 
 /** What the runs do not say themselves. */

@@ -145,5 +145,6 @@ async function emptyDeliveries(trx: Queries, deliveries: readonly number[], now:
     .where('inbox_id', 'in', ids(deliveries))
     .where(eb => eb.or([eb('error', 'is not', null), eb('calls', 'is not', null)]))
     .execute()
-  await trx.deleteFrom('inline_answers').where('inbox_id', 'in', ids(deliveries)).execute()
+  for (const table of ['inline_answers', 'effects'] as const)
+    await trx.deleteFrom(table).where('inbox_id', 'in', ids(deliveries)).execute()
 }

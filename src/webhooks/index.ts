@@ -98,7 +98,7 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
       platform,
       hasHandler: (provider, type) =>
         (findOwed(owed, provider, type) ?? findQueuedHandler(handlers, provider, type)) !== undefined,
-      run: createRunHandler(running),
+      run: createRunHandler(running, runtime),
       parkedAt: ({ eventId }) => ({
         connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
       }),

@@ -1,7 +1,9 @@
 import type { HandlerStore, Handlers, Own, SenderContext } from '../../builder/context.ts'
 import { type Db, ownDb } from '../../builder/db.ts'
+import { createOnce } from '../../builder/once.ts'
 import { type AccessTokens, ConnectionUnavailable } from '../../oauth/access-token.ts'
 import type { Log } from '../../process/log.ts'
+import type { Runtime } from '../../process/runtime.ts'
 import type { ApiClient, EventApi, Patience } from '../../revento/api.ts'
 import type { ReventoEvent } from '../../revento/events.ts'
 import type { Queries } from '../../storage/database.ts'
@@ -23,6 +25,7 @@ export interface RunHandlerOptions {
   readonly log: { child(fields: object): Log }
 }
 
+/** What it takes depends on its list: see `Handlers`. */
 type AnyHandler = (context: SenderContext) => Promise<unknown>
 
 /** Only own members: a type such as `constructor` has no handler. */
@@ -41,7 +44,7 @@ export const findOwed = (owed: Owed, provider: string, type: string) =>
   provider === 'revento' && Object.hasOwn(owed, type) ? owed[type] : undefined
 
 /** The step from stored bytes to the cloner's function: parses them once and gives it its context. */
-export function createRunHandler(o: RunHandlerOptions): RunHandler {
+export function createRunHandler(o: RunHandlerOptions, runtime: Runtime): RunHandler {
   return async (delivery, signal, note) => {
     const { body, provider, type } = delivery
     if (body === null) return
@@ -49,12 +52,13 @@ export function createRunHandler(o: RunHandlerOptions): RunHandler {
     const handler = findQueuedHandler(o.handlers, provider, type)
     if (!handler) return
     const context = contextOf(o, { ...delivery, body }, signal)
-    if (provider !== 'revento') return void (await handler(context))
+    const once = createOnce(o.query, delivery, { signal, note }, runtime)
+    if (provider !== 'revento') return void (await handler(Object.assign(context, { once })))
     const event = context.event as ReventoEvent
     const about = { delivery: delivery.id }
     const patience = { signal, patienceMs: CALLS_WITHIN_MS, comesBack: true, about, note }
     const api = eventApi(o, event, patience)
-    await handler(Object.assign(context, { api, store: storeOf(o.eventData, delivery) }))
+    await handler(Object.assign(context, { once, api, store: storeOf(o.eventData, delivery) }))
   }
 }
 
@@ -76,7 +80,7 @@ function contextOf(
     attempt,
     receivedAt,
     body,
-  }: Omit<Claimed, 'eventId' | 'organizationId'> & { body: Uint8Array },
+  }: Pick<Claimed, 'id' | 'provider' | 'type' | 'attempt' | 'receivedAt'> & { body: Uint8Array },
   signal: AbortSignal,
 ): SenderContext {
   const raw = Buffer.from(body.buffer, body.byteOffset, body.byteLength)

@@ -25,6 +25,10 @@ export interface Claimed {
   readonly organizationId: string | null
   readonly attempt: number
   readonly receivedAt: number
+  readonly platform: Platform
+  readonly envelopeId: string
+  /** Who holds its lease: this process. */
+  readonly owner: string
   /** Null when the event's data was erased meanwhile. */
   readonly body: Uint8Array | null
 }
@@ -204,6 +208,7 @@ async function lease(trx: Queries, runnable: number[], o: ClaimOptions): Promise
     }))
     .where('id', 'in', ids(runnable))
     .returning(['id', 'provider', 'type', 'event_id', 'organization_id', 'attempts', 'received_at', 'body'])
+    .returning(['platform', 'envelope_id'])
     .execute()
   // PostgreSQL gives them in any order; the one that has waited longest begins.
   const place = new Map(runnable.map((id, n) => [id, n]))
@@ -216,6 +221,9 @@ async function lease(trx: Queries, runnable: number[], o: ClaimOptions): Promise
     organizationId: row.organization_id,
     attempt: row.attempts,
     receivedAt: row.received_at,
+    platform: row.platform,
+    envelopeId: row.envelope_id,
+    owner: o.owner,
     body: row.body,
   }))
 }

@@ -120,6 +120,8 @@ export function createDeliveries(query: Queries): Deliveries {
       .orderBy('started_at', 'desc')
       .limit(MOST_RUNS)
       .execute()
+    const cutShort = runs.some(run => run.ended_at === null)
+    const steps = cutShort ? await stepsOf(query, row.id) : []
     const { envelope_id, organization_id, next_at, stored, erased, ...view } = row
     return {
       ...viewOf(view),
@@ -129,7 +131,7 @@ export function createDeliveries(query: Queries): Deliveries {
       lease_until: row.state === 'running' ? iso(next_at) : null,
       stored: Boolean(stored) && !erased,
       replayable: Boolean(stored) && !erased && isOver(row.state) && !inlineProviders.includes(row.provider),
-      runs: runs.reverse().map(runOf),
+      runs: runs.reverse().map(run => runOf(run, steps)),
     }
   }
 
@@ -238,8 +240,27 @@ const viewOf = (row: Row): DeliveryView => ({
   duplicate_of: row.duplicate_of === null ? null : String(row.duplicate_of),
 })
 
-function runOf(row: AttemptsTable): DeliveryRun {
-  const calls = JSON.parse(row.calls ?? '[]') as Call[]
+/** What is known of a run whose process ended first: the effects that it had finished. */
+const stepsOf = (query: Queries, delivery: number) =>
+  query
+    .selectFrom('effects')
+    .select(['name', 'attempt', 'started_at', 'ended_at'])
+    .where('inbox_id', '=', delivery)
+    .orderBy('started_at')
+    .limit(MOST_RUNS)
+    .execute()
+
+type Step = Awaited<ReturnType<typeof stepsOf>>[number]
+
+const isStepOf = (run: AttemptsTable) => (step: Step) =>
+  run.ended_at === null && step.attempt === run.attempt && step.started_at >= run.started_at
+
+const callOf = ({ name, started_at, ended_at }: Step): Call => ({
+  ...{ at: started_at, ms: ended_at - started_at, what: `once ${name}`, result: 'done' },
+})
+
+function runOf(row: AttemptsTable, steps: readonly Step[]): DeliveryRun {
+  const calls = [...(JSON.parse(row.calls ?? '[]') as Call[]), ...steps.filter(isStepOf(row)).map(callOf)]
   return {
     attempt: row.attempt,
     started_at: iso(row.started_at),

@@ -111,7 +111,8 @@ function cleanBatch(query: Queries, before: number, after: number, now: number) 
     if (gone.length > 0) {
       await forget(trx, gone)
       const list = ids(gone.map(row => row.id))
-      await trx.deleteFrom('attempts').where('inbox_id', 'in', list).execute()
+      for (const table of ['attempts', 'effects'] as const)
+        await trx.deleteFrom(table).where('inbox_id', 'in', list).execute()
       await trx.deleteFrom('inbox').where('id', 'in', list).execute()
     }
     if (parked.length > 0)
@@ -169,6 +170,13 @@ function dropBodies(query: Queries, list: readonly number[]): Promise<number> {
       .where('state', 'in', ['done', 'ignored'])
       .executeTakeFirst()
     await trx.updateTable('attempts').set({ error: null }).where('inbox_id', 'in', ids(list)).execute()
+    // What has no body does not run again.
+    await trx
+      .deleteFrom('effects')
+      .where('inbox_id', 'in', eb =>
+        eb.selectFrom('inbox').select('id').where('id', 'in', ids(list)).where('body', 'is', null),
+      )
+      .execute()
     return Number(numUpdatedRows)
   })
 }

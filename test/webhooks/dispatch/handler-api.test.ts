@@ -21,16 +21,19 @@ async function start(handler: Handler<'application.approved'>, event: Record<str
   const log = { info: () => {}, warn: () => {}, error: () => {} }
   const to = { apiBase: upstream.apiBase, dispatcher: outgoing.api }
   const apiClient = createApiClient({ ...(await testBudgets()), ...to, log }, clock)
-  const run = createRunHandler({
-    handlers: { revento: { 'application.approved': handler } },
-    query: {} as never,
-    own: { settings: {}, services: {} },
-    apiClient,
-    accessTokens: { use: (_key, call) => call('token-1') },
-    owed: {},
-    eventData: {} as never,
-    log: { child: () => log },
-  })
+  const run = createRunHandler(
+    {
+      handlers: { revento: { 'application.approved': handler } },
+      query: {} as never,
+      own: { settings: {}, services: {} },
+      apiClient,
+      accessTokens: { use: (_key, call) => call('token-1') },
+      owed: {},
+      eventData: {} as never,
+      log: { child: () => log },
+    },
+    clock,
+  )
   const stopping = new AbortController()
   const delivery = {
     id: 1,

@@ -1,0 +1,164 @@
+import { hash } from 'node:crypto'
+import { sql } from 'kysely'
+import { FixedTextError } from '../process/disclosure.ts'
+import type { Runtime } from '../process/runtime.ts'
+import type { Call } from '../revento/request.ts'
+import type { Queries } from '../storage/database.ts'
+import { isErased } from '../storage/erasures.ts'
+import type { Platform } from '../storage/schema.ts'
+import { eventLock, together, transaction } from '../storage/sql.ts'
+import { HandlerMistake } from './mistake.ts'
+
+/** What an effect gets. */
+export interface Effect {
+  /**
+   * The same in every run of this delivery, and of no other: pass it on, where the service outside takes one. It is for
+   * the moment between the end of the effect and our commit, after which a crash has the effect run again.
+   */
+  readonly idempotencyKey: string
+  /** That of the run. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * Runs the effect and stores what it gives (JSON, at most 64 KB) with the delivery. A later run of the delivery gets that
+ * instead, and the effect does not run. An effect that throws is not finished: it runs again with the next run.
+ */
+export type Once = <T>(name: string, effect: (to: Effect) => Promise<T>) => Promise<T>
+
+export interface RunningDelivery {
+  readonly id: number
+  readonly provider: string
+  readonly platform: Platform
+  readonly envelopeId: string
+  readonly eventId: string | null
+  readonly attempt: number
+  /** Whose lease it is. */
+  readonly owner: string
+}
+
+export interface OnceOptions {
+  readonly signal: AbortSignal
+  /** Takes each step once it has ended, for the story. */
+  readonly note: (step: Call) => void
+}
+
+const MOST_BYTES = 64 * 1024
+const NAME = /^[!-~](?:[ -~]{0,98}[!-~])?$/
+
+/** The run has lost its lease, or its event was erased: somebody else runs the delivery, or nobody any more. */
+export class RunIsOver extends FixedTextError {
+  override readonly name = 'RunIsOver'
+}
+
+export function createOnce(
+  query: Queries,
+  delivery: RunningDelivery,
+  o: OnceOptions,
+  runtime: Runtime,
+): Once {
+  const used = new Set<string>()
+
+  return async (name, effect) => {
+    refuseName(name, used)
+    used.add(name)
+    o.signal.throwIfAborted()
+    const startedAt = runtime.now()
+    const since = runtime.monotonic()
+    const took = () => Math.round(runtime.monotonic() - since)
+    const told = (result: string) => o.note({ at: startedAt, ms: took(), what: `once ${name}`, result })
+    const kept = await keptOf(query, delivery, name)
+    if (kept) {
+      told(`kept from run ${kept.attempt}`)
+      return parsed(kept.result)
+    }
+    try {
+      const given = await effect({ idempotencyKey: keyOf(delivery, name), signal: o.signal })
+      const result = jsonOf(given)
+      await keep(query, delivery, { name, started_at: startedAt, ended_at: startedAt + took(), result })
+      told('done')
+      // As a later run gets it, so that no run finds out by what it was given that it is the first.
+      return parsed(result)
+    } catch (error) {
+      told('failed')
+      throw error
+    }
+  }
+}
+
+function refuseName(name: string, used: ReadonlySet<string>): void {
+  if (typeof name !== 'string' || !NAME.test(name))
+    throw new HandlerMistake(
+      'once() takes a name of 1 to 100 visible ASCII characters, such as once("welcome mail", …)',
+    )
+  if (used.has(name))
+    throw new HandlerMistake(
+      'once() was given the same name twice in one run: the second would get what the first brought',
+    )
+}
+
+/** Not the row's number, which another database gives to another delivery. */
+const keyOf = ({ platform, provider, envelopeId }: RunningDelivery, name: string) =>
+  hash('sha256', JSON.stringify([platform, provider, envelopeId, name]), 'base64url').slice(0, 32)
+
+function jsonOf(given: unknown): string | null {
+  if (given === undefined) return null
+  const json = toJson(given)
+  if (json === undefined)
+    throw new HandlerMistake('an effect of once() gave what is no JSON: give the id that you need')
+  if (Buffer.byteLength(json) > MOST_BYTES)
+    throw new HandlerMistake('an effect of once() gave more than 64 KB of JSON: give the id that you need')
+  return json
+}
+
+function toJson(given: unknown): string | undefined {
+  try {
+    return JSON.stringify(given)
+  } catch {
+    return undefined
+  }
+}
+
+/** It went in as what the effect gives. */
+const parsed = <T>(result: string | null) => (result === null ? undefined : JSON.parse(result)) as T
+
+const isHeld = ({ id, owner, attempt }: RunningDelivery) =>
+  sql<boolean>`inbox.id = ${id} and inbox.state = 'running' and inbox.lease_owner = ${owner} and inbox.attempts = ${attempt}`
+
+/** Also sees to it that a run that has lost its lease begins no effect. */
+async function keptOf(query: Queries, delivery: RunningDelivery, name: string) {
+  const row = await query
+    .selectFrom('inbox')
+    .leftJoin('effects', join =>
+      join.onRef('effects.inbox_id', '=', 'inbox.id').on('effects.name', '=', name),
+    )
+    .select(['effects.attempt', 'effects.result'])
+    .where(isHeld(delivery))
+    .where(eb => eb.not(isErased))
+    .executeTakeFirst()
+  if (!row) throw new RunIsOver('the run was over before its effect began: another one goes on')
+  return row.attempt === null ? undefined : { attempt: row.attempt, result: row.result }
+}
+
+interface Finished {
+  readonly name: string
+  readonly started_at: number
+  readonly ended_at: number
+  readonly result: string | null
+}
+
+/** Fenced: what ends after its lease, or after the erasure of its event, leaves nothing behind. */
+const keep = (query: Queries, delivery: RunningDelivery, { name, started_at, ended_at, result }: Finished) =>
+  transaction(query, async trx => {
+    if (delivery.eventId !== null) await together(trx, [eventLock(delivery.eventId)])
+    const { numAffectedRows } =
+      await sql`insert into effects (inbox_id, name, attempt, started_at, ended_at, result)
+      select inbox.id, cast(${name} as text), inbox.attempts, cast(${started_at} as bigint), cast(${ended_at} as bigint),
+        cast(${result} as text)
+      from inbox where ${isHeld(delivery)} and not ${isErased}
+      on conflict do nothing`.execute(trx)
+    if (numAffectedRows !== 1n)
+      throw new RunIsOver(
+        'the run was over before the end of its effect could be stored: another one may repeat it',
+      )
+  })
