@@ -75,8 +75,10 @@ async function start(databaseUrl: string, time: TestRuntime) {
       const type = { 'content-type': 'application/json' }
       return (await caller.post(`${local}/webhooks/handshake`, '{}', type)).status
     },
-    /** How many rows each table has. */
+    /** How many rows each table has once every run is over. */
     async held() {
+      const under = query.selectFrom('inbox').select('id').where('state', 'in', ['pending', 'running'])
+      await until(async () => (await under.execute()).length === 0)
       const counts = TABLES.map(async table => {
         const { n } = await query
           .selectFrom(table)

@@ -72,7 +72,7 @@ test.each(BROKEN)(
     stored = 3
     const id = (JSON.parse(last?.text ?? '{}') as { request_id: string }).request_id
     const line = await until(() => surface.app.log.find(({ request_id }) => request_id === id))
-    expect(line).toMatchObject({ level: 40, status: last?.status, msg: 'request' })
+    expect(line).toMatchObject({ level: 'warn', status: last?.status, msg: 'request' })
   },
 )
 

@@ -67,7 +67,7 @@ test('a Retry-After of 30 million years, met by a handler, leaves a delivery tha
   )
   expect(row.next_at - Date.now()).toBeLessThanOrEqual(HOUR_MS)
   const odd = pair.app.log.filter(({ msg }) => /Retry-After/.test(String(msg)))
-  expect(odd).toMatchObject([{ level: 50, part: 'api' }])
+  expect(odd).toMatchObject([{ level: 'error', part: 'api' }])
   expect((await client.get(`${pair.app.url}/deliveries`)).json<{ data: unknown[] }>().data).toHaveLength(1)
 })
 

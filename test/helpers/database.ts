@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
-import { inject, onTestFinished } from 'vitest'
+import { expect, inject, onTestFinished } from 'vitest'
 import { type Runtime, systemRuntime } from '../../src/process/runtime.ts'
 import type { Database, SqliteDatabase, Store } from '../../src/storage/database.ts'
 import { openDatabase } from '../../src/storage/open.ts'
@@ -25,13 +25,21 @@ export interface NewStore {
   drop(): Promise<void>
 }
 
-/** Databases of this test file that are empty again: making one takes longer than most tests. */
-const emptied: NewStore[] = []
+/** Databases that are empty again, by test file: making one takes longer than most tests. */
+const emptied = new Map<string | undefined, NewStore[]>()
+
+/** Of this test file alone: what another one did not close may still write to its own. */
+function emptiedHere(): NewStore[] {
+  const { testPath } = expect.getState()
+  const known = emptied.get(testPath) ?? []
+  emptied.set(testPath, known)
+  return known
+}
 
 /** Nothing is in it yet: a file, or a database that is migrated already. */
 export async function newStore(): Promise<NewStore> {
   if (inject('store') === 'postgres')
-    return emptied.pop() ?? reusable(await newPostgres(inject('postgres').template))
+    return emptiedHere().pop() ?? reusable(await newPostgres(inject('postgres').template))
   const folder = makeFolder()
   const path = join(folder.path, 'data', 'test.db')
   return { store: { kind: 'sqlite', path }, url: `sqlite:${path}`, drop: async () => folder.remove() }
@@ -62,7 +70,10 @@ const EMPTY = `select pg_terminate_backend(pid) from pg_stat_activity
   alter table inbox alter column id restart`
 
 function reusable(made: NewStore): NewStore {
-  const again = { ...made, drop: async () => onServer(made.url, EMPTY).then(() => void emptied.push(again)) }
+  const again = {
+    ...made,
+    drop: async () => onServer(made.url, EMPTY).then(() => void emptiedHere().push(again)),
+  }
   return again
 }
 

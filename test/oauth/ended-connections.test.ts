@@ -18,7 +18,7 @@ import {
 
 const failure = (error: string) => ({ error, message: UPSTREAM_TEXT })
 
-const errorsOf = ({ app }: Pair) => app.log.filter(({ level, part }) => level === 50 && part === 'oauth')
+const errorsOf = ({ app }: Pair) => app.log.filter(({ level, part }) => level === 'error' && part === 'oauth')
 
 async function connected() {
   const pair = await startPair()

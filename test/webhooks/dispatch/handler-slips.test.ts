@@ -35,7 +35,7 @@ test('the start says it in one line of the log', async () => {
   const app = await startApp({ handlers: misspelt })
   await app.close()
   expect(app.log.filter(line => line['part'] === 'handlers')).toMatchObject([
-    { level: 40, msg: expect.stringContaining('did you mean "application.approved"?') },
+    { level: 'warn', msg: expect.stringContaining('did you mean "application.approved"?') },
   ])
 })
 
