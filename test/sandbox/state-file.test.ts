@@ -54,7 +54,7 @@ test.each(['{"version":1,', '[]', '{"version":2}', '{"version":1,"installations"
 
 test('a first start without a file warns of nothing', async () => {
   const sandbox = await start({ stateFile: stateFile() })
-  expect(sandbox.logLines.filter(line => line.includes('"level":40'))).toEqual([])
+  expect(sandbox.logLines.filter(line => line.includes('"level":"warn"'))).toEqual([])
 })
 
 test('a file that cannot be written is a warning, not a failed answer', async () => {

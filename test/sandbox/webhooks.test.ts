@@ -162,6 +162,6 @@ describe('retries', () => {
     await until(() => sandbox.runtime.sleeping === 2)
     await sandbox.close()
     expect(sandbox.runtime.sleeping).toBe(0)
-    expect(sandbox.logLines.filter(line => line.includes('"level":50'))).toEqual([])
+    expect(sandbox.logLines.filter(line => line.includes('"level":"error"'))).toEqual([])
   })
 })
