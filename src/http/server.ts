@@ -50,9 +50,9 @@ export function createServer(o: ServerOptions): FastifyInstance {
   app.server.maxConnections = SOCKETS
   refusals.watch(app.server)
   logRequests(app)
+  finishAnswers(app, o.https)
   refuseAmbiguous(app)
   handleErrors(app, o)
-  finishAnswers(app, o.https)
   return app
 }
 
