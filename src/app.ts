@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Handlers } from './builder/context.ts'
+import { type Integration, integration, openBuilder } from './builder/index.ts'
 import type { Config } from './config/settings.ts'
 import { createProbe, health } from './http/health.ts'
 import { createTraces } from './http/request-log.ts'
@@ -35,6 +36,7 @@ export interface AppEdge {
   readonly logger: FastifyBaseLogger
   /** Tests bring their own. */
   readonly handlers?: Handlers
+  readonly integration?: Integration
   /** Fires when the app is closed because of an error that nobody caught. */
   readonly crashed?: AbortSignal
   /** Where METRICS_PORT is set. */
@@ -75,12 +77,16 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     },
     runtime,
   )
-  const own = { settings: {}, services: {} }
+  const { production, mode } = config
+  const builder = await openBuilder(
+    { integration: edge.integration ?? integration, own: config.own, production, mode, query, log },
+    runtime,
+  )
   const webhooks = createWebhooks(
     config,
     {
       ...{ database, clock, oauth, apiClient, metrics, log, noteUse: meter.noteUse },
-      ...{ handlers: edge.handlers ?? handlers, own, crashed: edge.crashed },
+      ...{ handlers: edge.handlers ?? handlers, own: builder.own, crashed: edge.crashed },
     },
     runtime,
   )
@@ -90,13 +96,17 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const app = createServer({ https: config.https, logger: log, runtime, errorPage })
   app.addHook('onRequest', traces.begin)
   let stopBy = Number.POSITIVE_INFINITY
+  let jobsEnded: Promise<void> | undefined
   app.addHook('preClose', async () => {
     stopBy = runtime.monotonic() + STOP_MS
     stopped.abort()
+    jobsEnded = builder.stopJobs()
   })
   // Added before any other, this one runs after all of them: the parts still use what it closes.
   app.addHook('onClose', async () => {
     const flushed = atMost(runtime, LAST_NOTES_MS, meter.flush())
+    await jobsEnded
+    await builder.stopServices()
     await atMost(runtime, Math.max(0, stopBy - runtime.monotonic()), oauth.accessTokens.settled())
     await outgoing.close()
     await flushed
@@ -113,10 +123,15 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     ...{ deliveries, heard: eventData.participants, titles: createTitles(runtime), trouble, runtime },
     keyChanges: meter.changes,
   })
+  await app.register(builder.routes, {
+    ...{ origin: config.origin, sessions: oauth.sessions, connections: oauth.connections, api: oauth.api },
+  })
   // Once it listens: a start that fails on a used port must not have claimed anything.
   app.addHook('onListen', async () => {
     webhooks.start(oauth.aged, stopped.signal)
     oauth.watch(stopped.signal)
+    const { connections, accessTokens } = oauth
+    builder.startJobs({ connections, accessTokens, apiClient, origin: config.origin, count: metrics.job })
     void meter.watch(stopped.signal)
     void edge.instance?.watch(log, stopped.signal)
   })

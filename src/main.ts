@@ -3,7 +3,9 @@ import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createApp } from './app.ts'
 import { BuilderMistake } from './builder/mistake.ts'
+import { ownHelp, secretsOf } from './config/own.ts'
 import { type Config, keptByNpm, loadConfig, readEnvironment } from './config/settings.ts'
+import { settings } from './integration/settings.ts'
 import { openSealed } from './keys/open-sealed.ts'
 import { openMetrics } from './metrics/index.ts'
 import { StorageError } from './process/errors.ts'
@@ -22,7 +24,7 @@ const HELP = `Usage: npm start -- [--host ADDRESS] [--port PORT]
 
 Starts the app. Without REVENTO_CLIENT_ID, REVENTO_CLIENT_SECRET and REVENTO_WEBHOOK_SECRET it runs against the
 built-in sandbox. Every setting is in .env.example; --host and --port win over HOST and PORT.
-`
+${ownHelp(settings)}`
 
 /** Requests under way get this long after SIGTERM, the notice to balancers included; then their sockets are closed. */
 const DRAIN_MS = 6_000
@@ -152,10 +154,11 @@ try {
     process.stdout.write(HELP)
     process.exit(0)
   }
-  const config = loadConfig(readEnvironment(overrides))
+  const config = loadConfig(readEnvironment(overrides), settings)
   const logger = await createLogger(config.logLevel, {
     terminal: process.stdout.isTTY && !config.production,
     production: config.production,
+    secrets: secretsOf(settings, config.own),
   })
   for (const warning of config.warnings) logger.warn({ part: 'config' }, warning)
   const tooOld = nodeTooOld(process.versions.node, readManifest())

@@ -1,10 +1,10 @@
-import type { UNDOCUMENTED_TYPES } from '../integration/handlers/undocumented-types.ts'
+import type { eventTypes } from '../integration/event-types.ts'
 import type { senders } from '../integration/senders/index.ts'
 import type { Services } from '../integration/services.ts'
 import type { Settings } from '../integration/settings.ts'
 import type { Log } from '../process/log.ts'
 import type { EventApi } from '../revento/api.ts'
-import type { ReventoEvent } from '../revento/events.ts'
+import type { DataOf, ReventoEvent } from '../revento/events.ts'
 import type { EventType } from '../revento/platform.ts'
 import type { ParticipantChange } from '../storage/event-data.ts'
 import type { ParticipantsTable } from '../storage/schema.ts'
@@ -44,10 +44,17 @@ export interface QueuedContext<Event = unknown> extends SenderContext<Event> {
 }
 
 /** What a handler may be for: what the guide shows, and what you listed. */
-export type HandledType = EventType | (typeof UNDOCUMENTED_TYPES)[number]
+export type HandledType = EventType | OwnType
+type OwnType = keyof typeof eventTypes & string
+type DataFor<T extends HandledType> = T extends OwnType
+  ? NonNullable<(typeof eventTypes)[T]['data']> & Record<string, unknown>
+  : DataOf<T>
+
+/** The envelope; of several types one of each, so that a look at `event.type` tells what is in `event.data`. */
+export type EventOf<T extends HandledType> = T extends HandledType ? ReventoEvent<T, DataFor<T>> : never
 
 /** What a handler of Revento's events gets. `event` is the envelope, typed by its `type`. */
-export interface HandlerContext<T extends HandledType = EventType> extends QueuedContext<ReventoEvent<T>> {
+export interface HandlerContext<T extends HandledType = EventType> extends QueuedContext<EventOf<T>> {
   /** The API of the event's connection, with a token that is kept alive. Waits for a reconnect by itself. */
   readonly api: EventApi
   /** What this app stores of an event. */

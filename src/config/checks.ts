@@ -1,9 +1,10 @@
 import { isIP } from 'node:net'
 import { canonicalAddress } from '../http/caller-address.ts'
+import { nearestName } from '../process/nearest-name.ts'
 import { providers } from '../webhooks/providers/index.ts'
 import { revento } from '../webhooks/providers/revento.ts'
 import type { Secrets } from '../webhooks/verify/provider.ts'
-import { describe, nearestVariable, type Settings, VARIABLE_NAMES } from './variables.ts'
+import { describe, type Settings, VARIABLE_NAMES } from './variables.ts'
 
 /** Rules that go beyond one variable's form. Each adds what is wrong and what to type, and never a value. */
 export type Env = Readonly<Record<string, string | undefined>>
@@ -166,10 +167,12 @@ export function checkTrustProxy(list: string | undefined, problems: Problems): v
   if (!list.split(',').every(isRange)) problems.set(name, `must be ${describe(name)}`)
 }
 
-export function nameWarnings(env: Env): string[] {
-  const unknown = Object.keys(env).filter(name => name.includes('_') && !VARIABLE_NAMES.includes(name))
+/** `own`: names of the builder's variables. */
+export function nameWarnings(env: Env, own: readonly string[]): string[] {
+  const known = [...VARIABLE_NAMES, ...own]
+  const unknown = Object.keys(env).filter(name => name.includes('_') && !known.includes(name))
   return unknown.flatMap(name => {
-    const nearest = nearestVariable(name)
+    const nearest = nearestName(name, known)
     if (nearest && env[nearest] === undefined) return [`${name} is not a setting; did you mean ${nearest}?`]
     return name.startsWith('REVENTO_') ? [`${name} is not a setting`] : []
   })

@@ -1,5 +1,6 @@
 import { dirname, join, resolve } from 'node:path'
 import { Value } from 'typebox/value'
+import type { Forms } from '../builder/define.ts'
 import { type Store, sqliteStore } from '../storage/database.ts'
 import { providers } from '../webhooks/providers/index.ts'
 import { revento } from '../webhooks/providers/revento.ts'
@@ -29,6 +30,7 @@ import {
   slipIn,
 } from './checks.ts'
 import { readEnvFile } from './env-file.ts'
+import { readOwn } from './own.ts'
 import { describe, isInteger, isRight, type Settings, VARIABLE_NAMES, Variables } from './variables.ts'
 
 export interface Config {
@@ -75,6 +77,8 @@ export interface Config {
   readonly payloadDays: number
   /** Started by `npm start`, whose shell does not pass signals on. */
   readonly underNpm: boolean
+  /** The builder's own, by their names. */
+  readonly own: Readonly<Record<string, unknown>>
   /** Worth a line in the log: misspelt names, placeholders. */
   readonly warnings: readonly string[]
 }
@@ -120,10 +124,13 @@ export function keptByNpm(script: string, options: readonly string[]): string | 
   return `npm kept --${kept.join(' and --')} for itself: options come after "--". Type: ${words.join(' ')}`
 }
 
-/** Pure: the same environment gives the same Config, or a ConfigError that lists every problem at once. */
-export function loadConfig(env: Env): Config {
+/**
+ * Pure: the same environment gives the same Config, or a ConfigError that lists every problem at once. `forms`: of the
+ * builder's own variables, where somebody needs them.
+ */
+export function loadConfig(env: Env, forms: Forms = {}): Config {
   const problems: Problems = new Map()
-  const warnings = nameWarnings(env)
+  const warnings = nameWarnings(env, Object.keys(forms))
   const settings = readSettings(env, problems)
   const production = env['NODE_ENV'] === 'production'
   const sandbox = !production && CREDENTIALS.every(name => env[name] === undefined)
@@ -140,9 +147,11 @@ export function loadConfig(env: Env): Config {
   checkHost(settings.HOST, problems)
   checkPrevious(env, problems)
   checkTrustProxy(settings.TRUST_PROXY, problems)
+  const own = readOwn(env, forms, production, problems)
   if (problems.size > 0) throw new ConfigError(problems, warnings)
   warnings.push(...(sandbox ? exposureWarnings(settings) : hostWarnings(env)))
-  return freeze(settings, { sandbox, production, underNpm: env['npm_lifecycle_event'] === 'start' }, warnings)
+  const underNpm = env['npm_lifecycle_event'] === 'start'
+  return freeze(settings, { sandbox, production, underNpm, own }, warnings)
 }
 
 function readSettings(env: Env, problems: Problems): Settings {
@@ -165,9 +174,14 @@ interface Circumstances {
   sandbox: boolean
   production: boolean
   underNpm: boolean
+  own: Readonly<Record<string, unknown>>
 }
 
-function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, warnings: string[]): Config {
+function freeze(
+  s: Settings,
+  { sandbox, production, underNpm, own }: Circumstances,
+  warnings: string[],
+): Config {
   const redirectUri = s.REVENTO_REDIRECT_URI ?? `http://localhost:${s.PORT}/callback`
   const store = storeOf(s.DATABASE_URL)
   const sandboxBase = `http://127.0.0.1:${s.SANDBOX_PORT}`
@@ -215,6 +229,7 @@ function freeze(s: Settings, { sandbox, production, underNpm }: Circumstances, w
     retentionDays: s.RETENTION_DAYS,
     payloadDays: s.PAYLOAD_DAYS ?? s.RETENTION_DAYS,
     underNpm,
+    own,
     warnings: Object.freeze(warnings),
   })
 }

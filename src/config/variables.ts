@@ -1,6 +1,5 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import { Value } from 'typebox/value'
-import { nearestName } from '../process/nearest-name.ts'
 import { ID } from '../revento/platform.ts'
 import { providers } from '../webhooks/providers/index.ts'
 import { SECRET_FORM } from '../webhooks/verify/provider.ts'
@@ -97,4 +96,3 @@ export function describe(name: string): string | undefined {
 }
 
 /** The variable that a misspelt name was meant to be. */
-export const nearestVariable = (name: string) => nearestName(name, VARIABLE_NAMES)

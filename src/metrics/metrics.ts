@@ -15,6 +15,8 @@ export interface Metrics {
   committed(seconds: number): void
   /** A handler's run ended. */
   attempt(provider: string, outcome: RunOutcome): void
+  /** A run of one of the builder's jobs ended. */
+  job(name: string, outcome: 'done' | 'failed' | 'missed'): void
   refresh(outcome: TokenOutcome['kind']): void
   /** `code`: Revento's status, or our own word for why there was no answer. */
   apiRequest(code: string): void
@@ -35,6 +37,7 @@ export const noMetrics: Metrics = {
   delivery: nothing,
   committed: nothing,
   attempt: nothing,
+  job: nothing,
   refresh: nothing,
   apiRequest: nothing,
   watchInbox: nothing,

@@ -49,6 +49,8 @@ export interface Connections {
   /** After a consent: replaces whatever was held for this event and organization. */
   save(tokens: TokenSet): Promise<Connection>
   find(key: ConnectionKey): Promise<Connection | undefined>
+  /** Those that have not ended, in the order of their keys. */
+  list(): Promise<Connection[]>
   /** The live ones that end before this moment (ms), in the order of their keys: the first so many behind `after`. */
   endingBefore(at: number, after: ConnectionKey | undefined): Promise<Connection[]>
   /**
@@ -133,6 +135,10 @@ export function createConnections(
     async find(key) {
       const found = await row(key)
       return found && connectionOf(found)
+    },
+    async list() {
+      const living = select().where('state', 'in', ['connected', 'reconsent', 'suspended'])
+      return (await living.orderBy('event_id').orderBy('organization_id').execute()).map(connectionOf)
     },
     async endingBefore(at, after = { eventId: '', organizationId: '' }) {
       const live = select().where('state', '=', 'connected').where('refresh_expires_at', '<', at)

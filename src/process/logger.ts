@@ -26,17 +26,36 @@ function isoTime(): string {
 /** JSON lines; readable ones on a terminal, where pino-pretty is installed (it is not in production). */
 export async function createLogger(
   level: string,
-  { terminal, production }: { terminal: boolean; production: boolean },
+  {
+    terminal,
+    production,
+    secrets = [],
+  }: { terminal: boolean; production: boolean; secrets?: readonly string[] },
 ): Promise<FastifyBaseLogger> {
   const describeError = createDescribeError(production).fields
   const pretty = terminal ? await import('pino-pretty').catch(() => undefined) : undefined
   if (pretty) {
     const stream = pretty.default({ ignore: 'part', singleLine: true })
-    return createLines(level, line => void stream.write(line), describeError)
+    return createLines(
+      level,
+      without(secrets, line => void stream.write(line)),
+      describeError,
+    )
   }
   const writer = createLogWriter(1)
   process.once('exit', () => writer.flushSync())
-  return createLines(level, writer.write, describeError)
+  return createLines(level, without(secrets, writer.write), describeError)
+}
+
+/** None of these values stands in a line that is written, in whichever field it was. */
+function without(secrets: readonly string[], write: WriteLine): WriteLine {
+  if (secrets.length === 0) return write
+  const hidden = secrets.flatMap(secret => [secret, JSON.stringify(secret).slice(1, -1)])
+  return (line, urgent) =>
+    write(
+      hidden.reduce((text, secret) => text.replaceAll(secret, '[secret]'), line),
+      urgent,
+    )
 }
 
 /** A logger of the shape that Fastify asks for; nothing below `level` is written. */

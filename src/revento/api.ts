@@ -1,8 +1,16 @@
 import type { Runtime } from '../process/runtime.ts'
 import { ApiError } from './api-error.ts'
 import type { ApiConnection, Budgets, Window } from './budget.ts'
-import { allPages, type PageRequest, pageQuery, type Row, readPage, readRow } from './pages.ts'
-import { ID, type Page, type Scope } from './platform.ts'
+import { allPages, type PageRequest, pageQuery, readPage, readRow } from './pages.ts'
+import {
+  type ActivityRow,
+  type EventRow,
+  ID,
+  type Page,
+  type ParticipantRow,
+  type Row,
+  type Scope,
+} from './platform.ts'
 import { createLimiter, type Limiter } from './rate-limiter.ts'
 import { type AttemptOptions, type Call, createAttempt, createRetrying } from './request.ts'
 
@@ -12,13 +20,13 @@ export { judge } from './request.ts'
 
 /** What may be asked about a connection's event. Everything is read only, and waits within Revento's limits. */
 export interface EventApi {
-  event(): Promise<Row>
-  participants(page?: PageRequest): Promise<Page>
+  event(): Promise<EventRow>
+  participants(page?: PageRequest): Promise<Page<ParticipantRow>>
   /** Every participant, page after page. */
-  allParticipants(): AsyncIterable<Row>
+  allParticipants(): AsyncIterable<ParticipantRow>
   /** These five need the scope program.read. */
   program(): Promise<Row>
-  activities(page?: PageRequest): Promise<Page>
+  activities(page?: PageRequest): Promise<Page<ActivityRow>>
   threads(page?: PageRequest): Promise<Page>
   locations(page?: PageRequest): Promise<Page>
   registrationWaves(page?: PageRequest): Promise<Page>
@@ -89,17 +97,18 @@ export function createApiClient(o: ApiClientOptions, runtime: Runtime): ApiClien
           })
       }
       const row = async (tail: string, scope: Scope) => readRow(await get(tail, {}, scope))
+      // What the rows hold is the guide's word; nothing of it is checked.
       const page =
-        (tail: string, scope: Scope) =>
+        <R extends Row = Row>(tail: string, scope: Scope) =>
         async (request: PageRequest = {}) =>
-          readPage(await get(tail, pageQuery(request), scope))
-      const participants = page('/participants', 'participants.read')
+          readPage(await get(tail, pageQuery(request), scope)) as Page<R>
+      const participants = page<ParticipantRow>('/participants', 'participants.read')
       return {
         event: () => row('', 'event.read'),
         participants,
         allParticipants: () => allPages(participants),
         program: () => row('/program', 'program.read'),
-        activities: page('/activities', 'program.read'),
+        activities: page<ActivityRow>('/activities', 'program.read'),
         threads: page('/threads', 'program.read'),
         locations: page('/locations', 'program.read'),
         registrationWaves: page('/registration-waves', 'program.read'),

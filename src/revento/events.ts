@@ -1,6 +1,6 @@
 import type { EventType } from './platform.ts'
 
-/** Open: the guide shows the fields of `application.approved` only; everything else passes as it came. */
+/** Open: the guide shows the fields of `application.approved`, and one of `application.rejected`; the rest passes as it came. */
 type Open = Record<string, unknown>
 
 export interface ApplicationApproved extends Open {
@@ -13,7 +13,12 @@ export interface ApplicationApproved extends Open {
   custom_form_fields: Open
 }
 
+export interface ApplicationRejected extends Open {
+  rejected_at: string
+}
+
 interface EventData {
+  'application.rejected': ApplicationRejected
   'application.approved': ApplicationApproved
 }
 
@@ -21,13 +26,13 @@ interface EventData {
 export type DataOf<T extends string> = T extends keyof EventData ? EventData[T] : Open
 
 /** The signed envelope. Both ids are null on integration-level events. Times are ISO 8601 UTC. */
-export interface ReventoEvent<T extends string = EventType> {
+export interface ReventoEvent<T extends string = EventType, Data = DataOf<T>> {
   readonly id: string
   readonly type: T
   readonly occurred_at: string
   readonly event_id: string | null
   readonly organization_id: string | null
-  readonly data: DataOf<T>
+  readonly data: Data
 }
 
 const ISO_8601 = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?$/

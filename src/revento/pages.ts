@@ -1,5 +1,5 @@
 import { ApiError } from './api-error.ts'
-import { PAGE_LIMIT, type Page } from './platform.ts'
+import { PAGE_LIMIT, type Page, type Row } from './platform.ts'
 
 export interface PageRequest {
   /** Opaque: the `next_cursor` of the page before. */
@@ -7,9 +7,6 @@ export interface PageRequest {
   /** Rows a page, 1 to 50. */
   readonly limit?: number | undefined
 }
-
-/** An open object: the guide shows no complete row. */
-export type Row = Record<string, unknown>
 
 /** 50,000 rows. More means that the list does not end. */
 export const MAX_PAGES = 1000
@@ -23,7 +20,9 @@ export function pageQuery({ cursor, limit }: PageRequest): Record<string, string
 }
 
 /** Every row, page after page, until `has_more` is false. A list that goes in circles or never ends is an error. */
-export async function* allPages(page: (p: PageRequest) => Promise<Page>): AsyncGenerator<Row> {
+export async function* allPages<R extends Row>(
+  page: (p: PageRequest) => Promise<Page<R>>,
+): AsyncGenerator<R> {
   const seen = new Set<string>()
   let cursor: string | undefined
   for (let n = 0; n < MAX_PAGES; n++) {

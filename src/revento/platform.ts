@@ -45,9 +45,33 @@ export const DELETION_REQUIRED = 'data.deletion_required'
 export const SUSPENDED = 'integration.suspended'
 export type EventType = (typeof EVENT_TYPES)[number]
 
-/** A page of a list. Rows are open objects: the guide shows no complete row. */
-export interface Page<Row = Record<string, unknown>> {
-  data: Row[]
+/** An open object: the guide shows no complete row, so every member may be missing, and others may be there. */
+export type Row = Record<string, unknown>
+
+export interface EventRow extends Row {
+  title?: string
+  description?: string | null
+  status?: string
+  publish_status?: string
+}
+
+export interface ParticipantRow extends Row {
+  application_status?: ApplicationStatus
+  role?: string
+  custom_form_fields?: Record<string, unknown>
+  /** Of the latest review only. */
+  last_reviewed_at?: string | null
+  last_reviewer_id?: string | null
+  last_review_action?: 'approved' | 'rejected' | 'revision_requested' | null
+}
+
+export interface ActivityRow extends Row {
+  status?: string
+}
+
+/** A page of a list. */
+export interface Page<R = Row> {
+  data: R[]
   next_cursor: string | null
   has_more: boolean
 }

@@ -91,7 +91,7 @@ function done(request: FastifyRequest, reply: FastifyReply, path: string, said: 
  * The pages send no referrer, so over plain http on a name other than localhost a browser says nothing of where a form
  * came from but `Origin: null`: there the token decides alone.
  */
-function checkForm(request: FastifyRequest, session: Session, origin: string): void {
+export function checkForm(request: FastifyRequest, session: Session, origin: string): void {
   const { origin: from, 'sec-fetch-site': site } = request.headers
   const isOwn =
     site === undefined

@@ -1,6 +1,6 @@
 import type { ConnectionKey } from '../oauth/connections.ts'
 import type { Runtime } from '../process/runtime.ts'
-import type { Row } from '../revento/pages.ts'
+import type { Row } from '../revento/platform.ts'
 
 /** The names of events as Revento tells them, for a while and in memory only: a page can do without. */
 export interface Titles {

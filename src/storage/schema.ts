@@ -19,6 +19,7 @@ export interface Schema {
   key_uses: KeyUsesTable
   api_budgets: ApiBudgetsTable
   key_instances: KeyInstancesTable
+  jobs: JobsTable
 }
 
 export interface FlowsTable {
@@ -252,4 +253,22 @@ export interface ApiBudgetsTable {
   event_id: string
   organization_id: string
   budget: string
+}
+
+/** The builder's jobs. One that has a lease runs; see builder/jobs. */
+export interface JobsTable {
+  platform: Platform
+  name: string
+  /** Each claim adds one. */
+  fence: number
+  lease_owner: string | null
+  lease_until: number
+  /** Of the last run. */
+  started_at: number | null
+  finished_at: number | null
+  outcome: 'done' | 'failed' | 'missed' | null
+  last_error: string | null
+  runs: number
+  failed: number
+  missed: number
 }

@@ -19,6 +19,7 @@ const TABLES: Record<keyof Schema, true> = {
   api_budgets: true,
   health: true,
   key_instances: true,
+  jobs: true,
 }
 export const OUR_TABLES = Object.keys(TABLES) as readonly (keyof Schema)[]
 

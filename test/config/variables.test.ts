@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { ConfigError, loadConfig } from '../../src/config/settings.ts'
-import { describe as describeVariable, nearestVariable, VARIABLE_NAMES } from '../../src/config/variables.ts'
+import { describe as describeVariable, VARIABLE_NAMES } from '../../src/config/variables.ts'
+import { nearestName } from '../../src/process/nearest-name.ts'
 import { providers } from '../../src/webhooks/providers/index.ts'
 
 type Env = Record<string, string>
@@ -158,7 +159,7 @@ describe('names', () => {
     ['DATABSE_URL', 'DATABASE_URL'],
     ['SANDBOX_PROT', 'SANDBOX_PORT'],
   ])('warns of %s and names %s', (wrong, right) => {
-    expect(nearestVariable(wrong)).toBe(right)
+    expect(nearestName(wrong, VARIABLE_NAMES)).toBe(right)
     expect(loadConfig({ [wrong]: 'value' }).warnings).toEqual([
       `${wrong} is not a setting; did you mean ${right}?`,
     ])

@@ -59,7 +59,16 @@ test('only these classes say their own text in production, and none of them take
   const classes = sources.flatMap(([, text]) => [...text.matchAll(/class (\w+) extends FixedTextError/g)])
   expect(classes.map(([, name]) => name).toSorted()).toEqual([
     ...['ApiError', 'AppError', 'ConnectionUnavailable', 'ErasureGoesOn', 'HandlerErased', 'HandlerLate'],
-    ...['HandlerStopped', 'HandlerStopped', 'HandlerTimeout', 'LeaseLost', 'NotAnAnswer', 'StorageError'],
+    'HandlerMistake',
+    ...[
+      'HandlerStopped',
+      'HandlerStopped',
+      'HandlerTimeout',
+      'LeaseLost',
+      'NotAnAnswer',
+      'RunIsOver',
+      'StorageError',
+    ],
     'UnsealError',
   ])
   const made = classes.map(([, name]) => name).join('|')
@@ -68,7 +77,13 @@ test('only these classes say their own text in production, and none of them take
 
 test('a stack is read where errors are described, and by what a person runs', () => {
   const readers = filesWith(/\.stack\b/).filter(name => !name.startsWith('cli/'))
-  expect(readers.toSorted()).toEqual(['main.ts', 'process/errors.ts', 'status/views.story.ts'])
+  expect(readers.toSorted()).toEqual([
+    'builder/mistake.ts',
+    'builder/open-revento.ts',
+    'main.ts',
+    'process/errors.ts',
+    'status/views.story.ts',
+  ])
 })
 
 test('an error code is let through by the list only', () => {

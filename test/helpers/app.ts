@@ -1,7 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import { createApp } from '../../src/app.ts'
 import type { Handlers } from '../../src/builder/context.ts'
+import type { Forms } from '../../src/builder/define.ts'
+import type { Integration } from '../../src/builder/index.ts'
 import { type Config, loadConfig } from '../../src/config/settings.ts'
+import { settings } from '../../src/integration/settings.ts'
 import { createSealer } from '../../src/keys/sealing.ts'
 import type { Metrics } from '../../src/metrics/metrics.ts'
 import { createLines } from '../../src/process/logger.ts'
@@ -33,6 +36,10 @@ export interface TestAppOptions {
   apiBase?: string
   runtime?: Runtime
   handlers?: Handlers
+  /** With handlers of the test's own there are no services, routes and jobs but these. */
+  integration?: Partial<Integration>
+  /** The test's own variables. */
+  settings?: Forms
   metrics?: Metrics
   /** Told of the app's own statements; those of the test are not counted. */
   countRows?: CountRows
@@ -47,17 +54,20 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
   const made = o.databaseUrl ? { url: o.databaseUrl, drop: async () => {} } : await newStore()
   const port = await freePort()
   const runtime = o.runtime ?? testRuntime()
-  const config = loadConfig({
-    PORT: String(port),
-    REVENTO_CLIENT_ID: 'client-for-tests',
-    REVENTO_CLIENT_SECRET: CLIENT_SECRET,
-    REVENTO_WEBHOOK_SECRET: WEBHOOK_SECRET,
-    REVENTO_AUTH_BASE: o.authBase ?? NOWHERE,
-    REVENTO_API_BASE: o.apiBase ?? `${NOWHERE}/api/v1`,
-    REVENTO_EVENT_ID: 'evt_test_published',
-    DATABASE_URL: made.url,
-    ...o.env,
-  })
+  const config = loadConfig(
+    {
+      PORT: String(port),
+      REVENTO_CLIENT_ID: 'client-for-tests',
+      REVENTO_CLIENT_SECRET: CLIENT_SECRET,
+      REVENTO_WEBHOOK_SECRET: WEBHOOK_SECRET,
+      REVENTO_AUTH_BASE: o.authBase ?? NOWHERE,
+      REVENTO_API_BASE: o.apiBase ?? `${NOWHERE}/api/v1`,
+      REVENTO_EVENT_ID: 'evt_test_published',
+      DATABASE_URL: made.url,
+      ...o.env,
+    },
+    o.settings ?? settings,
+  )
   const log: Record<string, unknown>[] = []
   const logger = createLines('trace', line => void log.push(JSON.parse(line)))
   const database = await openDatabase(config.store, runtime)
@@ -65,7 +75,14 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
   const seen = o.countRows ? countingRows(database, o.countRows) : database
   const edge = { database: seen, sealer, outgoing: createOutgoing(), runtime, logger }
   const { handlers, metrics } = o
-  const app = await createApp(config, { ...edge, ...(handlers && { handlers }), ...(metrics && { metrics }) })
+  const integration = (handlers ?? o.integration) && {
+    services: {},
+    routes: () => {},
+    jobs: [],
+    ...o.integration,
+  }
+  const own = { ...(handlers && { handlers }), ...(integration && { integration }) }
+  const app = await createApp(config, { ...edge, ...own, ...(metrics && { metrics }) })
   await app.listen({ host: config.host, port })
   return {
     url: `http://localhost:${port}`,

@@ -1,5 +1,6 @@
 import { Agent } from 'undici'
 import { loadConfig, readEnvironment } from '../../config/settings.ts'
+import { settings as own } from '../../integration/settings.ts'
 import { readManifest } from '../../process/manifest.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { print, printJson, runCommand } from '../command.ts'
@@ -46,7 +47,7 @@ async function main(json: boolean | undefined): Promise<number> {
   const dispatcher = new Agent({ connect: { timeout: 5_000 }, maxResponseSize: 1024 * 1024 })
   try {
     // The checks say what production would refuse; here the settings only have to be readable.
-    const config = loadConfig({ ...env, NODE_ENV: undefined })
+    const config = loadConfig({ ...env, NODE_ENV: undefined }, own)
     const report = await examine({ env, config, dispatcher, runtime })
     if (json) printJson({ failed: failures(report), ...report })
     else print(reportText(report))

@@ -1,11 +1,13 @@
 import type { DeliveryRun, DeliveryStory, DeliveryView } from '../../webhooks/inbox/deliveries.ts'
 
-/** Columns as wide as their widest cell. */
-export function table(deliveries: readonly DeliveryView[]): string {
-  const rows = [
+export const table = (deliveries: readonly DeliveryView[]): string =>
+  columns([
     ['ID', 'STATE', 'TYPE', 'PROVIDER', 'RUNS', 'RECEIVED', 'NOTE'],
     ...deliveries.map(d => [d.id, d.state, d.type, d.provider, String(d.attempts), d.received_at, note(d)]),
-  ]
+  ])
+
+/** As wide as their widest cell; the first row is the heading. */
+export function columns(rows: readonly string[][]): string {
   const widths = (rows[0] as string[]).map((_, column) =>
     rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0),
   )

@@ -17,6 +17,7 @@ import { keyInstances } from './017-key-instances.ts'
 import { sessionPlatform } from './018-session-platform.ts'
 import { parkedByPlatform } from './019-parked-platform.ts'
 import { builder } from './020-builder.ts'
+import { jobs } from './030-jobs.ts'
 
 /** Every migration, in the order in which they run. Add yours to src/integration/migrations instead. */
 export const MIGRATIONS = {
@@ -39,4 +40,5 @@ export const MIGRATIONS = {
   '018-session-platform': sessionPlatform,
   '019-parked-platform': parkedByPlatform,
   '020-builder': builder,
+  '030-jobs': jobs,
 }

@@ -1,5 +1,6 @@
 import type { Handlers } from '../../builder/context.ts'
-import { UNDOCUMENTED_TYPES } from '../../integration/handlers/undocumented-types.ts'
+import { lineOf } from '../../builder/mistake.ts'
+import { eventTypes } from '../../integration/event-types.ts'
 import { nearestName } from '../../process/nearest-name.ts'
 import { providers } from '../providers/index.ts'
 
@@ -9,7 +10,9 @@ export function handlerSlips(handlers: Handlers): string[] {
     const types = typesOf(provider)
     if (!types) {
       const names = [...providers.map(({ name }) => name), 'handshake']
-      return [`the handlers have a sender "${provider}", and there is none${meant(provider, names)}`]
+      return [
+        `${at(provider)}: the handlers have a sender "${provider}", and there is none${meant(provider, names)}`,
+      ]
     }
     return Object.keys(list ?? {}).flatMap(type => slipOf(provider, type, types))
   })
@@ -25,19 +28,25 @@ function typesOf(name: string): Types | undefined {
   if (name === 'handshake') return { known: ['message'], isOpen: false }
   const provider = providers.find(one => one.name === name)
   if (!provider) return undefined
-  const listed = name === 'revento' ? UNDOCUMENTED_TYPES : []
+  const listed = name === 'revento' ? Object.keys(eventTypes) : []
   return { known: [...provider.types, ...listed], isOpen: provider.openTypes ?? false }
 }
 
 function slipOf(provider: string, type: string, { known, isOpen }: Types): string[] {
   const near = meant(type, known)
   if (known.includes(type) || (isOpen && near === '')) return []
-  const list =
-    provider === 'revento'
-      ? '; if it does come, list it in src/integration/handlers/undocumented-types.ts'
-      : ''
-  return [`the handlers of ${provider} have "${type}", which it is not known to send${near}${list}`]
+  const list = provider === 'revento' ? '; if it does come, list it in src/integration/event-types.ts' : ''
+  return [
+    `${at(type)}: the handlers of ${provider} have "${type}", which it is not known to send${near}${list}`,
+  ]
 }
+
+/** Where the list has this name, as a member of it. */
+function at(name: string): string {
+  const quoted = lineOf(LIST, `'${name}':`)
+  return quoted === LIST ? lineOf(LIST, `${name}:`) : quoted
+}
+const LIST = 'src/integration/handlers/index.ts'
 
 function meant(name: string, known: readonly string[]): string {
   const nearest = nearestName(name, known)

@@ -13,7 +13,7 @@ test('the handlers that come with the starter have no slip', () => {
 test.each([
   ['revento', 'application.aproved', 'did you mean "application.approved"?'],
   ['revento', 'participants.registered', 'did you mean "participant.registered"?'],
-  ['revento', 'badge.printed', 'list it in src/integration/handlers/undocumented-types.ts'],
+  ['revento', 'badge.printed', 'list it in src/integration/event-types.ts'],
   ['aghanim', 'player.verfy', 'did you mean "player.verify"?'],
   ['aghanim', 'badge.printed', 'which it is not known to send'],
   ['barker', 'mesage', 'did you mean "message"?'],

@@ -20,6 +20,7 @@ const BOOKKEEPING: Record<Exclude<keyof Schema, 'participants' | 'erasures' | 'c
   key_uses: true,
   api_budgets: true,
   key_instances: true,
+  jobs: true,
 }
 const COLUMNS_OF: Readonly<Record<string, readonly string[]>> = {
   connections: ['event_id', 'state'],

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { ConfigError, loadConfig } from '../../../config/settings.ts'
+import { settings as own } from '../../../integration/settings.ts'
 import { heldKeys } from '../../../keys/known-keys.ts'
 import { createSealer } from '../../../keys/sealing.ts'
-
 import { canGo, readKeyStates, toldText } from '../../../keys/verdict.ts'
 import { type Manifest, nodeTooOld } from '../../../process/manifest.ts'
 import { tablesOf } from '../../../storage/migrate.ts'
@@ -22,7 +22,7 @@ export function settings({ env }: Pick<Scene, 'env'>): Finding[] {
           'Set NODE_ENV=production where the app runs (the image does).',
         )
   try {
-    const { warnings } = loadConfig({ ...env, NODE_ENV: 'production' })
+    const { warnings } = loadConfig({ ...env, NODE_ENV: 'production' }, own)
     const told = warnings.map(warning => unsure('settings', ...saidAndTodo(warning)))
     return [
       mode,

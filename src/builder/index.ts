@@ -1,0 +1,84 @@
+import type { FastifyPluginAsync } from 'fastify'
+import { jobs } from '../integration/jobs.ts'
+import { routes } from '../integration/routes.ts'
+import { services } from '../integration/services.ts'
+import type { Settings } from '../integration/settings.ts'
+import { createDescribeError } from '../process/errors.ts'
+import type { Log } from '../process/log.ts'
+import type { Runtime } from '../process/runtime.ts'
+import type { Queries } from '../storage/database.ts'
+import type { Platform } from '../storage/schema.ts'
+import type { Own } from './context.ts'
+import { ownDb } from './db.ts'
+import type { Job } from './job.ts'
+import { createJobRows } from './job-rows.ts'
+import { checkJobs, type JobsOptions, startJobs } from './jobs.ts'
+import { createRevento, type ReventoParts } from './revento.ts'
+import type { Routes } from './route.ts'
+import { type BuilderRoutesOptions, builderRoutes } from './routes.ts'
+import { type ServiceList, startServices } from './services.ts'
+
+/** What the builder's folder holds beside handlers and senders. */
+export interface Integration {
+  readonly services: ServiceList
+  readonly routes: Routes
+  readonly jobs: readonly Job[]
+}
+
+export const integration: Integration = { services, routes, jobs }
+
+export interface BuilderOptions {
+  readonly integration: Integration
+  readonly own: Readonly<Record<string, unknown>>
+  readonly production: boolean
+  readonly mode: Platform
+  readonly query: Queries
+  readonly log: JobsOptions['log'] & Log
+}
+
+export interface Builder {
+  /** For handlers, which get a `db` of their own. */
+  readonly own: Omit<Own, 'db'>
+  readonly routes: FastifyPluginAsync<Omit<BuilderRoutesOptions, 'routes' | 'own' | 'log' | 'production'>>
+  startJobs(o: ReventoParts & Pick<JobsOptions, 'count'>): void
+  stopJobs(): Promise<void>
+  stopServices(): Promise<void>
+}
+
+/** Starts the services; rejects with a BuilderMistake for what the builder has to mend first. */
+export async function openBuilder(o: BuilderOptions, runtime: Runtime): Promise<Builder> {
+  const { log, production } = o
+  const describeError = createDescribeError(production)
+  checkJobs(o.integration.jobs)
+  const settings = o.own as Settings
+  const context = { settings, log: log.child({ part: 'services' }) }
+  const services = await startServices(o.integration.services, { context, describeError }, runtime)
+  const own = { settings, services: services.all as Own['services'] }
+  let stopJobs = async () => {}
+  return {
+    own,
+    async routes(app, parts) {
+      const { routes } = o.integration
+      const all = { ...own, db: ownDb(o.query) }
+      await app.register(builderRoutes, {
+        ...parts,
+        routes,
+        own: all,
+        production,
+        log: log.child({ part: 'routes' }),
+      })
+    },
+    startJobs({ count, ...parts }) {
+      const revento = (name: string, signal: AbortSignal) => createRevento(parts, { job: name }, signal)
+      const rows = createJobRows(o.query, o.mode)
+      const { jobs: list } = o.integration
+      const ownFor = (signal: AbortSignal) => ({ ...own, db: ownDb(o.query, signal) })
+      stopJobs = startJobs(
+        { jobs: list, rows, own: ownFor, revento, count, describeError, log },
+        runtime,
+      ).stop
+    },
+    stopJobs: () => stopJobs(),
+    stopServices: services.stop,
+  }
+}

@@ -1,0 +1,78 @@
+import type { Selectable } from 'kysely'
+import type { Queries } from '../storage/database.ts'
+import type { JobsTable, Platform } from '../storage/schema.ts'
+
+export type JobRow = Selectable<JobsTable>
+export type JobOutcome = 'done' | 'failed'
+
+/** A run that this process holds: a write that names an older fence does nothing. */
+export interface HeldJob {
+  readonly name: string
+  readonly fence: number
+  /** When the run before it began; null at the first. */
+  readonly before: number | null
+}
+
+export interface JobRows {
+  add(name: string): Promise<void>
+  find(name: string): Promise<JobRow | undefined>
+  /** Undefined where another instance was quicker. */
+  claim(row: JobRow, o: { owner: string; now: number; leaseMs: number }): Promise<HeldJob | undefined>
+  /** False where it is not ours any more. */
+  renew(held: HeldJob, until: number): Promise<boolean>
+  end(held: HeldJob, o: { outcome: JobOutcome; error: string | null; now: number }): Promise<void>
+  /** The process stops: the run counts as none, and the job is due again. */
+  giveBack(held: HeldJob): Promise<void>
+  /** Its process ended before it did. False where somebody else has noted that. */
+  miss(row: JobRow): Promise<boolean>
+}
+
+const FREE = { lease_owner: null, lease_until: 0 } as const
+
+/** One row for each job: all instances on the database agree by it. */
+export function createJobRows(query: Queries, platform: Platform): JobRows {
+  const changed = async ({ name, fence }: { name: string; fence: number }, values: Partial<JobRow>) => {
+    const { numUpdatedRows } = await query
+      .updateTable('jobs')
+      .set(values)
+      .where('platform', '=', platform)
+      .where('name', '=', name)
+      .where('fence', '=', fence)
+      .executeTakeFirst()
+    return numUpdatedRows === 1n
+  }
+  return {
+    async add(name) {
+      const none = { started_at: null, finished_at: null, outcome: null, last_error: null }
+      await query
+        .insertInto('jobs')
+        .values({ platform, name, fence: 0, ...FREE, ...none, runs: 0, failed: 0, missed: 0 })
+        .onConflict(c => c.doNothing())
+        .execute()
+    },
+    find: name =>
+      query
+        .selectFrom('jobs')
+        .selectAll()
+        .where('platform', '=', platform)
+        .where('name', '=', name)
+        .executeTakeFirst(),
+    async claim(row, { owner, now, leaseMs }) {
+      const fence = row.fence + 1
+      const lease = { lease_owner: owner, lease_until: now + leaseMs, started_at: now, finished_at: null }
+      const isOurs = await changed(row, { ...lease, fence, runs: row.runs + 1 })
+      return isOurs ? { name: row.name, fence, before: row.started_at } : undefined
+    },
+    renew: (held, until) => changed(held, { lease_until: until }),
+    async end(held, { outcome, error, now }) {
+      const row = await this.find(held.name)
+      const failed = (row?.failed ?? 0) + (outcome === 'failed' ? 1 : 0)
+      await changed(held, { ...FREE, finished_at: now, outcome, last_error: error, failed })
+    },
+    async giveBack(held) {
+      const row = await this.find(held.name)
+      await changed(held, { ...FREE, started_at: held.before, runs: Math.max(0, (row?.runs ?? 0) - 1) })
+    },
+    miss: row => changed(row, { ...FREE, fence: row.fence + 1, outcome: 'missed', missed: row.missed + 1 }),
+  }
+}

@@ -1,0 +1,107 @@
+import { ConfigError, loadConfig, readEnvironment } from '../config/settings.ts'
+import { services } from '../integration/services.ts'
+import { settings as forms, type Settings } from '../integration/settings.ts'
+import { openSealed } from '../keys/open-sealed.ts'
+import { createOAuth } from '../oauth/index.ts'
+import { createDescribeError, firstLine } from '../process/errors.ts'
+import type { Log } from '../process/log.ts'
+import { atMost, systemRuntime as runtime } from '../process/runtime.ts'
+import { createSteadyClock } from '../process/trusted-time.ts'
+import { ApiError, createApiClient } from '../revento/api.ts'
+import { WINDOWS } from '../revento/budget.ts'
+import { createOutgoing } from '../revento/http.ts'
+import { createTokenEndpoint } from '../revento/token-endpoint.ts'
+import { storageAdvice } from '../storage/advice.ts'
+import { createBudgets } from '../storage/api-budgets.ts'
+import type { Own } from './context.ts'
+import { ownDb } from './db.ts'
+import { BuilderMistake } from './mistake.ts'
+import { createRevento, NotUsable, type Revento } from './revento.ts'
+import { startServices } from './services.ts'
+
+export interface ScriptContext extends Revento, Own {
+  /** Fires at Ctrl-C: pass it on to what takes long. */
+  readonly signal: AbortSignal
+}
+
+/** A refresh under way is waited for: the next process would have to ask again with a spent token. */
+const REFRESH_MS = 9_000
+
+/**
+ * For a script, beside the running app or without it: the same tokens, limits and words as in handlers. Runs `work`, closes
+ * everything, and says what somebody has to do in words; the exit code is 1 then. Settings come from .env and the environment.
+ */
+export async function openRevento(work: (revento: ScriptContext) => Promise<void>): Promise<void> {
+  const stopping = new AbortController()
+  const stop = () => stopping.abort()
+  process.once('SIGINT', stop)
+  try {
+    await opened(work, stopping.signal)
+  } catch (error) {
+    process.exitCode = 1
+    process.stderr.write(`${sayOf(error)}\n`)
+  } finally {
+    process.off('SIGINT', stop)
+  }
+}
+
+async function opened(work: (revento: ScriptContext) => Promise<void>, signal: AbortSignal): Promise<void> {
+  const config = loadConfig(readEnvironment({}), forms)
+  const describeError = createDescribeError(config.production)
+  const log = createLog(text => describeError.text(text))
+  const outgoing = createOutgoing()
+  const { database, sealer } = await openSealed(config, runtime).catch(error => {
+    const advice = storageAdvice(error, config.store)
+    throw advice === undefined ? error : new BuilderMistake(advice, { cause: error })
+  })
+  const { query } = database
+  try {
+    const settings = config.own as Settings
+    const running = await startServices(services, { context: { settings, log }, describeError }, runtime)
+    const apiClient = createApiClient(
+      {
+        ...{ apiBase: config.apiBase, dispatcher: outgoing.api, log: { ...log, info: () => {} } },
+        ...{ budgets: createBudgets(query, config.mode), windows: WINDOWS },
+      },
+      runtime,
+    )
+    const { connections, accessTokens } = createOAuth(
+      config,
+      {
+        ...{ query, sealer, apiClient, log, stopping: signal },
+        ...{ traceOf: () => undefined, lifted: () => {}, clock: createSteadyClock(runtime, () => {}) },
+        tokenEndpoint: createTokenEndpoint(config, outgoing.token, runtime),
+      },
+      runtime,
+    )
+    const parts = { connections, accessTokens, apiClient, origin: config.origin }
+    const own = { db: ownDb(query), settings, services: running.all as Own['services'] }
+    try {
+      await work({ ...createRevento(parts, { part: 'script' }, signal), ...own, signal })
+    } finally {
+      await atMost(runtime, REFRESH_MS, accessTokens.settled())
+      await running.stop()
+    }
+  } finally {
+    await outgoing.close()
+    await database.close()
+  }
+}
+
+/** What goes well is not told: the output is the script's. */
+function createLog(say: (error: unknown) => string): Log & { child(): Log } {
+  const write = ({ err, ...fields }: { err?: unknown }, message: string) => {
+    const why = err === undefined ? '' : `: ${firstLine(say(err))}`
+    process.stderr.write(`${message}${why} ${JSON.stringify(fields)}\n`)
+  }
+  const log = { info: () => {}, warn: write, error: write, child: () => log }
+  return log
+}
+
+function sayOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (error instanceof NotUsable || error instanceof BuilderMistake || error instanceof ConfigError)
+    return error.message
+  if (error instanceof ApiError) return `Revento did not give what was asked for: ${error.code}.`
+  return error.stack ?? error.message
+}

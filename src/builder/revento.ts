@@ -1,0 +1,83 @@
+import { type AccessTokens, ConnectionUnavailable } from '../oauth/access-token.ts'
+import { connectUrl } from '../oauth/connect.route.ts'
+import type { Connection, ConnectionKey, Connections } from '../oauth/connections.ts'
+import type { ApiClient, EventApi } from '../revento/api.ts'
+
+/** Revento for what is no handler: jobs, and scripts by `openRevento`. */
+export interface Revento {
+  /** Those that have not ended, in the order of their ids; the tokens are not in them. */
+  connections(): Promise<Connection[]>
+  /** `organizationId` is needed only where several organizations have connected this event. Throws NotUsable. */
+  event(eventId: string, organizationId?: string): Promise<ConnectedEvent>
+}
+
+export interface ConnectedEvent extends ConnectionKey {
+  readonly connection: Connection
+  /** With a token that is kept alive, within the limits that all processes share. A call waits for its turn. */
+  readonly api: EventApi
+}
+
+/** A connection that cannot be used now. The message says who has to do what, with the link. */
+export class NotUsable extends Error {
+  override readonly name = 'NotUsable'
+  /** What the organizer opens to connect again, where that helps. */
+  readonly connectUrl: string | undefined
+  constructor(message: string, url?: string, options?: ErrorOptions) {
+    super(message, options)
+    this.connectUrl = url
+  }
+}
+
+export interface ReventoParts {
+  readonly connections: Pick<Connections, 'list'>
+  readonly accessTokens: Pick<AccessTokens, 'use'>
+  readonly apiClient: ApiClient
+  readonly origin: string
+}
+
+/** The hour's budget may be used up: nobody waits for a page here, so a call waits for the next one. */
+const PATIENCE_MS = 2 * 3_600_000
+
+/** `about`: whose calls they are, for the log. */
+export function createRevento(o: ReventoParts, about: object, signal?: AbortSignal): Revento {
+  const apiOf = (key: ConnectionKey) =>
+    o.apiClient.forEvent(
+      key,
+      (call, scope) => o.accessTokens.use(key, call, { scope }).catch(error => rethrow(error, key)),
+      { patienceMs: PATIENCE_MS, about, ...(signal && { signal }) },
+    )
+
+  function rethrow(error: unknown, { eventId }: ConnectionKey): never {
+    if (!(error instanceof ConnectionUnavailable)) throw error
+    throw notUsable(error, eventId)
+  }
+
+  function notUsable(cause: ConnectionUnavailable, eventId: string): NotUsable {
+    const url = connectUrl(o.origin, eventId)
+    const again = (why: string) => new NotUsable(`${why}: its organizer opens ${url}`, url, { cause })
+    if (cause.code === 'suspended')
+      return new NotUsable(
+        `Revento has suspended this app. ${eventId} goes on when that is lifted.`,
+        undefined,
+        { cause },
+      )
+    if (cause.code === 'scope_missing') return again(`${eventId} was connected without what this call needs`)
+    if (cause.code === 'not_connected') return again(`${eventId} is not connected`)
+    return again(`${eventId} has to be connected again`)
+  }
+
+  return {
+    connections: o.connections.list,
+    async event(eventId, organizationId) {
+      const all = (await o.connections.list()).filter(c => c.eventId === eventId)
+      const found = organizationId === undefined ? all : all.filter(c => c.organizationId === organizationId)
+      const [connection, ...others] = found
+      if (!connection) throw notUsable(new ConnectionUnavailable('not_connected'), eventId)
+      if (others.length > 0) {
+        const names = found.map(c => c.organizationId).join(', ')
+        throw new NotUsable(`${eventId} is connected by several organizations: give one of ${names} too.`)
+      }
+      return { eventId, organizationId: connection.organizationId, connection, api: apiOf(connection) }
+    },
+  }
+}

@@ -1,0 +1,150 @@
+import cookie from '@fastify/cookie'
+import formbody from '@fastify/formbody'
+import type { FastifyPluginAsync, FastifyRequest, RouteOptions } from 'fastify'
+import { AppError } from '../http/errors.ts'
+import { sendToOwnHost } from '../http/own-host.ts'
+import { ConnectionUnavailable } from '../oauth/access-token.ts'
+import type { Connection, ConnectionKey, Connections } from '../oauth/connections.ts'
+import { type Entitlement, entitlement } from '../oauth/entitlement.ts'
+import { type Session, type Sessions, signedIn } from '../oauth/sessions.ts'
+import type { Log } from '../process/log.ts'
+import type { EventApi } from '../revento/api.ts'
+import { checkForm } from '../status/actions.route.ts'
+import { formToken, layout } from '../status/layout.ts'
+import { apiFailure } from '../status/participants.route.ts'
+import { endCode } from '../status/participants.ts'
+import type { Own } from './context.ts'
+import { BuilderMistake, placeOf } from './mistake.ts'
+import type { Guards, Organizer, Routes } from './route.ts'
+
+export interface BuilderRoutesOptions {
+  readonly routes: Routes
+  readonly own: Own
+  readonly origin: string
+  readonly production: boolean
+  readonly sessions: Sessions
+  readonly connections: Pick<Connections, 'find'>
+  readonly api: (key: ConnectionKey, requestId: string) => EventApi
+  readonly log: Log
+}
+
+const FORM_LIMIT = 64 * 1024
+const GUARDS: Guards = {
+  organizer: { config: { guard: 'organizer' } },
+  open: { config: { guard: 'open' } },
+}
+
+/** The builder's routes, each behind its guard. A route without one is a BuilderMistake: the app does not start. */
+export const builderRoutes: FastifyPluginAsync<BuilderRoutesOptions> = async (app, o) => {
+  const known = new WeakMap<FastifyRequest, { session: Session; organizer: Organizer }>()
+  const toOwnHost = sendToOwnHost(o)
+  await app.register(cookie)
+  await app.register(formbody, { bodyLimit: FORM_LIMIT })
+  app.decorateRequest('organizer', {
+    getter(this: FastifyRequest) {
+      const found = known.get(this)
+      if (!found)
+        throw new Error(`${this.routeOptions.url} has not guard.organizer: request.organizer is not known`)
+      return found.organizer
+    },
+  })
+  // Of this scope, not of the route's options: those can be overwritten without a word.
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.routeOptions.config.guard !== 'organizer') return
+    if (request.method === 'GET' && (await toOwnHost(request, reply))) return reply
+    reply.header('cache-control', 'no-store')
+    const session = await signedIn(o.sessions, request)
+    const held = await entitlement(o.connections.find, session.connections)
+    known.set(request, { session, organizer: organizerOf(o, request, held) })
+    return
+  })
+  app.addHook('preValidation', async request => {
+    const session = known.get(request)?.session
+    if (session && request.method !== 'GET') checkForm(request, session, o.origin)
+  })
+  app.setErrorHandler((error, request) => {
+    const eventId = String(request.outcome?.['event_id'] ?? '')
+    throw apiFailure(error, { eventId, organizationId: '' }, o.origin)
+  })
+  const guardless = watchGuards(route => app.addHook('onRoute', route))
+  await added(() =>
+    o.routes(app, {
+      ...o.own,
+      guard: GUARDS,
+      log: o.log,
+      page: (reply, { title, body }) => {
+        const session = known.get(reply.request)?.session
+        return reply.type('text/html; charset=utf-8').send(layout({ title, body, session }).text)
+      },
+      formToken(request) {
+        const found = known.get(request)
+        if (!found) throw new Error('a form token is of an organizer: give the route guard.organizer')
+        return formToken(found.session)
+      },
+    }),
+  )
+  // Plugins that were registered in it have added theirs by then.
+  app.addHook('onReady', async () => {
+    if (guardless.length > 0) throw new BuilderMistake(guardless.join('\n'))
+  })
+}
+
+function organizerOf(o: BuilderRoutesOptions, request: FastifyRequest, held: Entitlement): Organizer {
+  const eventOf = ({ eventId, organizationId }: ConnectionKey) => ({
+    eventId,
+    organizationId,
+    get api() {
+      request.outcome = { ...request.outcome, event_id: eventId }
+      return o.api({ eventId, organizationId }, request.id)
+    },
+  })
+  const events = held.grants.map(eventOf)
+  return {
+    events,
+    event(eventId) {
+      const ended = held.connections.find((c: Connection) => c.eventId === eventId)
+      if (!ended) throw new AppError('not_found')
+      const found = events.find(event => event.eventId === eventId)
+      if (found) return found
+      throw apiFailure(new ConnectionUnavailable(endCode(ended)), ended, o.origin)
+    },
+  }
+}
+
+/** Collects what to say of each route that has no guard. */
+function watchGuards(onRoute: (hook: (route: RouteOptions) => void) => void): string[] {
+  const guardless: string[] = []
+  onRoute(({ method, url, config }) => {
+    const { guard } = config ?? {}
+    if (guard !== undefined && Object.hasOwn(GUARDS, guard)) return
+    const name = `${[method].flat().join(', ')} ${url}`
+    guardless.push(
+      `${here()}: ${name} has no guard. Write guard.organizer behind its path (who has connected an event), or ` +
+        'guard.open where everybody may come.',
+    )
+  })
+  return guardless
+}
+
+/** Where the builder's code is now, below Fastify's own frames. */
+function here(): string {
+  const before = Error.stackTraceLimit
+  Error.stackTraceLimit = 60
+  const place = placeOf(new Error())
+  Error.stackTraceLimit = before
+  return place ?? 'src/integration/routes.ts'
+}
+
+async function added(add: () => void | Promise<void>): Promise<void> {
+  try {
+    await add()
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message?: unknown }
+    const place = placeOf(error) ?? 'src/integration/routes.ts'
+    if (code === 'FST_ERR_DUPLICATED_ROUTE')
+      throw new BuilderMistake(
+        `${place}: ${String(message)}. Give it another path: nothing of ours is under /app/.`,
+      )
+    throw new BuilderMistake(`${place}: the routes cannot be added: ${String(message)}`, { cause: error })
+  }
+}

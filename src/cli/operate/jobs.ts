@@ -1,0 +1,56 @@
+import { everyMs } from '../../builder/jobs.ts'
+import { loadConfig, readEnvironment } from '../../config/settings.ts'
+import { jobs } from '../../integration/jobs.ts'
+import { systemRuntime as runtime } from '../../process/runtime.ts'
+import { type Store, storeName } from '../../storage/database.ts'
+import { readDatabase } from '../../storage/open.ts'
+import type { JobsTable } from '../../storage/schema.ts'
+import { onStore, print, printJson, runCommand, Usage } from '../command.ts'
+import { columns } from './deliveries-text.ts'
+
+const HELP = `Usage: npm run -s jobs [-- --json]
+
+How the jobs of src/integration/jobs.ts went: when each ran last and comes next, and what it threw. A run is "missed" whose
+process ended before it did.
+`
+
+async function main({ json }: { json?: boolean | undefined }): Promise<number> {
+  const { store, mode } = loadConfig(readEnvironment({}))
+  const rows = await onStore(store, () => read(store, mode))
+  if (json) for (const row of rows) printJson(row)
+  else print(rows.length === 0 ? 'No job has run yet: list yours in src/integration/jobs.ts.' : table(rows))
+  return 0
+}
+
+async function read(store: Store, mode: JobsTable['platform']): Promise<JobsTable[]> {
+  const query = await readDatabase(store, runtime)
+  if (!query) throw new Usage(`There is no ${storeName(store)}: check DATABASE_URL.`)
+  try {
+    return await query.selectFrom('jobs').selectAll().where('platform', '=', mode).orderBy('name').execute()
+  } finally {
+    await query.destroy()
+  }
+}
+
+const table = (rows: readonly JobsTable[]): string =>
+  columns([
+    ['JOB', 'STATE', 'LAST RUN', 'NEXT', 'RUNS', 'FAILED', 'MISSED', 'NOTE'],
+    ...rows.map(row => [
+      row.name,
+      row.lease_owner === null ? (row.outcome ?? 'waiting') : 'running',
+      moment(row.started_at),
+      nextOf(row),
+      ...[row.runs, row.failed, row.missed].map(String),
+      row.last_error ?? '',
+    ]),
+  ])
+
+function nextOf({ name, started_at }: JobsTable): string {
+  const job = jobs.find(known => known.name === name)
+  if (!job) return 'never: not listed'
+  return started_at === null ? 'soon' : moment(started_at + (everyMs(job.every) ?? 0))
+}
+
+const moment = (ms: number | null) => (ms === null ? '-' : `${new Date(ms).toISOString().slice(0, 19)}Z`)
+
+await runCommand({ name: 'jobs', help: HELP, options: { json: { type: 'boolean' } }, main })
