@@ -93,7 +93,11 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const { inbox, handling, deliveries, eventData, resume } = webhooks
   const trouble = createProbe(database, inbox, handling, runtime)
 
-  const app = createServer({ https: config.https, logger: log, runtime, errorPage })
+  const { appName } = config
+  const app = createServer({
+    ...{ https: config.https, logger: log, runtime },
+    errorPage: (...error) => errorPage(appName, ...error),
+  })
   app.addHook('onRequest', traces.begin)
   let stopBy = Number.POSITIVE_INFINITY
   let jobsEnded: Promise<void> | undefined
@@ -113,10 +117,11 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     await database.close()
   })
   await app.register(health, { trouble, runtime })
-  await app.register(oauth.routes, { onwardPage, resume })
+  await app.register(oauth.routes, { onwardPage: url => onwardPage(appName, url), resume })
   await app.register(webhooks.routes, { prefix: '/webhooks' })
   await app.register(status, {
-    ...{ origin: config.origin, production: config.production, defaultEventId: config.defaultEventId },
+    ...{ appName, origin: config.origin, production: config.production },
+    defaultEventId: config.defaultEventId,
     sandbox: config.mode === 'sandbox' ? { url: config.authBase } : undefined,
     requestedScopes: config.scopes.split(' '),
     ...{ sessions: oauth.sessions, connections: oauth.connections, api: oauth.api },
@@ -124,7 +129,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     keyChanges: meter.changes,
   })
   await app.register(builder.routes, {
-    ...{ origin: config.origin, sessions: oauth.sessions, connections: oauth.connections, api: oauth.api },
+    ...{ appName, origin: config.origin, sessions: oauth.sessions },
+    ...{ connections: oauth.connections, api: oauth.api },
   })
   // Once it listens: a start that fails on a used port must not have claimed anything.
   app.addHook('onListen', async () => {

@@ -20,6 +20,7 @@ import type { Guards, Organizer, Routes } from './route.ts'
 export interface BuilderRoutesOptions {
   readonly routes: Routes
   readonly own: Own
+  readonly appName: string
   readonly origin: string
   readonly production: boolean
   readonly sessions: Sessions
@@ -74,7 +75,9 @@ export const builderRoutes: FastifyPluginAsync<BuilderRoutesOptions> = async (ap
       log: o.log,
       page: (reply, { title, body }) => {
         const session = known.get(reply.request)?.session
-        return reply.type('text/html; charset=utf-8').send(layout({ title, body, session }).text)
+        return reply
+          .type('text/html; charset=utf-8')
+          .send(layout({ appName: o.appName, title, body, session }).text)
       },
       formToken(request) {
         const found = known.get(request)

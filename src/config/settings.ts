@@ -37,6 +37,8 @@ export interface Config {
   /** `sandbox`: the built-in pretend Revento is started and used over HTTP. */
   readonly mode: 'sandbox' | 'real'
   readonly production: boolean
+  /** On the pages. */
+  readonly appName: string
   readonly host: string
   readonly port: number
   readonly sandboxPort: number
@@ -222,6 +224,7 @@ function freeze(
     encryptionKeyPrevious: bytes(s.ENCRYPTION_KEY_PREVIOUS),
     ...filesBeside(store),
     trustProxy: Object.freeze(s.TRUST_PROXY?.split(',') ?? []),
+    appName: s.APP_NAME,
     logLevel: s.LOG_LEVEL,
     stateTtlMs: s.STATE_TTL_S * 1000,
     handlerConcurrency: s.HANDLER_CONCURRENCY,

@@ -38,6 +38,11 @@ const Own = Type.Object({
   SANDBOX_EVENT_ID: optional(ID.source, 'an event id; REVENTO_EVENT_ID is its new name'),
   SANDBOX_PORT: integer(3100, 1, 65_535, 'a port'),
 
+  APP_NAME: withDefault(
+    'Revento starter',
+    '^[^\\u0000-\\u001f\\u007f]{1,60}$',
+    'the name on the pages, 1 to 60 characters',
+  ),
   HOST: withDefault('127.0.0.1', '^[0-9A-Za-z.:-]+$', 'an address to listen on, e.g. 127.0.0.1 or 0.0.0.0'),
   PORT: integer(3000, 1, 65_535, 'a port'),
   TRUST_PROXY: optional('^[0-9A-Fa-f.:/]+(,[0-9A-Fa-f.:/]+)*$', 'proxy addresses, e.g. 10.0.0.1,10.1.0.0/16'),

@@ -25,7 +25,7 @@ export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
     const session = await signedIn(o.sessions, request)
     const query = singleParameters(request) ?? new URLSearchParams()
     const { connection, grant } = await held(o, session, query.get('event_id'), query.get('organization_id'))
-    const page = disconnectPage(connection, grant && o.titles.of(grant), session)
+    const page = disconnectPage(o.appName, connection, grant && o.titles.of(grant), session)
     return reply.type('text/html; charset=utf-8').send(page.text)
   })
 

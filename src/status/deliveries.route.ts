@@ -27,7 +27,7 @@ export function deliveriesRoutes(app: FastifyInstance, o: StatusOptions): void {
     if (!story) throw new AppError('not_found')
     reply.header('cache-control', 'no-store')
     if (!prefersHtml(request)) return story
-    return reply.type('text/html; charset=utf-8').send(storyPage(story, session).text)
+    return reply.type('text/html; charset=utf-8').send(storyPage(story, session, o.appName).text)
   })
 }
 

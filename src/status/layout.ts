@@ -5,6 +5,8 @@ import type { Session } from '../oauth/sessions.ts'
 export const FORM_TOKEN = 'form_token'
 
 export interface Layout {
+  /** APP_NAME. */
+  readonly appName: string
   readonly title: string
   readonly body: Html
   /** Who looks, where somebody is known. */
@@ -13,19 +15,19 @@ export interface Layout {
   readonly stream?: string
 }
 
-export function layout({ title, body, session, stream }: Layout): Html {
+export function layout({ appName, title, body, session, stream }: Layout): Html {
   return html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${title} · Revento starter</title>
+<title>${title} · ${appName}</title>
 <link rel="stylesheet" href="/style.css">
 <link rel="icon" href="/favicon.svg" type="image/svg+xml">
 ${session && html`<script src="/page.js" type="module"></script>`}
 </head>
 <body>
-<header><a class="home" href="/">Revento starter</a>
+<header><a class="home" href="/">${appName}</a>
 ${session && html`<form method="post" action="/logout">${formToken(session)}<button class="plain">Log out</button></form>`}</header>
 <main${stream !== undefined && html` data-stream="${stream}"`}>${body}</main>
 </body>

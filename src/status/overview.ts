@@ -12,6 +12,8 @@ import type { Titles } from './titles.ts'
 export interface StatusOptions {
   readonly origin: string
   readonly production: boolean
+  /** APP_NAME. */
+  readonly appName: string
   readonly sandbox: { url: string } | undefined
   readonly defaultEventId: string | undefined
   readonly requestedScopes: readonly string[]

@@ -34,6 +34,7 @@ export async function statusPage(o: StatusOptions, request: FastifyRequest): Pro
   const now = o.runtime.now()
   const parts = renderParts({ ...overview, session, selected: key.eventId, now, titles, requestedScopes })
   return layout({
+    appName: o.appName,
     title: 'Connected events',
     session,
     stream: streamUrl(key.eventId, parts),

@@ -8,10 +8,12 @@ import { NEXT } from './words.ts'
 /** Pages that say one thing. */
 
 export function welcomePage(o: {
+  appName: string
   sandbox: { url: string } | undefined
   defaultEventId: string | undefined
 }): Html {
   return layout({
+    appName: o.appName,
     title: 'Connect an event',
     body: html`
 <h1>Connect a Revento event</h1>
@@ -24,8 +26,9 @@ ${sandboxNote(o.sandbox)}`,
 }
 
 /** Where a form leads: the browser goes on by itself. */
-export const onwardPage = (url: string): string =>
+export const onwardPage = (appName: string, url: string): string =>
   layout({
+    appName,
     title: 'To Revento',
     body: html`
 <h1>Revento asks you next</h1>
@@ -34,6 +37,7 @@ export const onwardPage = (url: string): string =>
 
 /** `eventId`: what the person was about to connect, where that is known. */
 export function errorPage(
+  appName: string,
   { error, message, request_id }: ErrorBody,
   status: number,
   eventId?: string,
@@ -41,6 +45,7 @@ export function errorPage(
   const next = NEXT[error]
   const again = next?.again !== undefined && { words: next.again }
   return layout({
+    appName,
     title: ERRORS[error][1],
     body: html`
 <h1>${message}</h1>
@@ -53,8 +58,14 @@ ${again && html`<p>${eventId === undefined ? html`<a class="button" href="/conne
 }
 
 /** Asks before anything is given up. */
-export function disconnectPage(c: Connection, title: string | undefined, session: Session): Html {
+export function disconnectPage(
+  appName: string,
+  c: Connection,
+  title: string | undefined,
+  session: Session,
+): Html {
   return layout({
+    appName,
     title: 'Disconnect',
     session,
     body: html`

@@ -6,8 +6,9 @@ import { breakable, replayForm, took } from './views.deliveries.ts'
 import { DELIVERY_STATES, OUTCOMES } from './words.ts'
 
 /** One delivery, from its arrival to what became of it. */
-export function storyPage(d: DeliveryStory, session: Session): Html {
+export function storyPage(d: DeliveryStory, session: Session, appName: string): Html {
   return layout({
+    appName,
     title: `Delivery ${d.id}`,
     session,
     body: html`

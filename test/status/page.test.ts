@@ -17,6 +17,16 @@ test('without a session: what this is, and a way to connect', async () => {
   expect(text).not.toContain('org_test_formal')
 })
 
+test('APP_NAME stands on every page, an error among them, as text', async () => {
+  const pair = await startPair({ env: { APP_NAME: 'Badges & <more>' } })
+  const { client } = await connect(pair)
+  const pages = [createClient().get(`${pair.app.url}/`, BROWSER), client.get(`${pair.app.url}/`, BROWSER)]
+  for (const { text } of await Promise.all([...pages, client.get(`${pair.app.url}/none`, BROWSER)])) {
+    expect(text).toMatch(/<title>.* · Badges &amp; &lt;more&gt;<\/title>/)
+    expect(text).toContain('<a class="home" href="/">Badges &amp; &lt;more&gt;</a>')
+  }
+})
+
 test('with one: event, organization, scopes and participants', async () => {
   const pair = await startPair({ env: { REVENTO_SCOPES: 'event.read participants.read program.read' } })
   pair.upstream.onToken = json(200, tokens())
