@@ -70,6 +70,7 @@ describe('a route for organizers', () => {
       `${pair.app.config.origin}/connect?event_id=${EVENT}`,
     ])
     expect((await client.get(`${pair.app.url}/app/events/${EVENT}/people`)).status).toBe(409)
+    expect((await client.get(`${pair.app.url}/app/events`)).json()).toEqual([])
   })
 
   test('changes something only for a form of our own page, made for this session', async () => {

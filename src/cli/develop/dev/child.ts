@@ -1,0 +1,34 @@
+import { open } from 'node:inspector'
+import { BuilderMistake } from '../../../builder/mistake.ts'
+import { ConfigError, loadConfig, readEnvironment } from '../../../config/settings.ts'
+
+/**
+ * The app under `npm run dev`. It loads everything before the one that runs is stopped: what does not load ends here, with
+ * the error on stderr, and the old code goes on.
+ */
+try {
+  const { settings } = await import('../../../integration/settings.ts')
+  loadConfig(readEnvironment({}), settings)
+  const { checkJobs } = await import('../../../builder/jobs.ts')
+  const { jobs } = await import('../../../integration/jobs.ts')
+  checkJobs(jobs)
+  await import('../../../app.ts')
+  await import('../../../sandbox/index.ts').catch(ifThere)
+} catch (error) {
+  if (!(error instanceof ConfigError || error instanceof BuilderMistake)) throw error
+  process.stderr.write(`${error.message}\n`)
+  process.exit(1)
+}
+process.send?.('loaded')
+process.once('message', ({ inspect }: { inspect: boolean }) => {
+  // Its port is free only now.
+  if (inspect) open()
+  process.channel?.unref()
+  void import('../../../main.ts')
+})
+process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
+
+/** The sandbox may have been deleted: then the real platform is used, and its start says the rest. */
+function ifThere(error: unknown): void {
+  if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error
+}

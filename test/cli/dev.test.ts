@@ -1,0 +1,62 @@
+import { renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { node } from '../helpers/child.ts'
+import { freePort } from '../helpers/ports.ts'
+import { copyProject } from '../helpers/project.ts'
+import { until } from '../helpers/wait.ts'
+
+const HANDLER = 'src/integration/handlers/activity-updated.ts'
+interface Clock {
+  offset_s: number
+}
+const handler = (says: string) =>
+  `import type { SenderContext } from '../../builder/context.ts'
+export const activityUpdated = async ({ log }: SenderContext) => log.info({}, '${says}')\n`
+
+test('an edited handler serves the next delivery, code that does not load changes nothing, the sandbox stays', async () => {
+  const project = copyProject()
+  const [port, sandboxPort] = [await freePort(), await freePort()]
+  const env = { PORT: String(port), SANDBOX_PORT: String(sandboxPort) }
+  const run = (path: string, ...args: string[]) =>
+    node([join(project.folder, path), ...args], { cwd: project.folder, env })
+  const api = async (path: string, body?: object) => {
+    const init = body && {
+      method: 'POST',
+      body: JSON.stringify(body),
+      headers: { 'content-type': 'application/json' },
+    }
+    return (await fetch(`http://127.0.0.1:${sandboxPort}/console/api${path}`, init)).json() as Promise<Clock>
+  }
+  project.write(HANDLER, handler('the first'))
+  const dev = run('src/cli/develop/dev.ts')
+  const started = (times: number) => until(() => dev.output.out.split('Ready: open').length > times, 30_000)
+  const handles = async (says: string) => {
+    expect(await run('src/cli/develop/trigger.ts', 'revento', 'activity.updated').ended).toBe(0)
+    await until(() => dev.output.out.includes(says))
+  }
+  await started(1)
+  await handles('the first')
+  const { offset_s } = await api('/clock', { advance_s: 7200 })
+
+  // As most editors write: beside the file, and renamed over it.
+  const draft = join(project.folder, 'draft.ts')
+  writeFileSync(draft, handler('the second'))
+  renameSync(draft, join(project.folder, HANDLER))
+  await started(2)
+  await handles('the second')
+  expect([offset_s, (await api('/clock', { advance_s: 1 })).offset_s]).toEqual([7200, 7201])
+
+  project.write(HANDLER, 'export const activityUpdated = {')
+  await until(() => dev.output.err.includes('The code before it goes on.'), 30_000)
+  expect(dev.output.err).toContain('activity-updated.ts:1')
+  expect((await fetch(`http://localhost:${port}/ready`)).status).toBe(200)
+
+  project.write(HANDLER, handler('the third'))
+  await started(3)
+  await handles('the third')
+  expect(dev.output.out.split('Ready: open')).toHaveLength(4)
+  process.kill(dev.pid, 'SIGTERM')
+  expect(await dev.ended).toBe(0)
+  await expect(fetch(`http://localhost:${port}/ready`)).rejects.toThrow()
+}, 120_000)
