@@ -86,7 +86,12 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     config,
     {
       ...{ database, clock, oauth, apiClient, metrics, log, noteUse: meter.noteUse },
-      ...{ handlers: edge.handlers ?? handlers, own: builder.own, crashed: edge.crashed },
+      ...{
+        handlers: edge.handlers ?? handlers,
+        own: builder.own,
+        erase: builder.erase,
+        crashed: edge.crashed,
+      },
     },
     runtime,
   )

@@ -6,8 +6,6 @@ import type { Log } from '../process/log.ts'
 import type { EventApi } from '../revento/api.ts'
 import type { DataOf, ReventoEvent } from '../revento/events.ts'
 import type { EventType } from '../revento/platform.ts'
-import type { ParticipantChange } from '../storage/event-data.ts'
-import type { ParticipantsTable } from '../storage/schema.ts'
 import type { Db } from './db.ts'
 import type { Once } from './once.ts'
 
@@ -57,15 +55,6 @@ export type EventOf<T extends HandledType> = T extends HandledType ? ReventoEven
 export interface HandlerContext<T extends HandledType = EventType> extends QueuedContext<EventOf<T>> {
   /** The API of the event's connection, with a token that is kept alive. Waits for a reconnect by itself. */
   readonly api: EventApi
-  /** What this app stores of an event. */
-  readonly store: HandlerStore
-}
-
-/** Of the event and organization that the delivery is about; of none, where it names no event. */
-export interface HandlerStore {
-  saveParticipant(change: ParticipantChange): Promise<void>
-  /** The 200 that changed last. */
-  participants(): Promise<ParticipantsTable[]>
 }
 
 /** Throw to have the delivery run again later. */

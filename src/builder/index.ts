@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { erase } from '../integration/erase.ts'
 import { jobs } from '../integration/jobs.ts'
 import { routes } from '../integration/routes.ts'
 import { services } from '../integration/services.ts'
@@ -10,6 +11,7 @@ import type { Queries } from '../storage/database.ts'
 import type { Platform } from '../storage/schema.ts'
 import type { Own } from './context.ts'
 import { ownDb } from './db.ts'
+import type { Erase } from './erase.ts'
 import type { Job } from './job.ts'
 import { createJobRows } from './job-rows.ts'
 import { checkJobs, type JobsOptions, startJobs } from './jobs.ts'
@@ -23,9 +25,10 @@ export interface Integration {
   readonly services: ServiceList
   readonly routes: Routes
   readonly jobs: readonly Job[]
+  readonly erase: Erase
 }
 
-export const integration: Integration = { services, routes, jobs }
+export const integration: Integration = { services, routes, jobs, erase }
 
 export interface BuilderOptions {
   readonly integration: Integration
@@ -39,6 +42,7 @@ export interface BuilderOptions {
 export interface Builder {
   /** For handlers, which get a `db` of their own. */
   readonly own: Omit<Own, 'db'>
+  readonly erase: Erase
   readonly routes: FastifyPluginAsync<Omit<BuilderRoutesOptions, 'routes' | 'own' | 'log' | 'production'>>
   startJobs(o: ReventoParts & Pick<JobsOptions, 'count'>): void
   stopJobs(): Promise<void>
@@ -57,6 +61,7 @@ export async function openBuilder(o: BuilderOptions, runtime: Runtime): Promise<
   let stopJobs = async () => {}
   return {
     own,
+    erase: o.integration.erase,
     async routes(app, parts) {
       const { routes } = o.integration
       const all = { ...own, db: ownDb(o.query) }

@@ -52,11 +52,11 @@ export async function markErased(trx: Queries, deliveryId: number, now: number):
   const through = newer ? newer.after_delivery : ALL
   await trx
     .insertInto('erasures')
-    .values({ ...owner, erased_at: now, through, swept: 0 })
+    .values({ ...owner, erased_at: now, through, swept: 0, ending: deliveryId })
     .onConflict(c =>
       c
         .columns(['platform', 'event_id', 'organization_id'])
-        .doUpdateSet({ erased_at: now, through })
+        .doUpdateSet({ erased_at: now, through, ending: deliveryId })
         .where('erasures.through', '<=', through),
     )
     .execute()

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Handlers, Own } from '../builder/context.ts'
+import { createOwnErasing, type Erase } from '../builder/erase.ts'
 import { errorBody } from '../http/errors.ts'
 import { VERIFY_TOKEN } from '../keys/known-keys.ts'
 import type { NoteUse } from '../keys/meter.ts'
@@ -57,6 +58,7 @@ export interface WebhooksParts {
   readonly handlers: Handlers
   /** What handlers get of the builder's own, beside the database. */
   readonly own: Omit<Own, 'db'>
+  readonly erase: Erase
   readonly metrics: Metrics
   /** Notes which of a variable's two secrets was used. */
   readonly noteUse: (variable: string) => NoteUse
@@ -87,10 +89,12 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
   const { query } = database
   const platform = config.mode
   const eventData = createEventData(query, runtime, platform)
-  const owed = createOwed({ query, connections: oauth.connections, log }, runtime)
+  const erasing = createOwnErasing({ query, platform, erase: parts.erase, own, log }, runtime)
+  const { connections } = oauth
+  const owed = createOwed({ query, connections, eventData, erasing, log }, runtime)
   for (const slip of handlerSlips(handlers)) log.warn({ part: 'handlers' }, slip)
   const describeError = createDescribeError(config.production)
-  const running = { handlers, query, own, apiClient, accessTokens: oauth.accessTokens, owed, eventData, log }
+  const running = { handlers, query, own, apiClient, accessTokens: oauth.accessTokens, owed, log }
   const dispatcher = createDispatcher(
     query,
     {
@@ -136,6 +140,7 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
     start(aged, signal) {
       dispatcher.start()
       void backlog.watch(signal)
+      void erasing.watch(signal)
       if (database.kind === 'sqlite') void watchLog(query, runtime, signal)
       const { retentionDays: days, payloadDays } = config
       const all = [...aged, CALLER_ROWS, answerRows(days)]

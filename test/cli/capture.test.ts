@@ -96,8 +96,8 @@ test('a captured delivery becomes a fixture without the person, and a test that 
 
   project.replace(
     'src/integration/handlers/application-approved.ts',
-    "await saveParticipant(store, event, 'approved')",
-    "throw new TypeError('broken')",
+    'log.info(',
+    "if (event) throw new TypeError('broken')\n  log.info(",
   )
   const red = await vitest(project, file)
   expect([red.code, red.out]).toEqual([1, expect.stringContaining('1 failed')])

@@ -34,18 +34,19 @@ describe('a handler that is broken is caught, and its file is named', () => {
   test('one that is not safe to repeat', async () => {
     const project = copyProject()
     project.write(
+      'src/integration/migrations/index.ts',
+      `import type { Kysely } from 'kysely'
+const badges = {
+  up: (db: Kysely<unknown>) => db.schema.createTable('app_badges').addColumn('holder', 'text').execute(),
+}
+export const migrations = { '001-badges': badges }
+`,
+    )
+    project.write(
       'src/integration/handlers/application-approved.ts',
-      `import type { HandlerContext } from './context.ts'
-export async function applicationApproved({ event, store }: HandlerContext<'application.approved'>): Promise<void> {
-  const known = await store.participants()
-  const badge = known.find(row => row.participant_id === event.data.participant_id)?.name ?? 'badge'
-  await store.saveParticipant({
-    participantId: event.data.participant_id,
-    name: badge + ' printed',
-    applicationStatus: 'approved',
-    type: event.type,
-    occurredAt: new Date(event.occurred_at).toISOString(),
-  })
+      `import type { HandlerContext } from '../../builder/context.ts'
+export async function applicationApproved({ event, db }: HandlerContext<'application.approved'>): Promise<void> {
+  await db.insertInto('app_badges' as never).values({ holder: event.data.participant_id } as never).execute()
 }
 `,
     )
@@ -55,7 +56,7 @@ export async function applicationApproved({ event, store }: HandlerContext<'appl
       status: 'failed',
       look: 'src/integration/handlers/application-approved.ts',
     })
-    expect(told.days[0]?.reason).toMatch(/second run of every handler left something else in "participants"/)
+    expect(told.days[0]?.reason).toMatch(/second run of every handler left something else in "app_badges"/)
     expect(existsSync(join(told.days[0]?.folder ?? '', 'app.log'))).toBe(true)
   }, 120_000)
 
@@ -63,8 +64,8 @@ export async function applicationApproved({ event, store }: HandlerContext<'appl
     const project = copyProject()
     project.replace(
       'src/integration/handlers/application-approved.ts',
-      '  const { event, store, log } = context\n',
-      `  const { event, store, log } = context
+      '  const { event, log } = context\n',
+      `  const { event, log } = context
   log.info({ track: (event.data.custom_form_fields as { favorite_track: string }).favorite_track.toUpperCase() }, '')
 `,
     )
@@ -80,7 +81,7 @@ export async function applicationApproved({ event, store }: HandlerContext<'appl
   test('one that never ends and does not heed its signal', async () => {
     const project = copyProject()
     project.replace(
-      'src/integration/handlers/activity-updated.ts',
+      'src/integration/handlers/log-event.ts',
       'Promise<void> {\n',
       'Promise<void> {\n  await new Promise(() => {})\n',
     )
@@ -88,22 +89,22 @@ export async function applicationApproved({ event, store }: HandlerContext<'appl
     expect(told).toMatchObject({ code: 1, failed: 1 })
     expect(told.days[0]).toMatchObject({
       status: 'failed',
-      look: 'src/integration/handlers/activity-updated.ts',
+      look: 'src/integration/handlers/log-event.ts',
     })
-    expect(told.days[0]?.reason).toMatch(/activity-updated\.ts \(activity\.updated\) did not end within 20 s/)
+    expect(told.days[0]?.reason).toMatch(/log-event\.ts \(\S+\) did not end within 20 s/)
   }, 120_000)
 
-  test('one that forgets which news is newer', async () => {
+  test('whoever forgets which news is newer', async () => {
     const project = copyProject()
     project.replace(
-      'src/integration/handlers/save-participant.ts',
-      'occurredAt: event.occurred_at',
-      'occurredAt: new Date().toISOString()',
+      'src/webhooks/dispatch/keep-participant.ts',
+      'occurredAt: String(occurred_at)',
+      'occurredAt: occurred_at ? new Date().toISOString() : ""',
     )
     const told = await drill(project, ['out_of_order'])
     expect(told.days[0]).toMatchObject({ name: 'out_of_order', status: 'failed' })
     expect(told.days[0]?.reason).toMatch(/the other order left something else in "participants"/)
-    expect(told.days[0]?.look).toMatch(/^src\/integration\/handlers\//)
+    expect(told.days[0]?.look).toBe('src/webhooks/dispatch/keep-participant.ts')
   }, 120_000)
 })
 
@@ -125,8 +126,8 @@ test('a table of your own that keeps the event, an open handshake and a broken s
   const ends = '): Promise<void> {\n'
   project.replace(
     'src/integration/handlers/application-approved.ts',
-    '  const { event, store, log } = context\n',
-    `  const { event, store, log } = context
+    '  const { event, log } = context\n',
+    `  const { event, log } = context
   const { DatabaseSync } = await import('node:sqlite')
   const own = new DatabaseSync('data/drill.db', { timeout: 0 })
   const isStored = () => {
@@ -174,7 +175,7 @@ test('a table of your own that keeps the event, an open handshake and a broken s
   ])
   expect(told.days.map(({ look }) => look)).toEqual([
     'src/integration/handlers/acme-message.ts',
-    'src/integration/handlers/data-deletion-required.ts',
+    'src/integration/erase.ts',
     'src/webhooks/handshake/handshake.route.ts',
   ])
 }, 120_000)

@@ -22,16 +22,7 @@ export const handlers: Handlers = {
         },
       )
     },
-    'participant.registered': async ({ event, store }) => {
-      const { occurred_at, type, data } = event
-      await store.saveParticipant({
-        participantId: String(data['participant_id']),
-        name: String(data['name']),
-        applicationStatus: 'approved',
-        type,
-        occurredAt: occurred_at,
-      })
-    },
+    'participant.registered': async () => {},
     'participant.profile_updated': async ({ api }) => {
       const { data } = await api.participants()
       throw new TypeError('after the call', { cause: { data, api } })

@@ -79,6 +79,7 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
     services: {},
     routes: () => {},
     jobs: [],
+    erase: {},
     ...o.integration,
   }
   const own = { ...(handlers && { handlers }), ...(integration && { integration }) }

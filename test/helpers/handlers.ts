@@ -3,7 +3,7 @@ import { createSealer } from '../../src/keys/sealing.ts'
 import { createConnections } from '../../src/oauth/connections.ts'
 import { systemRuntime } from '../../src/process/runtime.ts'
 import { parseLossless } from '../../src/webhooks/verify/lossless-json.ts'
-import { startApp, type TestApp } from './app.ts'
+import { startApp, type TestApp, type TestAppOptions } from './app.ts'
 import { createClient } from './client.ts'
 import { until } from './wait.ts'
 import { envelope, signedDelivery } from './webhook.ts'
@@ -28,9 +28,9 @@ export function capturedEvent(file: URL) {
   return event
 }
 
-/** The app with the handlers it ships. */
-export async function startHandlers(): Promise<HandlerApp> {
-  const app = await startApp()
+/** The app with the handlers it ships, where a test brings no others. */
+export async function startHandlers(o: TestAppOptions = {}): Promise<HandlerApp> {
+  const app = await startApp(o)
   const client = createClient()
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, systemRuntime)
   const connections = createConnections(app.database.query, sealer, systemRuntime, {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { systemRuntime } from '../../src/process/runtime.ts'
+import { createEventData } from '../../src/storage/event-data.ts'
 import { createOwed } from '../../src/webhooks/dispatch/owed.ts'
 import { storeDelivery } from '../helpers/erase.ts'
 import { until } from '../helpers/wait.ts'
@@ -11,7 +12,12 @@ test('a deletion and twenty deliveries of its event wait behind busy handlers: n
   const b = await bench()
   const { query } = b.database
   const log = { info() {}, warn() {}, error() {}, child: () => log }
-  const owed = createOwed({ query, connections: { suspendAll: async () => 0 }, log }, systemRuntime)
+  const connections = { suspendAll: async () => 0 }
+  const eventData = createEventData(query, systemRuntime, 'real')
+  const owed = createOwed(
+    { query, connections, eventData, erasing: { begin: async () => {} }, log },
+    systemRuntime,
+  )
   const free = Promise.withResolvers<void>()
   const ran: string[] = []
   b.dispatcher({

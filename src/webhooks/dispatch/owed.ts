@@ -1,3 +1,4 @@
+import type { OwnErasing } from '../../builder/erase.ts'
 import type { Connections } from '../../oauth/connections.ts'
 import { FixedTextError } from '../../process/disclosure.ts'
 import type { Log } from '../../process/log.ts'
@@ -6,12 +7,14 @@ import { momentOf } from '../../revento/events.ts'
 import { DELETION_REQUIRED, SUSPENDED } from '../../revento/platform.ts'
 import type { Queries } from '../../storage/database.ts'
 import { type Ending, markErased, memberOf } from '../../storage/erasures.ts'
+import type { EventData } from '../../storage/event-data.ts'
 import { transaction } from '../../storage/sql.ts'
 import { sweep } from '../../storage/sweep.ts'
 import type { Claimed } from '../inbox/claim.ts'
+import { keepParticipant, PARTICIPANT_TYPES } from './keep-participant.ts'
 
 /**
- * What every integration owes the platform for an event, by its type. It is done before the handler of that type runs,
+ * What every integration owes the platform and its organizers for an event, by its type. It is done before the handler of that type runs,
  * and where there is no handler; so no handler can break it. It may run twice, and throws to be run again.
  */
 export type Owed = Readonly<Record<string, (delivery: Claimed, signal: AbortSignal) => Promise<void>>>
@@ -19,6 +22,9 @@ export type Owed = Readonly<Record<string, (delivery: Claimed, signal: AbortSign
 export interface OwedOptions {
   readonly query: Queries
   readonly connections: Pick<Connections, 'suspendAll'>
+  readonly eventData: EventData
+  /** What the builder keeps of an event. */
+  readonly erasing: Pick<OwnErasing, 'begin'>
   readonly log: Log
 }
 
@@ -30,13 +36,17 @@ export class ErasureGoesOn extends FixedTextError {
   override readonly name = 'ErasureGoesOn'
 }
 
-export function createOwed({ query, connections, log }: OwedOptions, runtime: Runtime): Owed {
+export function createOwed(o: OwedOptions, runtime: Runtime): Owed {
+  const { query, connections, eventData, erasing, log } = o
+  const keep = (delivery: Claimed) => keepParticipant(eventData, delivery)
   return {
+    ...Object.fromEntries(Object.keys(PARTICIPANT_TYPES).map(type => [type, keep])),
     async [DELETION_REQUIRED](delivery, signal) {
       const ending = await transaction(query, trx => markErased(trx, delivery.id, runtime.now()))
       const fields = { part: 'erasure', delivery: delivery.id, event_id: delivery.eventId }
       if (!ending) return log.warn(fields, 'data.deletion_required without an event id: nothing is erased')
       tell(log, { ...fields, organization_id: delivery.organizationId }, ending)
+      await erasing.begin(ending.owner, signal)
       const slice = new AbortController()
       const stop = AbortSignal.any([signal, slice.signal])
       runtime.sleep(SLICE_MS, stop).then(

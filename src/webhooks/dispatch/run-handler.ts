@@ -1,4 +1,4 @@
-import type { HandlerStore, Handlers, Own, SenderContext } from '../../builder/context.ts'
+import type { Handlers, Own, SenderContext } from '../../builder/context.ts'
 import { type Db, ownDb } from '../../builder/db.ts'
 import { createOnce } from '../../builder/once.ts'
 import { type AccessTokens, ConnectionUnavailable } from '../../oauth/access-token.ts'
@@ -7,10 +7,10 @@ import type { Runtime } from '../../process/runtime.ts'
 import type { ApiClient, EventApi, Patience } from '../../revento/api.ts'
 import type { ReventoEvent } from '../../revento/events.ts'
 import type { Queries } from '../../storage/database.ts'
-import type { EventData } from '../../storage/event-data.ts'
 import type { Incoming } from '../inbox/append.ts'
 import type { Claimed } from '../inbox/claim.ts'
 import { inlineProviders } from '../providers/index.ts'
+import { PARTICIPANT_TYPES } from './keep-participant.ts'
 import type { Owed } from './owed.ts'
 import { CALLS_WITHIN_MS, type RunHandler } from './run.ts'
 
@@ -21,7 +21,6 @@ export interface RunHandlerOptions {
   readonly apiClient: ApiClient
   readonly accessTokens: Pick<AccessTokens, 'use'>
   readonly owed: Owed
-  readonly eventData: EventData
   readonly log: { child(fields: object): Log }
 }
 
@@ -47,18 +46,23 @@ export const findOwed = (owed: Owed, provider: string, type: string) =>
 export function createRunHandler(o: RunHandlerOptions, runtime: Runtime): RunHandler {
   return async (delivery, signal, note) => {
     const { body, provider, type } = delivery
-    if (body === null) return
+    if (body === null) return undefined
     await findOwed(o.owed, provider, type)?.(delivery, signal)
     const handler = findQueuedHandler(o.handlers, provider, type)
-    if (!handler) return
+    // It can run again when there is one: until then it counts as not handled, whatever was noted of it.
+    if (!handler) return Object.hasOwn(PARTICIPANT_TYPES, type) ? 'ignored' : undefined
     const context = contextOf(o, { ...delivery, body }, signal)
     const once = createOnce(o.query, delivery, { signal, note }, runtime)
-    if (provider !== 'revento') return void (await handler(Object.assign(context, { once })))
+    if (provider !== 'revento') {
+      await handler(Object.assign(context, { once }))
+      return undefined
+    }
     const event = context.event as ReventoEvent
     const about = { delivery: delivery.id }
     const patience = { signal, patienceMs: CALLS_WITHIN_MS, comesBack: true, about, note }
     const api = eventApi(o, event, patience)
-    await handler(Object.assign(context, { once, api, store: storeOf(o.eventData, delivery) }))
+    await handler(Object.assign(context, { once, api }))
+    return undefined
   }
 }
 
@@ -101,16 +105,6 @@ function contextOf(
       return lines
     },
     signal,
-  }
-}
-
-/** Bound to the event and organization that the delivery is about: a handler keeps nothing of another's. */
-function storeOf(data: EventData, { id, eventId, organizationId }: Claimed): HandlerStore {
-  if (eventId === null) return { saveParticipant: async () => {}, participants: async () => [] }
-  const source = { id, eventId, organizationId }
-  return {
-    saveParticipant: change => data.saveParticipant(source, change),
-    participants: () => data.participants(source),
   }
 }
 

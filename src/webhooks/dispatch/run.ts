@@ -8,8 +8,12 @@ import type { Claimed } from '../inbox/claim.ts'
 import type { Outcome } from '../inbox/settle.ts'
 import { ErasureGoesOn } from './owed.ts'
 
-/** Runs the handler of one claimed delivery; rejects when it failed. `note` takes what it asked of Revento. */
-export type RunHandler = (delivery: Claimed, signal: AbortSignal, note: (call: Call) => void) => Promise<void>
+/** Runs the handler of one claimed delivery; rejects when it failed. `ignored`: there is none. `note` takes what it asked of Revento. */
+export type RunHandler = (
+  delivery: Claimed,
+  signal: AbortSignal,
+  note: (call: Call) => void,
+) => Promise<unknown>
 
 export interface AttemptOptions {
   readonly run: RunHandler
@@ -54,8 +58,8 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
     const ended = async (): Promise<Awaited<Run['ended']>> => {
       if (delivery.body === null) return { outcome: { state: 'ignored' } }
       try {
-        await Promise.race([o.run(delivery, told.signal, note), cut.promise])
-        return { outcome: { state: 'done' } }
+        const state = await Promise.race([o.run(delivery, told.signal, note), cut.promise])
+        return { outcome: { state: state === 'ignored' ? state : 'done' } }
       } catch (err) {
         return { outcome: judge(delivery, err), err }
       }

@@ -29,7 +29,6 @@ async function start(handler: Handler<'application.approved'>, event: Record<str
       apiClient,
       accessTokens: { use: (_key, call) => call('token-1') },
       owed: {},
-      eventData: {} as never,
       log: { child: () => log },
     },
     clock,

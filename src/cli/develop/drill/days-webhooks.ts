@@ -87,7 +87,7 @@ export const WEBHOOK_DAYS: readonly Day[] = [
     name: 'out_of_order',
     title: 'newer news comes before older',
     why: 'No order is promised: who was approved must not go back to waiting.',
-    look: 'src/integration/handlers/save-participant.ts',
+    look: 'src/webhooks/dispatch/keep-participant.ts',
     fault: 'webhook_out_of_order',
     async run(world) {
       const wanted = await world.undisturbed()

@@ -1,4 +1,3 @@
-import { DELETION_REQUIRED } from '../../../revento/platform.ts'
 import type { Schema } from '../../../storage/schema.ts'
 import { membersOf } from '../../../webhooks/verify/provider.ts'
 import { HANDLERS_FOLDER, handledTypes, handlerFile, trialOf } from './deliveries.ts'
@@ -57,7 +56,7 @@ export function expectSame(when: string, found: Effects, wanted: Effects): void 
     const missing = without(before, now)
     if (added.length + missing.length === 0) continue
     const [one = missing[0] ?? ''] = added
-    const file = culprit(one)
+    const file = table === 'participants' ? 'src/webhooks/dispatch/keep-participant.ts' : culprit(one)
     const told = [
       ...missing.slice(0, 1).map(row => `was ${row}`),
       ...added.slice(0, 1).map(row => `is ${row}`),
@@ -129,12 +128,12 @@ const textOf = (row: object) =>
     .map(value => (value instanceof Uint8Array ? Buffer.from(value).toString() : String(value)))
     .join('\n')
 
-/** The tables of the app, which its own erasure covers; every other is the handlers'. */
-const SWEPT = ['participants', 'inbox', 'attempts', 'inline_answers']
+/** The tables of the app, which its own erasure covers; every other is the builder's. */
+const SWEPT = ['participants', 'inbox', 'attempts', 'effects', 'inline_answers']
 
 export function expectErased(world: World, people: readonly string[], when: string): void {
   const [left] = remnants(world, people)
   if (!left) return
-  const look = SWEPT.includes(left.table) ? 'src/storage/sweep.ts' : handlerFile('revento', DELETION_REQUIRED)
+  const look = SWEPT.includes(left.table) ? 'src/storage/sweep.ts' : 'src/integration/erase.ts'
   throw new Failed(`${when}, the table "${left.table}" still holds ${JSON.stringify(left.what)}`, look)
 }

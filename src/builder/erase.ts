@@ -1,0 +1,171 @@
+import { FixedTextError } from '../process/disclosure.ts'
+import type { Log } from '../process/log.ts'
+import type { Runtime } from '../process/runtime.ts'
+import type { Queries } from '../storage/database.ts'
+import { isErased, isOf, type Owner } from '../storage/erasures.ts'
+import { isOpen } from '../storage/sql.ts'
+import type { Own } from './context.ts'
+import { ownDb } from './db.ts'
+
+/** Whose copies have to go. */
+export interface ErasedEvent extends Own {
+  readonly eventId: string
+  /** Null where the ending named none. */
+  readonly organizationId: string | null
+  /**
+   * `delivery.id` of the last delivery that has to go. What your handlers kept of a later one belongs to a newer consent of
+   * the organizer; who does not tell them apart erases both, which is allowed.
+   */
+  readonly through: number
+  readonly log: Log
+  /** Fires at the time limit, and when the process stops; it is asked again then. */
+  readonly signal: AbortSignal
+}
+
+export interface ErasedParticipant extends Own {
+  readonly eventId: string
+  readonly participantId: string
+  readonly log: Log
+  readonly signal: AbortSignal
+}
+
+/** The builder's part of an erasure. Throw, and it is asked again until it succeeds. */
+export interface Erase {
+  readonly event?: (of: ErasedEvent) => Promise<void>
+  readonly participant?: (of: ErasedParticipant) => Promise<void>
+}
+
+export interface OwnErasing {
+  /** Before ours, so that copies outside can still be found. Resolves when it is done, has failed, or takes too long. */
+  begin(owner: Owner, signal: AbortSignal): Promise<void>
+  /** Asks again for what failed, of a process that died too. */
+  watch(signal: AbortSignal): Promise<void>
+}
+
+export interface OwnErasingOptions {
+  readonly query: Queries
+  readonly platform: Owner['platform']
+  readonly erase: Erase
+  readonly own: Omit<Own, 'db'>
+  readonly log: Log
+}
+
+/** Of the time of one run: the rest is for ours, which does not wait for it. */
+const BEGIN_MS = 5_000
+const AGAIN_MS = 60_000
+const LONGEST_WAIT_MS = 3_600_000
+/** Runs of the event are told to stop within a second, here and in other processes. */
+const QUIET_MS = 2_000
+const LOOK_MS = 50
+const MOST_AT_ONCE = 50
+
+export function createOwnErasing(o: OwnErasingOptions, runtime: Runtime): OwnErasing {
+  const { query, erase, log } = o
+  const part = 'erasure'
+  /** Tried here: a large erasure takes several runs, and this one is not asked in each. */
+  const tried = new Set<number>()
+
+  /** Resolves with whether nothing is left to do. */
+  async function attempt(row: Left, withinMs: number, outer: AbortSignal): Promise<boolean> {
+    const late = new AbortController()
+    const ended = new AbortController()
+    const signal = AbortSignal.any([outer, late.signal])
+    runtime.sleep(withinMs, ended.signal).then(
+      () => late.abort(new EraseTooLong(`its part of the erasure took more than ${withinMs / 1_000} s`)),
+      () => {},
+    )
+    const { event_id: eventId, organization_id, through, ending } = row
+    try {
+      if (erase.event) {
+        await quiet(row, signal)
+        const of = {
+          ...o.own,
+          db: ownDb(query, signal),
+          eventId,
+          organizationId: organization_id || null,
+          through,
+        }
+        await Promise.race([erase.event({ ...of, log, signal }), aborted(signal)])
+      }
+      await query
+        .updateTable('erasures')
+        .set({ own_done: ending })
+        .where(isOf(row))
+        .where('ending', '=', ending)
+        .execute()
+      return true
+    } catch (err) {
+      if (!outer.aborted) log.error({ part, event_id: eventId, err }, FAILED)
+      return false
+    } finally {
+      ended.abort()
+    }
+  }
+
+  /** What still runs for the event would write after what is erased here. */
+  async function quiet(owner: Owner, signal: AbortSignal): Promise<void> {
+    const until = runtime.monotonic() + QUIET_MS
+    while (runtime.monotonic() < until) {
+      const running = await query
+        .selectFrom('inbox')
+        .select('id')
+        .where(isOpen)
+        // Those that have been claimed, or wait for a retry: what is new may be a million.
+        .where('next_at', '>', 0)
+        .where('state', '=', 'running')
+        .where('event_id', '=', owner.event_id)
+        .where(isErased)
+        .limit(1)
+        .executeTakeFirst()
+      if (!running) return
+      await runtime.sleep(LOOK_MS, signal)
+    }
+  }
+
+  const left = () =>
+    query
+      .selectFrom('erasures')
+      .select(['platform', 'event_id', 'organization_id', 'through', 'ending'])
+      .where('platform', '=', o.platform)
+      .whereRef('own_done', '<', 'ending')
+
+  return {
+    async begin(owner, signal) {
+      const row = await left().where(isOf(owner)).executeTakeFirst()
+      if (!row || tried.has(row.ending)) return
+      tried.add(row.ending)
+      await attempt(row, BEGIN_MS, signal)
+    },
+    async watch(signal) {
+      for (let waitMs = AGAIN_MS; !signal.aborted; ) {
+        await runtime.sleep(waitMs, signal).catch(() => {})
+        const done = await again(signal).catch(err => {
+          if (!signal.aborted) log.error({ part, err }, 'cannot read what is left to erase; trying again')
+          return false
+        })
+        waitMs = done ? AGAIN_MS : Math.min(waitMs * 2, LONGEST_WAIT_MS)
+      }
+    },
+  }
+
+  async function again(signal: AbortSignal): Promise<boolean> {
+    const rows = signal.aborted ? [] : await left().limit(MOST_AT_ONCE).execute()
+    let done = true
+    for (const row of rows) done = (await attempt(row, AGAIN_MS, signal)) && done
+    return done
+  }
+}
+
+const aborted = (signal: AbortSignal): Promise<never> =>
+  new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+
+class EraseTooLong extends FixedTextError {
+  override readonly name = 'EraseTooLong'
+}
+
+type Left = Owner & { readonly through: number; readonly ending: number }
+
+const FAILED =
+  'src/integration/erase.ts has not done its part: what this app stores is erased, and it is asked again'
