@@ -1,11 +1,9 @@
 import { writeSync } from 'node:fs'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-import { ConfigError, keptByNpm } from '../config/settings.ts'
-import { storageAdvice } from '../storage/advice.ts'
-import type { Store } from '../storage/database.ts'
+import { type Config, ConfigError, keptByNpm, loadConfig, readEnvironment } from '../config/settings.ts'
 
 type Options = NonNullable<ParseArgsConfig['options']>
-type Values<O extends Options> = ReturnType<typeof parseArgs<{ options: O; strict: true }>>['values']
+export type Values<O extends Options> = ReturnType<typeof parseArgs<{ options: O; strict: true }>>['values']
 
 /** A command that people type, as `npm run NAME`. */
 export interface Command<O extends Options> {
@@ -16,19 +14,25 @@ export interface Command<O extends Options> {
   readonly takesWords?: true
   /** Resolves with the exit code. */
   readonly main: (values: Values<O>, words: string[]) => Promise<number> | number
-  /** What to say of an error of the command's own; undefined: as of any other. */
+  /** The text for an error of the work itself. Undefined: the runner's own. */
   readonly explain?: (error: Error) => string | undefined
 }
 
-/** What a person has to type instead. */
+/** What was typed, or is set, is wrong: the message says what to type. */
 export class Usage extends Error {}
 
-/** Whoever read the output has gone, as `head` does: nobody is left to say anything to. */
+/** What was typed is right and cannot be done now: the message says what to do first. */
+export class Refused extends Error {}
+
+/** The store cannot be used: the message is for an operator, to whom a stack is of no use. */
+export class Unusable extends Error {}
+
+/** The reader of the output has closed it, as `head` does. */
 class OutputClosed extends Error {}
 
 /** Runs a command to its exit code: options, --help, errors and output are the same for all of them. */
 export async function runCommand<const O extends Options>(command: Command<O>): Promise<void> {
-  // What cannot be said on stderr is said nowhere.
+  // An error that stderr cannot take has no other place.
   process.stderr.on('error', () => {})
   process.exitCode = await start(command).catch((error: unknown) => {
     if (error instanceof OutputClosed) return 0
@@ -37,20 +41,15 @@ export async function runCommand<const O extends Options>(command: Command<O>): 
   })
 }
 
-async function start<O extends Options>({
-  name,
-  help,
-  options,
-  takesWords,
-  main,
-}: Command<O>): Promise<number> {
+async function start<O extends Options>(command: Command<O>): Promise<number> {
+  const { name, help, options, takesWords = false, main } = command
   const kept = keptByNpm(name, Object.keys(options))
   if (kept) throw new Usage(kept)
   if (parseArgs({ options: HELP, allowPositionals: true, strict: false }).values.help) {
     print(help)
     return 0
   }
-  const { values, positionals } = parseArgs({ options, allowPositionals: takesWords ?? false, strict: true })
+  const { values, positionals } = parseArgs({ options, allowPositionals: takesWords, strict: true })
   return main(values, positionals)
 }
 
@@ -58,15 +57,25 @@ const HELP = { help: { type: 'boolean', short: 'h' } } as const
 
 function explain<O extends Options>(command: Command<O>, error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const own = command.explain?.(error)
-  if (own !== undefined) return own
   const isFlag = String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS')
   if (isFlag || error instanceof Usage) return `${error.message}\nTry: npm run ${command.name} -- --help`
-  if (error instanceof ConfigError || error instanceof Unusable) return error.message
-  return error.stack ?? error.message
+  if (error instanceof ConfigError || error instanceof Refused) return error.message
+  return command.explain?.(error) ?? (error instanceof Unusable ? error.message : stackOf(error))
 }
 
-/** One text and the end of its line, for a person: what would move the cursor is shown instead of sent. */
+export const stackOf = ({ stack, message }: Error): string => stack ?? message
+
+/** The settings as `npm start` reads them, from .env and the environment. */
+export const readSettings = (): Config => loadConfig(readEnvironment({}))
+
+/** The value of an option that takes a whole number from 1 to `most`. */
+export function wholeNumber(option: string, text: string, most: number): number {
+  const number = /^\d{1,9}$/.test(text) ? Number(text) : 0
+  if (number < 1 || number > most) throw new Usage(`${option} takes a number from 1 to ${most}.`)
+  return number
+}
+
+/** One text and the end of its line. A character that would move the cursor is shown instead of sent. */
 export const print = (text: string): void => write(`${visible(text)}\n`)
 
 /** One value as JSON on a line of its own; the terminal gets no control characters either. */
@@ -81,7 +90,7 @@ const escapeControls = (line: string) =>
 
 const RETRY_MS = 20
 
-/** Node's console passes over what it could not write. A pipe that is full is waited for. */
+/** Node's console passes over what it could not write. A full pipe is waited for. */
 function write(text: string): void {
   for (let rest = Buffer.from(text); rest.length > 0; ) {
     try {
@@ -92,17 +101,5 @@ function write(text: string): void {
       if (code !== 'EAGAIN') throw new Usage(`The output cannot be written (${code}).`)
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS)
     }
-  }
-}
-
-/** The store cannot be used: in words for the operator, who has no use for a stack. */
-export class Unusable extends Error {}
-
-export async function onStore<T>(store: Store, work: () => T | Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    const advice = storageAdvice(error, store)
-    throw advice === undefined ? error : new Unusable(advice, { cause: error })
   }
 }

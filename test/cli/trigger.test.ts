@@ -195,7 +195,7 @@ test.each([
   ['data and a body', ['revento', '--data', '{}', '--body', '{}'], 'not both'],
   ['an unknown option', ['barker', '--foo'], '--help'],
   ['a URL without a scheme', ['barker', '--url', 'localhost:3000'], '--url must be a URL'],
-  ['a count of nothing', ['barker', '--duplicate', '0'], '--duplicate must be'],
+  ['a count of nothing', ['barker', '--duplicate', '0'], '--duplicate takes a number from 1 to 999'],
   ['a missing file', ['barker', '--body', '@nowhere.json'], '--body: cannot read nowhere.json (ENOENT)'],
   ['a secret of another form', ['standard', '--secret', 'plain'], '--secret must be'],
   ['a time that is not signed', ['entrupy', '--stale'], 'leave --stale out'],

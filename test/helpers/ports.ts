@@ -1,1 +1,1 @@
-export { freePort } from '../../src/cli/develop/free-port.ts'
+export { freePort } from '../../src/cli/develop/network.ts'

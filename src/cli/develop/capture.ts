@@ -4,11 +4,9 @@ import { fileURLToPath } from 'node:url'
 import type { Queries } from '../../storage/database.ts'
 import { redact } from '../../webhooks/inbox/redact.ts'
 import { parseLossless } from '../../webhooks/verify/lossless-json.ts'
+import { Refused } from '../command.ts'
 
 const HARNESS = fileURLToPath(new URL('../../../test/helpers/handlers.ts', import.meta.url))
-
-/** What keeps a delivery from being captured, and what to do about it. */
-export class NotCaptured extends Error {}
 
 export interface Captured {
   readonly fixture: string
@@ -25,7 +23,7 @@ export async function capture(query: Queries, id: string, folder: string): Promi
   const fixture = join(folder, 'captured', `${name}.json`)
   const test = join(folder, `captured-${name}.test.ts`)
   for (const file of [fixture, test])
-    if (existsSync(file)) throw new NotCaptured(`${file} is there already: remove it, or give another --out.`)
+    if (existsSync(file)) throw new Refused(`${file} is there already: remove it, or give another --out.`)
   mkdirSync(join(folder, 'captured'), { recursive: true })
   writeFileSync(fixture, `${JSON.stringify({ provider: 'revento', type: event.type, event }, null, 2)}\n`)
   writeFileSync(test, testText(event.type, id, { name, folder }))
@@ -38,14 +36,14 @@ async function payloadOf(query: Queries, id: string): Promise<{ type: string }> 
     .select(['provider', 'type', 'body', 'duplicate_of'])
     .where('id', '=', Number(id))
     .executeTakeFirst()
-  if (!row) throw new NotCaptured(`There is no delivery ${id}. Try: npm run -s deliveries -- list`)
+  if (!row) throw new Refused(`There is no delivery ${id}. Try: npm run -s deliveries -- list`)
   if (row.provider !== 'revento')
-    throw new NotCaptured(`Delivery ${id} is from ${row.provider}: only Revento's can be captured.`)
+    throw new Refused(`Delivery ${id} is from ${row.provider}: only Revento's can be captured.`)
   if (row.duplicate_of !== null)
-    throw new NotCaptured(
+    throw new Refused(
       `Delivery ${id} has no payload of its own: capture ${row.duplicate_of}, which it repeats.`,
     )
-  if (row.body === null) throw new NotCaptured(`The payload of delivery ${id} was erased.`)
+  if (row.body === null) throw new Refused(`The payload of delivery ${id} was erased.`)
   const event = redact(parseLossless(Buffer.from(row.body).toString('utf8'))) as Record<string, unknown>
   return { ...event, type: row.type }
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readEnvironment } from '../../config/settings.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
-import { print, printJson, runCommand, Usage } from '../command.ts'
+import { print, printJson, runCommand, Usage, type Values } from '../command.ts'
 import { DAYS } from './drill/days.ts'
 import { runDays, type Verdict } from './drill/run.ts'
 import type { Day } from './drill/world.ts'
@@ -90,13 +90,7 @@ function chosen(names: readonly string[]): readonly Day[] {
   return names.length === 0 ? DAYS : DAYS.filter(day => names.includes(day.name))
 }
 
-interface Flags {
-  readonly only?: string[] | undefined
-  readonly list: boolean
-  readonly json: boolean
-}
-
-async function main(values: Flags): Promise<number> {
+async function main(values: Values<typeof options>): Promise<number> {
   const days = chosen(values.only ?? [])
   const consoleUrl = `http://127.0.0.1:${readEnvironment({})['SANDBOX_PORT'] ?? '3100'}`
   if (values.list) {

@@ -1,4 +1,3 @@
-import { Agent } from 'undici'
 import { loadConfig, readEnvironment } from '../../config/settings.ts'
 import { settings as own } from '../../integration/settings.ts'
 import { readManifest } from '../../process/manifest.ts'
@@ -10,6 +9,7 @@ import { checklist, failures, type Report, registration, reportText } from './go
 import type { Scene } from './go-live/scene.ts'
 import { encryptionKey, node, rotation, senders, settings } from './go-live/settings.ts'
 import { type Delivered, webhook } from './go-live/webhook.ts'
+import { withAgent } from './network.ts'
 
 const HELP = `Usage: npm run go-live -- [--json]
 
@@ -44,17 +44,12 @@ async function examine(scene: Scene): Promise<Report> {
 
 async function main(json: boolean | undefined): Promise<number> {
   const env = readEnvironment({})
-  const dispatcher = new Agent({ connect: { timeout: 5_000 }, maxResponseSize: 1024 * 1024 })
-  try {
-    // The checks say what production would refuse; here the settings only have to be readable.
-    const config = loadConfig({ ...env, NODE_ENV: undefined }, own)
-    const report = await examine({ env, config, dispatcher, runtime })
-    if (json) printJson({ failed: failures(report), ...report })
-    else print(reportText(report))
-    return failures(report) === 0 ? 0 : 1
-  } finally {
-    await dispatcher.close()
-  }
+  // The checks say what production would refuse; here the settings only have to be readable.
+  const config = loadConfig({ ...env, NODE_ENV: undefined }, own)
+  const report = await withAgent(dispatcher => examine({ env, config, dispatcher, runtime }))
+  if (json) printJson({ failed: failures(report), ...report })
+  else print(reportText(report))
+  return failures(report) === 0 ? 0 : 1
 }
 
 function explain(error: Error): string | undefined {

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
-import type { parseArgs } from 'node:util'
 import type { Config } from '../../config/settings.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { providers } from '../../webhooks/providers/index.ts'
 import { numberText, parseLossless } from '../../webhooks/verify/lossless-json.ts'
 import { membersOf, type Provider } from '../../webhooks/verify/provider.ts'
-import { Usage } from '../command.ts'
+import { Usage, type Values, wholeNumber } from '../command.ts'
+import { appAddress } from './network.ts'
 
 export const HELP = `Usage: npm run trigger -- PROVIDER [TYPE] [options]
 
@@ -50,7 +50,7 @@ export const OPTIONS = {
   json: { type: 'boolean' },
 } as const
 
-type Flags = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values']
+type Flags = Values<typeof OPTIONS>
 
 /** What was typed, with what the settings say where nothing was. */
 export function readAsked([name, type, ...rest]: string[], flags: Flags, config: Config): Asked {
@@ -73,20 +73,14 @@ export function readAsked([name, type, ...rest]: string[], flags: Flags, config:
   return {
     provider,
     type: named,
-    url: readUrl(flags.url ?? `${addressOf(config)}/webhooks/${name}`),
+    url: readUrl(flags.url ?? `${appAddress(config)}/webhooks/${name}`),
     secret,
     body: bodyOf(provider, named, flags),
-    times: readTimes(flags.duplicate ?? '1'),
+    times: wholeNumber('--duplicate', flags.duplicate ?? '1', 999),
     stale: flags.stale ?? false,
     tamper: flags.tamper ?? false,
     json: flags.json ?? false,
   }
-}
-
-/** Where the app listens, not where a proxy is. */
-function addressOf({ host, port }: Config): string {
-  const own = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host
-  return `http://${own.includes(':') ? `[${own}]` : own}:${port}`
 }
 
 function readUrl(text: string): string {
@@ -132,11 +126,6 @@ function read(option: string, text: string): Buffer {
   } catch (error) {
     throw new Usage(`${option}: cannot read ${text.slice(1)} (${(error as NodeJS.ErrnoException).code}).`)
   }
-}
-
-function readTimes(text: string): number {
-  if (!/^[1-9]\d{0,2}$/.test(text)) throw new Usage('--duplicate must be a number from 1 to 999.')
-  return Number(text)
 }
 
 const example = (provider: Provider | 'handshake', type: string) =>

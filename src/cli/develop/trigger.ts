@@ -1,31 +1,25 @@
-import { Agent } from 'undici'
-import { loadConfig, readEnvironment } from '../../config/settings.ts'
+import type { Agent } from 'undici'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { reasonOf } from '../../revento/http.ts'
 import { type Answer, post, showToken, signedHeaders } from '../../webhooks/verify/send.ts'
-import { print, printJson, runCommand, Usage } from '../command.ts'
+import { print, printJson, readSettings, runCommand, Usage } from '../command.ts'
+import { STALE_MS, withAgent } from './network.ts'
 import { type Asked, HELP, OPTIONS, readAsked } from './trigger-arguments.ts'
 
 const TIMEOUT_MS = 10_000
-const STALE_MS = 600_000
 
-async function trigger(asked: Asked): Promise<number> {
-  const dispatcher = new Agent({ connect: { timeout: 5_000 }, maxResponseSize: 1024 * 1024 })
-  try {
-    const headers = await answered(asked.url, headersOf(asked, dispatcher))
-    const body = asked.tamper ? Buffer.concat([asked.body, Buffer.from(' ')]) : asked.body
-    let failed = 0
-    for (let i = 0; i < asked.times; i++) {
-      const startedAt = runtime.monotonic()
-      const sent = post({ url: asked.url, headers, body, timeoutMs: TIMEOUT_MS }, dispatcher)
-      const answer = await answered(asked.url, sent)
-      if (answer.status < 200 || answer.status > 299) failed++
-      show(asked, body.length, answer, Math.round(runtime.monotonic() - startedAt))
-    }
-    return failed === 0 ? 0 : 1
-  } finally {
-    await dispatcher.close()
+async function trigger(asked: Asked, dispatcher: Agent): Promise<number> {
+  const headers = await answered(asked.url, headersOf(asked, dispatcher))
+  const body = asked.tamper ? Buffer.concat([asked.body, Buffer.from(' ')]) : asked.body
+  let failed = 0
+  for (let i = 0; i < asked.times; i++) {
+    const startedAt = runtime.monotonic()
+    const sent = post({ url: asked.url, headers, body, timeoutMs: TIMEOUT_MS }, dispatcher)
+    const answer = await answered(asked.url, sent)
+    if (answer.status < 200 || answer.status > 299) failed++
+    show(asked, body.length, answer, Math.round(runtime.monotonic() - startedAt))
   }
+  return failed === 0 ? 0 : 1
 }
 
 async function answered<T>(url: string, answer: Promise<T>): Promise<T> {
@@ -74,5 +68,8 @@ await runCommand({
   help: HELP,
   options: OPTIONS,
   takesWords: true,
-  main: (flags, words) => trigger(readAsked(words, flags, loadConfig(readEnvironment({})))),
+  main(flags, words) {
+    const asked = readAsked(words, flags, readSettings())
+    return withAgent(agent => trigger(asked, agent))
+  },
 })

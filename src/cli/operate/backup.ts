@@ -1,8 +1,8 @@
 import { closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
-import { ConfigError, loadConfig, readEnvironment } from '../../config/settings.ts'
-import { onStore, print, runCommand, Unusable, Usage } from '../command.ts'
+import { print, readSettings, runCommand, Unusable, Usage } from '../command.ts'
+import { onStore, openOurs, sqliteFile } from '../store.ts'
 
 const HELP = `Usage: npm run backup -- FILE
 
@@ -17,14 +17,12 @@ const ALL_PAGES = 0x7fff_ffff
 async function main([given, ...more]: string[]): Promise<number> {
   if (given === undefined || more.length > 0) throw new Usage('Give one FILE to write to.')
   const file = resolve(given)
-  const { store } = loadConfig(readEnvironment({}))
-  if (store.kind !== 'sqlite') throw new Usage('DATABASE_URL is a PostgreSQL: use pg_dump.')
-  if (!existsSync(store.path)) throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
+  const store = sqliteFile(readSettings().store, 'use pg_dump')
   if (existsSync(file)) throw new Usage(`${file} exists already: give another name, or remove it.`)
-  const source = await onStore(store, () => openWhole(store.path))
+  const source = await onStore(store, () => openOurs(store.path, true))
   const draft = `${file}.part`
   try {
-    // For its owner only, from the first byte; a draft that somebody else put there is not written into.
+    // For its owner only, from the first byte; a draft of another program is not written into.
     rmSync(draft, { force: true })
     closeSync(openSync(draft, 'wx', 0o600))
     await backup(source, draft, { rate: ALL_PAGES })
@@ -38,24 +36,11 @@ async function main([given, ...more]: string[]): Promise<number> {
   }
 }
 
-/** Opening reads nothing yet. */
-function openWhole(path: string): DatabaseSync {
-  const source = new DatabaseSync(path, { readOnly: true, timeout: 8_000 })
-  try {
-    const tables = source.prepare('select name from sqlite_schema').all()
-    if (tables.some(({ name }) => name === 'inbox')) return source
-    throw new Usage(`${path} is no database of this app: check DATABASE_URL.`)
-  } catch (error) {
-    source.close()
-    throw error
-  }
-}
-
 /** Reads every page of the copy. */
 function check(path: string): string {
   const copy = new DatabaseSync(path)
   try {
-    // In one file: a backup is moved about without what stands beside it.
+    // Without a log beside it: a backup is moved about as one file.
     copy.exec('pragma journal_mode = delete')
     const [verdict] = Object.values(copy.prepare('pragma integrity_check').get() ?? {})
     if (verdict !== 'ok') throw new Usage(`The copy is damaged, and so the database may be: ${verdict}`)
@@ -66,19 +51,14 @@ function check(path: string): string {
   }
 }
 
-function explain(error: Error): string | undefined {
-  if (error instanceof Unusable) return `No backup was made. ${error.message}`
-  const { code } = error as NodeJS.ErrnoException
-  if (error instanceof Usage || error instanceof ConfigError || code?.startsWith('ERR_PARSE_ARGS'))
-    return undefined
-  return `No backup was made: ${error.message}. Check that the folder is there, writable and has room.`
-}
-
 await runCommand({
   name: 'backup',
   help: HELP,
   options: {},
   takesWords: true,
   main: (_values, words) => main(words),
-  explain,
+  explain: error =>
+    error instanceof Unusable
+      ? `No backup was made. ${error.message}`
+      : `No backup was made: ${error.message}. Check that the folder is there, writable and has room.`,
 })

@@ -1,9 +1,8 @@
-import { existsSync, statfsSync, statSync } from 'node:fs'
+import { statfsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
-import { ConfigError, loadConfig, readEnvironment } from '../../config/settings.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
-import { onStore, print, runCommand, Unusable, Usage } from '../command.ts'
+import { print, readSettings, runCommand, Unusable, Usage } from '../command.ts'
+import { onStore, openOurs, sqliteFile } from '../store.ts'
 
 const HELP = `Usage: npm run compact
 
@@ -21,9 +20,7 @@ const MEGABYTES_PER_SECOND = 50
 const MEGABYTE = 1024 * 1024
 
 async function main(): Promise<number> {
-  const { store } = loadConfig(readEnvironment({}))
-  if (store.kind !== 'sqlite') throw new Usage('DATABASE_URL is a PostgreSQL: use VACUUM FULL.')
-  if (!existsSync(store.path)) throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
+  const store = sqliteFile(readSettings().store, 'use VACUUM FULL')
   const before = sizeOf(store.path)
   const room = roomBeside(store.path)
   if (room < 2 * before)
@@ -47,28 +44,25 @@ function roomBeside(path: string): number {
 }
 
 function compact(path: string): void {
-  const database = new DatabaseSync(path, { timeout: 8_000 })
+  const database = openOurs(path, false)
   try {
-    const tables = database.prepare('select name from sqlite_schema').all()
-    if (!tables.some(({ name }) => name === 'inbox'))
-      throw new Usage(`${path} is no database of this app: check DATABASE_URL.`)
     database.exec('pragma secure_delete = on; vacuum')
     // Without this the old pages are in the log still. The app does the same, every 20 seconds.
     const log = database.prepare('pragma wal_checkpoint(truncate)').get()
     if (log?.['busy'] !== 0)
-      print(
-        'Somebody is reading the database: its log is emptied when they have ended, by the app or a later run.',
-      )
+      print('Another program reads the database: the app, or a later run, empties its log afterwards.')
   } finally {
     database.close()
   }
 }
 
-function explain(error: Error): string | undefined {
-  const { code } = error as NodeJS.ErrnoException
-  const isUsage = error instanceof Usage || code?.startsWith('ERR_PARSE_ARGS')
-  if (isUsage || error instanceof Unusable || error instanceof ConfigError) return undefined
-  return `The database is as it was: ${error.message}. Check that the disks that --help names have room.`
-}
-
-await runCommand({ name: 'compact', help: HELP, options: {}, main, explain })
+await runCommand({
+  name: 'compact',
+  help: HELP,
+  options: {},
+  main,
+  explain: error =>
+    error instanceof Unusable
+      ? undefined
+      : `The database is as it was: ${error.message}. Check that the disks that --help names have room.`,
+})

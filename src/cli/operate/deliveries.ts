@@ -1,14 +1,13 @@
 import { join } from 'node:path'
-import type { parseArgs } from 'node:util'
-import { loadConfig, readEnvironment } from '../../config/settings.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
-import { type Queries, type Store, storeName } from '../../storage/database.ts'
-import { openDatabase, readDatabase } from '../../storage/open.ts'
+import type { Queries, Store } from '../../storage/database.ts'
+import { openDatabase } from '../../storage/open.ts'
 import type { DeliveryState } from '../../storage/schema.ts'
 import { createDeliveries, type Deliveries, type DeliveryStory } from '../../webhooks/inbox/deliveries.ts'
 import { providers } from '../../webhooks/providers/index.ts'
-import { onStore, print, printJson, runCommand, Usage } from '../command.ts'
-import { capture, NotCaptured } from '../develop/capture.ts'
+import { print, printJson, readSettings, runCommand, Usage, type Values, wholeNumber } from '../command.ts'
+import { capture } from '../develop/capture.ts'
+import { onStore, readStore } from '../store.ts'
 import { storyText, table } from './deliveries-text.ts'
 
 const STATES = ['pending', 'running', 'done', 'ignored', 'duplicate', 'parked', 'dead']
@@ -25,7 +24,7 @@ show    the story of one: when it came, each run of its handler, what it asked o
         with its payload and the stacks of its errors
 replay  has a dead delivery, or one that had no handler, run again as if it were new; once, however often it is asked
 capture writes the payload of one of Revento's, without what is personal in it, and a test that sends it to your handler;
-        into test/handlers unless --out says otherwise
+        into test/integration unless --out says otherwise
 
 ID is the number that list, the page and the log show as "delivery", or the sender's id of the delivery.
 States: ${STATES.join(', ')}.
@@ -40,16 +39,12 @@ const options = {
   json: { type: 'boolean', default: false },
 } as const
 
-type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>['values']
-
-function readFlags(values: Values, [command = '', id, ...more]: string[]) {
+function readFlags(values: Values<typeof options>, [command = '', id, ...more]: string[]) {
   const wantsId = OF_ONE.includes(command)
   if (command !== 'list' && !wantsId) throw new Usage(`There is no command ${command}.`)
   if (wantsId && id === undefined) throw new Usage(`${command} needs the ID of a delivery.`)
   if (more.length > 0 || (!wantsId && id !== undefined)) throw new Usage('There is one word too many.')
-  const limit = Number(values.limit)
-  if (!/^\d{1,6}$/.test(values.limit) || limit < 1)
-    throw new Usage('--limit takes a number from 1 to 999999.')
+  const limit = wholeNumber('--limit', values.limit, 999_999)
   if (values.state !== undefined && !STATES.includes(values.state))
     throw new Usage(`--state takes one of: ${STATES.join(', ')}.`)
   if (values.provider !== undefined && !PROVIDERS.includes(values.provider))
@@ -60,29 +55,25 @@ function readFlags(values: Values, [command = '', id, ...more]: string[]) {
 
 type Flags = ReturnType<typeof readFlags>
 
-function main(values: Values, words: string[]): Promise<number> {
+function main(values: Values<typeof options>, words: string[]): Promise<number> {
   if (words.length === 0) {
     print(HELP)
     return Promise.resolve(0)
   }
   const flags = readFlags(values, words)
-  const { store, production } = loadConfig(readEnvironment({}))
+  const { store, production } = readSettings()
   return onStore(store, () => run(store, flags, !production))
 }
 
-/** `isOpen`: in development, where the payload may be shown. */
+/** `isOpen`: the app is in development, where the payload may be shown. */
 async function run(store: Store, flags: Flags, isOpen: boolean): Promise<number> {
-  const query = await readDatabase(store, runtime)
-  if (!query) throw new Usage(`There is no ${storeName(store)}: check DATABASE_URL.`)
-  try {
-    if (flags.command === 'list') return await list(createDeliveries(query), flags)
+  return readStore(store, async query => {
+    if (flags.command === 'list') return list(createDeliveries(query), flags)
     const id = await idOf(query, flags.id)
-    if (flags.command === 'replay') return await replay(store, id)
-    if (flags.command === 'capture') return await captured(query, id, flags.out)
-    return await show(query, id, flags, isOpen)
-  } finally {
-    await query.destroy()
-  }
+    if (flags.command === 'replay') return replay(store, id)
+    if (flags.command === 'capture') return captured(query, id, flags.out)
+    return show(query, id, flags, isOpen)
+  })
 }
 
 async function idOf(query: Queries, given: string): Promise<string> {
@@ -150,7 +141,6 @@ const REPLAYED = {
 }
 
 function explain(error: Error): string | undefined {
-  if (error instanceof NotCaptured) return error.message
   // SQLite's words; PostgreSQL's codes for a table or a column that is not there.
   const { code } = error as NodeJS.ErrnoException
   return error.message.startsWith('no such ') || code === '42P01' || code === '42703'

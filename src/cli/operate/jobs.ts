@@ -1,11 +1,8 @@
 import { everyMs } from '../../builder/jobs.ts'
-import { loadConfig, readEnvironment } from '../../config/settings.ts'
 import { jobs } from '../../integration/jobs.ts'
-import { systemRuntime as runtime } from '../../process/runtime.ts'
-import { type Store, storeName } from '../../storage/database.ts'
-import { readDatabase } from '../../storage/open.ts'
 import type { JobsTable } from '../../storage/schema.ts'
-import { onStore, print, printJson, runCommand, Usage } from '../command.ts'
+import { print, printJson, readSettings, runCommand } from '../command.ts'
+import { onStore, readStore } from '../store.ts'
 import { columns } from './deliveries-text.ts'
 
 const HELP = `Usage: npm run -s jobs [-- --json]
@@ -15,21 +12,15 @@ process ended before it did.
 `
 
 async function main({ json }: { json?: boolean | undefined }): Promise<number> {
-  const { store, mode } = loadConfig(readEnvironment({}))
-  const rows = await onStore(store, () => read(store, mode))
+  const { store, mode } = readSettings()
+  const rows = await onStore(store, () =>
+    readStore(store, query =>
+      query.selectFrom('jobs').selectAll().where('platform', '=', mode).orderBy('name').execute(),
+    ),
+  )
   if (json) for (const row of rows) printJson(row)
   else print(rows.length === 0 ? 'No job has run yet: list yours in src/integration/jobs.ts.' : table(rows))
   return 0
-}
-
-async function read(store: Store, mode: JobsTable['platform']): Promise<JobsTable[]> {
-  const query = await readDatabase(store, runtime)
-  if (!query) throw new Usage(`There is no ${storeName(store)}: check DATABASE_URL.`)
-  try {
-    return await query.selectFrom('jobs').selectAll().where('platform', '=', mode).orderBy('name').execute()
-  } finally {
-    await query.destroy()
-  }
 }
 
 const table = (rows: readonly JobsTable[]): string =>

@@ -1,12 +1,12 @@
-import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
-import { type Config, ConfigError, loadConfig, readEnvironment } from '../../config/settings.ts'
+import type { Config } from '../../config/settings.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { type Copied, copyStore, firstFilled } from '../../storage/copy-store.ts'
 import { type PostgresStore, type SqliteStore, storeName } from '../../storage/database.ts'
 import { openPostgres, patientPostgres } from '../../storage/postgres/database.ts'
 import { openSqlite } from '../../storage/sqlite/database.ts'
-import { onStore, print, runCommand, Unusable, Usage } from '../command.ts'
+import { print, readSettings, runCommand, stackOf, Unusable, Usage } from '../command.ts'
+import { onStore, sqliteFile } from '../store.ts'
 
 const HELP = `Usage: npm run move -- --to postgres://USER:PASSWORD@HOST/DATABASE
 
@@ -19,15 +19,12 @@ counts. The SQLite file stays as it is.
 `
 
 async function main(to: string | undefined): Promise<number> {
-  const config = loadConfig(readEnvironment({}))
-  const { store } = config
-  if (store.kind !== 'sqlite')
-    throw new Usage('DATABASE_URL is no SQLite database: there is nothing to move.')
-  if (!existsSync(store.path)) throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
+  const config = readSettings()
+  const store = sqliteFile(config.store, 'there is nothing to move')
   const target = targetOf(to)
   // Brings its schema to where the new one will be.
   await onStore(store, async () => (await openSqlite(store.path, runtime)).close())
-  const source = alone(store)
+  const source = lock(store)
   try {
     await onStore(target, () => move(source, store, target))
   } finally {
@@ -44,8 +41,8 @@ function targetOf(url: string | undefined): PostgresStore {
   return { kind: 'postgres', url }
 }
 
-/** Nobody else has the file open, and nobody opens it meanwhile: an app that runs would go on writing to it. */
-function alone({ path }: SqliteStore): DatabaseSync {
+/** Locks the file against every other program: an app that runs would go on writing to it. */
+function lock({ path }: SqliteStore): DatabaseSync {
   const source = new DatabaseSync(path, { timeout: 1_000 })
   try {
     // Refused while another connection is open.
@@ -66,7 +63,7 @@ async function move(source: DatabaseSync, from: SqliteStore, to: PostgresStore):
     if (filled)
       throw new Usage(`${storeName(to)} is not empty: its table ${filled} has rows. Give an empty database.`)
     print(`${storeName(from)} -> ${storeName(to)}`)
-    const copied = await copyStore(source, target, told())
+    const copied = await copyStore(source, target, createProgress())
     for (const { table, rows } of copied) print(`  ${table}: ${rows} rows`)
     compare(source, copied)
   } finally {
@@ -75,11 +72,11 @@ async function move(source: DatabaseSync, from: SqliteStore, to: PostgresStore):
 }
 
 /** A line each time that ten thousand more rows of a table have been copied. */
-function told() {
-  const said = new Map<string, number>()
+function createProgress() {
+  const printed = new Map<string, number>()
   return ({ table, rows }: Copied) => {
-    if (rows - (said.get(table) ?? 0) < 10_000) return
-    said.set(table, rows)
+    if (rows - (printed.get(table) ?? 0) < 10_000) return
+    printed.set(table, rows)
     print(`  ${table}: ${rows} so far`)
   }
 }
@@ -99,18 +96,11 @@ const nextSteps = ({ encryptionKey, keyFile }: Config, target: PostgresStore) =>
     'and start the app.',
   ].join('\n')
 
-function explain(error: Error): string | undefined {
-  if (error instanceof Unusable) return `Nothing was moved. ${error.message}`
-  const { code } = error as NodeJS.ErrnoException
-  if (error instanceof Usage || error instanceof ConfigError || code?.startsWith('ERR_PARSE_ARGS'))
-    return undefined
-  return `Nothing was moved: ${error.stack ?? error.message}`
-}
-
 await runCommand({
   name: 'move',
   help: HELP,
   options: { to: { type: 'string' } },
   main: ({ to }) => main(to),
-  explain,
+  explain: error =>
+    `Nothing was moved${error instanceof Unusable ? `. ${error.message}` : `: ${stackOf(error)}`}`,
 })

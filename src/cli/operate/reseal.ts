@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs'
-import { loadConfig, readEnvironment } from '../../config/settings.ts'
 import { checkKeys, type SealingSettings } from '../../keys/open-sealed.ts'
 import { reseal } from '../../keys/reseal.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { storeName } from '../../storage/database.ts'
 import { openDatabase } from '../../storage/open.ts'
-import { onStore, print, runCommand, Unusable } from '../command.ts'
+import { print, Refused, readSettings, runCommand, Unusable } from '../command.ts'
+import { onStore } from '../store.ts'
 
 const HELP = `Usage: npm run reseal
 
@@ -21,24 +21,21 @@ It may be stopped and repeated. Settings come from .env and the environment, as 
 Exit code: 0 when nothing is left, else 1.
 `
 
-/** What a person has to do first. */
-class NotYet extends Error {}
-
 async function main(): Promise<number> {
-  const config = loadConfig(readEnvironment({}))
+  const config = readSettings()
   return onStore(config.store, () => resealDatabase(config))
 }
 
 async function resealDatabase(config: SealingSettings): Promise<number> {
   const { store } = config
   if (store.kind === 'sqlite' && !existsSync(store.path))
-    throw new NotYet(`There is no ${store.path}: check DATABASE_URL.`)
+    throw new Refused(`There is no ${store.path}: check DATABASE_URL.`)
   const { sealer, known } = await checkKeys(config, runtime)
   const [current, previous] = sealer.keys
-  if (known.length === 0) throw new NotYet(`${storeName(store)} has no key yet: check DATABASE_URL.`)
+  if (known.length === 0) throw new Refused(`${storeName(store)} has no key yet: check DATABASE_URL.`)
   // An app that runs with the old key only could read nothing of what this writes.
   if (known[0]?.id !== current)
-    throw new NotYet(
+    throw new Refused(
       'The app does not use this ENCRYPTION_KEY yet: restart every instance with it, then run this again.',
     )
   const toDo = known.reduce((sum, key) => sum + (key.id === current ? 0 : key.values), 0)
@@ -76,9 +73,11 @@ function report(left: ReadonlyMap<string, number>, previous: string | undefined)
 
 const values = (count: number) => (count === 1 ? '1 value' : `${count} values`)
 
-function explain(error: Error): string | undefined {
-  if (error instanceof NotYet) return error.message
-  return error instanceof Unusable ? `${error.message}\nWhat was done stays: run this again then.` : undefined
-}
-
-await runCommand({ name: 'reseal', help: HELP, options: {}, main, explain })
+await runCommand({
+  name: 'reseal',
+  help: HELP,
+  options: {},
+  main,
+  explain: error =>
+    error instanceof Unusable ? `${error.message}\nWhat was done stays: run this again then.` : undefined,
+})

@@ -1,7 +1,7 @@
 import type { Config } from '../../../config/settings.ts'
 import { handlers } from '../../../integration/handlers/index.ts'
 import { DELETION_REQUIRED } from '../../../revento/platform.ts'
-import { readDatabase } from '../../../storage/open.ts'
+import { reading } from '../../store.ts'
 import type { Finding, Scene } from './scene.ts'
 import type { Delivered } from './webhook.ts'
 
@@ -73,20 +73,17 @@ export async function checklist(scene: Scene, delivered: Delivered | undefined):
 const tested = (statement: string, evidence: string): Point => ({ statement, status: 'tested', evidence })
 
 /** Reads what is stored: a token in the clear would show its first letters. */
-async function tokensSealed({ config, runtime }: Scene): Promise<Point> {
+async function tokensSealed({ config }: Scene): Promise<Point> {
   const statement = 'no token is readable where it is stored'
   const proof = 'test/oauth/secrets-at-rest.test.ts'
-  const query = await readDatabase(config.store, runtime)
-  if (!query) return { statement, status: 'tested', evidence: `no database here yet; ${proof}` }
-  try {
-    const rows = await query.selectFrom('connections').select(['access_token', 'refresh_token']).execute()
-    const values = rows.flatMap(row => [row.access_token, row.refresh_token]).filter(value => value !== null)
-    const clear = values.filter(value => Buffer.from(value).includes('rev_')).length
-    const evidence = `${values.length} stored tokens looked at, ${clear} in the clear; ${proof}`
-    return { statement, status: clear > 0 ? 'failed' : values.length > 0 ? 'shown' : 'tested', evidence }
-  } finally {
-    await query.destroy()
-  }
+  const rows = await reading(config.store, query =>
+    query.selectFrom('connections').select(['access_token', 'refresh_token']).execute(),
+  )
+  if (!rows) return tested(statement, `no database here yet; ${proof}`)
+  const values = rows.flatMap(row => [row.access_token, row.refresh_token]).filter(value => value !== null)
+  const clear = values.filter(value => Buffer.from(value).includes('rev_')).length
+  const evidence = `${values.length} stored tokens looked at, ${clear} in the clear; ${proof}`
+  return { statement, status: clear > 0 ? 'failed' : values.length > 0 ? 'shown' : 'tested', evidence }
 }
 
 function deletionHonoured(): Point {

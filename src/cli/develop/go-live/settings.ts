@@ -6,7 +6,7 @@ import { createSealer } from '../../../keys/sealing.ts'
 import { canGo, readKeyStates, toldText } from '../../../keys/verdict.ts'
 import { type Manifest, nodeTooOld } from '../../../process/manifest.ts'
 import { tablesOf } from '../../../storage/migrate.ts'
-import { readDatabase } from '../../../storage/open.ts'
+import { reading } from '../../store.ts'
 import { type Finding, failed, ok, type Scene, unsure } from './scene.ts'
 
 const KEY_TODO = 'Set ENCRYPTION_KEY to the output of: openssl rand -base64 32'
@@ -94,9 +94,8 @@ export async function rotation({ config, runtime }: Pick<Scene, 'config' | 'runt
   const { encryptionKey: current, encryptionKeyPrevious: previous, store } = config
   if (!current) return []
   const keys = heldKeys(config, createSealer({ current, previous }, runtime))
-  const query = keys.some(key => key.previous) ? await readDatabase(store, runtime) : undefined
-  if (!query) return []
-  try {
+  if (!keys.some(key => key.previous)) return []
+  const findings = await reading(store, async query => {
     if (!(await tablesOf(query)).includes('key_uses')) return []
     // A command cannot watch its clock; what `clock` found stands beside this.
     const states = await readKeyStates(query, keys, runtime, true)
@@ -105,7 +104,6 @@ export async function rotation({ config, runtime }: Pick<Scene, 'config' | 'runt
       const todo = `Delete ${state.variable}_PREVIOUS where the app runs, and restart it.`
       return [canGo(state) ? unsure('rotation', toldText(state), todo) : ok('rotation', toldText(state))]
     })
-  } finally {
-    await query.destroy()
-  }
+  })
+  return findings ?? []
 }

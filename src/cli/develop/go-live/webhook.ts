@@ -1,10 +1,10 @@
-import { readDatabase } from '../../../storage/open.ts'
 import { revento } from '../../../webhooks/providers/revento.ts'
 import { SELF_TEST } from '../../../webhooks/verify/provider.ts'
 import { signedHeaders } from '../../../webhooks/verify/send.ts'
+import { reading } from '../../store.ts'
+import { appAddress, STALE_MS } from '../network.ts'
 import { type Answered, ask, type Finding, failed, ok, type Scene, type Unanswered, unsure } from './scene.ts'
 
-const STALE_MS = 600_000
 const RECORDED_MS = 10_000
 
 /** What the requests to the public webhook URL came to; the checklist cites them. */
@@ -49,7 +49,7 @@ export async function webhook(scene: Scene): Promise<Delivered> {
   })
   const taken = statusOf(first) === 200
   const states = taken ? await recorded(scene, id) : undefined
-  const direct = taken ? undefined : await send({ to: `${ownAddress(scene)}/webhooks/revento` })
+  const direct = taken ? undefined : await send({ to: `${appAddress(config)}/webhooks/revento` })
   return {
     findings: [bodyFinding(url, first, direct), refusals([wrong, stale, unsigned]), record(states, taken)],
     refusesUnsigned: statusOf(unsigned) === 401,
@@ -58,11 +58,6 @@ export async function webhook(scene: Scene): Promise<Delivered> {
     acknowledgedMs: taken && 'ms' in first ? Math.round(first.ms) : undefined,
     repeated: statusOf(again) === 200 && states?.join() === 'ignored,duplicate',
   }
-}
-
-function ownAddress({ config: { host, port } }: Scene): string {
-  const own = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host
-  return `http://${own.includes(':') ? `[${own}]` : own}:${port}`
 }
 
 const name = 'webhook body'
@@ -122,9 +117,7 @@ function record(states: readonly string[] | undefined, taken: boolean): Finding 
 
 /** The states of both, once the dispatcher has dealt with them. Undefined: they are not in this database. */
 async function recorded({ config, runtime }: Scene, id: string): Promise<string[] | undefined> {
-  const query = await readDatabase(config.store, runtime)
-  if (!query) return undefined
-  try {
+  return reading(config.store, async query => {
     const giveUpAt = runtime.monotonic() + RECORDED_MS
     for (;;) {
       const rows = await query
@@ -138,7 +131,5 @@ async function recorded({ config, runtime }: Scene, id: string): Promise<string[
       if (!states.includes('pending') || runtime.monotonic() > giveUpAt) return states
       await runtime.sleep(100)
     }
-  } finally {
-    await query.destroy()
-  }
+  })
 }
