@@ -2,15 +2,15 @@ import type { Runtime } from '../process/runtime.ts'
 import type { State } from './state.ts'
 
 /**
- * The pretend Revento's own clock: what codes, tokens and consents are dated with and judged by. Everything that the
- * receiving side compares with its clock (webhook timestamps, rate-limit resets) keeps the machine's time.
+ * The clock of the pretend Revento: it dates and judges codes, tokens and consents. Whatever the app compares with its
+ * own clock (webhook timestamps, rate-limit resets) keeps the machine's time.
  */
 export interface Clock extends Pick<Runtime, 'now' | 'bytes'> {
-  /** How far it is ahead of the machine, in milliseconds. */
+  /** How far this clock is ahead of the machine's, in milliseconds. */
   offset(): number
-  /** False when it would be ten years ahead. */
+  /** Moves it forward; false where it would be more than ten years ahead. */
   advance(ms: number): boolean
-  /** Back to the machine's time. Whatever was issued keeps the life it has left, and what expired stays expired. */
+  /** Returns to the machine's time. Tokens keep the life that they have left, and expired ones stay expired. */
   reset(): void
 }
 
@@ -34,7 +34,7 @@ export function createClock(state: State, runtime: Runtime): Clock {
   }
 }
 
-/** Without this a token issued a year ahead would live a year and an hour after the reset. */
+/** Moves all dates: without this a token issued a year ahead would live a year and an hour after the reset. */
 function redate({ codes, installations, access_tokens, refresh_tokens }: State, ms: number): void {
   for (const code of Object.values(codes)) code.issued_at += ms
   for (const installation of Object.values(installations)) installation.consented_at += ms

@@ -5,11 +5,11 @@ import type { SandboxOptions } from './options.ts'
 import type { State } from './state.ts'
 import type { Deliveries } from './webhooks/deliveries.ts'
 
-/** What every route of the sandbox works with. */
+/** The parts that the routes of the sandbox work with. */
 export interface Context {
   readonly options: SandboxOptions
   readonly state: State
-  /** To be called after each change of `state` that must outlive the process. */
+  /** Writes `state` to its file; called after each change that must outlive the process. */
   readonly save: () => void
   readonly clock: Clock
   readonly faults: Faults

@@ -1,6 +1,6 @@
 import { Problem } from './api/problem.ts'
 
-/** The body of a console request: JSON, or a form, whose values are all text. A wrong type is invalid_request. */
+/** The body of a console request: JSON, or a form, in which every value is text. A wrong type is invalid_request. */
 export type Fields = Readonly<Record<string, unknown>>
 
 export function fieldsOf(body: unknown): Fields {
@@ -18,7 +18,7 @@ export function text(fields: Fields, name: string): string | undefined {
   return value
 }
 
-/** A whole number, or its digits; a form field that was left empty is absent. */
+/** A whole number, or its digits. An empty form field counts as absent. */
 export function whole(fields: Fields, name: string, max: number): number | undefined {
   const value = fields[name]
   if (value === undefined || value === '') return undefined
@@ -28,7 +28,7 @@ export function whole(fields: Fields, name: string, max: number): number | undef
   return number
 }
 
-/** JSON's true, or a ticked box. */
+/** `true` in JSON, or a ticked box of a form. */
 export function flag(fields: Fields, name: string): boolean {
   const value = fields[name]
   if (value === true || value === 'on') return true
@@ -43,7 +43,7 @@ export function object(fields: Fields, name: string): Record<string, unknown> | 
   return Object.fromEntries(Object.entries(value))
 }
 
-/** The fields of a query or form that stand there exactly once. Undefined when any stands twice (RFC 6749 section 3.1). */
+/** The fields of a query or form. Undefined when any of them is repeated (RFC 6749 section 3.1). */
 export function single(fields: unknown): ReadonlyMap<string, string> | undefined {
   const found = new Map<string, string>()
   for (const [name, value] of Object.entries(fields ?? {})) {
@@ -53,7 +53,7 @@ export function single(fields: unknown): ReadonlyMap<string, string> | undefined
   return found
 }
 
-/** The same for one field, whatever the others look like. */
+/** One field of a query or form; undefined when it is absent or repeated. */
 export function one(fields: unknown, name: string): string | undefined {
   const value: unknown = Object.entries(fields ?? {}).find(([key]) => key === name)?.[1]
   return typeof value === 'string' ? value : undefined

@@ -17,7 +17,7 @@ import { createDeliveries } from './webhooks/deliveries.ts'
 export { type Explain, type SandboxOptions, SandboxRefused, type Sender, type Sent } from './options.ts'
 
 export interface Sandbox {
-  /** Origin without a trailing slash: the auth base; the API base is `${url}/api/v1`. */
+  /** The origin without a trailing slash is the auth base; the API base is `${url}/api/v1`. */
   url: string
   close(): Promise<void>
 }
@@ -46,7 +46,7 @@ function compose(options: SandboxOptions): Context {
   return { options, state, save, clock, faults, deliveries, tokenRequests: createTokenRequests() }
 }
 
-/** Each part in its own scope: they take different body types. */
+/** Registers each part in a scope of its own, since they take different body types. */
 async function mount(app: FastifyInstance, context: Context): Promise<void> {
   const part =
     (routes: (scope: FastifyInstance, context: Context) => Promise<void>): FastifyPluginAsync =>
@@ -72,7 +72,7 @@ function originOf(host: string, app: FastifyInstance): string {
 const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i
 const PATIENCE_MS = 10_000
 
-/** The bare server: limits, failures, and the headers that every answer carries. */
+/** The server without routes: its limits, its failures, and the headers of every answer. */
 function createServer({ log, runtime }: SandboxOptions): FastifyInstance {
   const app: FastifyInstance = Fastify({
     loggerInstance: log.child({ part: 'sandbox' }),
@@ -81,7 +81,7 @@ function createServer({ log, runtime }: SandboxOptions): FastifyInstance {
     forceCloseConnections: true,
     requestTimeout: PATIENCE_MS,
     http: { headersTimeout: PATIENCE_MS, requestTimeout: PATIENCE_MS, connectionsCheckingInterval: 1000 },
-    // The caller's id where it is one, so that answers and error bodies echo it.
+    // A UUID of the caller's becomes the request id, so that answers and error bodies echo it.
     genReqId: ({ headers }) => {
       const id = headers[REQUEST_ID_HEADER]
       return typeof id === 'string' && UUID.test(id) ? id : runtime.uuid()

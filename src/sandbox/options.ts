@@ -3,15 +3,15 @@ import type { Dispatcher } from 'undici'
 import type { Runtime } from '../process/runtime.ts'
 import type { Provider } from '../webhooks/verify/provider.ts'
 
-/** Somebody whose webhooks the console can send. */
+/** A provider whose webhooks the console can send. */
 export interface Sender {
   readonly provider: Provider
   readonly secret: string
-  /** Where they go. */
+  /** The address of the app that takes them. */
   readonly url: string
 }
 
-/** A delivery as it went out. `at` in milliseconds: when, by this machine's clock. */
+/** A delivery as it was sent, and when (`at`: milliseconds of this machine's clock). */
 export interface Sent {
   readonly provider: Provider
   readonly headers: Readonly<Record<string, string>>
@@ -19,36 +19,35 @@ export interface Sent {
   readonly at: number
 }
 
-/** Looks at a refused delivery with the receiver's eyes. Undefined: nothing to say. */
+/** Says why the app refused a delivery; undefined where it cannot. */
 export type Explain = (sent: Sent) => string | undefined
 
 export interface SandboxOptions {
   /** A loopback name or address; anything else is refused. */
   host: string
-  /** 0: any free port, see `Sandbox.url`. */
+  /** 0 takes any free port, which `Sandbox.url` then shows. */
   port: number
   clientId: string
   clientSecret: string
   /** The one registered redirect URI, compared byte for byte. */
   redirectUri: string
-  /** Revento first, then whoever else the app takes webhooks of. */
+  /** Revento first, then the other providers whose webhooks the app takes. */
   senders: readonly Sender[]
-  /** Adds to the delivery log why the app refused a delivery. */
   explain?: Explain
-  /** JSON file for installations and tokens; absent: memory only. */
+  /** JSON file for installations and tokens; without one they live in memory only. */
   stateFile?: string
   /** Refuses to start when true. */
   production: boolean
   runtime: Runtime
   dispatcher: Dispatcher
   log: FastifyBaseLogger
-  /** Artificial time per API answer in milliseconds, so that the in-flight budget can be met; default none. */
+  /** Delays each API answer by that many milliseconds, so that a test can meet the in-flight budget. */
   apiDelayMs?: number
 }
 
 export type RefusalCode = 'production' | 'not_loopback'
 
-/** The sandbox issues tokens to anybody who presses a button: it must never face a network. */
+/** The sandbox issues tokens to any visitor who presses a button: it must never face a network. */
 export class SandboxRefused extends Error {
   readonly code: RefusalCode
   constructor(code: RefusalCode) {

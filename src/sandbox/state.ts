@@ -5,8 +5,8 @@ import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
 
 /**
- * Everything the sandbox remembers, as plain data. Codes and tokens are keys by their SHA-256, never by themselves.
- * An installation is one consent: its tokens form the family that is revoked as a whole. Times in milliseconds.
+ * Everything that the sandbox remembers, as plain data. Codes and tokens are stored by their SHA-256 only. An
+ * installation is one consent: its tokens form the family that is revoked as a whole. Times are in milliseconds.
  */
 const Installation = Type.Object({
   id: Type.String(),
@@ -14,7 +14,7 @@ const Installation = Type.Object({
   organization_id: Type.String(),
   scope: Type.String(),
   consented_at: Type.Number(),
-  /** Null while active, else why it ended. */
+  /** Null while it is active, else the reason for its end. */
   ended: Type.Union([
     Type.Null(),
     Type.Literal('revoked'),
@@ -34,7 +34,7 @@ const Code = Type.Object({
   code_challenge: Type.String(),
   issued_at: Type.Number(),
   spent: Type.Boolean(),
-  /** The installation it led to. */
+  /** The installation that the code led to. */
   installation: Type.Union([Type.Null(), Type.String()]),
 })
 
@@ -45,7 +45,7 @@ const RefreshToken = Type.Object({
   state: Type.Union([Type.Literal('usable'), Type.Literal('consumed'), Type.Literal('revoked')]),
 })
 
-/** What became of an application since the seed. */
+/** What happened to a participant's application since the seed. */
 const Review = Type.Object({
   application_status: Type.Optional(Type.String()),
   last_review_action: Type.Optional(Type.String()),
@@ -56,13 +56,13 @@ const Review = Type.Object({
 
 const State = Type.Object({
   version: Type.Literal(1),
-  /** How far the sandbox's clock is ahead; absent in files of before it could be moved. */
+  /** How far the sandbox's clock is ahead; files of earlier versions lack it. */
   clock_offset_ms: Type.Optional(Type.Number({ minimum: 0, maximum: 1e12 })),
   installations: Type.Record(Type.String(), Installation),
   codes: Type.Record(Type.String(), Code),
   access_tokens: Type.Record(Type.String(), AccessToken),
   refresh_tokens: Type.Record(Type.String(), RefreshToken),
-  /** By participant id. */
+  /** Keyed by participant id. */
   reviews: Type.Record(Type.String(), Review),
 })
 
@@ -77,7 +77,7 @@ export function emptyState(): State {
   return { version: 1, installations: {}, codes: {}, access_tokens: {}, refresh_tokens: {}, reviews: {} }
 }
 
-/** The state as it was left; a file that cannot be understood costs a new consent, not the start. */
+/** Reads the state of the last run. A file that cannot be understood costs a new consent, and does not stop the start. */
 export function loadState(file: string | undefined, log: FastifyBaseLogger): State {
   if (file === undefined) return emptyState()
   try {
@@ -90,7 +90,7 @@ export function loadState(file: string | undefined, log: FastifyBaseLogger): Sta
   return emptyState()
 }
 
-/** Synchronous, so that a token is on disk before the answer that carries it. */
+/** Writes the state. It is synchronous, so that a token is on disk before the answer that carries it is sent. */
 export function saveState(file: string | undefined, state: State, log: FastifyBaseLogger): void {
   if (file === undefined) return
   const draft = `${file}.tmp`

@@ -12,7 +12,7 @@ import { type Budget, createRate, untouched } from './rate.ts'
 
 type Answer = (event: TestEvent, query: unknown) => unknown
 
-/** The read API below /api/v1; every answer tells the token's budget. */
+/** The read API below /api/v1. Every answer carries the budget of its token. */
 export async function apiRoutes(app: FastifyInstance, context: Context): Promise<void> {
   const { state, options, clock } = context
   const { runtime } = options
@@ -46,7 +46,7 @@ export async function apiRoutes(app: FastifyInstance, context: Context): Promise
   }
 
   function admit(request: FastifyRequest, reply: FastifyReply): Installation {
-    tellBudget(reply, untouched(runtime.now()))
+    sendBudget(reply, untouched(runtime.now()))
     reply.header('cache-control', 'no-store')
     const token = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i.exec(request.headers.authorization ?? '')?.[1]
     const verdict = judgeAccess(state, token ?? '', clock.now())
@@ -58,10 +58,10 @@ export async function apiRoutes(app: FastifyInstance, context: Context): Promise
 
   function refuse(request: FastifyRequest, reply: FastifyReply, fault: Refusal): FastifyReply {
     const { status, error, retryAfterS } = fault
-    tellBudget(reply, untouched(runtime.now()))
+    sendBudget(reply, untouched(runtime.now()))
     if (retryAfterS !== undefined) {
       reply.header('retry-after', retryAfterS)
-      tellBudget(reply, { limit: RATE.perMinute, remaining: 0, resetAt: runtime.now() + retryAfterS * 1000 })
+      sendBudget(reply, { limit: RATE.perMinute, remaining: 0, resetAt: runtime.now() + retryAfterS * 1000 })
     }
     reply.code(status).header('cache-control', 'no-store')
     return reply.send({ error, message: 'A fault set in the sandbox.', request_id: request.id })
@@ -69,7 +69,7 @@ export async function apiRoutes(app: FastifyInstance, context: Context): Promise
 
   function charge(tokenHash: string, reply: FastifyReply) {
     const admission = rate.take(tokenHash)
-    tellBudget(reply, admission.budget)
+    sendBudget(reply, admission.budget)
     if (admission.ok) return reply.raw.once('close', admission.release)
     const waitS = Math.max(1, Math.ceil((admission.budget.resetAt - runtime.now()) / 1000))
     if (admission.code === 'rate_limit_exceeded') reply.header('retry-after', waitS)
@@ -77,7 +77,7 @@ export async function apiRoutes(app: FastifyInstance, context: Context): Promise
   }
 }
 
-function tellBudget(reply: FastifyReply, { limit, remaining, resetAt }: Budget) {
+function sendBudget(reply: FastifyReply, { limit, remaining, resetAt }: Budget) {
   reply.headers({
     'x-ratelimit-limit': limit,
     'x-ratelimit-remaining': remaining,
@@ -85,7 +85,7 @@ function tellBudget(reply: FastifyReply, { limit, remaining, resetAt }: Budget) 
   })
 }
 
-/** Lenient: no header, a wildcard or plain JSON mean the current version; a version that does not exist is refused. */
+/** No header, a wildcard and plain JSON mean the current version; a version that does not exist is refused. */
 function isAcceptable(accept: string | undefined): boolean {
   if (!accept) return true
   const types = accept.split(',').map(part => part.split(';')[0]?.trim().toLowerCase())
@@ -93,8 +93,8 @@ function isAcceptable(accept: string | undefined): boolean {
 }
 
 /**
- * One page of a list by `limit` and `cursor`. The cursor names its list, so that one from another list is refused
- * instead of silently pointing into the wrong rows.
+ * One page of a list by `limit` and `cursor`. A cursor holds the name of its list, so that another list refuses it
+ * instead of answering with the wrong rows.
  */
 export function page<Row>(list: string, rows: Row[], query: unknown): Page<Row> {
   const limit = readLimit(query)
@@ -118,7 +118,7 @@ function readCursor(list: string, length: number, query: unknown): number {
   if (!has(query, 'cursor')) return 0
   const text = one(query, 'cursor') ?? ''
   const offset = Number.parseInt(Buffer.from(text, 'base64url').toString(), 10)
-  // Encoding it again must give the same text: one spelling per cursor.
+  // Encoding the offset again must give the same text, so that a cursor has one spelling only.
   if (!(offset > 0 && offset < length) || encode(list, offset) !== text) throw new Problem('invalid_cursor')
   return offset
 }

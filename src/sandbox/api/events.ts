@@ -1,4 +1,4 @@
-/** The events anybody can connect here. Row field names are the sandbox's choice: the guide shows no complete row. */
+/** A row of the API. Its field names are the sandbox's choice, since the guide shows no complete row. */
 export interface EventRow {
   id: string
   organization_id: string
@@ -12,9 +12,9 @@ export interface EventRow {
 export interface TestEvent {
   row: EventRow
   organization: string
-  /** Where this event's ids start, so that no participant id belongs to two events. */
+  /** The first number in the ids of this event, so that no participant id belongs to two events. */
   firstNumber: number
-  /** When the first application came in. */
+  /** The time of the first application. */
   applicationsFrom: number
 }
 
@@ -72,7 +72,7 @@ const daysOf = ({ row }: TestEvent) =>
   Math.floor((Date.parse(row.ends_at) - Date.parse(row.starts_at)) / DAY) + 1
 const iso = (ms: number) => new Date(ms).toISOString()
 
-/** The lists behind program.read: days x threads x eight activities, in four locations. */
+/** The lists that program.read allows: on each day eight activities a thread, in four locations. */
 export const programLists: Readonly<Record<string, (event: TestEvent) => Row[]>> = {
   program: days,
   activities,
@@ -139,7 +139,7 @@ function waves(event: TestEvent): Row[] {
   }))
 }
 
-/** What a capacity webhook says about an event's first activity. */
+/** The data of a capacity webhook about the first activity of an event. */
 export function capacitySnapshot(event: TestEvent, signups: number): Row {
   const [first] = activities(event)
   const state = signups >= CAPACITY ? 'full' : signups >= CAPACITY * 0.8 ? 'nearly_full' : 'available'

@@ -2,7 +2,7 @@ import type { ApplicationStatus } from '../../revento/platform.ts'
 import type { Review, State } from '../state.ts'
 import { findEvent, type TestEvent } from './events.ts'
 
-/** Name and mailbox; `example.org` belongs to nobody (RFC 2606). */
+/** Names and mailboxes. The domain `example.org` is reserved (RFC 2606). */
 const PEOPLE = [
   ['Amélie Rousseau', 'amelie.rousseau'],
   ['Tomáš Dvořák', 'tomas.dvorak'],
@@ -47,7 +47,7 @@ export interface Person {
   email: string
 }
 
-/** All 36, beginning at another one for each event. */
+/** All 36 people, in an order that begins elsewhere for each event. */
 export function people(first: number): Person[] {
   return PEOPLE.map((_, index) => {
     const [name, mailbox] = PEOPLE[(index + first) % PEOPLE.length] ?? PEOPLE[0]
@@ -88,7 +88,7 @@ const TRACKS = ['Worldbuilding', 'Game design', 'Craft and props', 'Community'] 
 const DIETS = [null, 'vegetarian', null, 'no nuts', 'vegan', null, 'halal', 'gluten free'] as const
 const at = <T>(list: readonly [T, ...T[]] | readonly T[], index: number) => list[index % list.length] as T
 
-/** An event's participants as they stand now: the seed plus every review since. */
+/** The participants of an event as they are now: the seed with every review since. */
 export function participants(state: State, eventId: string): ParticipantRow[] {
   const event = findEvent(eventId)
   if (!event) return []
@@ -130,13 +130,13 @@ function seedRow(
 
 const iso = (ms: number) => new Date(ms).toISOString()
 
-/** Records what happened to a participant, so that the API and the webhook agree. */
+/** Records a change of a participant, so that the API and the webhook agree. */
 export function amend(state: State, row: ParticipantRow, change: Review): ParticipantRow {
   state.reviews[row.id] = { ...state.reviews[row.id], ...change }
   return { ...row, ...change }
 }
 
-/** Somebody who waits for a decision; when nobody is left the event is put back to its seed. */
+/** A participant whose application is pending. When none is left the event is put back to its seed first. */
 export function nextPending(state: State, eventId: string): ParticipantRow | undefined {
   const isPending = (row: ParticipantRow) => row.application_status === 'pending'
   const waiting = participants(state, eventId).find(isPending)

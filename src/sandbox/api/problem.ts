@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { FAULTS } from '../faults/fault-table.ts'
 
-/** An answer that is not a success. Codes marked * are the sandbox's own: the guide does not show the platform's. */
+/** Every answer that is no success. Codes marked * are the sandbox's own, since the guide does not show the platform's. */
 export const PROBLEMS = {
   invalid_token: [401, 'The access token is malformed or unknown.'],
   token_expired: [401, 'The access token has expired.'],
@@ -10,17 +10,17 @@ export const PROBLEMS = {
   /* * */ missing_scope: [403, 'The token does not carry the scope this endpoint needs.'],
   /* * */ cross_origin: [403, 'Only the pages of this sandbox, and tools, may ask for this.'],
   /* * */ unknown_fault: [404, `There is no such bad day; there are: ${FAULTS.map(f => f.name).join(', ')}.`],
-  /* * */ not_found: [404, 'There is nothing here.'],
+  /* * */ not_found: [404, 'There is nothing at this address.'],
   /* * */ not_acceptable: [406, 'Only version 1 of the API exists.'],
   /* * */ delivery_pending: [409, 'This delivery is still being sent.'],
   /* * */ payload_too_large: [413, 'The body is too large.'],
-  /* * */ unsupported_media_type: [415, 'The content type is not taken here.'],
+  /* * */ unsupported_media_type: [415, 'This content type is not accepted here.'],
   /* * */ invalid_request: [400, 'The request is malformed.'],
   /* * */ invalid_term: [400, 'A bad day lasts for a count (1 to 1000) or for seconds (1 to 86400).'],
   /* * */ invalid_limit: [400, 'limit is a whole number from 1 to 50.'],
   /* * */ invalid_cursor: [400, 'The cursor did not come from this list.'],
   /* * */ clock_limit: [400, 'The clock cannot be more than ten years ahead.'],
-  rate_limit_exceeded: [429, 'The budget of requests is used up.'],
+  rate_limit_exceeded: [429, 'The request budget is used up.'],
   concurrent_limit_exceeded: [429, 'Too many requests are in flight.'],
   /* * */ internal_error: [500, 'The sandbox failed.'],
 } as const satisfies Record<string, readonly [number, string]>
@@ -42,7 +42,7 @@ export function sendProblem(reply: FastifyReply, code: ProblemCode): FastifyRepl
   return reply.send({ error: code, message, request_id: reply.request.id })
 }
 
-/** One shape for every failure, and nothing of the request or the exception in it. */
+/** Gives every failure one shape, which holds nothing of the request or the exception. */
 export function answerProblems(app: FastifyInstance): void {
   app.setErrorHandler((err, request, reply) => sendProblem(reply, codeOf(err, request)))
 }

@@ -24,7 +24,7 @@ const MINUTE = 60_000
 const HOUR = 3_600_000
 const TRACKED = 1000
 
-/** The three budgets of a token. Windows are fixed and begin with the first request in them: a sandbox choice. */
+/** The three budgets of each token. A window is fixed and begins with its first request, which is a sandbox choice. */
 export function createRate(now: () => number): Rate {
   const usages = new Map<string, Usage>()
 
@@ -65,7 +65,7 @@ const fresh = (limit: number, lengthMs: number) => ({
   used: 0,
 })
 
-/** What the headers speak of: the window with the fewest requests left, the later reset among equals. */
+/** The budget that the headers show: the window with the fewest requests left, and of equals the later reset. */
 function tightest({ windows }: Usage): Budget {
   const budgets = windows.map(({ limit, used, startedAt, lengthMs }) => {
     return { limit, remaining: limit - used, resetAt: startedAt + lengthMs }
@@ -75,7 +75,7 @@ function tightest({ windows }: Usage): Budget {
   )
 }
 
-/** Seen by a caller whose token is unknown: it has used nothing of anything. */
+/** The budget of a token that has used nothing, as a caller with an unknown token sees it. */
 export const untouched = (now: number): Budget => {
   return { limit: RATE.perMinute, remaining: RATE.perMinute, resetAt: now + MINUTE }
 }

@@ -3,36 +3,36 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest }
 import type { Runtime } from '../../process/runtime.ts'
 import { type Door, type Effect, FAULTS, type Fault, findFault } from './fault-table.ts'
 
-/** How long a fault lasts: so many times, or until a moment (milliseconds); the other is null. */
+/** How long a fault lasts: for `left` more times, or until a moment in milliseconds; the other is null. */
 export interface Term {
   left: number | null
   until: number | null
-  /** How many deliveries a burst has. */
+  /** The number of deliveries in a burst. */
   size: number
 }
 
 export type Wanted = { name: string; size?: number | undefined } & ({ count: number } | { seconds: number })
 
-/** A fault that struck. */
+/** A fault that strikes now. */
 export interface Due {
   fault: Fault
   size: number
 }
 
 export interface Faults {
-  /** Replaces what was set for this fault; its name is one of the table. */
+  /** Starts a fault of the table, in place of the term that it had. */
   start(wanted: Wanted): void
-  /** Ends one, or all without a name; how many there were. */
+  /** Ends one fault, or all without a name, and answers how many were active. */
   clear(name?: string): number
-  /** The one question of every door. The fault that was started first strikes, and is counted down. */
+  /** The fault that strikes at a door now, if any: the one that was started first. It is counted down. */
   due(door: Door): Due | undefined
-  /** Each fault with its term, null when it is not active, and how often it struck. */
+  /** Every fault, with its term while it is active, and how often it struck. */
   list(): { fault: Fault; term: Term | null; struck: number }[]
 }
 
 export const BURST_SIZE = 25
 
-/** Kept in memory only: a restart is always a good day. Terms run on the machine's time. */
+/** Faults live in memory only: a restart ends them. Terms run on the machine's time. */
 export function createFaults(runtime: Pick<Runtime, 'now'>, log: FastifyBaseLogger): Faults {
   const active = new Map<string, Term>()
   const struck = new Map<string, number>()
@@ -84,11 +84,11 @@ export interface FaultyDoor {
   faults: Faults
   runtime: Pick<Runtime, 'sleep'>
   door: 'token' | 'api'
-  /** Sends the fault's answer in the form of this door. */
+  /** Sends the answer of a fault in the form of this door. */
   refuse(request: FastifyRequest, reply: FastifyReply, answer: Refusal, fault: string): FastifyReply
 }
 
-/** Lets faults strike every route of a scope: before a request is processed, or on the finished answer. */
+/** Lets faults strike every route of a scope, before a request is processed or on the finished answer. */
 export function strike(app: FastifyInstance, { faults, runtime, door, refuse }: FaultyDoor) {
   const struck = new WeakMap<FastifyRequest, Effect>()
 
@@ -107,7 +107,7 @@ export function strike(app: FastifyInstance, { faults, runtime, door, refuse }: 
     return cut(reply, effect.cut === 'half' ? String(payload) : '')
   })
 
-  /** Ends early when the caller, or the sandbox, goes. */
+  /** Waits, at most until the caller or the sandbox closes the connection. */
   async function patience(reply: FastifyReply, ms: number): Promise<void> {
     const gone = new AbortController()
     reply.raw.once('close', () => gone.abort())
@@ -115,12 +115,12 @@ export function strike(app: FastifyInstance, { faults, runtime, door, refuse }: 
   }
 }
 
-/** The head promises all of `text`; half of it comes. Without text not even the head does. */
+/** The head announces all of `text`, and half of it is sent. Without text not even the head is. */
 function cut(reply: FastifyReply, text: string): Readable {
   const { socket } = reply.request.raw
   if (text === '') socket.destroy()
   else reply.header('content-length', Buffer.byteLength(text))
-  // Only once the half has left: destroying at once would take the head along.
+  // Destroying the socket before the half has left would drop the head with it.
   reply.raw.once('finish', () => socket.destroy())
   return Readable.from(text === '' ? [] : [text.slice(0, text.length / 2)])
 }

@@ -10,7 +10,7 @@ import { one, single } from '../fields.ts'
 import type { SandboxOptions } from '../options.ts'
 import { issueCode } from './tokens.ts'
 
-/** The consent a browser is shown, and the redirect that carries the decision back. */
+/** Shows the consent page to a browser, and redirects it back with the decision. */
 export async function authorizeRoutes(app: FastifyInstance, context: Context): Promise<void> {
   const consents = createConsents(context.options.runtime)
   await app.register(formbody, { bodyLimit: 4096 })
@@ -68,7 +68,7 @@ export type AuthorizeError = 'invalid_request' | 'unsupported_response_type' | '
 
 export type AuthorizeVerdict =
   | { ok: true; request: AuthorizeRequest }
-  /** Nobody to redirect to: the error stays on the sandbox (RFC 6749 section 4.1.2.1). */
+  /** The redirect URI cannot be trusted, so the error stays on the sandbox (RFC 6749 section 4.1.2.1). */
   | { ok: false; show: 'client_id' | 'redirect_uri' }
   | { ok: false; redirect: AuthorizeError; description: string; state: string | undefined }
 
@@ -77,7 +77,7 @@ const SCOPE_TEXT = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
 
 type Registered = Pick<SandboxOptions, 'clientId' | 'redirectUri'>
 
-/** Judges the query of GET /oauth/authorize. The redirect URI is compared byte for byte, a trailing slash included. */
+/** Judges the query of GET /oauth/authorize. The redirect URI must be equal byte for byte, a trailing slash included. */
 export function judgeAuthorize(query: unknown, { clientId, redirectUri }: Registered): AuthorizeVerdict {
   if (one(query, 'client_id') !== clientId) return { ok: false, show: 'client_id' }
   if (one(query, 'redirect_uri') !== redirectUri) return { ok: false, show: 'redirect_uri' }
@@ -109,16 +109,16 @@ function readScope(text: string): string | undefined {
 
 export interface Consents {
   add(request: AuthorizeRequest): string
-  /** Where the browser goes after the decision. `decide` runs once; a second click gets the same answer. */
+  /** The address to which the browser is sent. `decide` runs once; a second click gets the same address. */
   decide(id: string, decide: (request: AuthorizeRequest) => string): string | undefined
 }
 
 const LIFE_MS = 600_000
-/** A second click comes within this time; later, the page has been used. */
+/** A later click is no double click: the page has been used. */
 const SECOND_CLICK_MS = 2_000
 const KEPT = 1000
 
-/** Requests waiting for a decision. The form carries only an id, so nothing on the page can be tampered with. */
+/** The requests that wait for a decision. The form carries only an id, so that nothing on the page can be tampered with. */
 export function createConsents(runtime: Runtime): Consents {
   const waiting = new Map<string, { request: AuthorizeRequest; until: number; location?: string }>()
   return {
@@ -146,7 +146,7 @@ const SCOPE_MEANS: Record<string, string> = {
   'program.read': 'Read its program: activities, threads, locations, registration waves',
 }
 
-/** The question put to the organizer. The form carries the consent's id and the button pressed, nothing else. */
+/** The question to the organizer. */
 export function consentPage({ event, scope }: AuthorizeRequest, consentId: string): Html {
   const scopes = scope.split(' ').map(name => html`<li><code>${name}</code> ${SCOPE_MEANS[name]}</li>`)
   return html`<main class="narrow">
@@ -181,7 +181,7 @@ const REFUSALS = {
   ],
 } as const
 
-/** Shown instead of a redirect: with a wrong client or redirect URI nobody can be trusted to be redirected to. */
+/** Stands in place of a redirect, since no address can be trusted with a wrong client or redirect URI. */
 export function refusalPage(reason: keyof typeof REFUSALS): Html {
   const [title, text] = REFUSALS[reason]
   return html`<main class="narrow"><h1>${title}</h1><p>${text}</p></main>`

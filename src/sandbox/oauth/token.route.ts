@@ -48,7 +48,7 @@ export async function tokenRoute(app: FastifyInstance, context: Context): Promis
     note(grantType, 'issued', verdict.installation.event_id)
     prune(state, clock.now())
     const tokens = issueTokens(state, verdict.installation, clock)
-    if (grantType === 'authorization_code') context.deliveries.tellStory(verdict.installation)
+    if (grantType === 'authorization_code') context.deliveries.playStory(verdict.installation)
     return tokens
   }
 
@@ -79,7 +79,7 @@ export async function tokenRoute(app: FastifyInstance, context: Context): Promis
     return installation ? { installation } : { error: 'invalid_grant' }
   }
 
-  /** Both are hashed to equal length and both compared, so time tells neither which was wrong nor how far. */
+  /** Compares hashes of equal length, and both of them, so that the time shows neither which was wrong nor how far. */
   function isClient(fields: Fields): boolean {
     const id = sameText(fields.get('client_id') ?? '', options.clientId)
     const secret = sameText(fields.get('client_secret') ?? '', options.clientSecret)

@@ -10,7 +10,7 @@ const secretText = (clock: Clock) => clock.bytes(32).toString('base64url')
 
 export type Consent = Omit<Code, 'issued_at' | 'spent' | 'installation'>
 
-/** A new code for a given consent; only its hash stays. */
+/** Issues a code for a consent. Only the hash of it is kept. */
 export function issueCode(state: State, consent: Consent, clock: Clock): string {
   const code = secretText(clock)
   state.codes[sha256(code)] = { ...consent, issued_at: clock.now(), spent: false, installation: null }
@@ -24,8 +24,8 @@ export interface CodeUse {
 }
 
 /**
- * Turns a code into an installation, or undefined for invalid_grant. The first attempt spends the code, successful or
- * not; any later one also ends what the code led to (RFC 6749 section 4.1.2).
+ * Turns a code into an installation; undefined means invalid_grant. The first use spends the code, successful or not; a
+ * later one also ends the installation of the first (RFC 6749 section 4.1.2).
  */
 export function redeemCode(state: State, use: CodeUse, clock: Clock): Installation | undefined {
   const code = state.codes[sha256(use.code)]
@@ -43,7 +43,7 @@ export function redeemCode(state: State, use: CodeUse, clock: Clock): Installati
   return installation
 }
 
-/** One installation per (event, organization): a new consent replaces the earlier one. */
+/** Makes an installation. A new consent for the same event and organization replaces the earlier one. */
 function install(state: State, code: Code, clock: Clock): Installation {
   for (const earlier of Object.values(state.installations))
     if (earlier.event_id === code.event_id && earlier.organization_id === code.organization_id)
@@ -62,7 +62,7 @@ export function endInstallation(
   if (installation && installation.ended === null) installation.ended = ended
 }
 
-/** The token answer of section 5.1 of RFC 6749 with Revento's additions; times in seconds. */
+/** The token answer of RFC 6749 section 5.1 with Revento's additions. Its times are in seconds. */
 export function issueTokens(state: State, installation: Installation, clock: Clock) {
   const now = clock.now()
   const [access, refresh] = [`rev_install_${secretText(clock)}`, `rev_refresh_${secretText(clock)}`]
@@ -89,7 +89,7 @@ export function issueTokens(state: State, installation: Installation, clock: Clo
 
 const endOfConsent = ({ consented_at }: Installation) => consented_at + CONSENT_S * 1000
 
-/** Consumes a refresh token, or undefined for invalid_grant. Using one twice ends the whole family. */
+/** Consumes a refresh token; undefined means invalid_grant. A second use of it ends the whole family. */
 export function rotate(state: State, refreshToken: string, now: number): Installation | undefined {
   const token = state.refresh_tokens[sha256(refreshToken)]
   const installation = token && state.installations[token.installation]
@@ -113,7 +113,7 @@ export function judgeAccess(state: State, accessToken: string, now: number): Acc
   return { ok: true, installation }
 }
 
-/** Forgets what can no longer change an answer that matters: spent codes after a day, tokens 90 days late. */
+/** Drops what can no longer change an answer that matters: codes after a day, tokens 90 days after their end. */
 export function prune(state: State, now: number): void {
   const late = REFRESH_TOKEN_S * 1000
   drop(state.codes, code => now - code.issued_at > 86_400_000)
@@ -126,7 +126,7 @@ function drop<T>(record: Record<string, T>, isOver: (value: T) => boolean): void
   for (const [key, value] of Object.entries(record)) if (isOver(value)) delete record[key]
 }
 
-/** What the token endpoint was asked and how it answered; no secrets. `total` counts beyond what is kept. */
+/** A request to the token endpoint, without its secrets. */
 export interface TokenRequest {
   at: string
   grant_type: string
@@ -137,6 +137,7 @@ export interface TokenRequest {
 
 export interface TokenRequests {
   add(entry: TokenRequest): void
+  /** The newest are kept; `total` counts all. */
   list(): { total: number; data: TokenRequest[] }
 }
 

@@ -8,10 +8,10 @@ import type { Attempt, Delivery, Wire } from './delivery.ts'
 const ATTEMPT_MS = 10_000
 const ANSWER_KEPT = 4096
 
-/** Well formed for every provider, and known to none. */
+/** A secret in the form of every provider, which no app has. */
 const OTHER_SECRET = `whsec_${Buffer.from('another secret of this sandbox').toString('base64')}`
 
-/** Posts a delivery once, as its provider would, with what a fault changes about it. A network failure is an outcome too. */
+/** Posts a delivery once, as its provider would, with the changes of a fault. A network failure is an outcome, too. */
 export async function attempt(
   delivery: Delivery,
   sender: Sender,
@@ -34,13 +34,13 @@ export async function attempt(
     timeoutMs: ATTEMPT_MS,
   }
   const outcome = await send(sent, tap(options.dispatcher, request, rewrite)).then(taken, silent)
-  const told = { ...outcome, fault: fault ?? null, request, provider, at }
+  const seen = { ...outcome, fault: fault ?? null, request, provider, at }
   return {
     at: new Date(at).toISOString(),
     ms: Math.round(runtime.monotonic() - startedAt),
     ...outcome,
     fault: fault?.name ?? null,
-    autopsy: autopsy(told, options.explain) ?? null,
+    autopsy: autopsy(seen, options.explain) ?? null,
     request,
   }
 }
@@ -49,7 +49,7 @@ const taken = ({ status, body }: Answer) => ({ status, error: null, answer: body
 const silent = (err: unknown) => ({ status: null, error: nameOf(err), answer: null })
 const unchanged = (body: string) => body
 
-/** Stands between the signed request and the wire: alters the body there, and notes what really goes out. */
+/** Stands between the signed request and the network: it alters the body there, and records what is really sent. */
 function tap(dispatcher: Dispatcher, wire: Wire, rewrite: (body: string) => string): Dispatcher {
   return dispatcher.compose(dispatch => (options, handler) => {
     wire.body = rewrite(String(options.body))
@@ -65,7 +65,7 @@ export function nameOf(err: unknown): string {
   return 'code' in err && typeof err.code === 'string' ? err.code : err.name
 }
 
-interface Told {
+interface Outcome {
   status: number | null
   error: string | null
   fault: Fault | null
@@ -74,19 +74,19 @@ interface Told {
   at: number
 }
 
-/** Why an attempt was not taken, in words; undefined when it was. */
-export function autopsy(told: Told, explain: Explain | undefined): string | undefined {
-  const { status, fault, request, provider, at } = told
+/** The reason, in words, why an attempt was refused; undefined when it was accepted. */
+export function autopsy(outcome: Outcome, explain: Explain | undefined): string | undefined {
+  const { status, fault, request, provider, at } = outcome
   if (status !== null && status >= 200 && status < 300) return undefined
   const { headers, body } = request
-  const cause = status === null ? silence(told) : refusal(status, fault)
+  const cause = status === null ? silence(outcome) : refusal(status, fault)
   const closer = status === null ? undefined : explain?.({ provider, headers, body, at })
   return [fault && `Bad day: ${fault.title}.`, sentence(closer ?? cause)].filter(Boolean).join(' ')
 }
 
 const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1).replace(/[^.]$/, '$&.')
 
-function silence({ error, request }: Told): string {
+function silence({ error, request }: Outcome): string {
   if (error === 'ECONNREFUSED')
     return `Nothing listens at ${new URL(request.url).origin}: is your app running?`
   if (error === 'TimeoutError') return 'No answer within ten seconds: acknowledge first, work afterwards.'

@@ -16,17 +16,17 @@ import {
 import { envelope, story } from './story.ts'
 
 export interface Deliveries extends Pick<DeliveryLog, 'find' | 'list'> {
-  /** Starts one delivery and answers its id at once. */
+  /** Starts a delivery, and answers its id at once. */
   start(message: Message): string
-  /** Sends one that is over again: same id, same body, all its attempts anew. */
+  /** Sends a finished delivery again, with the same id and body and with all attempts anew. */
   resend(id: string): void
-  /** What happens at an event just after it was connected, over about four seconds. */
-  tellStory(installation: Installation): void
-  /** Cancels every wait; nothing is sent afterwards. */
+  /** Sends the webhooks of the first four seconds after an event was connected. */
+  playStory(installation: Installation): void
+  /** Cancels every wait. Nothing is sent afterwards. */
   stop(): Promise<void>
 }
 
-/** Seconds between attempts; after the last the delivery is dead. */
+/** The pauses between attempts in seconds. A delivery that fails after the last of them is dead. */
 export const RETRY_AFTER_S = [1, 2, 4, 8, 16, 30, 60] as const
 
 interface Needs {
@@ -43,7 +43,7 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
   const kept = createDeliveryLog()
   const overtaking = createOvertaking(runtime, stopping.signal)
 
-  /** Nobody awaits a delivery, so nothing may be thrown past here. */
+  /** No caller awaits a delivery, so no error may leave this function. */
   function inBackground(work: Promise<void>) {
     const settled = work.catch((err: unknown) => {
       if (!stopping.signal.aborted)
@@ -80,7 +80,7 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
     inBackground(deliver(delivery, sender, false))
   }
 
-  /** Spared deliveries ask for no faults: a burst must not burst. */
+  /** A spared delivery meets no faults: the deliveries of a burst must not burst. */
   async function deliver(delivery: Delivery, sender: Sender, isSpared: boolean): Promise<void> {
     for (const waitS of [...RETRY_AFTER_S, undefined]) {
       const due = isSpared ? undefined : faults.due('webhook')
@@ -94,7 +94,7 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
     delivery.state = 'dead'
   }
 
-  /** Signed anew each time: an old timestamp would be refused as a replay. */
+  /** Signs each attempt anew, since an old timestamp would be refused as a replay. */
   async function isTaken(delivery: Delivery, sender: Sender, due: Due | undefined): Promise<boolean> {
     const { hold, burst, repeat } = due?.fault.effect ?? {}
     if (hold) await overtaking.wait()
@@ -107,7 +107,7 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
     return delivery.attempts.slice(repeat ? -2 : -1).some(isSuccess)
   }
 
-  async function tell(installation: Installation): Promise<void> {
+  async function play(installation: Installation): Promise<void> {
     const [sender] = options.senders
     const event = findEvent(installation.event_id)
     for (const { afterMs, draft } of sender && event ? story(state, event, runtime) : []) {
@@ -120,23 +120,23 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
 
   async function stop(): Promise<void> {
     stopping.abort()
-    // An attempt may still wait for its answer; its own time limit ends it and nobody listens any more.
+    // An attempt may still wait for its answer: its own time limit ends it.
     const halfSecond = AbortSignal.timeout(500)
     const given = new Promise<void>(resolve => halfSecond.addEventListener('abort', () => resolve()))
     await Promise.race([Promise.all(running), given])
   }
 
-  const tellStory = (installation: Installation) => inBackground(tell(installation))
-  return { start, resend, tellStory, find: kept.find, list: kept.list, stop }
+  const playStory = (installation: Installation) => inBackground(play(installation))
+  return { start, resend, playStory, find: kept.find, list: kept.list, stop }
 }
 
 const isSuccess = ({ status }: { status: number | null }) => status !== null && status >= 200 && status < 300
 
-/** Deliveries that wait until another one has gone out before them. */
+/** Lets deliveries wait until a later one has been sent before them. */
 export interface Overtaking {
-  /** Twenty seconds at most; rejects when the sandbox stops. */
+  /** Waits for `passed`, twenty seconds at most; rejects when the sandbox stops. */
   wait(): Promise<void>
-  /** One has gone out: whoever waits may go. */
+  /** A delivery was sent: it ends every wait. */
   passed(): void
 }
 

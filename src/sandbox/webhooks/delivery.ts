@@ -2,7 +2,7 @@ import type { Runtime } from '../../process/runtime.ts'
 import { Problem } from '../api/problem.ts'
 import type { Sender } from '../options.ts'
 
-/** One webhook and what became of it. Times are ISO 8601. */
+/** A webhook that the sandbox sends, with its attempts. Times are ISO 8601. */
 export interface Delivery {
   delivery_id: string
   /** Null where the body has no id of its own. */
@@ -13,22 +13,22 @@ export interface Delivery {
   /** `dead`: every attempt failed. */
   state: 'pending' | 'delivered' | 'dead'
   created_at: string
-  /** As it was meant to be sent. */
+  /** The body before any fault changes it. */
   body: string
   attempts: Attempt[]
 }
 
-/** `status`: what the receiver answered, null when nothing came; then `error` says why. */
+/** One request with a delivery. `status` is null where no answer came; `error` then says why. */
 export interface Attempt {
   at: string
   ms: number
   status: number | null
   error: string | null
-  /** The name of the fault that struck it. */
+  /** The name of the fault that struck the attempt. */
   fault: string | null
-  /** Why it was refused, in words. */
+  /** The reason of a refusal, in words. */
   autopsy: string | null
-  /** As it went over the wire. */
+  /** The request as it was really sent. */
   request: Wire
   answer: string | null
 }
@@ -39,7 +39,7 @@ export interface Wire {
   body: string
 }
 
-/** A delivery in a list: without bodies and headers. */
+/** A delivery of a list, without bodies and headers. */
 export type Listed = Omit<Delivery, 'body' | 'attempts'> & {
   attempts: Omit<Attempt, 'request' | 'answer'>[]
 }
@@ -73,7 +73,7 @@ export function createDeliveryLog(): DeliveryLog {
   }
 }
 
-/** A webhook to be sent; the body goes out byte for byte. */
+/** A webhook to send. Its body is sent byte for byte. */
 export interface Message {
   readonly sender: Sender
   readonly type: string
@@ -81,13 +81,13 @@ export interface Message {
   readonly body: string
 }
 
-/** A believable body of a sender other than Revento. */
+/** A believable body of a provider other than Revento. */
 export const sampleBody = ({ provider }: Sender, type: string, runtime: Runtime): string =>
   provider.example({ type, id: runtime.uuid(), at: runtime.now() })
 
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi
 
-/** The same body as another message: every id the sandbox made is replaced, wherever it stands. */
+/** The same body as another message: every UUID in it is replaced, the same one by the same one. */
 export function freshIds(body: string, runtime: Pick<Runtime, 'uuid'>): string {
   const fresh = new Map<string, string>()
   return body.replaceAll(UUID, id => {
@@ -97,7 +97,7 @@ export function freshIds(body: string, runtime: Pick<Runtime, 'uuid'>): string {
   })
 }
 
-/** The body's own id, for the log. */
+/** The id that the body itself carries, for the log. */
 export function idIn(body: string): string | null {
   try {
     const { id, event_id } = Object(JSON.parse(body)) as Record<string, unknown>

@@ -5,10 +5,10 @@ import type { State } from '../state.ts'
 
 type Data = Record<string, unknown>
 
-/** Of 40 places: nearly full. */
+/** An activity with 40 places is then nearly full. */
 const SIGNUPS = 36
 
-/** An envelope without its id and time. */
+/** A webhook of Revento's without the id and the time of its envelope. */
 export interface Draft {
   type: string
   event_id: string | null
@@ -16,7 +16,7 @@ export interface Draft {
   data: Data
 }
 
-/** The draft as a message, with an id and a time. */
+/** Completes a draft with an id and a time. */
 export function envelope(draft: Draft, runtime: Pick<Runtime, 'now' | 'uuid'>) {
   const { type, ...rest } = draft
   const occurred_at = new Date(runtime.now()).toISOString()
@@ -29,7 +29,7 @@ interface Step {
   draft: () => Draft
 }
 
-/** One person applies, is approved and registers; then an activity fills up. Drafted late, from the data of then. */
+/** A participant applies, is approved and registers; then an activity fills up. Each draft is made when it is due. */
 export function story(state: State, event: TestEvent, runtime: Runtime): Step[] {
   const now = () => new Date(runtime.now()).toISOString()
   const chosen = nextPending(state, event.row.id)?.id
@@ -44,15 +44,15 @@ export function story(state: State, event: TestEvent, runtime: Runtime): Step[] 
   ]
 }
 
-/** Integration-level types carry null ids. */
+/** The ids of a type: null for those of the whole integration. */
 export function addressed(type: string, { row }: TestEvent): Omit<Draft, 'data'> {
   if (type.startsWith('integration.')) return { type, event_id: null, organization_id: null }
   return { type, event_id: row.id, organization_id: row.organization_id }
 }
 
 /**
- * A believable webhook of a type. Those that tell of a change make it first, so that the API agrees with the snapshot.
- * `about`: a participant id; without one, somebody whom it could happen to next.
+ * A believable webhook of a type. One that reports a change makes it in `state` first, so that the API agrees with it.
+ * `about` is a participant id; without one the draft takes a participant to whom the change can happen next.
  */
 export function draftOf(state: State, type: string, event: TestEvent, at: string, about?: string): Draft {
   return { ...addressed(type, event), data: dataOf(state, type, event, at, about) }
@@ -95,7 +95,7 @@ function personData(state: State, type: string, person: ParticipantRow, at: stri
   }
 }
 
-/** The fields the guide shows for application.approved, plus the participant's name and status. */
+/** The fields that the guide shows for application.approved, with the participant's name and status. */
 function application({
   id,
   application_id,
