@@ -1,4 +1,10 @@
-import { PostgresAdapter, type QueryExecutorProvider, type RawBuilder, sql } from 'kysely'
+import {
+  PostgresAdapter,
+  type QueryExecutorProvider,
+  type RawBuilder,
+  sql,
+  type TransactionSettings,
+} from 'kysely'
 import { StorageError } from '../process/errors.ts'
 import type { Queries } from './database.ts'
 
@@ -26,15 +32,25 @@ export async function together(trx: QueryExecutorProvider, names: Iterable<strin
 export const eventLock = (eventId: string) => `event ${eventId}`
 
 const TRIES = 4
+/** Kysely hands a driver nothing but such settings, and neither database has this level: here it stands for a relaxed one. */
+const RELAXED = 'read uncommitted'
+export const isRelaxed = ({ isolationLevel }: TransactionSettings): boolean => isolationLevel === RELAXED
 
 /**
  * All or nothing. `work` runs again where the database kept nothing of it and another try may succeed: PostgreSQL ends
  * one of two transactions that wait for each other, and all of them when it restarts.
+ * A relaxed one survives the end of the process at once, and a power cut a second later: its commit does not wait for
+ * the disk.
  */
-export async function transaction<T>(query: Queries, work: (trx: Queries) => Promise<T>): Promise<T> {
+export async function transaction<T>(
+  query: Queries,
+  work: (trx: Queries) => Promise<T>,
+  { relaxed = false } = {},
+): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await query.transaction().execute(work)
+      const begun = query.transaction()
+      return await (relaxed ? begun.setIsolationLevel(RELAXED) : begun).execute(work)
     } catch (error) {
       if (!(error instanceof StorageError && error.repeatable) || tries === TRIES) throw error
     }

@@ -1,4 +1,7 @@
+import { sql } from 'kysely'
 import { describe, expect, test } from 'vitest'
+import type { Queries } from '../../src/storage/database.ts'
+import { transaction } from '../../src/storage/sql.ts'
 import { type TestFile, testFile } from '../helpers/database.ts'
 
 const write = (database: Pick<TestFile, 'query'>, id: number, at = 0) =>
@@ -95,4 +98,20 @@ describe('nobody joins another’s transaction', () => {
     await Promise.allSettled(Array.from({ length: 100 }, (_, i) => kinds[i % 3]?.(i)))
     expect(await ids(database)).toEqual(Array.from({ length: 100 }, (_, i) => i).filter(i => i % 3 !== 2))
   })
+})
+
+test('a relaxed commit does not wait for the disk; the next transaction and the next statement do', async () => {
+  const database = await testFile()
+  const level = async (query: Queries) =>
+    Object.values((await sql<object>`pragma synchronous`.execute(query)).rows[0] ?? {})[0]
+  const [NORMAL, FULL] = [1, 2]
+  const work = async (trx: Queries) => {
+    await write({ query: trx }, await level(trx).then(Number))
+    return level(trx)
+  }
+  expect(await transaction(database.query, work, { relaxed: true })).toBe(NORMAL)
+  expect(await transaction(database.query, work)).toBe(FULL)
+  expect(await transaction(database.query, level, { relaxed: true })).toBe(NORMAL)
+  expect(await level(database.query)).toBe(FULL)
+  expect(await ids(database)).toEqual([NORMAL, FULL])
 })

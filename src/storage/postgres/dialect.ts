@@ -8,10 +8,11 @@ import {
   PostgresIntrospector,
   PostgresQueryCompiler,
   type QueryResult,
+  type TransactionSettings,
 } from 'kysely'
 import type pg from 'pg'
 import { StorageError } from '../../process/errors.ts'
-import { storable } from '../sql.ts'
+import { isRelaxed, storable } from '../sql.ts'
 import { isConflict, isLoss, postgresError } from './error.ts'
 import type { PostgresPool } from './postgres.ts'
 
@@ -44,8 +45,8 @@ class PgDriver implements Driver {
   async acquireConnection(): Promise<PgConnection> {
     return new PgConnection(this.#pool, await this.#pool.connect())
   }
-  beginTransaction(connection: PgConnection): Promise<void> {
-    return connection.begin()
+  beginTransaction(connection: PgConnection, settings: TransactionSettings): Promise<void> {
+    return connection.begin(isRelaxed(settings))
   }
   commitTransaction(connection: PgConnection): Promise<void> {
     return connection.commit()
@@ -75,9 +76,10 @@ class PgConnection implements DatabaseConnection {
     this.#client = client
   }
 
-  async begin(): Promise<void> {
+  /** `relaxed`: the server writes its log within 600 ms by itself (three times its wal_writer_delay). */
+  async begin(relaxed: boolean): Promise<void> {
     this.#inTransaction = true
-    await this.#run('begin', [])
+    await this.#run(relaxed ? 'begin; set local synchronous_commit = off' : 'begin', [])
   }
 
   /** A connection that is lost now leaves open whether it was committed: not to be repeated. */

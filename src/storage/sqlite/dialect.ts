@@ -7,9 +7,10 @@ import {
   type QueryResult,
   SqliteAdapter,
   SqliteDialect,
+  type TransactionSettings,
 } from 'kysely'
 import { StorageError } from '../../process/errors.ts'
-import { storable } from '../sql.ts'
+import { isRelaxed, storable } from '../sql.ts'
 import type { SqliteFile } from './sqlite.ts'
 
 /** Kysely's dialect on that file. The mutex around the single connection is Kysely's own. */
@@ -50,11 +51,8 @@ class NodeSqliteDriver implements Driver {
     return this.#connection
   }
   /** Immediate: taking the write lock later, after a read, fails at once whatever the timeout. */
-  async beginTransaction(): Promise<void> {
-    await this.#file.patiently(() => {
-      this.#file.assertSameFiles()
-      this.#file.exec('begin immediate')
-    }, true)
+  async beginTransaction(_connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
+    await this.#file.patiently(() => this.#file.begin(isRelaxed(settings)), true)
   }
   async commitTransaction(): Promise<void> {
     await this.#file.patiently(() => this.#file.exec('commit'), true)
@@ -85,7 +83,7 @@ class NodeSqliteConnection implements DatabaseConnection {
     }
   }
   #execute<R>({ sql, parameters }: CompiledQuery): QueryResult<R> {
-    if (!this.#file.inTransaction()) this.#file.assertSameFiles()
+    if (!this.#file.inTransaction()) this.#file.ready()
     const statement = this.#file.prepare(sql)
     const values = parameters.map(storable) as SQLInputValue[]
     if (statement.columns().length > 0) return { rows: statement.all(...values) as R[] }

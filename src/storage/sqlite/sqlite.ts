@@ -29,6 +29,7 @@ export class SqliteFile {
   readonly #runtime: Runtime
   readonly #statements = new Map<string, StatementSync>()
   #broken: StorageError | undefined
+  #relaxed = false
   readonly #busy = { since: 0, last: Number.NEGATIVE_INFINITY }
 
   constructor(path: string, runtime: Runtime, { readOnly = false, link }: SqliteFileOptions = {}) {
@@ -66,6 +67,20 @@ export class SqliteFile {
 
   exec(sql: string): void {
     this.#db.exec(sql)
+  }
+
+  /** `relaxed`: its commit does not wait for the disk, and is on it with the next one that does. */
+  begin(relaxed: boolean): void {
+    this.ready(relaxed)
+    this.#db.exec('begin immediate')
+  }
+
+  /** Before whatever is not part of a transaction: the setting cannot be changed inside one. */
+  ready(relaxed = false): void {
+    this.assertSameFiles()
+    if (relaxed === this.#relaxed) return
+    this.#db.exec(`pragma synchronous=${relaxed ? 'normal' : 'full'}`)
+    this.#relaxed = relaxed
   }
 
   inTransaction(): boolean {
@@ -113,8 +128,7 @@ export class SqliteFile {
   /** All or nothing, in one go: nothing is awaited inside, so no other request's statement can join. */
   atomically<T>(work: () => T): Promise<T> {
     return this.patiently(() => {
-      this.assertSameFiles()
-      this.#db.exec('begin immediate')
+      this.begin(false)
       try {
         const result = work()
         this.#db.exec('commit')

@@ -43,6 +43,13 @@ export interface Dispatcher {
 
 const LEASE_MS = 30_000
 const POLL_MS = 1_000
+/** Outcomes that a power cut could still take away are no older than this, and a poll. */
+const FLUSH_MS = 500
+/**
+ * So many runs may have ended without their outcome being stored, those that run included: more are not begun. A kill -9
+ * has these repeated.
+ */
+const UNSETTLED = 20
 /** Whoever took a reconnect may have ended before all of its deliveries were woken: anybody goes on. */
 const WAKE_EVERY_MS = 10_000
 /** How long ago it may have been asked which deliveries are erased: when one begins, and for those that run. */
@@ -77,6 +84,10 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   let claimedAt = Number.NEGATIVE_INFINITY
   let erasedAskedAt = Number.NEGATIVE_INFINITY
   let asking = false
+  let flushedAt = runtime.monotonic()
+  const mostUnsettled = Math.max(UNSETTLED, o.concurrency)
+  /** What is held and not queued runs, or waits for its outcome to be stored. */
+  const hasRoom = () => running.size < o.concurrency && held.size - queue.length < mostUnsettled
 
   async function loop(): Promise<void> {
     while (!stopping.signal.aborted) {
@@ -84,6 +95,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       stopLate()
       lookForParked()
       await lookForErased()
+      await flush()
       const found = await fill().catch(err => {
         o.log.error({ part: 'dispatcher', err }, 'cannot read the inbox; trying again')
         return undefined
@@ -130,6 +142,13 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     return result.claimed.length + result.duplicates.length + result.ignored.length + result.exhausted.length
   }
 
+  async function flush(): Promise<void> {
+    if (runtime.monotonic() - flushedAt < FLUSH_MS) return
+    flushedAt = runtime.monotonic()
+    // A store that fails is told of by what needs it.
+    await settler.flush().catch(() => {})
+  }
+
   const lookForErased = async () => runtime.monotonic() - erasedAskedAt < RUN_FRESH_MS || dropErased()
 
   /**
@@ -155,9 +174,9 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
 
   /** Where it cannot be found out, nothing starts until it can. */
   function startQueued(): void {
-    if (queue.length === 0) return
+    if (queue.length === 0 || !hasRoom()) return
     const isFresh = runtime.monotonic() - Math.max(claimedAt, erasedAskedAt) <= BEGIN_FRESH_MS
-    if (isFresh || running.size >= o.concurrency) startFresh()
+    if (isFresh) startFresh()
     else if (!asking) void askThenStart()
   }
 
@@ -169,7 +188,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   }
 
   function startFresh(): void {
-    while (running.size < o.concurrency) {
+    while (hasRoom()) {
       const next = queue.shift()
       if (!next) break
       if (runtime.monotonic() > next.startBy || stopping.signal.aborted) giveBack(next.delivery)
@@ -207,6 +226,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       .finally(() => {
         held.delete(delivery.id)
         settling.delete(kept)
+        startQueued()
       })
     settling.add(kept)
   }

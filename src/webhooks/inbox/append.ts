@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Database, Queries } from '../../storage/database.ts'
 import type { Platform } from '../../storage/schema.ts'
-import { integer, records, text } from '../../storage/sql.ts'
+import { storable } from '../../storage/sql.ts'
 import type { SqliteFile } from '../../storage/sqlite/sqlite.ts'
 import type { Envelope } from '../verify/provider.ts'
 
@@ -37,35 +37,31 @@ function insert(file: SqliteFile, d: Incoming): number {
   return Number(lastInsertRowid)
 }
 
-/** One statement and one round trip, whose text never changes; the bodies go as they are, one after another. */
+/**
+ * One statement and one round trip, whose text never changes: a parameter for each column, since JSON took twice as long
+ * at the server. The bodies go as they are, one after another.
+ */
 async function insertAll(query: Queries, deliveries: readonly Incoming[]): Promise<number[]> {
-  let from = 1
-  const rows = deliveries.map(({ provider, platform, deliveryId, envelope, receivedAt, body }) => {
-    const { id, type, eventId, organizationId } = envelope
-    const row = {
-      provider,
-      platform,
-      deliveryId,
-      id,
-      type,
-      eventId,
-      organizationId,
-      receivedAt,
-      from,
-      bytes: body.length,
-    }
-    from += body.length
-    return row
-  })
+  const column = (of: (d: Incoming) => string | number | null) => deliveries.map(d => storable(of(d)))
+  const starts: number[] = []
+  let next = 1
+  for (const { body } of deliveries) {
+    starts.push(next)
+    next += body.length
+  }
   const bodies = Buffer.concat(deliveries.map(({ body }) => body))
   const inserted = await sql<{
     id: number
-  }>`insert into inbox (provider, delivery_id, envelope_id, type, event_id,
-      organization_id, state, attempts, next_at, received_at, platform, body)
-    select ${text('provider')}, ${text('deliveryId')}, ${text('id')}, ${text('type')}, ${text('eventId')},
-      ${text('organizationId')}, 'pending', 0, 0, ${integer('receivedAt')},
-      ${text('platform')},
-      substr(cast(${bodies} as bytea), cast(r.value ->> 'from' as int), cast(r.value ->> 'bytes' as int))
-    from ${records(rows)} returning id`.execute(query)
+  }>`insert into inbox (provider, platform, delivery_id, envelope_id, type,
+      event_id, organization_id, received_at, body, state, attempts, next_at)
+    select provider, platform, delivery_id, envelope_id, type, event_id, organization_id, received_at,
+      substr(cast(${bodies} as bytea), start, bytes), 'pending', 0, 0
+    from unnest(cast(${column(d => d.provider)} as text[]), cast(${column(d => d.platform)} as text[]),
+      cast(${column(d => d.deliveryId)} as text[]), cast(${column(d => d.envelope.id)} as text[]),
+      cast(${column(d => d.envelope.type)} as text[]), cast(${column(d => d.envelope.eventId)} as text[]),
+      cast(${column(d => d.envelope.organizationId)} as text[]), cast(${column(d => d.receivedAt)} as bigint[]),
+      cast(${starts} as int[]), cast(${column(d => d.body.length)} as int[]))
+    as r (provider, platform, delivery_id, envelope_id, type, event_id, organization_id, received_at, start, bytes)
+    returning id`.execute(query)
   return inserted.rows.map(row => row.id)
 }

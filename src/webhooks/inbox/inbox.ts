@@ -23,6 +23,9 @@ interface Waiting {
 /** A group is written in one go: bounded, or the event loop would stand still for it. */
 const GROUP_BYTES = 4 * 1024 * 1024
 const GROUP_ROWS = 500
+/** A server works on one group while another is on its way: so many at once, each worth its round trip. */
+const LANES = 2
+const LANE_ROWS = 16
 /** What may wait for its commit while the database is locked; more is refused, and the sender comes again. */
 const WAITING_BYTES = 32 * 1024 * 1024
 
@@ -43,16 +46,20 @@ export function createInbox(
 ): Inbox {
   const append = appendTo(database)
   let waiting: Waiting[] = []
-  /** The group that is being committed. */
-  let under: readonly Waiting[] = []
+  /** The groups that are being committed. */
+  const under = new Set<readonly Waiting[]>()
   let waitingBytes = 0
-  let committing = false
+  let lanes = 0
+  const mostLanes = database.kind === 'sqlite' ? 1 : LANES
   let failed: { code: string; at: number } | undefined
 
+  /** Beside another lane a small group would only be one more round trip: that one takes it along. */
+  const isWorthALane = (own: 0 | 1) => waiting.length >= (lanes > own ? LANE_ROWS : 1)
+
   async function commitGroups(): Promise<void> {
-    while (waiting.length > 0) {
+    while (isWorthALane(1)) {
       const group = nextGroup(waiting)
-      under = group
+      under.add(group)
       waiting = waiting.slice(group.length)
       waitingBytes -= bytesOf(group)
       try {
@@ -66,16 +73,17 @@ export function createInbox(
         failed = { code, at: runtime.monotonic() }
         for (const { reject } of group) reject(error)
       }
+      under.delete(group)
     }
-    committing = false
-    under = []
+    lanes--
   }
 
   return {
     trouble: () => (failed && runtime.monotonic() - failed.at < TROUBLE_MS ? failed.code : undefined),
     waitedMs() {
-      const oldest = under[0] ?? waiting[0]
-      return oldest ? runtime.monotonic() - oldest.since : 0
+      const [oldest] = under
+      const first = oldest?.[0] ?? waiting[0]
+      return first ? runtime.monotonic() - first.since : 0
     },
     append: delivery =>
       new Promise((resolve, reject) => {
@@ -83,8 +91,8 @@ export function createInbox(
           return reject(new StorageError('backlog_full'))
         waiting.push({ delivery, since: runtime.monotonic(), resolve, reject })
         waitingBytes += delivery.body.length
-        if (committing) return
-        committing = true
+        if (lanes >= mostLanes || !isWorthALane(0)) return
+        lanes++
         setImmediate(() => void commitGroups())
       }),
   }

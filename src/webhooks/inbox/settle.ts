@@ -6,6 +6,7 @@ import type { Call } from '../../revento/request.ts'
 import type { Queries } from '../../storage/database.ts'
 import { erasedAmong } from '../../storage/erasures.ts'
 import { eventLock, ids, integer, records, text, together, transaction } from '../../storage/sql.ts'
+import { writeLog } from '../../storage/sqlite/log.ts'
 import type { Claimed } from './claim.ts'
 
 /**
@@ -29,6 +30,8 @@ export interface Ended {
 export interface Settler {
   /** Resolves when the outcome is committed, or when the lease has passed to somebody else. */
   settle(ended: Ended): Promise<void>
+  /** Brings to the disk what was committed without waiting for it. PostgreSQL does so by itself. */
+  flush(): Promise<void>
 }
 
 /** A store that fails is asked again until about the end of the lease, or a handler that is done would run again. */
@@ -51,17 +54,17 @@ interface Waiting {
 export function createSettler(query: Queries, owner: string, runtime: Runtime): Settler {
   let waiting: Waiting[] = []
   let writing = false
+  let unflushed = false
 
   async function writeGroups(): Promise<void> {
     while (waiting.length > 0) {
       const group = waiting.splice(0, MOST_OUTCOMES)
+      const ends = group.map(({ ended }) => ended)
+      // An outcome that a power cut takes away costs another run; what was erased must not come back.
+      const relaxed = !ends.some(isErasing)
       try {
-        await transaction(query, trx =>
-          write(
-            trx,
-            group.map(({ ended }) => ended),
-          ),
-        )
+        await transaction(query, trx => write(trx, ends), { relaxed })
+        unflushed ||= relaxed
         for (const { resolve } of group) resolve()
       } catch (error) {
         const lasting = group.filter(
@@ -94,9 +97,7 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
       from ${records(rows)}
       where inbox.id = ${integer('id')} and inbox.attempts = ${integer('attempt')}
         and inbox.state = 'running' and inbox.lease_owner = ${owner}`.execute(trx)
-    const erasing = group.filter(
-      ({ delivery, outcome }) => delivery.type === DELETION_REQUIRED && outcome.state === 'done',
-    )
+    const erasing = group.filter(isErasing)
     if (erasing.length > 0) await dropBodies(trx, erasing)
     await recordAttempts(trx, group)
   }
@@ -109,8 +110,19 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
         writing = true
         setImmediate(() => void writeGroups())
       }),
+    async flush() {
+      if (!unflushed) return
+      unflushed = false
+      await writeLog(query).catch(error => {
+        unflushed = true
+        throw error
+      })
+    },
   }
 }
+
+const isErasing = ({ delivery, outcome }: Ended) =>
+  delivery.type === DELETION_REQUIRED && outcome.state === 'done'
 
 /** Of a run that was under way when its event was erased nothing is written but that it ended. */
 async function withoutErased(trx: Queries, group: readonly Ended[]): Promise<readonly Ended[]> {

@@ -28,6 +28,25 @@ test('never more handlers at once than the bound, and all of them in the end', a
   expect(most).toBe(3)
 })
 
+test('no more than 20 runs have ended whose outcome a kill -9 would take away', async () => {
+  const b = await bench()
+  const stored = async () =>
+    (await b.database.query.selectFrom('inbox').select('id').where('state', '=', 'done').execute()).length
+  const ids: number[] = []
+  for (let i = 0; i < 15; i++) ids.push(...(await Promise.all(Array.from({ length: 20 }, () => b.append()))))
+  let [ended, most] = [0, 0]
+  b.dispatcher({
+    concurrency: 5,
+    run: async () => {
+      most = Math.max(most, ended - (await stored()))
+      ended++
+    },
+  })
+  for (const id of ids) await b.reaches(id, 'done')
+  expect(most).toBeGreaterThan(0)
+  expect(most).toBeLessThanOrEqual(20)
+})
+
 test('one slow handler does not hold up the others', async () => {
   const b = await bench()
   b.dispatcher({ concurrency: 2, run: ({ id }) => (id === 1 ? hanging() : Promise.resolve()) })
