@@ -12,7 +12,12 @@ const INSERT = `insert into inbox (id, provider, delivery_id, envelope_id, type,
   values (?, 'revento', ?, ?, 'activity.updated', 'evt_test_published', 'org_test_formal', 'done', 1, 0, ?, ?, ?)`
 
 /** A database as it is after `rows` deliveries were handled, each with its run and its two dedupe keys. */
-export async function seed(path: string, rows: number, progress: (text: string) => void): Promise<void> {
+export async function seed(
+  path: string,
+  rows: number,
+  bodyBytes: number,
+  progress: (text: string) => void,
+): Promise<void> {
   await (await openSqlite(path, systemRuntime)).close()
   const database = new DatabaseSync(path)
   database.exec('pragma synchronous=off; pragma cache_size=-200000; begin')
@@ -21,7 +26,7 @@ export async function seed(path: string, rows: number, progress: (text: string) 
     'insert into delivery_keys (key, inbox_id) values (?, ?)',
     `insert into attempts (inbox_id, started_at, ended_at, attempt, outcome) values (?, ?, ?, 1, 'done')`,
   ].map(sql => database.prepare(sql))
-  const body = Buffer.from(JSON.stringify({ note: 'x'.repeat(780) }))
+  const body = Buffer.from(JSON.stringify({ note: 'x'.repeat(bodyBytes) }))
   const start = Date.now() - rows
   for (let id = 1; id <= rows; id++) {
     const [delivery_id, envelope_id, at] = [randomUUID(), `evt_delivery_${randomUUID()}`, start + id]
