@@ -23,8 +23,13 @@ test('/ready says when deliveries wait and none can be claimed, and is well agai
   const { body, headers } = signedDelivery()
   expect((await client.post(`${app.url}/webhooks/revento`, body, headers)).status).toBe(200)
   expect(await ready()).toEqual([200, undefined, undefined])
-  runtime.advance(16_000)
-  expect(await ready()).toEqual([503, 'not_handling', 'deliveries_not_claimed'])
+  // A claim from before may still succeed, and counts from then.
+  const refused = await until(async () => {
+    runtime.advance(16_000)
+    const answer = await ready()
+    return answer[0] === 503 && answer
+  })
+  expect(refused).toEqual([503, 'not_handling', 'deliveries_not_claimed'])
   await app.database.query.schema.alterTable('elsewhere').renameTo('delivery_keys').execute()
   await until(async () => (await ready())[0] === 200)
 })
