@@ -7,11 +7,10 @@ import { createTraces } from './http/request-log.ts'
 import { createServer } from './http/server.ts'
 import { handlers } from './integration/handlers/index.ts'
 import type { KeyInstance } from './keys/key-instances.ts'
-import { heldKeys } from './keys/known-keys.ts'
+import { appKeys } from './keys/known-keys.ts'
 import { createMeter } from './keys/meter.ts'
 import type { Sealer } from './keys/sealing.ts'
-import { countRefreshes } from './metrics/counted.ts'
-import { type Metrics, noMetrics } from './metrics/metrics.ts'
+import { countRefreshes, type Metrics, noMetrics } from './metrics/metrics.ts'
 import { createOAuth } from './oauth/index.ts'
 import { atMost, type Runtime } from './process/runtime.ts'
 import { createSteadyClock } from './process/trusted-time.ts'
@@ -57,7 +56,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const clock = createSteadyClock(runtime, ms =>
     log.warn({ part: 'clock', by_ms: ms }, 'the clock was set: nothing is removed by age for an hour'),
   )
-  const keys = heldKeys(config, edge.sealer)
+  const keys = appKeys(config, edge.sealer)
   const meter = createMeter({ query, keys, sealer: edge.sealer, clock, log }, runtime)
   metrics.watchKeys(meter.states)
   const traces = createTraces()

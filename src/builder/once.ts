@@ -6,7 +6,7 @@ import type { Call } from '../revento/request.ts'
 import type { Queries } from '../storage/database.ts'
 import { isErased } from '../storage/erasures.ts'
 import type { Platform } from '../storage/schema.ts'
-import { eventLock, together, transaction } from '../storage/sql.ts'
+import { eventLock, lockShared, transaction } from '../storage/sql.ts'
 import { HandlerMistake } from './mistake.ts'
 
 /** What an effect gets. */
@@ -150,7 +150,7 @@ interface Finished {
 /** Fenced: what ends after its lease, or after the erasure of its event, leaves nothing behind. */
 const keep = (query: Queries, delivery: RunningDelivery, { name, started_at, ended_at, result }: Finished) =>
   transaction(query, async trx => {
-    if (delivery.eventId !== null) await together(trx, [eventLock(delivery.eventId)])
+    if (delivery.eventId !== null) await lockShared(trx, [eventLock(delivery.eventId)])
     const { numAffectedRows } =
       await sql`insert into effects (inbox_id, name, attempt, started_at, ended_at, result)
       select inbox.id, cast(${name} as text), inbox.attempts, cast(${started_at} as bigint), cast(${ended_at} as bigint),

@@ -2,33 +2,33 @@ import type { Log } from '../process/log.ts'
 import { atMost, type Runtime } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { KeyInstancesTable } from '../storage/schema.ts'
-import { alone, transaction } from '../storage/sql.ts'
+import { lock, transaction } from '../storage/sql.ts'
 import type { Sealer } from './sealing.ts'
 import { keyInUse, readKeys, recordInUse, recordKnown, refuseWrongKeys } from './sealing-keys.ts'
 
 const BEAT_MS = 20_000
-/** An instance whose row has not changed for so long, by the clock of whoever looks, has ended without a word. */
+/** An instance whose row did not change for this long, by the reader's monotonic clock, has crashed. */
 const GONE_MS = 120_000
 const LEAVE_MS = 500
 
 /**
- * This process among the instances on one database. The key that all of them seal with stands in `sealing_keys`, and
- * changes only when every instance that runs holds the new one: so an instance with the old key alone can open whatever
- * it meets, and a start with it alone is refused from then on. Both are decided under one lock.
+ * This process among the instances on one database. They all seal with the key that `sealing_keys` names, which changes
+ * only when every running instance has the new key. Until then an instance with only the old key can open every value;
+ * after it, a start with only the old key is refused. One lock guards both decisions.
  */
 export interface KeyInstance {
-  /** Says that this instance runs, and takes its new key into use where that is time; until the signal fires. */
+  /** Keeps this instance's row alive, and takes its new key into use when all have it; until the signal fires. */
   watch(log: Pick<Log, 'info' | 'warn' | 'error'>, signal: AbortSignal): Promise<void>
   beat(): Promise<void>
   leave(): Promise<void>
 }
 
-/** Before the first value is sealed. Of two starts with different keys, the second is refused. */
+/** Runs before the first value is sealed. Of two starts with different keys, the second is refused. */
 export async function joinInstances(query: Queries, sealer: Sealer, runtime: Runtime): Promise<KeyInstance> {
   const instance = runtime.uuid()
   const [current] = sealer.keys
   const seen = new Map<string, { beats: number; at: number }>()
-  /** Until its key has been in use once: of two that were started with the same two keys, the later one decides. */
+  /** True until its key was in use once: of two instances with the same two keys, the one started later decides. */
   let isNew = true
 
   function isGone(row: KeyInstancesTable): boolean {
@@ -59,7 +59,7 @@ export async function joinInstances(query: Queries, sealer: Sealer, runtime: Run
 
   const locked = (first: boolean) =>
     transaction(query, async trx => {
-      await alone(trx, 'sealing keys')
+      await lock(trx, 'sealing keys')
       if (first) refuseWrongKeys(await readKeys(trx, runtime), sealer)
       const inUse = await beatIn(trx)
       if (first) await recordKnown(trx, sealer)

@@ -1,18 +1,18 @@
 import type { Sealer } from './sealing.ts'
 
-/** A secret in use, and the one before it. */
+/** A secret in use, and the secret before it. */
 export interface KeyPair {
   readonly current: string
   readonly previous?: string | undefined
 }
 
-/** A secret or key as this process has it; what came before it is in `<variable>_PREVIOUS`. */
-export interface HeldKey {
+/** A secret or key of this process by its variable; the one before it is in `<variable>_PREVIOUS`. */
+export interface AppKey {
   readonly variable: string
-  /** Its names in the store. The first is written; the others are from before the encryption key was changed. */
+  /** Its fingerprints. The first is written; the others were written before the encryption key was changed. */
   readonly current: readonly string[]
   readonly previous: readonly string[] | undefined
-  /** The old one can go when the new one is used this long after the old one's last use; ENCRYPTION_KEY has no such rule. */
+  /** The old one can go when the new one is used this long after its last use. ENCRYPTION_KEY has no such rule. */
   readonly quietMs?: number
 }
 
@@ -20,20 +20,20 @@ export const ENCRYPTION_KEY = 'ENCRYPTION_KEY'
 export const VERIFY_TOKEN = 'WEBHOOK_VERIFY_TOKEN'
 
 /**
- * How long Revento and the others retry is not documented. A retry of what was signed before is at most minutes old
- * where its timestamp is judged; a day is for those that sign none, and for a sender of many machines.
+ * How long providers retry is not documented. Where timestamps are judged, a retry signed with the old secret is at most
+ * minutes old; a day covers providers that sign no timestamp, and those with many machines.
  */
 const DAY_MS = 24 * 3_600_000
 
-/** `secrets`: those of providers, by their variable. */
-export function heldKeys(
+/** `secrets` are those of the providers, by variable. */
+export function appKeys(
   {
     secrets,
     verifyToken,
   }: { secrets: Readonly<Record<string, KeyPair | undefined>>; verifyToken: KeyPair | undefined },
   sealer: Sealer,
-): HeldKey[] {
-  const secretsOf = (variable: string, secrets: KeyPair | undefined, quietMs: number): HeldKey[] => {
+): AppKey[] {
+  const secretsOf = (variable: string, secrets: KeyPair | undefined, quietMs: number): AppKey[] => {
     const names = (secret: string) => sealer.fingerprints(`${variable} ${secret}`)
     if (!secrets) return []
     const previous = secrets.previous === undefined ? undefined : names(secrets.previous)
@@ -42,12 +42,12 @@ export function heldKeys(
   const [current, previous] = sealer.keys
   return [
     ...Object.entries(secrets).flatMap(([variable, pair]) => secretsOf(variable, pair, DAY_MS)),
-    // A caller shows its token once a day.
+    // A caller of the handshake shows its token once a day.
     ...secretsOf(VERIFY_TOKEN, verifyToken, 2 * DAY_MS),
     {
       variable: ENCRYPTION_KEY,
       current: [current],
-      // One key in two spellings is no change.
+      // The same key in another spelling is no change.
       previous: previous === undefined || previous === current ? undefined : [previous],
     },
   ]

@@ -3,32 +3,32 @@ import type { Runtime } from '../process/runtime.ts'
 import type { SteadyClock } from '../process/trusted-time.ts'
 import type { Queries } from '../storage/database.ts'
 import { transaction } from '../storage/sql.ts'
-import { ENCRYPTION_KEY, type HeldKey } from './known-keys.ts'
+import { type AppKey, ENCRYPTION_KEY } from './known-keys.ts'
 import { keyIdOf, type Sealer } from './sealing.ts'
 import { keyInUse } from './sealing-keys.ts'
-import { canGo, countAnew, type KeyState, readKeyStates, storeUses, toldText } from './verdict.ts'
+import { canGo, changeText, countAnew, type KeyState, readKeyStates, storeUses } from './verdict.ts'
 
 export type Which = 'current' | 'previous'
-/** Told of each use, on the way to a webhook's 200: it only remembers the moment. */
+/** Called for each use, before a webhook's 200: it only remembers the moment. */
 export type NoteUse = (which: Which) => void
 
 export interface Meter {
   noteUse(variable: string): NoteUse
-  /** The one it was given, whose keys' uses are noted. */
+  /** The given sealer, with a note of each key that opens a value. */
   readonly sealer: Sealer
-  /** Of all keys, as far as all processes have stored it, and this one knows it. */
+  /** The state of all keys, from what all processes stored and this one noted. */
   states(): Promise<KeyState[]>
-  /** Those that are being changed. */
+  /** The states of keys that are being changed. */
   changes(): Promise<KeyState[]>
-  /** Stores what is new once a minute, and says daily what is being changed; until the signal fires. */
+  /** Stores new uses once a minute, and logs daily which keys are being changed; until the signal fires. */
   watch(signal: AbortSignal): Promise<void>
-  /** Stores what is new. */
+  /** Stores the new uses. */
   flush(): Promise<void>
 }
 
 export interface MeterOptions {
   readonly query: Queries
-  readonly keys: readonly HeldKey[]
+  readonly keys: readonly AppKey[]
   readonly sealer: Sealer
   readonly clock: Pick<SteadyClock, 'now' | 'oldBefore'>
   readonly log: Log
@@ -38,16 +38,16 @@ interface Slot {
   readonly variable: string
   readonly fingerprint: string
   usedAt: number
-  /** What of that is stored; -1: not even that it is held. */
+  /** The moment that is stored; -1: nothing is stored of this key yet. */
   storedAt: number
 }
 type Slots = Partial<Record<Which, Slot>>
 
-/** A process that is killed takes this much of what it knew with it. */
+/** A process that is killed loses the uses of this time. */
 const EVERY_MS = 60_000
-const TELL_EVERY_MS = 24 * 3_600_000
+const REPORT_EVERY_MS = 24 * 3_600_000
 
-/** When each secret and key was last used: kept in memory, and stored at most once a minute however much comes. */
+/** Keeps in memory when each secret and key was last used, and stores it once a minute, however often it is used. */
 export function createMeter({ query, keys, sealer, clock, log }: MeterOptions, runtime: Runtime): Meter {
   const slots = new Map(keys.map(key => [key.variable, slotsOf(key)]))
   const isChanging = keys.some(key => key.previous !== undefined)
@@ -60,7 +60,7 @@ export function createMeter({ query, keys, sealer, clock, log }: MeterOptions, r
   }
   const noteOpened = noteUse(ENCRYPTION_KEY)
   const isBelieved = () => clock.oldBefore(0) !== undefined
-  let told = { at: Number.NEGATIVE_INFINITY, isBelieved: false }
+  let reported = { at: Number.NEGATIVE_INFINITY, isBelieved: false }
   let outdated = false
 
   async function flush(): Promise<void> {
@@ -77,11 +77,11 @@ export function createMeter({ query, keys, sealer, clock, log }: MeterOptions, r
     for (const [i, slot] of fresh.entries()) slot.storedAt = rows[i]?.last_used_at ?? slot.storedAt
   }
 
-  /** Another process was started with a new key: what this one seals is still under the old one. */
+  /** Notes the use of the key that this process seals with, where that is not the newest one. */
   async function noteOutdated(): Promise<void> {
     const inUse = await keyInUse(query)
     if (inUse === undefined || inUse === sealer.keys[0]) return
-    // Another instance does not know the new one yet.
+    // Another instance does not have the new key yet.
     if (sealer.keys.includes(inUse)) return noteOpened('previous')
     noteOpened('current')
     if (!outdated)
@@ -97,16 +97,16 @@ export function createMeter({ query, keys, sealer, clock, log }: MeterOptions, r
     await countAnew(query, now)
   }
 
-  async function tellChanges(): Promise<void> {
-    const isNew = runtime.monotonic() - told.at >= TELL_EVERY_MS || told.isBelieved !== isBelieved()
+  async function reportChanges(): Promise<void> {
+    const isNew = runtime.monotonic() - reported.at >= REPORT_EVERY_MS || reported.isBelieved !== isBelieved()
     if (!isChanging || !isNew) return
     for (const state of await changes()) {
       const fields = { part: 'keys', variable: state.variable, verdict: state.verdict }
-      const text = toldText(state)
+      const text = changeText(state)
       if (canGo(state)) log.warn(fields, text)
       else log.info(fields, text)
     }
-    told = { at: runtime.monotonic(), isBelieved: isBelieved() }
+    reported = { at: runtime.monotonic(), isBelieved: isBelieved() }
   }
 
   const states = () =>
@@ -137,7 +137,7 @@ export function createMeter({ query, keys, sealer, clock, log }: MeterOptions, r
         await noteOutdated()
           .then(mendUses)
           .then(flush)
-          .then(tellChanges)
+          .then(reportChanges)
           .catch(err => {
             if (!signal.aborted)
               log.error({ part: 'keys', err }, 'cannot store which keys are in use; trying again')
@@ -148,7 +148,7 @@ export function createMeter({ query, keys, sealer, clock, log }: MeterOptions, r
   }
 }
 
-function slotsOf(key: HeldKey): Slots {
+function slotsOf(key: AppKey): Slots {
   const slot = ([fingerprint = '']: readonly string[]): Slot => ({
     variable: key.variable,
     fingerprint,

@@ -8,7 +8,7 @@ import { joinInstances, type KeyInstance } from './key-instances.ts'
 import { createSealer, developmentKey, type Sealer } from './sealing.ts'
 import { type KnownKey, readKeys, refuseWrongKeys, SealingKeyError } from './sealing-keys.ts'
 
-/** Of the configuration: the store, and the keys or the file that has the development key. */
+/** The part of the configuration with the store and its keys. */
 export interface SealingSettings {
   readonly store: Store
   readonly encryptionKey: Buffer | undefined
@@ -16,7 +16,7 @@ export interface SealingSettings {
   readonly keyFile: string
 }
 
-/** The database, whether it was made just now, and its sealer. With a wrong key: SealingKeyError, and no byte is written. */
+/** Opens the database with its sealer. Throws SealingKeyError for a wrong key, before a byte is written. */
 export async function openSealed(
   o: SealingSettings,
   runtime: Runtime,
@@ -36,14 +36,14 @@ export async function openSealed(
   }
 }
 
-/** Reads the database, if there is one, and refuses keys that are not its own. `known` has the key in use first. */
+/** Reads the database, if there is one, and refuses keys of another. `known` has the key in use first. */
 export async function checkKeys(
   o: SealingSettings,
   runtime: Runtime,
 ): Promise<{ sealer: Sealer; known: readonly KnownKey[] }> {
   const query = await readDatabase(o.store, runtime)
   const known = query ? await knownKeys(o, query, runtime).finally(() => query.destroy()) : []
-  // A new key file would only hide that the old one is gone.
+  // A new key file would only hide that the old file is gone.
   if (!o.encryptionKey && known.length > 0 && !existsSync(o.keyFile))
     throw new SealingKeyError(
       `ENCRYPTION_KEY is not set and the key file ${o.keyFile} is gone, but this database has a key. Put one back.`,

@@ -13,17 +13,17 @@ export interface Resealing {
   readonly sealer: Sealer
   readonly runtime: Runtime
   readonly log: Pick<Log, 'warn' | 'error'>
-  /** After each batch: how many values are left. */
+  /** Called after each batch with the number of values that are left. */
   progress(left: number): void
 }
 
-/** A batch holds the write lock for some milliseconds; the pause lets instances that run beside it have their turn. */
+/** A batch has the write lock for some milliseconds; the pause gives running instances their turn. */
 const BATCH = 50
 const PAUSE_MS = 20
 
 /**
- * Seals everything again that stands under another key than the current one; damaged connections end as they would on
- * use. Gives how many values are left, by the id of their key.
+ * Seals every value again that stands under another key than the current one; damaged connections end as they would when
+ * used. Returns how many values are left, by the id of their key.
  */
 export async function reseal(o: Resealing): Promise<Map<string, number>> {
   for (const batch of [connectionsBatch(o), flowsBatch(o)])
@@ -34,7 +34,7 @@ export async function reseal(o: Resealing): Promise<Map<string, number>> {
   return countLeft(o)
 }
 
-/** By key, without the current one. */
+/** Counts the sealed values by key, without the current key. */
 async function countLeft({
   query,
   sealer,
@@ -47,7 +47,7 @@ async function countLeft({
 
 const sum = (counts: Map<string, number>) => [...counts.values()].reduce((a, b) => a + b, 0)
 
-/** Each batch goes on after the last row of the one before, so that what cannot be opened is met once. */
+/** Each batch begins after the last row of the batch before, so that a value that cannot be opened is met once. */
 function connectionsBatch({ sealer, runtime, log }: Resealing) {
   let after = { event_id: '', organization_id: '', platform: '' }
   return async (trx: Queries): Promise<number> => {
@@ -62,7 +62,7 @@ function connectionsBatch({ sealer, runtime, log }: Resealing) {
       .orderBy('organization_id')
       .orderBy('platform')
       .limit(BATCH)
-      // All at once: locked one after the other, they and a batch of somebody else's would wait for each other.
+      // Locked one by one, these rows and the batch of another process would wait for each other.
       .$if(isPostgres(trx), select => select.forUpdate())
       .execute()
     for (const row of rows) {
@@ -97,12 +97,12 @@ function flowsBatch({ sealer }: Resealing) {
   }
 }
 
-/** Such a value stays and is counted as left. */
+/** A value whose key was not given stays, and counts as left. */
 function keyNotGiven(error: unknown): undefined {
   if (!(error instanceof UnsealError)) throw error
 }
 
-/** Null for a damaged one. One that has expired stays for now: the clock of a command may be wrong. */
+/** Null for a damaged verifier. An expired one is sealed too: the clock of a command may be wrong. */
 function resealedVerifier(row: FlowsTable, sealer: Sealer): Uint8Array | null {
   if (!row.verifier) return null
   try {
@@ -116,6 +116,6 @@ function resealedVerifier(row: FlowsTable, sealer: Sealer): Uint8Array | null {
   }
 }
 
-/** The head of a sealed value is its format and its key's id. Null is under no key. */
+/** A sealed value begins with its format and its key's id. A null is under no key. */
 const isUnderOther = (column: string, { keys: [current] }: Sealer): Expression<SqlBool> =>
   sql<SqlBool>`substr(${sql.ref(column)}, 2, 4) <> ${Buffer.from(current, 'hex')}`

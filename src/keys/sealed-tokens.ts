@@ -1,19 +1,20 @@
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { isOf } from '../storage/erasures.ts'
 import type { ConnectionRow, ConnectionsTable } from '../storage/schema.ts'
 import { keyIdOf, type Sealer, tokenPlace, UnsealError } from './sealing.ts'
 
-/** The two sealed columns of a connection. Every write is fenced: it changes only the values that it has read. */
+/** The two sealed columns of a connection. Every write is fenced: it changes only values that it has read. */
 export interface SealedTokens {
   seal(row: Pick<ConnectionsTable, 'event_id' | 'organization_id'>, tokens: OpenTokens): SealedColumns
   /**
-   * Undefined: there are none, or they were damaged and have been erased (a live connection then waits for a new
-   * consent). `changed`: another writer was first, read the row again. Throws UnsealError where the values are under a
-   * key of this database that this process was not given: those tokens are good, and stay.
+   * Undefined: the row has no tokens, or they were damaged and are erased now (a live connection then waits for a new
+   * consent). `changed`: another writer was first, so read the row again. Throws UnsealError where the tokens are under
+   * a key of this database that this process was not given: those tokens are good, and stay.
    */
   open(row: ConnectionRow): Promise<OpenTokens | 'changed' | undefined>
-  /** Seals again what `open` gave, where it stands under an older key. False: another writer was first. */
+  /** Seals opened tokens again where they stand under an older key. False: another writer was first. */
   rewrite(row: ConnectionRow, tokens: OpenTokens): Promise<boolean>
 }
 
@@ -37,9 +38,7 @@ export function createSealedTokens(
   const update = (row: ConnectionRow) =>
     query
       .updateTable('connections')
-      .where('event_id', '=', row.event_id)
-      .where('organization_id', '=', row.organization_id)
-      .where('platform', '=', row.platform)
+      .where(isOf(row))
       .where('version', '=', row.version)
       .where('access_token', '=', row.access_token)
       .where('refresh_token', '=', row.refresh_token)
@@ -53,7 +52,7 @@ export function createSealedTokens(
   }
 
   async function disable(row: ConnectionRow, error: UnsealError): Promise<boolean> {
-    // Only a live connection changes its state: a suspended one stays suspended.
+    // A live connection changes its state; a suspended one stays suspended.
     const state = row.state === 'connected' ? ENDED : {}
     const { numUpdatedRows } = await update(row)
       .set({ access_token: null, refresh_token: null, version: row.version + 1, updated_at: runtime.now() })
@@ -79,7 +78,7 @@ export function createSealedTokens(
         return (await disable(row, error)) ? undefined : 'changed'
       }
     },
-    // The version stays: these are the same tokens, and a refresh that is under way with them must still be stored.
+    // The version stays: the tokens are the same, and a refresh under way with them must still be stored.
     async rewrite(row, tokens) {
       if (keyIdsOf(row).every(id => id === sealer.sealsWith())) return true
       const { numUpdatedRows } = await update(row).set(seal(row, tokens)).executeTakeFirst()

@@ -9,9 +9,9 @@ import { checkPlace, keyIdOf, type Place, type Sealer, tokenPlace, UnsealError }
 export interface KnownKey {
   /** In hex. */
   readonly id: string
-  /** How many sealed values stand under it. */
+  /** How many sealed values are under it. */
   readonly values: number
-  /** The right key opens one of these; there is none for a key that was only ever given as the previous one. */
+  /** The right key opens one of these. A key that was only ever the previous one has none. */
   readonly proofs: readonly Proof[]
 }
 
@@ -20,7 +20,7 @@ interface Proof {
   readonly place: Place
 }
 
-/** The key in use first. Only reads, whatever the state of the schema. */
+/** Returns the key in use first. Only reads, and works with every state of the schema. */
 export async function readKeys(query: Queries, runtime: Pick<Runtime, 'now'>): Promise<KnownKey[]> {
   const tables = await tablesOf(query)
   if (!tables.includes('connections')) return []
@@ -34,7 +34,7 @@ export async function readKeys(query: Queries, runtime: Pick<Runtime, 'now'>): P
   }))
 }
 
-/** The sealed values by the id of their key. Verifiers of expired flows do not count: nobody opens them again. */
+/** Counts the sealed values by the id of their key, without the verifiers of expired flows, which are not used again. */
 export async function countByKey(
   query: Queries,
   runtime: Pick<Runtime, 'now'>,
@@ -63,7 +63,7 @@ export async function recordInUse(query: Queries, sealer: Sealer): Promise<void>
     .execute()
 }
 
-/** The other key that the sealer holds: a value under it is not damaged. */
+/** Records the sealer's previous key, so that a value under it does not count as damaged. */
 export async function recordKnown(query: Queries, sealer: Sealer): Promise<void> {
   await query
     .insertInto('sealing_keys')
@@ -72,14 +72,14 @@ export async function recordKnown(query: Queries, sealer: Sealer): Promise<void>
     .execute()
 }
 
-/** The id of the key that every instance seals with; undefined before any start recorded its key. */
+/** The id of the key that every instance seals with; undefined before the first start recorded its key. */
 export const keyInUse = async (query: Queries): Promise<string | undefined> =>
   (await recordedKeys(query))[0]?.key_id
 
 const recordedKeys = (query: Queries) =>
   query.selectFrom('sealing_keys').selectAll().orderBy('generation', 'desc').execute()
 
-/** For a database from before the table. Both tokens of a connection name one key, unless they are damaged. */
+/** Finds the keys of a database that has no table of keys yet. Both tokens of a sound connection are under one key. */
 async function keysOfTokens(query: Queries): Promise<KnownKey[]> {
   const columns = ['event_id', 'organization_id', 'access_token', 'refresh_token'] as const
   const rows = await query.selectFrom('connections').select(columns).execute()
@@ -95,7 +95,7 @@ async function keysOfTokens(query: Queries): Promise<KnownKey[]> {
   return [...keys].map(([id, proofs]) => ({ id, values: proofs.length * 2, proofs }))
 }
 
-/** The keys that are given do not open this database. */
+/** The given keys do not open this database. */
 export class SealingKeyError extends UnusableDatabaseError {
   constructor(message: string) {
     super(message)
@@ -104,8 +104,8 @@ export class SealingKeyError extends UnusableDatabaseError {
 }
 
 /**
- * Throws SealingKeyError unless every key that is needed is held and is the one that it says it is. `known` has the
- * key in use first: that one is needed even while nothing stands under it, so that a slip shows on the first start.
+ * Throws SealingKeyError unless the sealer has every needed key, and each opens its proof. `known` has the key in use
+ * first, which is needed even while no value is under it: so a wrong key shows on the first start.
  */
 export function refuseWrongKeys(known: readonly KnownKey[], sealer: Sealer): void {
   const isHeld = ({ id }: KnownKey) => sealer.keys.includes(id)

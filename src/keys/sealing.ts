@@ -14,7 +14,7 @@ const KEY_ID_END = 5
 const NONCE_END = 17
 const TAG_END = 33
 
-/** Where the value stands. Part of what is authenticated, so a sealed value moved elsewhere does not open. */
+/** Where a value stands. It is authenticated with the value, so a sealed value moved elsewhere does not open. */
 export interface Place {
   readonly table: string
   readonly row: string
@@ -22,16 +22,16 @@ export interface Place {
 }
 
 export interface Sealer {
-  /** The ids of the keys it holds, the current one first. */
+  /** The ids of its keys, the current one first. */
   readonly keys: readonly [string, ...string[]]
   /** The id of the key that it seals with: the current one, unless `sealWith` named the other. */
   sealsWith(): string
-  /** Nothing changes for a key that it does not hold. */
+  /** Has no effect for a key that it does not have. */
   sealWith(keyId: string): void
   seal(text: string, place: Place, keyId?: string): Buffer
   /** Throws UnsealError for a damaged, moved or foreign value. */
   open(sealed: Uint8Array, place: Place): string
-  /** Names for a text, one by each key, the current first: who has no key can neither make nor test one. */
+  /** Fingerprints of a text, one for each key, the current one first. Without a key they cannot be made or tested. */
   fingerprints(text: string): readonly string[]
 }
 
@@ -44,7 +44,7 @@ export class UnsealError extends FixedTextError {
   }
 }
 
-/** Keys are 32 bytes. Both open what they sealed. */
+/** Keys have 32 bytes. A value opens with the key that sealed it, current or previous. */
 export function createSealer(
   keys: { current: Buffer; previous?: Buffer | undefined },
   runtime: Pick<Runtime, 'bytes'>,
@@ -94,7 +94,7 @@ function decipher(key: Buffer, bytes: Buffer, aad: Buffer): string {
 /** The id, in hex, of the key that a sealed value says it is under. */
 export const keyIdOf = (sealed: Uint8Array) => Buffer.from(sealed.subarray(1, KEY_ID_END)).toString('hex')
 
-/** Names a key without telling anything of it. */
+/** The id of a key, from which the key cannot be guessed. */
 const keyId = (key: Buffer) => createHash('sha256').update('key id').update(key).digest().subarray(0, 4)
 
 const fingerprint = (key: Buffer, text: string) =>
@@ -103,7 +103,7 @@ const fingerprint = (key: Buffer, text: string) =>
 const associatedData = ({ table, row, column }: Place, head: Buffer) =>
   Buffer.concat([Buffer.from(`${JSON.stringify([table, row, column])} `), head])
 
-/** Where each sealed value stands. Part of what is sealed: a change here makes stored values unreadable. */
+/** The place of each sealed value. A change here makes stored values unreadable. */
 export const tokenPlace = (
   row: { event_id: string; organization_id: string },
   column: 'access_token' | 'refresh_token',
@@ -124,8 +124,8 @@ export const checkPlace = (keyId: string): Place => ({
 const FORM = /^[A-Za-z0-9+/]{43}=\n?$/
 
 /**
- * Development only: a key made once and kept beside the database, readable by the owner. It appears whole or not at
- * all, so two processes that start together agree on one.
+ * The key for development: made once and stored beside the database, readable by its owner only. The file appears whole
+ * or not at all, so that processes that start together agree on one key.
  */
 export function developmentKey(file: string, runtime: Pick<Runtime, 'bytes' | 'uuid'>): Buffer {
   if (existsSync(file)) return readKey(file)

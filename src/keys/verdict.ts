@@ -3,39 +3,38 @@ import type { Runtime } from '../process/runtime.ts'
 import { isOlderThan, isPlausible, latestEnd } from '../process/trusted-time.ts'
 import type { Queries } from '../storage/database.ts'
 import type { KeyUsesTable } from '../storage/schema.ts'
-import { ENCRYPTION_KEY, type HeldKey } from './known-keys.ts'
+import { type AppKey, ENCRYPTION_KEY } from './known-keys.ts'
 import { countByKey } from './sealing-keys.ts'
 
-/** What is known of a key's use. Milliseconds since 1970. */
+/** The known use of a key, in milliseconds since 1970. */
 export interface Use {
   /** When counting began. */
   readonly since: number
-  /** 0: not once since then. */
+  /** 0 where the key was not used since then. */
   readonly lastUsedAt: number
 }
 
 export interface KeyState {
   readonly variable: string
-  /** Undefined while nothing of it is stored. */
+  /** Undefined while nothing is stored about the key. */
   readonly current: Use | undefined
   readonly previous: Use | undefined
-  /** ENCRYPTION_KEY: the sealed values under the previous one. */
+  /** For ENCRYPTION_KEY: the number of sealed values under the previous key. */
   readonly left: number | undefined
-  /** Undefined: no previous one is set. */
+  /** Undefined where no previous key is set. */
   readonly verdict: Verdict | undefined
 }
 
-/** `new_unused`: nothing came with the current one yet. `clock_new`: removable, by a clock that is not believed yet. */
+/** `new_unused`: the current key was not used yet. `clock_new`: removable, but only by a clock that may be wrong. */
 export type Verdict = 'removable' | 'clock_new' | 'in_use' | 'new_unused' | 'values_left' | 'unknown'
 
-/** Every process that still seals with a key that is no longer the one in use says so once a minute. */
+/** A process that still seals with the old key notes that once a minute. */
 const SEALERS_QUIET_MS = 5 * 60_000
 
 /**
- * Of a secret the old one can go when the new one was used `quietMs` after the old one's last use, and after both were
- * first accepted together. Silence proves nothing: a sender that sends nothing may still have the old one. Of a sealing
- * key: when no value is left under it, and nobody who could still make one has shown up lately. A use that the clock of
- * now can not have noted proves nothing.
+ * An old secret can go when the new one was used `quietMs` after the old one's last use, and after both were first
+ * accepted together. Silence proves nothing: a quiet sender may still have the old secret. An old sealing key can go when
+ * no value is left under it and no process has sealed with it lately. A use that lies in the future proves nothing.
  */
 export function judge(
   { current, previous, left = 0 }: Pick<KeyState, 'current' | 'previous' | 'left'>,
@@ -57,14 +56,14 @@ export function judge(
 
 export const canGo = ({ verdict }: Pick<KeyState, 'verdict'>): boolean => verdict === 'removable'
 
-/** A sentence about what is being changed, which may have a moment in it. */
-export interface Told {
+/** A sentence about a key that is being changed. A moment may stand in it, which the page shows as a local time. */
+export interface ChangeSentence {
   readonly before: string
   readonly at?: number
   readonly after: string
 }
 
-export function tell(state: KeyState): Told {
+export function describeChange(state: KeyState): ChangeSentence {
   const { previous, left } = state
   if (!previous) return { before: 'nothing is known of the previous one yet.', after: ' Keep it.' }
   const used = previous.lastUsedAt > 0
@@ -97,13 +96,13 @@ function ofSealingKey({ variable, verdict }: KeyState, left: number): string {
   return 'No value is left under it. Keep it five minutes longer: another process may still seal with it.'
 }
 
-/** For logs and terminals. */
-export const toldText = (state: KeyState): string => {
-  const { before, at, after } = tell(state)
+/** The sentence as text, for logs and terminals. */
+export const changeText = (state: KeyState): string => {
+  const { before, at, after } = describeChange(state)
   return `${state.variable}: ${before}${at === undefined ? '' : new Date(at).toISOString()}${after}`
 }
 
-/** Of several processes the latest use stays, and of several starts the first. */
+/** Of the uses by several processes the latest stays, and of their starts of counting the first. */
 export const storeUses = (query: Queries, rows: readonly Insertable<KeyUsesTable>[]) =>
   query
     .insertInto('key_uses')
@@ -116,8 +115,7 @@ export const storeUses = (query: Queries, rows: readonly Insertable<KeyUsesTable
     )
     .execute()
 
-/** `later`: what this process knows and has not stored yet. */
-/** What a clock that was ahead has noted says nothing: counting begins anew. */
+/** Begins counting anew for moments that lie in the future: a clock that was ahead has noted them. */
 export const countAnew = (query: Queries, now: number) =>
   query
     .updateTable('key_uses')
@@ -125,10 +123,10 @@ export const countAnew = (query: Queries, now: number) =>
     .where(eb => eb.or([eb('since', '>', latestEnd(now, 0)), eb('last_used_at', '>', latestEnd(now, 0))]))
     .execute()
 
-/** `isBelieved`: nothing can go by a clock that may be wrong. */
+/** `isBelieved` is false while the clock may be wrong. `later` returns a use that this process has not stored yet. */
 export async function readKeyStates(
   query: Queries,
-  keys: readonly HeldKey[],
+  keys: readonly AppKey[],
   clock: Pick<Runtime, 'now'>,
   isBelieved: boolean,
   later: (variable: string, which: 'current' | 'previous') => number = () => 0,

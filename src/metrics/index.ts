@@ -15,7 +15,7 @@ interface MetricsSettings {
   readonly mode: 'sandbox' | 'real'
 }
 
-/** Undefined where METRICS_PORT is not set: then the library is not even loaded. */
+/** Undefined where METRICS_PORT is not set; the library is not loaded then. */
 export async function openMetrics(config: MetricsSettings, log: Log): Promise<OpenedMetrics | undefined> {
   const { host, metricsPort: port, mode } = config
   if (port === undefined) return undefined
@@ -37,7 +37,7 @@ interface ListenerOptions {
 
 const SCRAPE_MS = 10_000
 
-/** GET /metrics on a port of its own, so that publishing the app does not publish this. */
+/** Serves GET /metrics on a port of its own, so that publishing the app does not publish its metrics. */
 async function listenForScrapes(o: ListenerOptions): Promise<{ close(): Promise<void> }> {
   const bounds = { headersTimeout: SCRAPE_MS, requestTimeout: SCRAPE_MS, connectionsCheckingInterval: 1_000 }
   const server = createServer(bounds, (request, response) => void answer(o, request, response))

@@ -1,28 +1,31 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { KeyState } from '../keys/verdict.ts'
+import type { Runtime } from '../process/runtime.ts'
+import type { TokenEndpoint } from '../revento/token-endpoint.ts'
 import type { TokenOutcome } from '../revento/token-outcome.ts'
 
 /** How a run of a handler ended. */
 export type RunOutcome = 'done' | 'ignored' | 'parked' | 'dead' | 'retry' | 'postponed' | 'released'
 
 /**
- * What the parts of the app count. Every label comes from a closed list: an id, a path or a text of somebody else would
- * make a new series each time. Called on the way to a webhook's 200, so nothing here waits or allocates much.
+ * The counters that the rooms call. Every label comes from a closed list, because an id, a path or a text from outside
+ * would make a new series each time. They run before a webhook's 200, so none of them waits or allocates much.
  */
 export interface Metrics {
-  /** A webhook was answered. `outcome`: accepted, denied (by a handler), or the refusal's code. */
+  /** A webhook was answered. `outcome` is accepted, denied (by a handler), or the code of the refusal. */
   delivery(provider: string, outcome: string, seconds: number): void
-  /** A delivery was committed, so long after it was verified. */
+  /** A delivery was committed, this long after it was verified. */
   committed(seconds: number): void
-  /** A handler's run ended. */
-  attempt(provider: string, outcome: RunOutcome): void
+  /** A run of a handler ended. */
+  run(provider: string, outcome: RunOutcome): void
   /** A run of one of the builder's jobs ended. */
   job(name: string, outcome: 'done' | 'failed' | 'missed'): void
   refresh(outcome: TokenOutcome['kind']): void
-  /** `code`: Revento's status, or our own word for why there was no answer. */
+  /** Revento's API was called. `code` is Revento's status, or our code where no answer came. */
   apiRequest(code: string): void
-  /** Read at each scrape. */
+  /** The gauges of the inbox are read at each scrape. */
   watchInbox(inbox: InboxGauges): void
-  /** Read at each scrape. */
+  /** The state of each key is read at each scrape. */
   watchKeys(states: () => Promise<readonly KeyState[]>): void
 }
 
@@ -36,10 +39,49 @@ const nothing = () => {}
 export const noMetrics: Metrics = {
   delivery: nothing,
   committed: nothing,
-  attempt: nothing,
+  run: nothing,
   job: nothing,
   refresh: nothing,
   apiRequest: nothing,
   watchInbox: nothing,
   watchKeys: nothing,
 }
+
+/** Counts the answers of a webhook's route under the provider's name: many spellings of a path lead to one route. */
+export const countDeliveries =
+  (metrics: Metrics, provider: string) =>
+  ({ outcome }: FastifyRequest, { statusCode, elapsedTime }: FastifyReply, done: () => void): void => {
+    const code = outcome?.['error'] ?? outcome?.['reason'] ?? (statusCode < 400 ? 'accepted' : 'denied')
+    metrics.delivery(provider, String(code), elapsedTime / 1000)
+    done()
+  }
+
+export const countRefreshes = (endpoint: TokenEndpoint, metrics: Metrics): TokenEndpoint => ({
+  ...endpoint,
+  async refresh(...request) {
+    const outcome = await endpoint.refresh(...request)
+    metrics.refresh(outcome.kind)
+    return outcome
+  },
+})
+
+interface Appending<D> {
+  append(delivery: D): Promise<number>
+}
+
+export const timeCommits = <D, Inbox extends Appending<D>>(
+  inbox: Inbox & Appending<D>,
+  metrics: Metrics,
+  runtime: Pick<Runtime, 'monotonic'>,
+): Inbox => ({
+  ...inbox,
+  append(delivery: D) {
+    const begun = runtime.monotonic()
+    const committed = inbox.append(delivery)
+    void committed.then(
+      () => metrics.committed((runtime.monotonic() - begun) / 1000),
+      () => {},
+    )
+    return committed
+  },
+})

@@ -4,14 +4,14 @@ import type { Metrics } from './metrics.ts'
 
 export interface Prometheus extends Metrics {
   readonly contentType: string
-  /** Everything, in the text format that Prometheus scrapes. */
+  /** All metrics in the text format that Prometheus reads. */
   text(): Promise<string>
 }
 
-/** A sender gives up after 10 s, so the last bucket is where deliveries are lost to it. */
+/** A sender gives up after 10 s: an answer beyond the last bucket comes too late for it. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-/** Beside our own: processor time, memory, start time, file descriptors and the event loop's lag. */
+/** Our metrics and the library's: processor time, memory, start time, file descriptors, lag of the event loop. */
 export function createPrometheus(build: { version: string; mode: string }): Prometheus {
   const register = new Registry()
   collectDefaultMetrics({ register })
@@ -38,7 +38,7 @@ export function createPrometheus(build: { version: string; mode: string }): Prom
       acks.observe({ provider }, seconds)
     },
     committed: seconds => commits.observe(seconds),
-    attempt: (provider, outcome) => attempts.inc({ provider, outcome }),
+    run: (provider, outcome) => attempts.inc({ provider, outcome }),
     job: (job, outcome) => jobs.inc({ job, outcome }),
     refresh: outcome => refreshes.inc({ outcome }),
     apiRequest: code => apiRequests.inc({ code }),
@@ -49,7 +49,7 @@ export function createPrometheus(build: { version: string; mode: string }): Prom
     watchKeys: states => watchKeys(register, states),
   }
 
-  /** Absent, rather than wrong, while the database does not answer; the rest is still told. */
+  /** The gauge is absent while the database does not answer; the other metrics are still served. */
   function gauge(name: string, help: string, read: () => Promise<number>): void {
     new Gauge({
       name,
@@ -64,7 +64,7 @@ export function createPrometheus(build: { version: string; mode: string }): Prom
   }
 }
 
-/** For who changes a secret or a key: when the old one was last used, and whether it can go. One read for each scrape. */
+/** Shows, while a secret or key is changed, when the old one was last used and whether it can go. Read once a scrape. */
 export function watchKeys(register: Registry, read: () => Promise<readonly KeyState[]>): void {
   let reading: Promise<readonly KeyState[]> | undefined
   const states = () => {
@@ -88,7 +88,7 @@ export function watchKeys(register: Registry, read: () => Promise<readonly KeySt
       registers: [register],
       async collect() {
         const known = await states()
-        // Absent, rather than wrong, where it is not known: a reset leaves a 0 where there are no labels.
+        // An unknown value must be absent, but a reset leaves a 0 where there are no labels.
         this.reset()
         if (labelNames.length === 0) this.remove()
         for (const state of known) show(this, state)

@@ -1,41 +1,36 @@
 import type { Runtime } from '../process/runtime.ts'
 import { isOlderThan, waitLeft } from '../process/trusted-time.ts'
 import type { Queries } from '../storage/database.ts'
-import { MARGIN_MS } from '../storage/erasures.ts'
+import { isOf, MARGIN_MS } from '../storage/erasures.ts'
 import type { ConnectionRow, Platform } from '../storage/schema.ts'
-import { alone, transaction } from '../storage/sql.ts'
+import { lock, transaction } from '../storage/sql.ts'
 
 const MINUTE_MS = 60_000
 const DAY_MS = 24 * 3_600_000
-/** Half of the 90 days after which Revento ends what nobody uses: there is time for many tries. */
+/** Half of the 90 days after which Revento ends an unused connection: time enough for many tries. */
 const UNUSED_MS = 45 * DAY_MS
 const LONGEST_MS = 4 * 3_600_000
-/** A batch holds up the event loop for some milliseconds; the pause lets everybody else go first. */
+/** A batch blocks the event loop for some milliseconds; the pause lets other work run in between. */
 const BATCH = 200
 const PAUSE_MS = 10
 
-/** Whether less than `ms` have passed since then. */
+/** Whether less than `ms` have passed since `moment`. */
 const isWithin = (moment: number, ms: number, now: number) =>
   waitLeft({ since: moment, until: moment + ms }, now, ms) > 0
 
-/** A minute, two, four … four hours. */
+/** The pause between two tries doubles from a minute to four hours. */
 const isTooSoon = (askedAt: number, asks: number, now: number) =>
   isWithin(askedAt, Math.min(MINUTE_MS * 2 ** asks, LONGEST_MS), now)
 
-/** The connections that the app calls with of its own accord: suspended ones, and those that nobody uses. */
+/** Suspended and unused connections, with which the app calls Revento without being asked to. */
 export function createAsking(query: Queries, platform: Platform, runtime: Pick<Runtime, 'now' | 'sleep'>) {
   const all = (trx: Queries, state: 'connected' | 'suspended') =>
     trx.selectFrom('connections').where('platform', '=', platform).where('state', '=', state)
-  const one = (trx: Queries, { event_id, organization_id }: ConnectionRow) =>
-    trx
-      .updateTable('connections')
-      .where('platform', '=', platform)
-      .where('event_id', '=', event_id)
-      .where('organization_id', '=', organization_id)
+  const one = (trx: Queries, row: ConnectionRow) => trx.updateTable('connections').where(isOf(row))
 
   /**
-   * In batches, each committed; a row that has changed is not of the next one. The version stays: a refresh under way must
-   * still be stored, or the pair is lost.
+   * Changes the rows in batches, each committed; a changed row is not found again. The version stays, so that a refresh
+   * under way is still stored and its new pair not lost.
    */
   async function change(
     from: 'connected' | 'suspended',
@@ -66,7 +61,7 @@ export function createAsking(query: Queries, platform: Platform, runtime: Pick<R
     }
   }
 
-  /** Suspended together, they are tried in turns: what counts is how often any was. */
+  /** All were suspended together, so they are tried in turn, and the pause grows with the tries of all of them. */
   async function nextSuspended(now: number): Promise<ConnectionRow | undefined> {
     const { asked, asks } = await all(query, 'suspended')
       .select(eb => [eb.fn.max('asked_at').as('asked'), eb.fn.sum<number>('asks').as('asks')])
@@ -75,10 +70,10 @@ export function createAsking(query: Queries, platform: Platform, runtime: Pick<R
     return all(query, 'suspended').selectAll().orderBy('asked_at').limit(1).executeTakeFirst()
   }
 
-  /** An access token lives for an hour: what expired 45 days ago is what no call renewed since. */
+  /** An access token lives for an hour: where it expired 45 days ago, no call has renewed it since. */
   function nextUnused(now: number): Promise<ConnectionRow | undefined> {
     return transaction(query, async trx => {
-      await alone(trx, `connections to keep ${platform}`)
+      await lock(trx, `connections to keep ${platform}`)
       const last = await all(trx, 'connected')
         .select('asked_at')
         .where('asked_at', '<=', now)
@@ -107,7 +102,7 @@ export function createAsking(query: Queries, platform: Platform, runtime: Pick<R
         occurredAt === undefined ? Number.MAX_SAFE_INTEGER : occurredAt + MARGIN_MS,
       ),
     lift: () => change('suspended', { state: 'connected', reason: null }, Number.MAX_SAFE_INTEGER),
-    /** Of those who come at the same time, one may try. */
+    /** True for one of the callers that come at the same time. */
     async claimSuspended(row: ConnectionRow): Promise<boolean> {
       const now = runtime.now()
       if (isTooSoon(row.asked_at, row.asks, now)) return false

@@ -18,14 +18,14 @@ export interface CallbackOptions {
   readonly connections: Connections
   readonly sessions: Sessions
   readonly api: (key: ConnectionKey, requestId: string) => EventApi
-  /** A connection was made: parked deliveries may go on. */
+  /** Called when a connection was made, so that its parked deliveries go on. */
   readonly resume: (key: ConnectionKey) => void
 }
 
 const FIRST_PAGE = 10
 const DECLINED = 'access_denied'
 
-/** GET /callback: exactly one flow, its code for tokens, the tokens into the store, then the first call. */
+/** GET /callback uses up one flow, exchanges its code for tokens, stores them, and makes the first call. */
 export function callbackRoute(app: FastifyInstance, o: CallbackOptions): void {
   app.route({ method: 'GET', url: '/callback', handler: (request, reply) => callback(o, request, reply) })
 }
@@ -57,7 +57,7 @@ async function callback(
 
 const CODE = /^[\x20-\x7e]{1,2048}$/
 
-/** A decline is told even without its state: whether errors carry one is not documented. */
+/** A declined consent is reported even without a state: whether errors carry one is not documented. */
 function checkParameters(parameters: URLSearchParams): { state: string; error: string | null } {
   const [code, state, error] = [parameters.get('code'), parameters.get('state'), parameters.get('error')]
   if (code !== null && error !== null) throw new AppError('invalid_request', { reason: 'code_and_error' })
@@ -76,13 +76,13 @@ async function consumeFlow(
   const name = o.flows.cookieName(state)
   const flow = await o.flows.consume(state, request.cookies[name])
   if (flow.ok) void reply.clearCookie(name, o.cookie)
-  // For the log, and for the button of the page that tells what went wrong.
+  // The event id is for the log, and for the button of the error page.
   if (flow.eventId !== undefined) request.outcome = { event_id: flow.eventId }
   if (!flow.ok) throw new AppError(error === DECLINED ? DECLINED : flow.reason, { reason: flow.reason })
   return flow
 }
 
-/** RFC 6749 section 4.1.2.1. Of what /connect sends, only the event id is a person's. */
+/** RFC 6749 section 4.1.2.1. The event id is the only part of the request that a person gives. */
 const AUTHORIZATION_ERRORS = new Map<string, ErrorCode>([
   [DECLINED, DECLINED],
   ['server_error', 'upstream_error'],
@@ -115,7 +115,7 @@ function usableTokens(outcome: TokenOutcome, eventId: string): TokenSet {
   return tokens
 }
 
-/** The connection is stored by now: a platform that stumbles here does not undo it. */
+/** The connection is already stored, so a failure of this call does not undo it. */
 async function firstCall(
   o: CallbackOptions,
   key: ConnectionKey,

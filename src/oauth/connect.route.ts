@@ -15,18 +15,18 @@ export interface ConnectOptions {
   readonly cookie: CookieSerializeOptions
   readonly flows: Flows
   readonly tokenEndpoint: TokenEndpoint
-  /** The page that leads on to `url`. */
+  /** Renders the page that leads on to `url`. */
   readonly onwardPage: (url: string) => string
   /** Whether this caller may start one more flow. */
   readonly mayConnect: (request: FastifyRequest) => boolean
 }
 
-/** Where an organizer gives consent, or gives it again. */
+/** The link under which an organizer gives consent, or gives it again. */
 export const connectUrl = (origin: string, eventId: string) => `${origin}/connect?event_id=${eventId}`
 
 /**
- * GET /connect[?event_id=]: starts a flow and sends the browser to Revento's consent screen, by a redirect, or by a
- * page where a form asked (`from=form`).
+ * GET /connect[?event_id=] starts a flow and sends the browser to Revento's consent screen: by a redirect, or by a page
+ * where the request came from a form (`from=form`).
  */
 export function connectRoute(app: FastifyInstance, o: ConnectOptions): void {
   app.route({
@@ -60,9 +60,9 @@ async function connect(
     })
     .header('cache-control', 'no-store')
   if (!isForm) return reply.redirect(url, 302)
-  // The page's form-action would be asked about every redirect that follows the form, Revento's own among them.
+  // A browser checks every redirect after a form against the page's form-action, those of Revento included.
   return reply.header('refresh', `0; url=${url}`).type('text/html; charset=utf-8').send(o.onwardPage(url))
 }
 
-/** Spaces around an id come with pasting, and are no part of it. */
+/** Spaces around an id in the form come from pasting. */
 const eventIdOf = (given: string | null, isForm: boolean) => (isForm ? given?.trim() : given) ?? undefined

@@ -4,22 +4,18 @@ import type { Sealer } from '../keys/sealing.ts'
 import { StorageError } from '../process/errors.ts'
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
-import { CONSENT_S } from '../revento/platform.ts'
+import { CONSENT_S, type ConnectionKey } from '../revento/platform.ts'
 import type { TokenSet } from '../revento/token-outcome.ts'
 import type { Queries } from '../storage/database.ts'
 import { allowAgain } from '../storage/erasures.ts'
 import type { ConnectionRow, ConnectionState, Platform } from '../storage/schema.ts'
-import { alone, eventLock, transaction } from '../storage/sql.ts'
+import { eventLock, lock, transaction } from '../storage/sql.ts'
 import { createAsking } from './asking.ts'
-import { ENDED, SETTLED, tokenColumns } from './token-columns.ts'
+import { ENDED, isConnection, SETTLED, tokenColumns } from './token-columns.ts'
 
-/** A connection is one (event, organization). */
-export interface ConnectionKey {
-  readonly eventId: string
-  readonly organizationId: string
-}
+export type { ConnectionKey } from '../revento/platform.ts'
 
-/** What may be shown of a connection; the tokens are not in it. Times in milliseconds since 1970. */
+/** A connection without its tokens, so that all of it may be shown. Times are ms since 1970. */
 export interface Connection extends ConnectionKey {
   readonly platform: Platform
   readonly state: ConnectionState
@@ -31,45 +27,45 @@ export interface Connection extends ConnectionKey {
   readonly connectedAt: number
 }
 
-/** For oauth/access-token only. `version` is the fence: a write that names an older one does nothing. */
-export interface HeldToken {
+/** A token for oauth/access-token only. `version` is the fence: a write that names an older version does nothing. */
+export interface LiveToken {
   readonly accessToken: string
   readonly version: number
-  /** When the connection ends (ms), as we computed it: Revento decides. */
+  /** When the connection ends (ms) by our computation; Revento decides. */
   readonly endsAt: number
-  /** Empty where the platform did not say. */
+  /** Empty where Revento gave no scopes. */
   readonly scopes: readonly string[]
-  /** It is being tried whether the suspension still stands. */
+  /** The connection is suspended, and this use finds out whether it still is. */
   readonly suspended: boolean
-  /** Revento has answered that it is expired, and no refresh has succeeded since. */
+  /** Revento answered that the token is expired, and no refresh has succeeded since. */
   readonly expired: boolean
 }
 
 export interface Connections {
-  /** After a consent: replaces whatever was held for this event and organization. */
+  /** Stores the tokens of a new consent in place of what was stored for this event and organization. */
   save(tokens: TokenSet): Promise<Connection>
   find(key: ConnectionKey): Promise<Connection | undefined>
-  /** Those that have not ended, in the order of their keys. */
+  /** The connections that have not ended, in the order of their keys. */
   list(): Promise<Connection[]>
-  /** The live ones that end before this moment (ms), in the order of their keys: the first so many behind `after`. */
+  /** A page of live connections that end before this moment (ms), in the order of their keys, beginning after `after`. */
   endingBefore(at: number, after: ConnectionKey | undefined): Promise<Connection[]>
   /**
-   * Undefined unless the state is `connected`; or `suspended`, for one caller whenever it is time to try again
-   * (`isTrying`: for that caller once more). Damaged tokens end the connection (`reconsent`, sealed_value_damaged);
-   * tokens under the previous key are sealed again. Throws UnsealError when their key was not given to this process.
+   * The token of a connection that is `connected`. A `suspended` one opens for one caller whenever it is time to try
+   * again, and for that caller once more with `isTrying`. Damaged tokens end the connection (`reconsent`,
+   * sealed_value_damaged); tokens under the previous key are sealed again. Throws UnsealError without their key.
    */
-  open(key: ConnectionKey, isTrying?: boolean): Promise<HeldToken | undefined>
-  /** Ends the connection at this version; its tokens are erased. False: another writer was first. */
+  open(key: ConnectionKey, isTrying?: boolean): Promise<LiveToken | undefined>
+  /** Ends the connection at this version and erases its tokens. False: another writer was first. */
   end(key: ConnectionKey, state: 'reconsent' | 'revoked', reason: string, version: number): Promise<boolean>
-  /** Somebody wants it to end, whoever writes at the same time: a refresh under way loses. Its tokens are erased. */
+  /** Ends the connection at the organizer's wish and erases its tokens; a refresh under way is not stored any more. */
   disconnect(key: ConnectionKey): Promise<void>
-  /** The platform has suspended the integration: every connection made by then (ms) is marked. */
+  /** Revento has suspended the integration: marks every connection made by then (ms). Returns how many. */
   suspendAll(occurredAt: number | undefined): Promise<number>
-  /** The suspension is over, for all that were marked; says how many. */
+  /** The suspension is over for all marked connections. Returns how many. */
   lift(): Promise<number>
   /**
-   * A connection to call with, for no other reason than that: a suspended one, when it is time to try again; else one
-   * that no call used for 45 days, at most one a minute among all processes, and each once a day.
+   * The next connection for a keep-alive call: a suspended one when it is time to try again; else one that no call used
+   * for 45 days, at most one a minute among all processes, and each connection once a day.
    */
   toAsk(): Promise<Connection | undefined>
 }
@@ -86,13 +82,10 @@ export function createConnections(
   const sealed = createSealedTokens(query, sealer, runtime, log)
   const asking = createAsking(query, platform, runtime)
   const select = () => query.selectFrom('connections').selectAll().where('platform', '=', platform)
-  const row = (key: ConnectionKey) =>
-    select()
-      .where('event_id', '=', key.eventId)
-      .where('organization_id', '=', key.organizationId)
-      .executeTakeFirst()
+  const isOfKey = isConnection(platform)
+  const row = (key: ConnectionKey) => select().where(isOfKey(key)).executeTakeFirst()
 
-  /** A disk that is full must not keep anybody from a token that can be read. */
+  /** A failure to write is only logged: the token can be read even where the disk is full. */
   async function rewrite(found: ConnectionRow, tokens: OpenTokens): Promise<void> {
     try {
       await sealed.rewrite(found, tokens)
@@ -117,7 +110,7 @@ export function createConnections(
       }
       const key = { event_id: tokens.eventId, organization_id: tokens.organizationId }
       return transaction(query, async trx => {
-        await alone(trx, eventLock(tokens.eventId))
+        await lock(trx, eventLock(tokens.eventId))
         const values = { ...consented, after_delivery: await allowAgain(trx, { platform, ...key }) }
         const saved = await trx
           .insertInto('connections')
@@ -169,9 +162,7 @@ export function createConnections(
       const { numUpdatedRows } = await query
         .updateTable('connections')
         .set({ ...ENDED, state, reason, version: version + 1, updated_at: runtime.now() })
-        .where('event_id', '=', key.eventId)
-        .where('organization_id', '=', key.organizationId)
-        .where('platform', '=', platform)
+        .where(isOfKey(key))
         .where('state', '=', 'connected')
         .where('version', '=', version)
         .executeTakeFirst()
@@ -182,9 +173,7 @@ export function createConnections(
         .updateTable('connections')
         .set({ ...ENDED, state: 'revoked', reason: 'disconnected' })
         .set(eb => ({ version: eb('version', '+', 1), updated_at: runtime.now() }))
-        .where('event_id', '=', key.eventId)
-        .where('organization_id', '=', key.organizationId)
-        .where('platform', '=', platform)
+        .where(isOfKey(key))
         .where('state', 'in', ['connected', 'suspended'])
         .execute()
     },

@@ -9,26 +9,26 @@ const DAY_MS = 24 * 3_600_000
 const WARN_BEFORE_MS = 7 * DAY_MS
 const PAUSE_MS = 10
 
-/** The end of a connection that stays unused (90 days) or is a year old; only a new consent goes beyond it. */
+/** Whether the connection ends within a week: after 90 unused days or a year, unless its organizer consents anew. */
 export const endsSoon = ({ state, refreshExpiresAt }: Connection, now: number): boolean =>
   state === 'connected' && refreshExpiresAt - now < WARN_BEFORE_MS
 
-/** At start and once a day: a line for each connection that ends within a week, with the link for its organizer. */
+/** Logs at start and once a day each connection that ends within a week, with the link for its organizer. */
 export async function watchEndings(
   o: { connections: Connections; log: Log; origin: string },
   runtime: Runtime,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    await tellEndings(o, runtime, signal).catch(err => {
+    await logEndings(o, runtime, signal).catch(err => {
       if (!signal.aborted) o.log.error({ part: 'oauth', err }, 'cannot look for connections that end soon')
     })
     await runtime.sleep(DAY_MS, signal).catch(() => {})
   }
 }
 
-/** A page at a time; the pause lets everybody else go first. */
-async function tellEndings(
+/** Reads a page at a time; the pause lets other work run in between. */
+async function logEndings(
   o: { connections: Connections; log: Log; origin: string },
   runtime: Runtime,
   signal: AbortSignal,
@@ -61,7 +61,7 @@ interface KeepAliveOptions {
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>
 }
 
-/** Every minute or so: an ordinary call with a connection that would end unused, or may be suspended no longer. */
+/** Every minute or two, makes a call with a connection that would end unused, or may be suspended no longer. */
 export async function watchUnused(o: KeepAliveOptions, runtime: Runtime, signal: AbortSignal): Promise<void> {
   for (;;) {
     const jitter = (runtime.bytes(1)[0] ?? 0) / 256

@@ -1,7 +1,7 @@
 import type { ConnectionState, Platform } from '../storage/schema.ts'
 import type { Connection, ConnectionKey, Connections } from './connections.ts'
 
-/** Whether an organizer sees what is stored of a connection in this state. After an ending: its state and no more. */
+/** Whether an organizer sees the stored rows of a connection in this state. After its end only the state is shown. */
 const SHOWS_ROWS: Readonly<Record<ConnectionState, boolean>> = {
   connected: true,
   reconsent: true,
@@ -11,11 +11,11 @@ const SHOWS_ROWS: Readonly<Record<ConnectionState, boolean>> = {
 }
 
 /**
- * Says that its holder may see what is stored of one (platform, event, organization). The store asks for one wherever
- * it reads or changes rows for an organizer, and `entitlement` is the only one that makes any.
+ * The permission to see what is stored of one (platform, event, organization). The store demands a Grant wherever it
+ * reads or changes rows for an organizer, and only `entitlement` makes them.
  */
 class Grant implements ConnectionKey {
-  // A private member: no other object has this type.
+  // Because of the private member no other object has this type.
   readonly #connection: Connection
   constructor(connection: Connection) {
     this.#connection = connection
@@ -33,17 +33,17 @@ class Grant implements ConnectionKey {
 
 export type { Grant }
 
-/** What the holder of a session may see. */
+/** What a session may see. */
 export interface Entitlement {
-  /** What was connected in this browser, the newest first. The state may be told, whichever it is. */
+  /** The connections made in this browser, the newest first. Their state may always be shown. */
   readonly connections: readonly Connection[]
-  /** Those of them whose rows may be seen, in the same order. */
+  /** Grants for those whose rows may be seen, in the same order. */
   readonly grants: readonly Grant[]
 }
 
 /**
- * The one place that decides. `keys` are those of a live session of this platform (see status/session.ts); `find` reads
- * connections of this platform only. A delivery that names no organization belongs to nobody here: the operator sees it.
+ * The one place that decides what a session may see. `keys` come from a live session of this platform (see sessions.ts),
+ * and `find` reads connections of this platform only. A delivery without an organization is shown to the operator only.
  */
 export async function entitlement(
   find: Connections['find'],
@@ -57,6 +57,5 @@ export async function entitlement(
 export const isSame = (a: ConnectionKey) => (b: ConnectionKey) =>
   a.eventId === b.eventId && a.organizationId === b.organizationId
 
-/** The grant for this connection, if there is one. */
 export const grantFor = ({ grants }: Entitlement, key: ConnectionKey): Grant | undefined =>
   grants.find(isSame(key))

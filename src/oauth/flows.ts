@@ -7,32 +7,31 @@ import type { AgedRows } from '../storage/aged-rows.ts'
 import type { Queries } from '../storage/database.ts'
 import { transaction } from '../storage/sql.ts'
 
-/** One pass from /connect to /callback. `state`, `cookie` and `codeVerifier` are 256 random bits, base64url. */
+/** One passage from /connect to /callback. `state`, `cookie` and `codeVerifier` are 256 random bits each, base64url. */
 export interface StartedFlow {
   readonly state: string
   readonly codeVerifier: string
-  /** Bound to this flow only, so that two tabs both work. */
+  /** Each flow has a cookie of its own, so that two tabs both work. */
   readonly cookieName: string
   readonly cookie: string
 }
 
 export type Consumed =
   | { ok: true; eventId: string; codeVerifier: string }
-  /** `eventId` only for the browser that began the flow. */
+  /** `eventId` is given only to the browser that began the flow. */
   | { ok: false; reason: 'state_mismatch' | 'state_used' | 'state_expired'; eventId?: string }
 
 export interface Flows {
   start(eventId: string): Promise<StartedFlow>
-  /** The name of the cookie that belongs to this state. */
   cookieName(state: string): string
-  /** Of a browser's cookies, those of its oldest flows: beyond what it needs, to be cleared when one begins. */
+  /** The names of a browser's oldest flow cookies beyond the limit, to be cleared when a new flow begins. */
   surplus(cookies: Readonly<Record<string, string | undefined>>): string[]
-  /** Once per flow, and only with the cookie that its browser holds. */
+  /** Succeeds once for each flow, and only with the cookie of its browser. */
   consume(state: string, cookie: string | undefined): Promise<Consumed>
 }
 
 const STATE = /^[A-Za-z0-9_-]{43}$/
-/** A used or expired flow and its cookie are kept this long, to tell the person which of the two it was. */
+/** A used or expired flow and its cookie are kept this long, so that the page can say which of the two it was. */
 export const REMEMBER_MS = 3_600_000
 
 export const flowRows = (ttlMs: number): AgedRows => ({
@@ -44,10 +43,10 @@ export const flowRows = (ttlMs: number): AgedRows => ({
   longestMs: ttlMs,
 })
 
-/** So many tabs of one browser may be at Revento at once; each flow that never came back leaves a cookie. */
+/** How many tabs of one browser may be at Revento at once. An abandoned flow leaves its cookie. */
 const MOST_COOKIES = 10
 
-/** Anybody can start one: while this many are under way, /connect answers 503. */
+/** Anybody can start a flow: while this many are under way, /connect answers 503. */
 const MAX_FLOWS = 10_000
 
 export function createFlows(
@@ -100,13 +99,13 @@ export function createFlows(
         .where('state_hash', '=', stateHash)
         .executeTakeFirst()
       if (!row) return { ok: false, reason: 'state_mismatch' }
-      // Its cookie was cleared when the flow was used.
+      // A browser without the cookie may have used the flow before, which cleared the cookie.
       if (cookie === undefined || !sameText(row.cookie_hash, hash(cookie)))
         return { ok: false, reason: row.used_at === null ? 'state_mismatch' : 'state_used' }
       const now = clock.now()
-      // Before it is used up: under a key that this process was not given, another one can still finish it.
+      // Opened before the flow is used up: without the key, another process can still finish it.
       const codeVerifier = row.verifier && sealer.open(row.verifier, verifierPlace(stateHash))
-      // The one statement that decides: of two callbacks that come together, one gets the row.
+      // This statement decides: of two callbacks at the same time, one gets the row.
       const taken = await query
         .updateTable('flows')
         .set({ used_at: now, verifier: null })

@@ -40,12 +40,12 @@ export interface OAuthParts {
   readonly clock: SteadyClock
   readonly tokenEndpoint: TokenEndpoint
   readonly apiClient: ApiClient
-  /** The trace of a request that is under way. */
+  /** Returns the trace of a request that is under way. */
   readonly traceOf: (requestId: string) => Trace | undefined
   readonly log: Log
   /** Fires when the process stops. */
   readonly stopping: AbortSignal
-  /** A suspension was found to be over. */
+  /** Called when a suspension was found to be over. */
   readonly lifted: () => void
 }
 
@@ -53,17 +53,17 @@ export interface OAuth {
   readonly connections: Connections
   readonly accessTokens: AccessTokens
   readonly sessions: Sessions
-  /** The API of a connection, for a page that somebody waits for. */
+  /** The API of a connection for a page request. */
   api(key: ConnectionKey, requestId: string): EventApi
-  /** `onwardPage`: the page that leads on to a URL. `resume`: a connection was made, and what is parked for it may go on. */
+  /** `onwardPage` renders the page that leads on to a URL; `resume` lets the parked deliveries of a connection go on. */
   routes: FastifyPluginAsync<{ onwardPage: (url: string) => string; resume: (key: ConnectionKey) => void }>
-  /** What ends by itself here, for the room that removes it. */
+  /** The rows of this room that expire; the retention job of webhooks/ removes them. */
   readonly aged: readonly AgedRows[]
-  /** Keeps unused connections alive, and tells of those that end soon. */
+  /** Keeps unused connections alive, and logs those that end soon. */
   watch(signal: AbortSignal): void
 }
 
-/** A page would rather say that Revento's limit is used up than keep somebody waiting for it. */
+/** A page waits this long for Revento's limit, then says that it is used up. */
 const PAGE_PATIENCE_MS = 2_000
 
 /** Connections, their tokens, and the sessions of the browsers that made them. */

@@ -7,23 +7,23 @@ import type { ConnectionRow, Platform, RefreshFailure } from '../storage/schema.
 import { isPostgres, transaction } from '../storage/sql.ts'
 import type { ConnectionKey } from './connections.ts'
 import { AT_WORK_MS, DAY_MS, type Failures, type Retry } from './refresh-pace.ts'
-import { ENDED, SETTLED, tokenColumns } from './token-columns.ts'
+import { ENDED, isConnection, SETTLED, tokenColumns } from './token-columns.ts'
 
 /**
- * The right to spend a connection's refresh token, held by one caller of one process at a time: a row in the
- * database. What is about to be sent is committed before it is sent (the phase), so that whoever comes after a crash
- * knows that a request is unaccounted for, and when to ask again.
+ * The right of one caller in one process to spend a connection's refresh token: columns of its row. The phase is
+ * committed before a request is sent, so that the next caller after a crash knows that a request is unaccounted for,
+ * and when to ask again.
  *
- * - `idle`: every request with this refresh token has an outcome that is stored.
- * - `sent`: one or more were sent, or were about to be, whose outcome is not known.
+ * - `idle`: the outcome of every request with this refresh token is stored.
+ * - `sent`: one or more requests were sent, or about to be sent, whose outcome is not known.
  */
 export interface Lease extends Failures {
   readonly key: ConnectionKey
   readonly owner: string
   readonly refreshToken: string
-  /** The fence: whoever writes under this lease names the version that it read. */
+  /** The fence: a write under this lease names the version that was read with it. */
   readonly version: number
-  /** When it was taken, by the monotonic clock, and when it ends (ms since 1970): then another caller may take over. */
+  /** When the lease was taken, by the monotonic clock, and when it ends (ms since 1970) and another caller may take it. */
   readonly takenAt: number
   readonly until: number
   readonly consentExpiresAt: number
@@ -31,29 +31,29 @@ export interface Lease extends Failures {
 
 export type Taken =
   | { kind: 'taken'; lease: Lease }
-  /** Somebody else refreshed, reconnected or ended the connection meanwhile: read it again. */
+  /** The connection was refreshed, made anew or ended meanwhile: read it again. */
   | { kind: 'changed' }
-  | { kind: 'held' }
+  | { kind: 'busy' }
   | { kind: 'postponed'; ms: number; failure: RefreshFailure }
 
 export interface RefreshLeases {
   take(key: ConnectionKey, version: number): Promise<Taken>
   /**
-   * Stores the new pair, also after the lease has passed to somebody else: whoever has it may come too late with the
-   * spent token. False: a newer pair or an end stands, and nothing was written.
+   * Stores the new pair, even after the lease has passed to another caller, whose token is spent by now. False: a newer
+   * pair or an end stands, and nothing was written.
    */
   complete(lease: Lease, tokens: TokenSet): Promise<boolean>
-  /** Revento's rejection ends the connection. False: somebody else has the lease, and hears an answer of its own. */
+  /** Ends the connection that Revento rejected. False: another caller has the lease and gets an answer of its own. */
   end(lease: Lease, reason: string): Promise<boolean>
-  /** Gives the lease back, to be taken again after the pause. */
+  /** Gives the lease back; it can be taken again after the pause. */
   release(lease: Lease, retry: Retry): Promise<void>
 }
 
 export const LEASE_MS = 15_000
-/** The longest pause, with jitter. */
+/** The longest pause, jitter included. */
 const LONGEST_PAUSE_MS = 2 * DAY_MS
 
-/** A suspended connection is tried now and then, perhaps long after its access token expired. */
+/** Suspended ones are here because a connection is tried now and then while it is suspended, with an expired token. */
 const CALLABLE: ReadonlySet<ConnectionRow['state']> = new Set(['connected', 'suspended'])
 
 export function createRefreshLeases(
@@ -63,19 +63,15 @@ export function createRefreshLeases(
   clock: Pick<SteadyClock, 'leaseLeft'>,
   platform: Platform,
 ): RefreshLeases {
-  /** What this process wrote or read of a connection last: the clocks of all may be wrong, and differ. */
+  /** How long this process has seen a row unchanged, by its monotonic clock: wall clocks may be wrong, and differ. */
   const unchanged = createUnchanged(runtime)
+  const isOfKey = isConnection(platform)
   const unchangedMs = ({ eventId, organizationId }: ConnectionKey, ...mark: unknown[]) =>
     unchanged(`${eventId} ${organizationId}`, mark.join(' '))
 
-  /** Only while nobody wrote since. */
+  /** Updates the row unless it was written since the lease was taken. */
   const fenced = ({ key, version }: Lease) =>
-    query
-      .updateTable('connections')
-      .where('event_id', '=', key.eventId)
-      .where('organization_id', '=', key.organizationId)
-      .where('platform', '=', platform)
-      .where('version', '=', version)
+    query.updateTable('connections').where(isOfKey(key)).where('version', '=', version)
 
   return {
     take: (key, version) =>
@@ -83,10 +79,8 @@ export function createRefreshLeases(
         const row = await trx
           .selectFrom('connections')
           .selectAll()
-          .where('event_id', '=', key.eventId)
-          .where('organization_id', '=', key.organizationId)
-          .where('platform', '=', platform)
-          // Of two takers the second waits here, and then reads what the first has written.
+          .where(isOfKey(key))
+          // Of two callers the second waits here, and then reads what the first has written.
           .$if(isPostgres(trx), select => select.forUpdate())
           .executeTakeFirst()
         const now = runtime.now()
@@ -95,7 +89,7 @@ export function createRefreshLeases(
         const refused = whyNot(row, now, (end, lengthMs) => clock.leaseLeft(end, lengthMs, stoodMs))
         if (refused) return refused
         const lease = leaseOf(row, sealer, runtime)
-        // For whoever comes after a crash; an outcome replaces it.
+        // Stands for the next caller if this process crashes; an outcome replaces it.
         const notBefore = lease.until + AT_WORK_MS
         unchangedMs(key, version, lease.owner, notBefore)
         await trx
@@ -108,9 +102,7 @@ export function createRefreshLeases(
             refresh_noted_at: now,
             refresh_failure: 'upstream_timeout',
           })
-          .where('event_id', '=', key.eventId)
-          .where('organization_id', '=', key.organizationId)
-          .where('platform', '=', platform)
+          .where(isOfKey(key))
           .execute()
         return { kind: 'taken', lease }
       }),
@@ -153,13 +145,13 @@ export function createRefreshLeases(
   }
 }
 
-/** `left` says how long a request that this row tells of may still be under way, whatever happened to the clocks. */
+/** `left` says how long a request that the row records may still be under way, whatever happened to the clocks. */
 function whyNot(
   row: ConnectionRow,
   now: number,
   left: (end: number, lengthMs: number) => number,
 ): Taken | undefined {
-  if (row.lease_owner !== null && left(row.lease_until, LEASE_MS) > 0) return { kind: 'held' }
+  if (row.lease_owner !== null && left(row.lease_until, LEASE_MS) > 0) return { kind: 'busy' }
   const noted = { since: row.refresh_noted_at, until: row.refresh_not_before }
   const atWorkMs =
     row.refresh_phase === 'sent' ? Math.min(noted.until - noted.since, LEASE_MS + AT_WORK_MS) : 0

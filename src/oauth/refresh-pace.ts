@@ -3,20 +3,20 @@ import type { RefreshFailure } from '../storage/schema.ts'
 
 export type Failed = Exclude<TokenOutcome, { kind: 'tokens' | 'rejected' }>
 
-/** What the row says of the failures so far. Times in ms since 1970. */
+/** The failures so far, as the row has them. Times are ms since 1970. */
 export interface Failures {
-  /** Failed requests in a row, and when the first of them was. */
+  /** How many requests in a row failed, and when the first of them was sent. */
   readonly failures: number
   readonly failingSince: number
-  /** When the row allowed this request. */
+  /** The earliest moment that the row allowed for this request. */
   readonly notBefore: number
   /** A request with this refresh token was sent whose outcome is not known. */
   readonly unaccounted: boolean
-  /** The end of the connection as we computed it. */
+  /** When the connection ends by our computation. */
   readonly endsAt: number
 }
 
-/** What is written into the row after another failure. */
+/** What a further failure writes into the row. */
 export interface Retry {
   readonly failure: RefreshFailure
   readonly unaccounted: boolean
@@ -25,21 +25,21 @@ export interface Retry {
   readonly pauseMs: number
 }
 
-/** A request that was cut off may still be under way: it must not reach Revento after the one that follows it. */
+/** The pause after a request that was cut off: it may still be under way, and must not arrive after the next one. */
 const CUT_OFF_MS = 5_000
-/** Nothing came back, or the process died: Revento may still be at work. */
+/** The pause after a request without an answer, or after a crash: Revento may still be at work on it. */
 export const AT_WORK_MS = 30_000
 const QUICK_TRIES = 4
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 export const DAY_MS = 24 * HOUR_MS
-/** After such a pause nobody can say that it failed all the time. */
+/** Failures that lie further apart than this do not count as one series. */
 const UNBROKEN_MS = 10 * MINUTE_MS
 
 /**
- * Pure: when the next request may come, at most ten in five minutes. Each that Revento refused is followed by another
- * within seconds, four times; one whose outcome is not known waits until Revento has surely done with it. Then it is
- * one a minute; one an hour where outcomes are still unknown after an hour; one a day past the end that we computed.
+ * Pure: decides when the next request may be sent, at most ten in five minutes. After a refusal the next four follow
+ * within seconds; after an unknown outcome the pause lasts until Revento has surely finished. Later there is one request
+ * a minute; one an hour where outcomes are still unknown after an hour; one a day past the computed end.
  */
 export function afterFailure(past: Failures, outcome: Failed, now: number, random: number): Retry {
   const unbroken = past.failures > 0 && past.failingSince <= now && now - past.notBefore < UNBROKEN_MS

@@ -10,13 +10,14 @@ import type { ConnectionKey } from './connections.ts'
 import { LEASE_MS, type Lease, type RefreshLeases } from './refresh-lease.ts'
 import { afterFailure, type Failed } from './refresh-pace.ts'
 
-/** Resolves when the connection is newer than `version` or has ended; throws a RefreshPending when it is to wait. */
+/** Resolves when the connection is newer than `version` or has ended. Throws RefreshPending where it has to wait. */
 export type Refresh = (key: ConnectionKey, version: number) => Promise<void>
 
-/** How long a caller waits here for a retry or for somebody else's refresh; longer, and it gets the error. */
+/** How long a caller waits for its own next try; it gets the error where that is further away. */
 const PATIENCE_MS = 3_000
+/** How long a caller waits for the refresh of another caller. */
 const GIVE_UP_MS = 30_000
-/** A request is bounded to 10 s: with less than this left, the lease could end before the answer. */
+/** A request takes up to 10 s: with less than this left, the lease could end before the answer. */
 const LEASE_NEEDED_MS = 12_000
 const STORE_WITHIN_MS = 300_000
 
@@ -26,7 +27,7 @@ export function createRefresh(
     tokenEndpoint: TokenEndpoint
     origin: string
     log: Log
-    /** Fires when the process stops: no request begins after that; one under way is waited for. */
+    /** Fires when the process stops. No request begins after that; a request under way is waited for. */
     stopping?: AbortSignal
   },
   runtime: Runtime,
@@ -48,7 +49,7 @@ export function createRefresh(
           if (await spend(taken.lease)) return
           break
         default: {
-          const isHeld = taken.kind === 'held'
+          const isHeld = taken.kind === 'busy'
           const left = startedAt + (isHeld ? GIVE_UP_MS : PATIENCE_MS) - runtime.monotonic()
           const wait = isHeld ? jitter(40) : taken.ms
           if (wait > left) throw new RefreshPending(isHeld ? 'upstream_timeout' : taken.failure, wait)
@@ -58,19 +59,12 @@ export function createRefresh(
     }
   }
 
-  /** One request under the lease. True: it is settled; false: look again, the row says when. */
+  /** Sends one request under the lease. True: it is settled. False: read the row again, which says when to go on. */
   async function spend(lease: Lease): Promise<boolean> {
-    // The wall clock runs on while a machine sleeps, the monotonic one when the wall clock is set back.
+    // The wall clock runs on while a machine sleeps; the monotonic clock runs on when the wall clock is set back.
     const left = Math.min(lease.until - runtime.now(), lease.takenAt + LEASE_MS - runtime.monotonic())
     if (left < LEASE_NEEDED_MS) {
-      const { unaccounted, failures, failingSince } = lease
-      await leases.release(lease, {
-        failure: 'upstream_timeout',
-        unaccounted,
-        failures,
-        failingSince,
-        pauseMs: 0,
-      })
+      await leases.release(lease, { ...lease, failure: 'upstream_timeout', pauseMs: 0 })
       return false
     }
     const outcome = await o.tokenEndpoint.refresh(lease.refreshToken, lease.key)
@@ -85,7 +79,7 @@ export function createRefresh(
     }
   }
 
-  /** Committed before anybody uses it: a crash in between must not leave the only copy in memory. */
+  /** Commits the new pair before any caller uses it: a crash must not take the only copy with it. */
   async function store(lease: Lease, { tokens }: TokenOutcome & { kind: 'tokens' }, fields: object) {
     if (tokens.eventId !== lease.key.eventId || tokens.organizationId !== lease.key.organizationId) {
       log.error({ ...fields, outcome: 'other_event' }, 'refresh answered for another event: refused')
@@ -98,8 +92,8 @@ export function createRefresh(
   }
 
   /**
-   * The only copy of the new pair is here: a store that fails is asked again, past the end of the lease too, since the
-   * fence keeps a late write from harm.
+   * Repeats a write that failed, because this process has the only copy of the new pair. It may go on past the end of
+   * the lease: the fence makes a late write harmless.
    */
   async function untilStored(write: () => Promise<boolean>, fields: object): Promise<boolean> {
     for (const giveUpAt = runtime.monotonic() + STORE_WITHIN_MS; ; ) {
@@ -115,19 +109,19 @@ export function createRefresh(
 
   async function postpone(lease: Lease, outcome: Failed, fields: object): Promise<boolean> {
     const retry = afterFailure(lease, outcome, runtime.now(), (runtime.bytes(1)[0] ?? 0) / 256)
-    const told = { ...fields, failures: retry.failures, retry_in_ms: retry.pauseMs }
+    const line = { ...fields, failures: retry.failures, retry_in_ms: retry.pauseMs }
     const isOdd = outcome.kind !== 'configuration' && outcome.retryAfter?.isOdd === true
     if (isOdd && !oddSaid) log.error(fields, ODD_RETRY_AFTER)
     oddSaid ||= isOdd
     if (outcome.kind === 'configuration')
-      log.error(told, 'Revento refuses this client: check its credentials')
-    else if (outcome.kind === 'transient') log.warn(told, 'refresh failed for now')
-    else log.warn(told, 'refresh was sent and has no usable answer: it is asked again')
+      log.error(line, 'Revento refuses this client: check its credentials')
+    else if (outcome.kind === 'transient') log.warn(line, 'refresh failed for now')
+    else log.warn(line, 'refresh was sent and has no usable answer: it is asked again')
     await leases.release(lease, retry)
     return false
   }
 
-  /** The exact `invalid_grant`: nothing else ends a connection here. */
+  /** Ends the connection after the exact `invalid_grant`; no other answer to a refresh does. */
   async function end(lease: Lease): Promise<boolean> {
     const isPast = runtime.now() >= lease.endsAt
     const reason = lease.unaccounted ? 'refresh_interrupted' : isPast ? 'consent_expired' : 'invalid_grant'

@@ -8,42 +8,43 @@ import type { SteadyClock } from '../process/trusted-time.ts'
 import type { AgedRows } from '../storage/aged-rows.ts'
 import type { Queries } from '../storage/database.ts'
 import type { Platform } from '../storage/schema.ts'
-import { alone, isPostgres, transaction } from '../storage/sql.ts'
+import { isPostgres, lock, transaction } from '../storage/sql.ts'
 import type { ConnectionKey } from './connections.ts'
 
-/** A browser that has connected something. What it may see is decided by oauth/entitlement. */
+/** The session of a browser in which an event was connected. What it may see is decided by oauth/entitlement. */
 export interface Session {
-  /** As it is stored: the hash of what the cookie holds. */
+  /** The hash of the cookie's value, which is what the store has. */
   readonly id: string
   /** Stands in each form: only a page made for this session knows it. */
   readonly formToken: string
-  /** What was connected in it, on this platform. */
+  /** The connections made in it, on this platform. */
   readonly connections: readonly ConnectionKey[]
 }
 
 export interface Sessions {
-  /** Undefined without a live session. Puts off its idle limit. */
+  /** Returns the live session of the request's cookie, if there is one, and renews its idle limit. */
   read(request: FastifyRequest): Promise<Session | undefined>
-  /** Which of these are alive, and what each may see; nothing is put off. */
+  /** Returns which of these sessions are alive, with their connections; renews nothing. */
   alive(ids: readonly string[]): Promise<Map<string, ConnectionKey[]>>
-  /** Logs out: the id is worth nothing any more, whoever has a copy of it. */
+  /** Logs out: copies of the cookie are worthless from then on. */
   end(session: Session, reply: FastifyReply): Promise<void>
-  /** Adds a connection under a new session id, so an id known before the consent is worth nothing after it. */
+  /** Adds a connection under a new session id, so that an id known before the consent is worthless after it. */
   grant(request: FastifyRequest, reply: FastifyReply, key: ConnectionKey): Promise<void>
 }
 
-const SUCCESSION_MS = 60_000
-/** Throws unauthenticated without one. */
+/** Throws `unauthenticated` without a live session. */
 export async function signedIn(sessions: Pick<Sessions, 'read'>, request: FastifyRequest): Promise<Session> {
   const session = await sessions.read(request)
   if (!session) throw new AppError('unauthenticated')
   return session
 }
 
-/** However often it is used. */
+/** A session ends after this time however often it is used. */
 const LIFETIME_MS = 7 * 24 * 3_600_000
 const IDLE_MS = 24 * 3_600_000
-/** Putting off the idle limit writes: not for every request. */
+/** How long a replaced session leads a callback that was under way to its successor. */
+const SUCCESSION_MS = 60_000
+/** The idle limit is renewed at most this often, because that writes. */
 const NOTED_EVERY_MS = 5 * 60_000
 export const SESSION_ROWS: AgedRows = {
   table: 'sessions',
@@ -53,11 +54,11 @@ export const SESSION_ROWS: AgedRows = {
   keptMs: 0,
   longestMs: IDLE_MS,
 }
-/** Of one connection at a time. */
+/** How many sessions a connection has at most. */
 export const MOST_SESSIONS = 100
 const TOKEN = /^[A-Za-z0-9_-]{43}$/
 
-/** The cookie holds 256 random bits; the store holds their hash. */
+/** The cookie has 256 random bits; the store has their hash. */
 export function createSessions(
   query: Queries,
   runtime: Pick<Runtime, 'bytes'>,
@@ -83,14 +84,14 @@ export function createSessions(
     }
     return found
   }
-  const held = async (trx: Queries, id: string) => (await alive([id], trx)).get(id) ?? []
+  const connectionsOf = async (trx: Queries, id: string) => (await alive([id], trx)).get(id) ?? []
 
   const tokenOf = (request: FastifyRequest) => {
     const token = request.cookies[cookieName]
     return token !== undefined && TOKEN.test(token) ? token : undefined
   }
 
-  /** A store that cannot write must not keep anybody from reading. */
+  /** A failure to write is ignored, so that pages can be read while the store cannot write. */
   async function putOff(id: string, until: number): Promise<void> {
     try {
       await query
@@ -109,7 +110,7 @@ export function createSessions(
       const token = tokenOf(request)
       if (token === undefined) return undefined
       const id = hashToken(token)
-      const connections = await held(query, id)
+      const connections = await connectionsOf(query, id)
       if (connections.length === 0) return undefined
       const times = query
         .selectFrom('sessions')
@@ -131,12 +132,12 @@ export function createSessions(
       const oldHash = oldToken && hashToken(oldToken)
       const token = runtime.bytes(32).toString('base64url')
       const isNew = await transaction(query, async trx => {
-        // Of two callbacks at once that hold the same session, the second finds the successor.
-        if (oldHash) await alone(trx, `session ${oldHash}`)
+        // Of two callbacks at once with the same session, the second finds the successor.
+        if (oldHash) await lock(trx, `session ${oldHash}`)
         const successor = oldHash && (await successorOf(trx, oldHash))
         if (!successor) await replace(trx, oldHash, hashToken(token), key)
-        else if (await holdsMore(trx, successor, key)) return false
-        // Its cookie may have been lost with an answer: a session of this consent's own gives no less.
+        else if (await joins(trx, successor, key)) return false
+        // The successor's cookie may have been lost with an answer, so this consent gets a session of its own.
         else await begin(trx, hashToken(token), key)
         return true
       })
@@ -144,11 +145,11 @@ export function createSessions(
     },
   }
 
-  /** The old id keeps nothing; for a minute it leads a callback that was under way to the new session. */
+  /** Moves the connections to the new session. The old id has none then; for a minute it leads to its successor. */
   async function replace(trx: Queries, oldHash: string | undefined, hash: string, key: ConnectionKey) {
     await begin(trx, hash, key)
     if (oldHash === undefined) return
-    for (const kept of await held(trx, oldHash)) await hold(trx, hash, kept)
+    for (const kept of await connectionsOf(trx, oldHash)) await addConnection(trx, hash, kept)
     await trx.deleteFrom('session_connections').where('session_hash', '=', oldHash).execute()
     await trx
       .updateTable('sessions')
@@ -163,14 +164,14 @@ export function createSessions(
       .insertInto('sessions')
       .values({ id_hash: hash, created_at: now, expires_at: now + IDLE_MS, platform: o.platform })
       .execute()
-    await hold(trx, hash, key)
+    await addConnection(trx, hash, key)
     await endOldest(trx, key, o.platform)
   }
 
-  /** Adds the connection; says whether there are others beside it. */
-  async function holdsMore(trx: Queries, hash: string, key: ConnectionKey): Promise<boolean> {
-    await hold(trx, hash, key)
-    return (await held(trx, hash)).length > 1
+  /** Adds the connection, and returns whether the session has others. */
+  async function joins(trx: Queries, hash: string, key: ConnectionKey): Promise<boolean> {
+    await addConnection(trx, hash, key)
+    return (await connectionsOf(trx, hash)).length > 1
   }
 }
 
@@ -180,13 +181,13 @@ async function successorOf(trx: Queries, hash: string): Promise<string | undefin
     .innerJoin('sessions as next', 'next.id_hash', 'old.successor')
     .select('next.id_hash')
     .where('old.id_hash', '=', hash)
-    // A logout waits until what is added to the successor stands.
+    // A logout waits until the connection added to the successor is committed.
     .$if(isPostgres(trx), select => select.forKeyShare())
     .executeTakeFirst()
   return row?.id_hash
 }
 
-async function hold(trx: Queries, session_hash: string, key: ConnectionKey): Promise<void> {
+async function addConnection(trx: Queries, session_hash: string, key: ConnectionKey): Promise<void> {
   await trx
     .insertInto('session_connections')
     .values({ session_hash, event_id: key.eventId, organization_id: key.organizationId })
@@ -194,7 +195,7 @@ async function hold(trx: Queries, session_hash: string, key: ConnectionKey): Pro
     .execute()
 }
 
-/** Whoever connects an event again and again ends the oldest of what they began. */
+/** Ends the oldest sessions of a connection that is made again and again. */
 async function endOldest(trx: Queries, key: ConnectionKey, platform: Platform): Promise<void> {
   const beyond = trx
     .selectFrom('session_connections')

@@ -1,8 +1,16 @@
 import { type Sealer, tokenPlace } from '../keys/sealing.ts'
-import { ACCESS_TOKEN_S, REFRESH_TOKEN_S } from '../revento/platform.ts'
+import { ACCESS_TOKEN_S, type ConnectionKey, REFRESH_TOKEN_S } from '../revento/platform.ts'
 import type { TokenSet } from '../revento/token-outcome.ts'
+import { isOf } from '../storage/erasures.ts'
+import type { Platform } from '../storage/schema.ts'
 
-/** No refresh is under way, and none has failed: what every new pair of tokens begins with. */
+/** The condition that selects one connection of this platform. */
+export const isConnection =
+  (platform: Platform) =>
+  ({ eventId, organizationId }: ConnectionKey) =>
+    isOf({ platform, event_id: eventId, organization_id: organizationId })
+
+/** No refresh is under way and none has failed: every new pair of tokens begins like this. */
 export const SETTLED = {
   lease_owner: null,
   lease_until: 0,
@@ -17,7 +25,7 @@ export const SETTLED = {
 /** The columns of a connection that has no tokens any more. */
 export const ENDED = { access_token: null, refresh_token: null, ...SETTLED }
 
-/** The pair, sealed. A refresh may answer without a refresh token: then the one that was spent goes on. */
+/** The sealed pair. A refresh may be answered without a refresh token: then the spent one stays valid. */
 export function tokenColumns(
   sealer: Sealer,
   tokens: TokenSet,
@@ -35,7 +43,7 @@ export function tokenColumns(
   }
 }
 
-/** Lifetimes are what the platform says, within what it documents; absent ones are the documented ones. */
+/** Lifetimes are as Revento states them, but never above the documented ones, which also stand in for absent ones. */
 function expiries(tokens: TokenSet, now: number, consentEnd: number) {
   const access = Math.min(tokens.expiresIn ?? ACCESS_TOKEN_S, ACCESS_TOKEN_S)
   const refresh = Math.min(tokens.refreshExpiresIn ?? REFRESH_TOKEN_S, REFRESH_TOKEN_S)

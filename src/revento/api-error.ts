@@ -1,12 +1,12 @@
 import { FixedTextError } from '../process/disclosure.ts'
 
-/** Codes of the platform that its guide shows, with what to do; it has more, so fall back on the status. */
+/** The error codes that Revento's guide shows, with what to do. Revento has more, so fall back on the status. */
 export type PlatformErrorCode =
-  /** 401: not this platform's token. Nothing to refresh: look at the environment. */
+  /** 401: the token is another platform's. A refresh does not help: check REVENTO_API_BASE. */
   | 'invalid_token'
-  /** 401: refreshed, and asked once more, by oauth/access-token. */
+  /** 401: oauth/access-token refreshes the token and repeats the call once. */
   | 'token_expired'
-  /** 401: for good. */
+  /** 401: the connection has ended for good. */
   | 'token_revoked'
   /** 403: the token belongs to another event. */
   | 'event_not_authorized'
@@ -14,14 +14,14 @@ export type PlatformErrorCode =
   | 'user_token_required'
   /** 429: a minute or hour budget is used up; see `retryAfterMs`. */
   | 'rate_limit_exceeded'
-  /** 429: more than five in flight: each process counts its own, so another one uses this connection too. */
+  /** 429: more than five requests in flight. Each process counts its own, so another one uses this connection too. */
   | 'concurrent_limit_exceeded'
 
-/** Our own, with status 0 where there was no answer at all. */
+/** Our own codes. The status is 0 where no answer came. */
 export type OwnErrorCode =
-  /** The connection's own count of the minute or hour is used up: not sent, see `retryAfterMs`. */
+  /** By our count this connection's minute or hour is used up, and nothing was sent; see `retryAfterMs`. */
   | 'rate_budget_used'
-  /** The same to a handler that has made all the calls of a minute by itself: no run of it can finish. */
+  /** As `rate_budget_used`, but one run of a handler made all the calls of a minute: no run of it can finish. */
   | 'too_many_calls'
   | 'upstream_error'
   | 'upstream_timeout'
@@ -38,15 +38,15 @@ const NOT_SENT: Readonly<Record<string, string>> = {
 }
 
 /**
- * A call that brought nothing usable: an answer of the platform that is no success, or none at all (status 0).
- * Branch on `code`, which is the platform's own `error` where it gave one; its message text is never looked at.
+ * A call of the API failed: Revento refused it, or no usable answer came (status 0). Branch on `code`, which is
+ * Revento's own `error` where it gave one. Revento's message text is never read.
  */
 export class ApiError extends FixedTextError {
   readonly code: ApiErrorCode
   readonly status: number
-  /** Of the last attempt; to be quoted to Revento's support. Empty when nothing was sent. */
+  /** The id of the last request, for Revento's support. Empty when nothing was sent. */
   readonly requestId: string
-  /** Asking again before this has passed is of no use. */
+  /** A new call within this time fails too. */
   readonly retryAfterMs: number | undefined
   constructor(code: ApiErrorCode, status: number, requestId: string, retryAfterMs?: number) {
     super((status === 0 && NOT_SENT[code]) || `Revento answered ${code}`)
@@ -58,7 +58,7 @@ export class ApiError extends FixedTextError {
   }
 }
 
-/** There is no access token for now, and nothing was asked of the API: the refresh has its next try after the wait. */
+/** No access token is available now, so the API was not called. The next refresh may be tried after the wait. */
 export class RefreshPending extends ApiError {
   constructor(code: OwnErrorCode, waitMs: number) {
     super(code, 0, '', waitMs)

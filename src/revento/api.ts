@@ -1,9 +1,10 @@
 import type { Runtime } from '../process/runtime.ts'
 import { ApiError } from './api-error.ts'
-import type { ApiConnection, Budgets, Window } from './budget.ts'
+import type { Budgets, Window } from './budget.ts'
 import { allPages, type PageRequest, pageQuery, readPage, readRow } from './pages.ts'
 import {
   type ActivityRow,
+  type ConnectionKey,
   type EventRow,
   ID,
   type Page,
@@ -12,17 +13,17 @@ import {
   type Scope,
 } from './platform.ts'
 import { createLimiter, type Limiter } from './rate-limiter.ts'
-import { type AttemptOptions, type Call, createAttempt, createRetrying } from './request.ts'
+import { type Call, createRetrying, createSend, type RequestOptions } from './request.ts'
 
 export { ApiError, RefreshPending } from './api-error.ts'
 export type { PageRequest } from './pages.ts'
 export { judge } from './request.ts'
 
-/** What may be asked about a connection's event. Everything is read only, and waits within Revento's limits. */
+/** The calls about a connection's event. All of them only read, and each waits for its turn in Revento's limits. */
 export interface EventApi {
   event(): Promise<EventRow>
   participants(page?: PageRequest): Promise<Page<ParticipantRow>>
-  /** Every participant, page after page. */
+  /** Yields every participant, page after page. */
   allParticipants(): AsyncIterable<ParticipantRow>
   /** These five need the scope program.read. */
   program(): Promise<Row>
@@ -32,33 +33,33 @@ export interface EventApi {
   registrationWaves(page?: PageRequest): Promise<Page>
 }
 
-/** Runs a call with an access token that is alive; see oauth/access-token. */
+/** Runs a call with a live access token; see oauth/access-token. */
 export type WithAccessToken = <T>(call: (accessToken: string) => Promise<T>, scope: Scope) => Promise<T>
 
 export interface Patience {
-  /** No request begins later than this after its call. */
+  /** A call fails instead of sending a request later than this after it was made. */
   readonly patienceMs: number
-  /** Of a handler, which is run again when it has to wait longer: all of its calls have `patienceMs` together. */
+  /** The caller is a handler, which runs again when it has to wait longer: its calls share one `patienceMs`. */
   readonly comesBack?: boolean
   readonly signal?: AbortSignal
-  /** Whose calls they are, for the log: `delivery` or `request_id`. */
+  /** Fields for the log that say who calls: `delivery` or `request_id`. */
   readonly about?: object
   readonly traceparent?: string
-  /** Takes each call once it has ended. */
+  /** Called with each request once it has ended. */
   readonly note?: (call: Call) => void
 }
 
 export interface ApiClient {
-  forEvent(connection: ApiConnection, withAccessToken: WithAccessToken, patience: Patience): EventApi
+  forEvent(connection: ConnectionKey, withAccessToken: WithAccessToken, patience: Patience): EventApi
 }
 
-export interface ApiClientOptions extends AttemptOptions {
+export interface ApiClientOptions extends RequestOptions {
   readonly budgets: Budgets
   readonly windows: readonly Window[]
 }
 
 export function createApiClient(o: ApiClientOptions, runtime: Runtime): ApiClient {
-  const attempt = createAttempt(o, runtime)
+  const send = createSend(o, runtime)
   const limiters = createLimiters(o, runtime)
   const callsOfOneRun = Math.min(...o.windows.map(window => window.limit))
 
@@ -69,8 +70,8 @@ export function createApiClient(o: ApiClientOptions, runtime: Runtime): ApiClien
       const deadline = () => (comesBack ? begunAt : runtime.monotonic()) + patienceMs
       const comesBackFor = comesBack ? { comesBackFor: () => sent + 1 } : {}
       /**
-       * The place comes before the token: who waited in line gets the token as it is then, so one expiry costs five
-       * requests and not one for each who waited. The retries come after it: whatever happens, one refresh.
+       * A call gets its place before its token: the token is read after the wait, so that an expired one costs five
+       * requests at most, not one for each call in line. Retries happen inside, so that a call refreshes once at most.
        */
       async function get(tail: string, query: Record<string, string>, scope: Scope): Promise<unknown> {
         if (!ID.test(connection.eventId)) throw new ApiError('invalid_event_id', 0, '')
@@ -83,9 +84,9 @@ export function createApiClient(o: ApiClientOptions, runtime: Runtime): ApiClien
             withAccessToken(
               accessToken =>
                 retrying(() =>
-                  place.send(hear => {
+                  place.send(onRate => {
                     sent += 1
-                    return attempt({ path, query, accessToken, signal, about, traceparent, note, hear })
+                    return send({ path, query, accessToken, signal, about, traceparent, note, onRate })
                   }),
                 ),
               scope,
@@ -123,7 +124,7 @@ const SWEEP_MS = 60_000
 export function createLimiters(
   { budgets, windows }: { budgets: Budgets; windows: readonly Window[] },
   runtime: Runtime,
-): { of(connection: ApiConnection): Limiter } {
+): { of(connection: ConnectionKey): Limiter } {
   const limiters = new Map<string, Limiter>()
   let sweptAt = runtime.monotonic()
 

@@ -1,6 +1,6 @@
 import type { EventType } from './platform.ts'
 
-/** Open: the guide shows the fields of `application.approved`, and one of `application.rejected`; the rest passes as it came. */
+/** An object of any fields: the guide shows those of `application.approved`, and one of `application.rejected`. */
 type Open = Record<string, unknown>
 
 export interface ApplicationApproved extends Open {
@@ -22,7 +22,7 @@ interface EventData {
   'application.approved': ApplicationApproved
 }
 
-/** `data` is the resource as it was when the event happened: act on it without an API call. */
+/** The type of `data`: the resource as it was when the event happened, so a handler can act without an API call. */
 export type DataOf<T extends string> = T extends keyof EventData ? EventData[T] : Open
 
 /** The signed envelope. Both ids are null on integration-level events. Times are ISO 8601 UTC. */
@@ -37,7 +37,7 @@ export interface ReventoEvent<T extends string = EventType, Data = DataOf<T>> {
 
 const ISO_8601 = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?$/
 
-/** The moment (ms since 1970) that a time of an envelope names; undefined where it names none. Without a zone: UTC. */
+/** Reads a time of an envelope as ms since 1970; without a zone it is UTC. Undefined where it is no time. */
 export function momentOf(time: unknown): number | undefined {
   const match = typeof time === 'string' ? ISO_8601.exec(time) : null
   const ms = match ? Date.parse(match[3] ? match[0] : `${match[0]}Z`) : Number.NaN

@@ -5,7 +5,7 @@ import { Agent, buildConnector, type Dispatcher, errors, request } from 'undici'
 export const TIMEOUT_MS = 10_000
 const CONNECT_MS = 5_000
 
-/** The outgoing connections. The proxies of the environment are not used: secrets go straight to Revento. */
+/** The HTTP clients for Revento. Proxy variables of the environment are ignored: secrets go straight to Revento. */
 export interface Outgoing {
   readonly api: Dispatcher
   readonly token: Dispatcher
@@ -13,9 +13,9 @@ export interface Outgoing {
 }
 
 /**
- * One connection for each request. On a kept one a second answer that nobody asked for would be taken for the answer
- * to the next request, another organizer's; and one that dies under a POST leaves its outcome unknown. HTTP/1.1 only,
- * since HTTP/2 shares its connection.
+ * Each request gets a connection of its own. On a shared one, a surplus answer would be read as the answer to another
+ * organizer's request, and a POST whose connection was just being closed would have an unknown outcome. HTTP/2 is off
+ * because it shares its connection.
  */
 export function createOutgoing(): Outgoing {
   const agent = () =>
@@ -31,13 +31,13 @@ export function createOutgoing(): Outgoing {
   }
 }
 
-/** There was no connection, or no trusted certificate at its other end: nothing was sent. */
+/** No connection was made, or its certificate was not trusted: nothing was sent. */
 class NotConnected extends Error {
   override readonly name = 'NotConnected'
 }
 
 function connector(): buildConnector.connector {
-  // Said here, a certificate is checked also where NODE_TLS_REJECT_UNAUTHORIZED says otherwise.
+  // Stated here, rejectUnauthorized wins over NODE_TLS_REJECT_UNAUTHORIZED.
   const connect = buildConnector({ timeout: CONNECT_MS, allowH2: false, rejectUnauthorized: true })
   return (options, callback) =>
     connect(options, (...[error, socket]) => {
@@ -53,8 +53,8 @@ export interface HttpAnswer {
 }
 
 /**
- * One HTTP exchange, bounded in total time (a dripping body too) and size, also of what a compressed body holds.
- * Redirects are not followed: a secret goes to one host.
+ * Makes one HTTP request, bounded in total time (a body that drips included) and in size, before and after
+ * decompression. Redirects are not followed: a secret goes to one host.
  */
 export async function exchange(
   dispatcher: Dispatcher,
@@ -72,22 +72,22 @@ export async function exchange(
   return { status: statusCode, headers, text: await readText(body, headers['content-encoding']) }
 }
 
-/** Nothing of the request has left: it can be sent again without having been sent twice. */
+/** Whether no byte of the request has left, so that sending it again does not send it twice. */
 export const neverSent = (error: unknown): boolean => causes(error).some(e => e instanceof NotConnected)
 
 const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'])
 
-/** AbortSignal.timeout rejects with a DOMException: known by its name, its code is a number. */
+/** AbortSignal.timeout rejects with a DOMException, whose `code` is a number: it is recognised by its name. */
 export const isTimeout = (error: unknown): boolean =>
   causes(error).some(
     ({ name, code }) => name === 'TimeoutError' || (code !== undefined && TIMEOUTS.has(code)),
   )
 
-/** The answer went over the limit and was cut off: asking again brings the same. */
+/** Whether the answer was cut off at the limit; a repeated request would end in the same way. */
 export const isTooLarge = (error: unknown): boolean =>
   causes(error).some(({ code }) => code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
 
-/** The network's own code for it, such as ENOTFOUND; else the name of the error. */
+/** The network's code for a failure, such as ENOTFOUND, or else the name of the error. */
 export function reasonOf(error: unknown): string {
   const chain = causes(error)
   const code = chain.map(e => e.code).find(code => typeof code === 'string')
@@ -104,12 +104,12 @@ function causes(error: unknown): { name?: string; code?: string }[] {
   return chain
 }
 
-/** Of an answer, as it comes and as it is when it is no longer compressed. */
+/** The most bytes of an answer, both as it comes and when it is decompressed. */
 export const ANSWER_LIMIT = 1024 * 1024
-/** The megabyte may come in so many pieces: each costs far more than its bytes, and a million of them 300 MB. */
+/** The most pieces of an answer: a piece costs far more than its bytes, and a million of them 300 MB. */
 const MOST_PIECES = 10_000
 
-/** The text of an answer, in UTF-8. */
+/** Reads the body of an answer as UTF-8. */
 async function readText(
   body: AsyncIterable<Uint8Array>,
   encoding: string | string[] | undefined,
@@ -133,8 +133,8 @@ const DECODERS = new Map<string, Decode>([
 ])
 
 /**
- * Identity was asked for, and a proxy on the way may compress all the same (RFC 9110 section 12.5.3), or say so of a body
- * that it left as it was.
+ * The request asks for no compression, but a proxy may compress all the same (RFC 9110 section 12.5.3), or claim so of
+ * a body that it left alone.
  */
 async function decoded(body: Uint8Array, encoding: string): Promise<Uint8Array> {
   const decode = DECODERS.get(encoding.trim().toLowerCase())
@@ -149,7 +149,7 @@ async function decoded(body: Uint8Array, encoding: string): Promise<Uint8Array> 
 
 const OPENING_BRACE = 0x7b
 
-/** An answer came whose bytes are in an encoding that cannot be undone. */
+/** The answer's bytes are in an encoding that cannot be undone. */
 class UnreadableBody extends Error {
   override readonly name = 'UnreadableBody'
   readonly code: string

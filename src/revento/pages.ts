@@ -2,13 +2,13 @@ import { ApiError } from './api-error.ts'
 import { PAGE_LIMIT, type Page, type Row } from './platform.ts'
 
 export interface PageRequest {
-  /** Opaque: the `next_cursor` of the page before. */
+  /** The `next_cursor` of the page before, as it came. */
   readonly cursor?: string | undefined
   /** Rows a page, 1 to 50. */
   readonly limit?: number | undefined
 }
 
-/** 50,000 rows. More means that the list does not end. */
+/** These hold 50,000 rows. A longer list counts as one that never ends. */
 export const MAX_PAGES = 1000
 
 export function pageQuery({ cursor, limit }: PageRequest): Record<string, string> {
@@ -19,7 +19,7 @@ export function pageQuery({ cursor, limit }: PageRequest): Record<string, string
   }
 }
 
-/** Every row, page after page, until `has_more` is false. A list that goes in circles or never ends is an error. */
+/** Yields every row until `has_more` is false. A list that repeats a cursor or never ends is an error. */
 export async function* allPages<R extends Row>(
   page: (p: PageRequest) => Promise<Page<R>>,
 ): AsyncGenerator<R> {
@@ -36,7 +36,7 @@ export async function* allPages<R extends Row>(
   throw unusable()
 }
 
-/** It travels in a URL; and a thousand are remembered, to notice a circle. */
+/** A cursor travels in a URL, and up to a thousand of them are remembered to notice a repeated one. */
 const LONGEST_CURSOR = 4096
 
 const isRow = (v: unknown): v is Row => typeof v === 'object' && v !== null && !Array.isArray(v)
@@ -46,7 +46,7 @@ export function readRow(body: unknown): Row {
   return body
 }
 
-/** Only these three members are documented; rows pass as they are. */
+/** Checks the three documented members; the rows pass as they are. */
 export function readPage(body: unknown): Page {
   const page = readRow(body)
   const { data, next_cursor = null, has_more } = page

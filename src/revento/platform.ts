@@ -1,4 +1,4 @@
-/** The Revento platform as facts: names, paths, limits. No logic beyond reading an id. */
+/** The Revento platform as facts: names, paths, limits. */
 
 export const AUTHORIZE_PATH = '/oauth/authorize'
 export const TOKEN_PATH = '/oauth/token'
@@ -13,15 +13,21 @@ export const ACCESS_TOKEN_S = 3600
 export const REFRESH_TOKEN_S = 7_776_000
 export const CONSENT_S = 31_536_000
 
-/** Budgets of one installation token. */
+/** The limits of one access token. */
 export const RATE = { inFlight: 5, perMinute: 30, perHour: 500 } as const
 export const PAGE_LIMIT = { default: 25, max: 50 } as const
 
 /**
- * Ids are opaque, but one must not change the path it is put into: no dots, slashes or percent signs.
+ * Ids are opaque, but an id must not change the path it is put into: no dots, slashes or percent signs.
  * `encodeURIComponent('..')` is `..`, and URL normalises it away.
  */
 export const ID = /^[A-Za-z0-9_-]{1,128}$/
+
+/** A connection is one organization's consent for one event. */
+export interface ConnectionKey {
+  readonly eventId: string
+  readonly organizationId: string
+}
 
 export const APPLICATION_STATUSES = ['pending', 'approved', 'rejected', 'revision_requested'] as const
 export type ApplicationStatus = (typeof APPLICATION_STATUSES)[number]
@@ -39,9 +45,9 @@ export const EVENT_TYPES = [
   'data.deletion_required',
   'integration.suspended',
 ] as const
-/** The end of a connection: what is stored for its event has to go. */
+/** Ends a connection: what is stored for its event has to be deleted. */
 export const DELETION_REQUIRED = 'data.deletion_required'
-/** Of the whole integration: its envelope names no event. */
+/** Concerns the whole integration: its envelope names no event. */
 export const SUSPENDED = 'integration.suspended'
 export type EventType = (typeof EVENT_TYPES)[number]
 

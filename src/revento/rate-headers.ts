@@ -1,6 +1,6 @@
 import type { HttpAnswer } from './http.ts'
 
-/** What a Retry-After header asks for, as a delay from now. `isOdd`: it cannot be meant as it stands. */
+/** A Retry-After header as a delay from now. `isOdd`: the value cannot be meant as it stands. */
 export interface RetryAfter {
   readonly ms: number
   readonly isOdd: boolean
@@ -10,8 +10,8 @@ const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
 /**
- * RFC 9110 section 10.2.3: seconds, or a date. Undefined where it says neither. Seconds or milliseconds since 1970 are
- * read as the moment that they are, and nothing is waited for longer than an hour.
+ * Reads seconds or a date (RFC 9110 section 10.2.3); undefined where the header is neither. A number that is a moment of
+ * today, in seconds or milliseconds since 1970, is read as that moment. The delay is at most an hour.
  */
 export function retryAfter(header: string | null, now: number): RetryAfter | undefined {
   if (header === null) return undefined
@@ -32,21 +32,25 @@ const bounded = (ms: number): RetryAfter => ({
 export const ODD_RETRY_AFTER =
   'a Retry-After of Revento cannot be a delay: at most an hour is waited; later ones are not reported'
 
-/** What an answer says about when the next request may come. */
-export interface Told {
-  /** Nothing may be sent for so long. */
+/** What the headers of an answer say about when the next request may be sent. */
+export interface RateHeaders {
+  /** No request may be sent for this long. */
   readonly retryAfterMs?: number
-  /** The header that said so cannot be meant as it stands. */
+  /** The Retry-After header cannot be meant as it stands. */
   readonly isOdd?: boolean
-  /** So many requests are left until `resetAt` (ms since 1970). */
+  /** How many requests are left until `resetAt` (ms since 1970). */
   readonly budget?: { readonly remaining: number; readonly resetAt: number }
 }
 
-/** A limit was hit and nothing says for how long. */
-const UNTOLD_MS = 1_000
+/** The pause after a 429 that does not say how long to wait. */
+const UNKNOWN_WAIT_MS = 1_000
 
-/** Pure. Retry-After goes before X-RateLimit-Reset: the guide contradicts itself on what Reset means. */
-export function readTold({ status, headers }: HttpAnswer, code: string | undefined, now: number): Told {
+/** Pure. Retry-After wins over X-RateLimit-Reset, because the guide contradicts itself on what Reset means. */
+export function readRateHeaders(
+  { status, headers }: HttpAnswer,
+  code: string | undefined,
+  now: number,
+): RateHeaders {
   const header = (name: string) => {
     const value = headers[name]
     return typeof value === 'string' ? value : ''
@@ -62,8 +66,8 @@ export function readTold({ status, headers }: HttpAnswer, code: string | undefin
   return remaining === undefined || resetAt === undefined ? {} : { budget: { remaining, resetAt } }
 }
 
-/** No window is longer than an hour: a reset beyond that is a slip of somebody's clock or unit. */
+/** No window is longer than an hour: a later reset comes from a wrong clock or a wrong unit. */
 const untilReset = (resetAt: number | undefined, now: number) =>
-  resetAt !== undefined && resetAt > now ? Math.min(resetAt - now, HOUR_MS) : UNTOLD_MS
+  resetAt !== undefined && resetAt > now ? Math.min(resetAt - now, HOUR_MS) : UNKNOWN_WAIT_MS
 
 const wholeNumber = (text: string) => (/^\d{1,15}$/.test(text) ? Number(text) : undefined)

@@ -15,47 +15,47 @@ import {
   type Window,
 } from './budget.ts'
 import { RATE } from './platform.ts'
-import type { Told } from './rate-headers.ts'
+import type { RateHeaders } from './rate-headers.ts'
 
-/** How long a caller waits: until `deadline` (ms, on the monotonic clock) or until its signal fires. */
+/** A caller waits until `deadline` (ms, on the monotonic clock) or until its signal fires. */
 export interface Wait {
   readonly deadline: number
   readonly signal?: AbortSignal | undefined
-  /** A caller that comes back later when it is refused: how many requests it will want then, counted now. */
+  /** Set by a caller that comes back when it is refused: says how many requests it will need then. */
   readonly comesBackFor?: () => number
 }
 
-/** One of the five places in flight, which are this process's. Its holder sends one request at a time. */
+/** One of this process's five places in flight, from which a caller sends one request at a time. */
 export interface Place {
-  /** Sends as soon as the budget has room; `hear` takes what the answer told. */
-  send<T>(request: (hear: (told: Told) => void) => Promise<T>): Promise<T>
+  /** Sends as soon as the budget has room. `request` passes the headers of its answer to `onRate`. */
+  send<T>(request: (onRate: (rate: RateHeaders) => void) => Promise<T>): Promise<T>
 }
 
 export interface Limiter {
   /**
-   * Runs `use` in a place, first come, first served. Throws ApiError `rate_budget_used` as soon as the wait is known to
-   * outlast the caller's deadline, and the signal's reason when it fires.
+   * Runs `use` in a place, in the order of the calls. Throws ApiError `rate_budget_used` as soon as the wait is known to
+   * outlast the caller's deadline, and the signal's reason when the signal fires.
    */
   run<T>(wait: Wait, use: (place: Place) => Promise<T>): Promise<T>
-  /** Nobody is in it, and it remembers nothing that the stored budget does not say. */
+  /** No caller uses or awaits a place, and nothing is remembered here that the stored budget does not say. */
   isIdle(): boolean
 }
 
 interface LimiterOptions {
   readonly windows: readonly Window[]
-  /** Replaces the connection's budget by what `work` makes of it, with nobody else in between. */
+  /** Replaces the connection's budget by the one that `work` returns, under a lock. */
   change<T extends { readonly budget: Budget }>(work: (budget: Budget) => T): Promise<T>
 }
 
 interface Waiting {
   readonly wait: Wait
-  /** It holds its place already and wants to send again: it goes before those that have not begun. */
+  /** The caller has a place and wants to send again: it goes before callers without one. */
   readonly begun: boolean
   admit(id: string): void
   refuse(error: unknown): void
 }
 
-/** The budget as it was stored, when, and who was admitted by it under which id. */
+/** The budget as it was stored, when, and the callers it admitted, each with the id of its request. */
 interface Look {
   readonly budget: Budget
   readonly admitted: readonly (readonly [Waiting, string])[]
@@ -63,9 +63,9 @@ interface Look {
   readonly lookedAt: number
 }
 
-/** A timer cannot be longer than 24 days; looking again in between costs nothing. */
+/** A timer cannot be longer than 24 days; looking again every hour costs nothing. */
 const LONGEST_SLEEP_MS = 3_600_000
-/** Another process does not tell when its request has ended. */
+/** How often the budget is read while another process has requests in flight: their end is only seen there. */
 const LOOK_AGAIN_MS = 250
 
 export function createLimiter({ windows, change }: LimiterOptions, runtime: Runtime): Limiter {
@@ -74,17 +74,17 @@ export function createLimiter({ windows, change }: LimiterOptions, runtime: Runt
   let places = 0
   let unsettled = 0
   let alarm = new AbortController()
-  /** As it was stored last, and what happened since; `at` of these events is on the monotonic clock. */
+  /** The budget as this process stored it last, and the events since then, whose `at` is on the monotonic clock. */
   let known: Budget = UNUSED
   let knownAt: { wall: number; monotonic: number } | undefined
   let news: BudgetEvent[] = []
-  /** When those that were refused, and come back, have their turn. */
+  /** The moments at which refused callers that come back have their turn. */
   let booked: number[] = []
   let usedAt = runtime.monotonic()
   let looking = false
   let lookAgain = false
 
-  /** Settles with the budget charged for one request, and a place taken if there was none; gives the request's id. */
+  /** Waits until one request is charged to the budget, and takes a place unless `begun`. Returns the request's id. */
   async function admission(wait: Wait, begun: boolean): Promise<string> {
     wait.signal?.throwIfAborted()
     return new Promise<string>((resolve, reject) => {
@@ -121,7 +121,7 @@ export function createLimiter({ windows, change }: LimiterOptions, runtime: Runt
     look()
   }
 
-  /** After every change. One look at a time; what happens meanwhile is seen by the next one. */
+  /** Called after every change. Looks do not overlap: what changes during one is seen by the next. */
   function look(): void {
     lookAgain = true
     usedAt = runtime.monotonic()
@@ -142,7 +142,7 @@ export function createLimiter({ windows, change }: LimiterOptions, runtime: Runt
     looking = false
   }
 
-  /** Starts callers whose turn it is, rejects those whose deadline would pass first, and sets the alarm for the next look. */
+  /** Starts callers whose turn it is, rejects those whose deadline would pass first, and sets the next alarm. */
   async function admitThenRefuse(): Promise<void> {
     const { budget, admitted, now, lookedAt } = await stored()
     unsettled += admitted.length
@@ -171,8 +171,8 @@ export function createLimiter({ windows, change }: LimiterOptions, runtime: Runt
   }
 
   /**
-   * A store that cannot be written must not keep anybody from calling: then this process counts alone, until it can. The
-   * clocks are read when nobody else has the budget: what another process stored while this one waited is in the past.
+   * Stores the events and admits callers. While the store cannot be written this process counts by itself, so that calls
+   * go on. The clocks are read under the lock, so that what another process stored before is in the past.
    */
   async function stored(): Promise<Look> {
     const events = [...news]
@@ -212,7 +212,7 @@ export function createLimiter({ windows, change }: LimiterOptions, runtime: Runt
     return { budget, admitted }
   }
 
-  /** In ms from now. Whoever is refused next is told a later turn, or all would come back at once, and again. */
+  /** Returns the wait in ms. Each refused caller gets a later turn than the one before: else all would return at once. */
   function book(requests: number, left: (n: number) => number): number {
     const now = runtime.monotonic()
     booked = booked.filter(at => at > now)
@@ -241,7 +241,7 @@ export function createLimiter({ windows, change }: LimiterOptions, runtime: Runt
           wait.signal?.throwIfAborted()
           const sent = id
           try {
-            return await request(told => void news.push({ kind: 'told', told, at: runtime.monotonic() }))
+            return await request(rate => void news.push({ kind: 'answered', rate, at: runtime.monotonic() }))
           } finally {
             id = undefined
             happened('ended', sent)

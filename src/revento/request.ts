@@ -4,10 +4,10 @@ import type { Runtime } from '../process/runtime.ts'
 import { ApiError } from './api-error.ts'
 import { exchange, type HttpAnswer, isTimeout, isTooLarge, reasonOf } from './http.ts'
 import { ACCEPT, REQUEST_ID_HEADER } from './platform.ts'
-import { ODD_RETRY_AFTER, readTold, type Told } from './rate-headers.ts'
+import { ODD_RETRY_AFTER, type RateHeaders, readRateHeaders } from './rate-headers.ts'
 import type { Wait } from './rate-limiter.ts'
 
-/** One thing asked of Revento, or one effect of `once`, for the story of who asked for it. `at` in ms since 1970. */
+/** One request to Revento, or one effect of `once`, for the story of its delivery. `at` is ms since 1970. */
 export interface Call {
   readonly at: number
   readonly ms: number
@@ -15,15 +15,15 @@ export interface Call {
   readonly what: string
   /** Status and code as they came: `200`, `429 rate_limit_exceeded`, `upstream_timeout`, `ok`; `kept from run 1`. */
   readonly result: string
-  /** As sent to Revento, so that its side can be asked. */
+  /** The id under which Revento's support finds it. */
   readonly request_id?: string
 }
 
-export interface AttemptOptions {
+export interface RequestOptions {
   readonly apiBase: string
   readonly dispatcher: Dispatcher
   readonly log: Log
-  /** Counts answers: Revento's status, or our word for why there is none; never a text of Revento's. */
+  /** Called for each request with Revento's status, or with our code where no answer came. */
   readonly count?: (code: string) => void
 }
 
@@ -32,32 +32,31 @@ interface ApiRequest {
   readonly query: Readonly<Record<string, string>>
   readonly accessToken: string
   readonly signal: AbortSignal | undefined
-  /** Whose call it is, for the log: a delivery's or a request's id. */
+  /** Fields for the log that say who calls: `delivery` or `request_id`. */
   readonly about: object | undefined
-  /** Of the request that it is made for; sent on, so that Revento's trace goes on from there. */
+  /** The trace of the caller's own request, which Revento continues. */
   readonly traceparent: string | undefined
-  /** Takes each call once it has ended, for the story of who made it. */
   readonly note: ((call: Call) => void) | undefined
-  /** Takes what the answer told about the budget. */
-  hear(told: Told): void
+  /** Called with what the answer's headers say about the budget. */
+  onRate(rate: RateHeaders): void
 }
 
-/** Sends one GET; gives its body, or throws the one ApiError. */
-export type Attempt = (request: ApiRequest) => Promise<unknown>
+/** Sends one GET and returns its body, or throws an ApiError. */
+type Send = (request: ApiRequest) => Promise<unknown>
 
 interface Outcome {
   status: number
   code: string | undefined
   retry_after_ms?: number | undefined
-  /** Why there is no answer, as the network put it. */
+  /** The network's code where no answer came. */
   reason?: string
   revento_echoed_id?: string
 }
 
-export function createAttempt(o: AttemptOptions, runtime: Runtime): Attempt {
+export function createSend(o: RequestOptions, runtime: Runtime): Send {
   let oddSaid = false
   return async request => {
-    // A fresh id for each attempt, in the log of both sides.
+    // Each request has an id of its own, which stands in the logs of both sides.
     const requestId = runtime.uuid()
     const startedAt = runtime.now()
     const log = (outcome: Outcome) => {
@@ -78,18 +77,18 @@ export function createAttempt(o: AttemptOptions, runtime: Runtime): Attempt {
     })
     const result = judge(answer)
     const code = 'code' in result ? result.code : undefined
-    const told = readTold(answer, code, runtime.now())
-    request.hear(told)
-    if (told.isOdd && !oddSaid)
+    const rate = readRateHeaders(answer, code, runtime.now())
+    request.onRate(rate)
+    if (rate.isOdd && !oddSaid)
       o.log.error({ part: 'api', path: request.path, code: 'odd_retry_after' }, ODD_RETRY_AFTER)
-    oddSaid ||= told.isOdd === true
-    log({ status: answer.status, code, retry_after_ms: told.retryAfterMs, ...echoed(answer, requestId) })
-    if ('code' in result) throw new ApiError(result.code, answer.status, requestId, told.retryAfterMs)
+    oddSaid ||= rate.isOdd === true
+    log({ status: answer.status, code, retry_after_ms: rate.retryAfterMs, ...echoed(answer, requestId) })
+    if ('code' in result) throw new ApiError(result.code, answer.status, requestId, rate.retryAfterMs)
     return result.body
   }
 }
 
-function send(o: AttemptOptions, request: ApiRequest, requestId: string): Promise<HttpAnswer> {
+function send(o: RequestOptions, request: ApiRequest, requestId: string): Promise<HttpAnswer> {
   const search = new URLSearchParams(request.query).toString()
   return exchange(o.dispatcher, `${o.apiBase}${request.path}${search && `?${search}`}`, {
     method: 'GET',
@@ -108,7 +107,7 @@ function failureCode(error: unknown): 'answer_too_large' | 'upstream_timeout' | 
   return isTimeout(error) ? 'upstream_timeout' : 'upstream_error'
 }
 
-/** Pure: what an answer means. The message text is never looked at. */
+/** Pure: judges an answer by its status, its form and the code in its `error`. */
 export function judge({ status, text }: HttpAnswer): { body: unknown } | { code: string } {
   let body: unknown
   try {
@@ -121,39 +120,39 @@ export function judge({ status, text }: HttpAnswer): { body: unknown } | { code:
   return { code: typeof code === 'string' && /^[a-z_]{1,64}$/.test(code) ? code : 'upstream_error' }
 }
 
-/** Far beyond any resource. Whoever walks or writes a value of a hundred thousand levels runs out of stack. */
+/** Far deeper than any resource: code that walks a value of a hundred thousand levels runs out of stack. */
 const DEEPEST = 100
 const isDeeper = (value: unknown, levels: number): boolean =>
   typeof value === 'object' &&
   value !== null &&
   (levels === 0 || Object.values(value).some(member => isDeeper(member, levels - 1)))
 
-/** Revento says our id back. Another one is the id under which its side logged the call. */
+/** Revento returns our id. A different id is the one under which Revento has logged the request. */
 function echoed({ headers }: HttpAnswer, requestId: string): { revento_echoed_id?: string } {
   const id = headers[REQUEST_ID_HEADER]
   const other = typeof id === 'string' && id !== requestId && /^[\x21-\x7e]{1,128}$/.test(id)
   return other ? { revento_echoed_id: id } : {}
 }
 
-/** Requests of one call that Revento did not answer properly, the first one included. */
+/** How many requests of one call may fail, the first one included. */
 export const MAX_REQUESTS = 3
 
 const BACKOFF_MS = 250
-/** "Usually well under a second", the guide says of a full house. */
+/** The pause after a 429 for too many requests in flight, which end "usually well under a second", says the guide. */
 const CONCURRENT_MS = 150
 
-type Retrying = <T>(attempt: () => Promise<T>) => Promise<T>
+type Retrying = <T>(request: () => Promise<T>) => Promise<T>
 
 /**
- * Asks again after what may pass by itself: a 429, a 5xx, a broken connection, no answer in time; never after another
- * 4xx. All attempts of one call share the number, also those after a refreshed token.
+ * Repeats a request whose failure may pass by itself: a 429, a 5xx, a broken connection, no answer in time; never after
+ * another 4xx. The failures of one call are counted together, also across a refresh of its token.
  */
 export function createRetrying(wait: Wait, runtime: Runtime): Retrying {
   let failures = 0
-  return async attempt => {
+  return async request => {
     for (;;) {
       try {
-        return await attempt()
+        return await request()
       } catch (error) {
         if (!(error instanceof ApiError) || !mayPass(error)) throw error
         failures += 1
@@ -166,13 +165,13 @@ export function createRetrying(wait: Wait, runtime: Runtime): Retrying {
   }
 }
 
-/** Status 0 alone does not do: our own refusal to wait has it too. */
+/** Status 0 needs a look at the code: our own refusal to wait has that status too. */
 const mayPass = ({ status, code }: ApiError) =>
   status === 429 ||
   status >= 500 ||
   (status === 0 && (code === 'upstream_error' || code === 'upstream_timeout'))
 
-/** With jitter, so that callers that failed together do not come back together. A longer told wait is the limiter's part. */
+/** The jitter parts callers that failed together. A longer wait that Revento asked for is kept by the rate limiter. */
 function pause({ code }: ApiError, failures: number, runtime: Runtime): number {
   const random = (runtime.bytes(1)[0] ?? 0) / 256
   const base = code === 'concurrent_limit_exceeded' ? CONCURRENT_MS : BACKOFF_MS * 2 ** (failures - 1)

@@ -2,16 +2,16 @@ import * as oauth from 'oauth4webapi'
 import type { Dispatcher } from 'undici'
 import type { Runtime } from '../process/runtime.ts'
 import { exchange } from './http.ts'
-import { AUTHORIZE_PATH, TOKEN_PATH } from './platform.ts'
-import { type Ids, judged, type TokenOutcome, tolerant } from './token-outcome.ts'
+import { AUTHORIZE_PATH, type ConnectionKey, TOKEN_PATH } from './platform.ts'
+import { judged, type TokenOutcome, tolerant } from './token-outcome.ts'
 
 export interface TokenEndpoint {
-  /** Where the organizer's browser is sent (RFC 6749 section 4.1.1, RFC 7636 section 4.3). */
+  /** The URL to which the organizer's browser is sent (RFC 6749 section 4.1.1, RFC 7636 section 4.3). */
   authorizationUrl(flow: { state: string; codeVerifier: string; eventId: string }): Promise<string>
-  /** `callback`: the callback's own query, whose state was checked before. */
+  /** `callback` is the query of the callback, whose state was checked before. */
   exchangeCode(callback: URLSearchParams, codeVerifier: string): Promise<TokenOutcome>
-  /** `ids`: of the connection, since a refresh need not repeat them. */
-  refresh(refreshToken: string, ids: Ids): Promise<TokenOutcome>
+  /** `ids` are the connection's, since the answer to a refresh need not repeat them. */
+  refresh(refreshToken: string, ids: ConnectionKey): Promise<TokenOutcome>
 }
 
 export interface TokenEndpointOptions {
@@ -53,7 +53,7 @@ export function createTokenEndpoint(
       return `${as.authorization_endpoint}?${query}`
     },
     exchangeCode(callback, codeVerifier) {
-      // What is not known is ignored (RFC 6749 section 4.1.2); `iss` too: it is not documented, and with one
+      // Unknown parameters are ignored (RFC 6749 section 4.1.2). So is `iss`, which is not documented: with one
       // authorization server there is no mix-up to prevent.
       const parameters = new URLSearchParams({ code: callback.get('code') ?? '' })
       return judged(runtime, async () => {
@@ -83,8 +83,8 @@ export function createTokenEndpoint(
 }
 
 /**
- * Statuses with which a Response cannot be built around a body, and what they count as: a success without tokens, whose
- * request may have been processed, or a refusal.
+ * Statuses with which no Response can be built around a body, and the status that each counts as: a success without
+ * tokens, whose request may have been processed, or a refusal.
  */
 const BODILESS = new Map([
   [204, 200],

@@ -1,10 +1,10 @@
 import * as oauth from 'oauth4webapi'
 import type { Runtime } from '../process/runtime.ts'
 import { type HttpAnswer, isTimeout, neverSent, reasonOf } from './http.ts'
-import { ID } from './platform.ts'
+import { type ConnectionKey, ID } from './platform.ts'
 import { type RetryAfter, retryAfter } from './rate-headers.ts'
 
-/** A token response that was checked. Lifetimes in seconds, undefined where the platform did not say. */
+/** A checked token response. Lifetimes are in seconds, and undefined where Revento gave none. */
 export interface TokenSet {
   readonly accessToken: string
   readonly refreshToken: string | undefined
@@ -16,9 +16,9 @@ export interface TokenSet {
 }
 
 /**
- * How a token request ended; a closed set. `rejected`: the exact `invalid_grant`. `configuration`: this client is
- * not accepted. `transient`: refused, or never sent. `unknown`: sent, and no usable answer, so that it may have been
- * processed; `atWork`: it may even be processed later.
+ * How a token request ended; a closed set. `rejected`: Revento answered exactly `invalid_grant`. `configuration`: Revento
+ * does not accept this client. `transient`: the request was refused, or never sent. `unknown`: it was sent and got no
+ * usable answer, so it may have been processed; with `atWork` it may still be processed later.
  */
 export type TokenOutcome =
   | { kind: 'tokens'; tokens: TokenSet }
@@ -33,13 +33,11 @@ export type TokenOutcome =
       retryAfter?: RetryAfter | undefined
     }
 
-/**
- * oauth4webapi's errors carry the token response in `cause`: none leaves this module, only its outcome does.
- */
+/** Only an outcome leaves this module: oauth4webapi's errors carry the token response in `cause`. */
 export async function judged(
   runtime: Pick<Runtime, 'now'>,
   run: () => Promise<oauth.TokenEndpointResponse>,
-  known?: Ids,
+  known?: ConnectionKey,
 ): Promise<TokenOutcome> {
   try {
     const tokens = readTokens(await run(), known)
@@ -76,7 +74,7 @@ function judgeErrorBody({ error, status, response }: oauth.ResponseBodyError, no
   return refused(response, now)
 }
 
-/** A gateway's own answer says nothing of what happened, or still happens, behind it. */
+/** An answer of a gateway (502, 504) does not say what happened, or still happens, behind the gateway. */
 function refused({ status, headers }: Response, now: number): TokenOutcome {
   const asked = {
     detail: `status_${status}`,
@@ -94,24 +92,18 @@ const seconds = (v: unknown) => {
   return typeof n === 'number' && Number.isFinite(n) && n > 0 ? n : undefined
 }
 
-/** RFC 6749 section 3.3. Anything else counts as absent: it is stored and shown, and not worth the pair of tokens. */
+/** RFC 6749 section 3.3. A scope of another form counts as absent: it is only shown, and not worth losing the tokens. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
 const isScope = (scope: unknown) => typeof scope === 'string' && scope.length <= 1024 && SCOPE.test(scope)
 
-/** Of the connection that is refreshed. */
-export interface Ids {
-  readonly eventId: string
-  readonly organizationId: string
-}
-
-/** Ids are checked before they can enter a path or a key; a refresh need not repeat them. */
-function readTokens(answer: oauth.TokenEndpointResponse, known?: Ids): TokenSet | undefined {
+/** ConnectionKey are checked before they can enter a path or a key; a refresh need not repeat them. */
+function readTokens(answer: oauth.TokenEndpointResponse, known?: ConnectionKey): TokenSet | undefined {
   const { access_token, refresh_token, token_type, scope } = answer
   const [eventId, organizationId] = [
     answer['event_id'] ?? known?.eventId,
     answer['organization_id'] ?? known?.organizationId,
   ]
-  // Lower case by now. Any other kind is of no use in a Bearer header.
+  // oauth4webapi gives it in lower case. Another type cannot be used in a Bearer header.
   if (token_type !== 'bearer') return undefined
   if (!isToken(access_token) || typeof eventId !== 'string' || typeof organizationId !== 'string')
     return undefined
@@ -126,7 +118,7 @@ function readTokens(answer: oauth.TokenEndpointResponse, known?: Ids): TokenSet 
   }
 }
 
-/** Members of a token answer that may be absent, and the form in which they count as there. */
+/** The optional members of a token answer, each with the test of its form: in another form it counts as absent. */
 const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
   refresh_token: isToken,
   expires_in: value => seconds(value) !== undefined,
@@ -137,8 +129,8 @@ const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
 }
 
 /**
- * A success with only what is read of it: a pair of tokens is too dear to refuse for an optional member that has a wrong
- * form, or for one that nobody asked for. Absent members are partly undocumented: read as RFC 6749's defaults.
+ * Reduces a success to the members that are read: a pair of tokens is too valuable to lose for an optional member of a
+ * wrong form, or for an unknown one. Absent members take the defaults of RFC 6749.
  */
 export function tolerant({ status, text }: HttpAnswer): string {
   if (status !== 200) return text

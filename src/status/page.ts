@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { Html, html } from '../http/html.ts'
 import { singleParameters } from '../http/parameters.ts'
-import { type KeyState, tell } from '../keys/verdict.ts'
+import { describeChange, type KeyState } from '../keys/verdict.ts'
 import type { ConnectionKey } from '../oauth/connections.ts'
 import { type Entitlement, entitlement, type Grant, grantFor, isSame } from '../oauth/entitlement.ts'
 import { eventForm, layout, sandboxNote, time } from './layout.ts'
@@ -98,7 +98,7 @@ function rotationSection(changes: readonly KeyState[]): Html | false {
 }
 
 function line(state: KeyState): Html {
-  const { before, at, after } = tell(state)
+  const { before, at, after } = describeChange(state)
   return html`
 <li class="row"><div><code>${breakable(state.variable)}</code>: ${before}${at !== undefined && time(at)}${after}</div></li>`
 }

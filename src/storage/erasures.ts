@@ -4,7 +4,7 @@ import { momentOf } from '../revento/events.ts'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Queries } from './database.ts'
 import type { ConnectionRow, ErasuresTable } from './schema.ts'
-import { alone, eventLock, ids } from './sql.ts'
+import { eventLock, ids, lock } from './sql.ts'
 
 /** Whose data it is. */
 export type Owner = Pick<ErasuresTable, 'platform' | 'event_id' | 'organization_id'>
@@ -41,7 +41,7 @@ export async function markErased(trx: Queries, deliveryId: number, now: number):
   if (!delivery || delivery.event_id === null) return undefined
   const { platform, event_id, organization_id } = delivery
   const owner = { platform, event_id, organization_id: organization_id ?? '' }
-  await alone(trx, eventLock(event_id))
+  await lock(trx, eventLock(event_id))
   const connection = await trx
     .selectFrom('connections')
     .select(['connected_at', 'after_delivery'])

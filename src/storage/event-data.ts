@@ -4,7 +4,7 @@ import { momentOf } from '../revento/events.ts'
 import type { Queries } from './database.ts'
 import { erasedAmong, isOf, type Owner } from './erasures.ts'
 import type { ParticipantsTable } from './schema.ts'
-import { eventLock, together, transaction } from './sql.ts'
+import { eventLock, lockShared, transaction } from './sql.ts'
 
 /** What a webhook says of a participant; undefined members leave what is stored as it is. */
 export interface ParticipantChange {
@@ -44,7 +44,7 @@ export function createEventData(
     saveParticipant: (source, change) =>
       // One transaction: an erasure between the look and the write would be undone.
       transaction(query, async trx => {
-        await together(trx, [eventLock(source.eventId)])
+        await lockShared(trx, [eventLock(source.eventId)])
         const erased = await erasedAmong(trx, [source.id])
         if (erased.size === 0) await upsert(trx, ownerOf(source), source.id, change, runtime.now())
       }),

@@ -4,8 +4,7 @@ import { createOwnErasing, type Erase } from '../builder/erase.ts'
 import { errorBody } from '../http/errors.ts'
 import { VERIFY_TOKEN } from '../keys/known-keys.ts'
 import type { NoteUse } from '../keys/meter.ts'
-import { countDeliveries, timeCommits } from '../metrics/counted.ts'
-import { type Metrics, noMetrics } from '../metrics/metrics.ts'
+import { countDeliveries, type Metrics, noMetrics, timeCommits } from '../metrics/metrics.ts'
 import { isParking } from '../oauth/access-token.ts'
 import { connectUrl } from '../oauth/connect.route.ts'
 import type { OAuth } from '../oauth/index.ts'
@@ -106,7 +105,7 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
       parkedAt: ({ eventId }) => ({
         connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
       }),
-      count: metrics.attempt,
+      count: metrics.run,
       isParking,
       describeError,
       log,

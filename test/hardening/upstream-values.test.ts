@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { HandlerContext } from '../../src/builder/context.ts'
-import { readTold, retryAfter } from '../../src/revento/rate-headers.ts'
+import { readRateHeaders, retryAfter } from '../../src/revento/rate-headers.ts'
 import { json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
@@ -45,7 +45,7 @@ test.for<[string, number]>([
   ['', 1_000],
 ])('a 429 with X-RateLimit-Reset "%s" alone holds for %i ms', ([reset, ms]) => {
   const answer = { status: 429, headers: { 'x-ratelimit-reset': reset }, text: '' }
-  expect(readTold(answer, 'rate_limit_exceeded', NOW)).toEqual({ retryAfterMs: ms })
+  expect(readRateHeaders(answer, 'rate_limit_exceeded', NOW)).toEqual({ retryAfterMs: ms })
 })
 
 test('a Retry-After of 30 million years, met by a handler, leaves a delivery that can be read', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type HeldKey, heldKeys } from '../../src/keys/known-keys.ts'
+import { type AppKey, appKeys } from '../../src/keys/known-keys.ts'
 import { createMeter } from '../../src/keys/meter.ts'
 import { createSteadyClock } from '../../src/process/trusted-time.ts'
 import type { Queries } from '../../src/storage/database.ts'
@@ -10,7 +10,7 @@ import { until } from '../helpers/wait.ts'
 
 const A = 'A_WEBHOOK_SECRET'
 const [HOUR, DAY] = [3_600_000, 24 * 3_600_000]
-const secret = (current: string, previous?: string): HeldKey => ({
+const secret = (current: string, previous?: string): AppKey => ({
   variable: A,
   current: [current],
   previous: previous === undefined ? undefined : [previous],
@@ -24,7 +24,7 @@ function logOf() {
 }
 
 /** One process's meter. */
-function process(query: Queries, clock: ManualClock, keys: HeldKey[], sealer = sealerOf(1)) {
+function process(query: Queries, clock: ManualClock, keys: AppKey[], sealer = sealerOf(1)) {
   const { lines, log } = logOf()
   const meter = createMeter({ query, keys, sealer, log, clock: createSteadyClock(clock) }, clock)
   const stop = new AbortController()
@@ -112,7 +112,7 @@ test('the next change begins with what is known of its own keys: a name is of on
 })
 
 test('an encryption key that is given twice, in two spellings, is no change', () => {
-  const [key] = heldKeys({ secrets: {}, verifyToken: undefined }, sealerOf(1, 1)).slice(-1)
+  const [key] = appKeys({ secrets: {}, verifyToken: undefined }, sealerOf(1, 1)).slice(-1)
   expect(key).toMatchObject({ variable: 'ENCRYPTION_KEY', previous: undefined })
 })
 
@@ -120,7 +120,7 @@ test('names made with the encryption key before the last one are known, and writ
   const [{ query }, clock] = [await testDatabase(), manualClock()]
   const names = (sealer: ReturnType<typeof sealerOf>, text: string) => sealer.fingerprints(text)
   const [before, both] = [sealerOf(1), sealerOf(2, 1)]
-  const held = (sealer: typeof both): HeldKey => ({
+  const held = (sealer: typeof both): AppKey => ({
     ...secret('', ''),
     current: names(sealer, 'new'),
     previous: names(sealer, 'old'),
@@ -140,7 +140,7 @@ test('names made with the encryption key before the last one are known, and writ
   for (const row of await rowsOf(query)) expect(row.fingerprint).toMatch(/^[0-9a-f]{16}$/)
 })
 
-const sealing = (current: number, previous?: number): HeldKey => {
+const sealing = (current: number, previous?: number): AppKey => {
   const [now = '', before] = sealerOf(current, previous).keys
   return {
     variable: 'ENCRYPTION_KEY',

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { judge, type KeyState, tell, toldText } from '../../src/keys/verdict.ts'
+import { changeText, describeChange, judge, type KeyState } from '../../src/keys/verdict.ts'
 
 const DAY = 24 * 3_600_000
 const NOW = Date.parse('2026-05-09T12:00:00Z')
@@ -79,7 +79,7 @@ test('what is told names the variable and the moment, and says what to do', () =
     verdict: 'in_use',
     ...change,
   })
-  expect(toldText(state({}))).toBe(
+  expect(changeText(state({}))).toBe(
     'BARKER_WEBHOOK_SECRET: the previous one was last used 2026-05-08T12:00:00.000Z. Keep it until the new one has been in use for a day without it.',
   )
   const sealing = { variable: 'ENCRYPTION_KEY', left: 2 }
@@ -96,9 +96,9 @@ test('what is told names the variable and the moment, and says what to do', () =
       'delete ENCRYPTION_KEY_PREVIOUS and restart. Older backups',
     ],
   ] as const)
-    expect(tell(state(change)).after).toContain(text)
-  expect(toldText(state({ previous: use(ago(DAY)) }))).toContain(
+    expect(describeChange(state(change)).after).toContain(text)
+  expect(changeText(state({ previous: use(ago(DAY)) }))).toContain(
     'not been used since counting began 2026-05-08T',
   )
-  expect(toldText(state({ verdict: 'unknown', previous: undefined }))).toContain('nothing is known')
+  expect(changeText(state({ verdict: 'unknown', previous: undefined }))).toContain('nothing is known')
 })

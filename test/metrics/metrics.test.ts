@@ -168,7 +168,7 @@ test('each metric has the name, the type and the labels that dashboards are writ
   const metrics = prometheus()
   metrics.delivery('p', 'o', 0.002)
   metrics.committed(0.002)
-  metrics.attempt('p', 'done')
+  metrics.run('p', 'done')
   metrics.refresh('tokens')
   metrics.apiRequest('200')
   metrics.watchInbox({ backlog: () => 7, oldestSeconds: async () => 1 })

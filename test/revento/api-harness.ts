@@ -2,19 +2,19 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import type { Runtime } from '../../src/process/runtime.ts'
 import { createApiClient, type Patience, type WithAccessToken } from '../../src/revento/api.ts'
-import type { ApiConnection } from '../../src/revento/budget.ts'
 import { createOutgoing } from '../../src/revento/http.ts'
+import type { ConnectionKey } from '../../src/revento/platform.ts'
 import { testBudgets } from '../helpers/budgets.ts'
 import { type ManualClock, manualClock } from '../helpers/clock.ts'
 import { type Answer, emptyPage, json, startUpstream, type Upstream } from '../helpers/upstream.ts'
 
-export const CONNECTION: ApiConnection = { eventId: 'evt_1', organizationId: 'org_1' }
+export const CONNECTION: ConnectionKey = { eventId: 'evt_1', organizationId: 'org_1' }
 export const PATH = '/api/v1/events/evt_1/participants'
 
 export type LogLine = Record<string, unknown>
 
 export interface Caller extends Partial<Patience> {
-  connection?: ApiConnection
+  connection?: ConnectionKey
   withAccessToken?: WithAccessToken
 }
 

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Queries } from '../../storage/database.ts'
 import type { Platform } from '../../storage/schema.ts'
-import { alone, ids, integer, records, text } from '../../storage/sql.ts'
+import { ids, integer, lock, records, text } from '../../storage/sql.ts'
 
 /** What a delivery is recognized by. */
 export interface Identified {
@@ -42,7 +42,7 @@ export function keysOf({ delivery_id, envelope_id, ...from }: Identified) {
 export async function findDuplicates(trx: Queries, rows: readonly Identified[]): Promise<Duplicate[]> {
   if (rows.length === 0) return []
   // Two instances may each have claimed one of two copies: the second looks when the first has recorded its keys.
-  await alone(trx, 'delivery keys')
+  await lock(trx, 'delivery keys')
   const keyed = rows.map(row => ({ id: row.id, ...keysOf(row) }))
   const owners = await ownersOf(
     trx,

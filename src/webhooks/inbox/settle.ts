@@ -5,7 +5,7 @@ import { DELETION_REQUIRED } from '../../revento/platform.ts'
 import type { Call } from '../../revento/request.ts'
 import type { Queries } from '../../storage/database.ts'
 import { erasedAmong } from '../../storage/erasures.ts'
-import { eventLock, ids, integer, records, text, together, transaction } from '../../storage/sql.ts'
+import { eventLock, ids, integer, lockShared, records, text, transaction } from '../../storage/sql.ts'
 import { writeLog } from '../../storage/sqlite/log.ts'
 import type { Claimed } from './claim.ts'
 
@@ -83,7 +83,7 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
     const now = runtime.now()
     // Neither an erasure nor a reconnect of these events comes between what is read here and what is written.
     const eventIds = ended.flatMap(({ delivery }) => delivery.eventId ?? [])
-    await together(trx, eventIds.map(eventLock))
+    await lockShared(trx, eventIds.map(eventLock))
     const group = await withoutErased(trx, ended)
     const back = await reconnected(trx, group)
     const rows = group.map(ended => ({

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { ConfigError, loadConfig } from '../../../config/settings.ts'
 import { settings as own } from '../../../integration/settings.ts'
-import { heldKeys } from '../../../keys/known-keys.ts'
+import { appKeys } from '../../../keys/known-keys.ts'
 import { createSealer } from '../../../keys/sealing.ts'
-import { canGo, readKeyStates, toldText } from '../../../keys/verdict.ts'
+import { canGo, changeText, readKeyStates } from '../../../keys/verdict.ts'
 import { type Manifest, nodeTooOld } from '../../../process/manifest.ts'
 import { tablesOf } from '../../../storage/migrate.ts'
 import { reading } from '../../store.ts'
@@ -93,7 +93,7 @@ export function senders({ config }: Pick<Scene, 'config'>): Finding {
 export async function rotation({ config, runtime }: Pick<Scene, 'config' | 'runtime'>): Promise<Finding[]> {
   const { encryptionKey: current, encryptionKeyPrevious: previous, store } = config
   if (!current) return []
-  const keys = heldKeys(config, createSealer({ current, previous }, runtime))
+  const keys = appKeys(config, createSealer({ current, previous }, runtime))
   if (!keys.some(key => key.previous)) return []
   const findings = await reading(store, async query => {
     if (!(await tablesOf(query)).includes('key_uses')) return []
@@ -102,7 +102,7 @@ export async function rotation({ config, runtime }: Pick<Scene, 'config' | 'runt
     return states.flatMap(state => {
       if (state.verdict === undefined) return []
       const todo = `Delete ${state.variable}_PREVIOUS where the app runs, and restart it.`
-      return [canGo(state) ? unsure('rotation', toldText(state), todo) : ok('rotation', toldText(state))]
+      return [canGo(state) ? unsure('rotation', changeText(state), todo) : ok('rotation', changeText(state))]
     })
   })
   return findings ?? []
