@@ -2,6 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { erase } from '../integration/erase.ts'
 import { jobs } from '../integration/jobs.ts'
 import { routes } from '../integration/routes.ts'
+import { senders } from '../integration/senders/index.ts'
 import { services } from '../integration/services.ts'
 import type { Settings } from '../integration/settings.ts'
 import { createDescribeError } from '../process/errors.ts'
@@ -9,6 +10,7 @@ import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { Platform } from '../storage/schema.ts'
+import { shippedProviders } from '../webhooks/providers/index.ts'
 import type { Own } from './context.ts'
 import { ownDb } from './db.ts'
 import type { Erase } from './erase.ts'
@@ -18,6 +20,7 @@ import { checkJobs, type JobsOptions, startJobs } from './jobs.ts'
 import { createRevento, type ReventoParts } from './revento.ts'
 import type { Routes } from './route.ts'
 import { type BuilderRoutesOptions, builderRoutes } from './routes.ts'
+import { checkSenders } from './senders.ts'
 import { type ServiceList, startServices } from './services.ts'
 
 /** What the builder's folder holds beside handlers and senders. */
@@ -53,6 +56,7 @@ export interface Builder {
 export async function openBuilder(o: BuilderOptions, runtime: Runtime): Promise<Builder> {
   const { log, production } = o
   const describeError = createDescribeError(production)
+  checkSenders(senders, shippedProviders)
   checkJobs(o.integration.jobs)
   const settings = o.own as Settings
   const context = { settings, log: log.child({ part: 'services' }) }

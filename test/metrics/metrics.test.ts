@@ -26,6 +26,16 @@ async function receiver(o: Parameters<typeof startReceiver>[0] = {}) {
   return { ...app, metrics, count: (name: string) => samples(metrics, name) }
 }
 
+test('runs of jobs are counted by their name and outcome', async () => {
+  const metrics = prometheus()
+  for (const outcome of ['done', 'done', 'failed', 'missed'] as const) metrics.job('seats', outcome)
+  expect(await samples(metrics, 'job_runs_total')).toEqual({
+    'job_runs_total{job="seats",outcome="done"}': 2,
+    'job_runs_total{job="seats",outcome="failed"}': 1,
+    'job_runs_total{job="seats",outcome="missed"}': 1,
+  })
+})
+
 test('deliveries are counted by provider and outcome, in seconds until their answer and their commit', async () => {
   const app = await receiver()
   await app.send()
