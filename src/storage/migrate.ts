@@ -72,10 +72,7 @@ export async function refuseOtherSchema(query: Queries, own: OwnMigrations = mig
   const applied = await refuseOtherMigrations(query)
   const left = await refuseOtherOwn(query, own, await tablesOf(query))
   if (applied < KNOWN.length) return
-  await refuseMissingColumns(query, async model => {
-    await migrateToLatest(model)
-    if (left === 'complete') await migrateOwn(model, own)
-  })
+  await refuseMissingColumns(query, await columnsAfter(left === 'complete' ? own : NO_OWN))
 }
 
 /** Gives how many it has. */
@@ -120,22 +117,29 @@ async function schemaOf(query: Queries): Promise<string | undefined> {
   return rows[0].name
 }
 
-/** Compares with what `migrate` makes of an empty database: there is no second list to keep. */
-async function refuseMissingColumns(
-  query: Queries,
-  migrate: (empty: Queries) => Promise<void>,
-): Promise<void> {
+async function refuseMissingColumns(query: Queries, wanted: readonly string[]): Promise<void> {
   const has = new Set((await query.introspection.getTables()).flatMap(columnsOf))
-  const missing = (await columnsAfter(migrate)).find(column => !has.has(column))
+  const missing = wanted.find(column => !has.has(column))
   if (missing)
     throw new UnusableDatabaseError(`The database has no ${missing}: it is not whole. Put a backup back.`)
 }
 
-const columnsAfter = (migrate: (empty: Queries) => Promise<void>): Promise<string[]> =>
-  inMemory(async model => {
-    await migrate(model)
-    return (await model.introspection.getTables()).flatMap(columnsOf)
-  })
+const NO_OWN: OwnMigrations = {}
+/** A list of migrations makes the same of every database. */
+const made = new WeakMap<OwnMigrations, Promise<readonly string[]>>()
+
+/** What all of ours and then these make of an empty database: there is no second list to keep. */
+function columnsAfter(own: OwnMigrations): Promise<readonly string[]> {
+  const known =
+    made.get(own) ??
+    inMemory(async model => {
+      await migrateToLatest(model)
+      await migrateOwn(model, own)
+      return (await model.introspection.getTables()).flatMap(columnsOf)
+    })
+  made.set(own, known)
+  return known
+}
 
 /** An empty database that is gone afterwards. */
 export async function inMemory<T>(work: (empty: Queries) => Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
-import { join } from 'node:path'
+import { copyFileSync, mkdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
 import { expect, inject, onTestFinished } from 'vitest'
@@ -7,7 +8,7 @@ import type { Database, SqliteDatabase, Store } from '../../src/storage/database
 import { openDatabase } from '../../src/storage/open.ts'
 import { openSqlite } from '../../src/storage/sqlite/database.ts'
 import type { SqliteFile } from '../../src/storage/sqlite/sqlite.ts'
-import { makeFolder, testFolder } from './folder.ts'
+import { makeFolder } from './folder.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -36,13 +37,42 @@ function emptiedHere(): NewStore[] {
   return known
 }
 
-/** Nothing is in it yet: a file, or a database that is migrated already. */
+/** Migrated already, and without a row. */
 export async function newStore(): Promise<NewStore> {
   if (inject('store') === 'postgres')
     return emptiedHere().pop() ?? reusable(await newPostgres(inject('postgres').template))
+  return migratedCopy()
+}
+
+async function migratedCopy() {
+  const made = newFile()
+  mkdirSync(dirname(made.store.path))
+  copyFileSync(await migratedFile(), made.store.path)
+  return made
+}
+
+function newFile() {
   const folder = makeFolder()
   const path = join(folder.path, 'data', 'test.db')
-  return { store: { kind: 'sqlite', path }, url: `sqlite:${path}`, drop: async () => folder.remove() }
+  return {
+    store: { kind: 'sqlite', path },
+    url: `sqlite:${path}`,
+    drop: async () => folder.remove(),
+  } as const
+}
+
+let migrated: Promise<string> | undefined
+
+/** For tests to copy: to make one takes longer than most of them. */
+function migratedFile(): Promise<string> {
+  const make = async () => {
+    const { store, drop } = newFile()
+    process.once('exit', () => void drop())
+    await (await openDatabase(store, systemRuntime)).close()
+    return store.path
+  }
+  migrated ??= make()
+  return migrated
 }
 
 /** Of its own in any case. `template`: which database it is a copy of. */
@@ -78,7 +108,7 @@ function reusable(made: NewStore): NewStore {
 }
 
 /** The same without the schema. */
-export const bareStore = () => (inject('store') === 'postgres' ? newPostgres() : newStore())
+export const bareStore = () => (inject('store') === 'postgres' ? newPostgres() : newFile())
 
 /** A store that is gone after the test. */
 export async function testStore(): Promise<NewStore> {
@@ -103,7 +133,9 @@ export interface TestFile extends SqliteDatabase {
 
 /** The same for what only SQLite does. */
 export async function testFile(runtime: Runtime = systemRuntime): Promise<TestFile> {
-  const path = join(testFolder(), 'data', 'test.db')
+  const { store, drop } = await migratedCopy()
+  const { path } = store
+  onTestFinished(drop)
   const database = await openSqlite(path, runtime)
   onTestFinished(() => database.close())
   return { ...database, path }

@@ -22,10 +22,12 @@ test('commits to a write-ahead log with an fsync each, and checks foreign keys',
 })
 
 test('the file, its log and its folder are the owner’s alone', async () => {
-  const { path, probe } = await testFile()
+  const path = join(testFolder(), 'data', 'test.db')
+  const { probe, close } = await openSqlite(path, runtime)
   await probe()
   expect([path, `${path}-wal`, `${path}-shm`].map(mode)).toEqual(['600', '600', '600'])
   expect(mode(dirname(path))).toBe('700')
+  await close()
 })
 
 test('an existing file that others could read is closed to them', async () => {
