@@ -251,10 +251,12 @@ const COMMANDS = [
   'deliveries',
   'drill',
   'go-live',
+  'jobs',
   'mine',
   'move',
   'postinstall',
   'reseal',
+  'sandbox',
   'trigger',
   'update',
 ]

@@ -93,7 +93,7 @@ test('its labels say what it is', () => {
 
 test('neither the sandbox nor the drill is in it, and nothing that is in it needs them', () => {
   const left = read('.dockerignore').match(/^src\/.+$/gm) ?? []
-  const tools = ['drill', 'drill.ts', 'dev', 'dev.ts'].map(name => `src/cli/develop/${name}`)
+  const tools = ['drill', 'drill.ts', 'dev', 'dev.ts', 'sandbox.ts'].map(name => `src/cli/develop/${name}`)
   expect(left).toEqual(['src/sandbox', ...tools])
   const isLeft = (path: string) => left.some(out => path === out || path.startsWith(`${out}/`))
   const sources = globSync('src/**/*.{ts,js}', { cwd: root }).filter(path => !isLeft(path))

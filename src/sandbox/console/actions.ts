@@ -4,6 +4,7 @@ import type { Context } from '../context.ts'
 import { type Door, type Fault, findFault } from '../faults/fault-table.ts'
 import type { Wanted } from '../faults/faults.ts'
 import { type Fields, one, text, whole } from '../fields.ts'
+import { emptyState } from '../state.ts'
 import { type Change, changeConnections, end, expire, revokeRefresh } from './installations.ts'
 import { MOST_AT_ONCE, sendWebhooks } from './send.ts'
 import { many, span } from './views.parts.ts'
@@ -57,6 +58,21 @@ export const ACTIONS: readonly Action[] = [
       context.clock.reset()
       context.save()
       return { json: clockOf(context) }
+    },
+  },
+  {
+    path: '/reset',
+    page: '/',
+    done: 'reset',
+    said: () => 'The sandbox is as it was when it was new.',
+    run({ state, clock, faults, deliveries, tokenRequests, save }) {
+      deliveries.forget()
+      clock.reset()
+      faults.clear()
+      tokenRequests.forget()
+      Object.assign(state, emptyState())
+      save()
+      return { json: { reset: true } }
     },
   },
   {

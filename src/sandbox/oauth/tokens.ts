@@ -139,6 +139,7 @@ export interface TokenRequests {
   add(entry: TokenRequest): void
   /** The newest are kept; `total` counts all. */
   list(): { total: number; data: TokenRequest[] }
+  forget(): void
 }
 
 const KEPT = 500
@@ -153,5 +154,9 @@ export function createTokenRequests(): TokenRequests {
       if (data.length > KEPT) data.shift()
     },
     list: () => ({ total, data: [...data] }),
+    forget() {
+      total = 0
+      data.length = 0
+    },
   }
 }

@@ -22,6 +22,8 @@ export interface Deliveries extends Pick<DeliveryLog, 'find' | 'list'> {
   resend(id: string): void
   /** Sends the webhooks of the first four seconds after an event was connected. */
   playStory(installation: Installation): void
+  /** Forgets every delivery, and sends none of them again. */
+  forget(): void
   /** Cancels every wait. Nothing is sent afterwards. */
   stop(): Promise<void>
 }
@@ -39,6 +41,7 @@ interface Needs {
 export function createDeliveries({ options, state, faults, save }: Needs): Deliveries {
   const { runtime, log } = options
   const stopping = new AbortController()
+  let forgotten = new AbortController()
   const running = new Set<Promise<void>>()
   const kept = createDeliveryLog()
   const overtaking = createOvertaking(runtime, stopping.signal)
@@ -82,14 +85,15 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
 
   /** A spared delivery meets no faults: the deliveries of a burst must not burst. */
   async function deliver(delivery: Delivery, sender: Sender, isSpared: boolean): Promise<void> {
+    const ended = AbortSignal.any([stopping.signal, forgotten.signal])
     for (const waitS of [...RETRY_AFTER_S, undefined]) {
       const due = isSpared ? undefined : faults.due('webhook')
       if (await isTaken(delivery, sender, due)) {
         delivery.state = 'delivered'
         return
       }
-      if (stopping.signal.aborted) return
-      if (waitS !== undefined) await runtime.sleep(waitS * 1000, stopping.signal)
+      if (ended.aborted) return
+      if (waitS !== undefined && !(await waited(waitS * 1000, ended))) return
     }
     delivery.state = 'dead'
   }
@@ -108,14 +112,27 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
   }
 
   async function play(installation: Installation): Promise<void> {
+    const ended = AbortSignal.any([stopping.signal, forgotten.signal])
     const [sender] = options.senders
     const event = findEvent(installation.event_id)
     for (const { afterMs, draft } of sender && event ? story(state, event, runtime) : []) {
-      await runtime.sleep(afterMs, stopping.signal)
-      if (!sender || installation.ended !== null) return
+      if (!(await waited(afterMs, ended)) || !sender || installation.ended !== null) return
       start({ sender, ...envelope(draft(), runtime) })
       save()
     }
+  }
+
+  /** False where it ended before its time. */
+  const waited = (ms: number, ended: AbortSignal) =>
+    runtime.sleep(ms, ended).then(
+      () => true,
+      () => false,
+    )
+
+  function forget(): void {
+    forgotten.abort()
+    forgotten = new AbortController()
+    kept.forget()
   }
 
   async function stop(): Promise<void> {
@@ -127,7 +144,7 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
   }
 
   const playStory = (installation: Installation) => inBackground(play(installation))
-  return { start, resend, playStory, find: kept.find, list: kept.list, stop }
+  return { start, resend, playStory, forget, find: kept.find, list: kept.list, stop }
 }
 
 const isSuccess = ({ status }: { status: number | null }) => status !== null && status >= 200 && status < 300

@@ -53,6 +53,7 @@ export interface DeliveryLog {
   find(id: string): Delivery
   /** Newest first. */
   list(): readonly Delivery[]
+  forget(): void
 }
 
 const KEPT = 300
@@ -70,6 +71,9 @@ export function createDeliveryLog(): DeliveryLog {
       return delivery
     },
     list: () => kept,
+    forget() {
+      kept.length = 0
+    },
   }
 }
 
