@@ -249,6 +249,7 @@ const COMMANDS = [
   'backup',
   'compact',
   'deliveries',
+  'dev',
   'drill',
   'go-live',
   'jobs',
