@@ -1,18 +1,18 @@
 import { constants } from 'node:os'
 
 /**
- * What may leave: the one list of what logs, stored errors, pages, commands and captured payloads may hold in
- * production. Every list here names what is let through; whatever is not listed stays inside.
+ * What logs, stored errors, pages, commands and captured payloads may show in production. Each list names what is let
+ * through; everything else stays inside.
  */
 
 /** An error whose message is a text of this source code and holds no input: its message may leave. */
 export abstract class FixedTextError extends Error {}
 
-/** What an AbortSignal ends with: one class for both. */
+/** The names of the errors of an AbortSignal, which have one class. */
 const DOM_NAMES: ReadonlySet<string> = new Set(['AbortError', 'TimeoutError'])
 const CLASS_NAME = /^[A-Za-z_$][\w$]{0,60}$/
 
-/** The name of the error's class, as the source code has it: `error.name` may be assigned from input. */
+/** The name of the error's class in the source code: `error.name` may have been set from input. */
 export function classOf(error: object): string {
   if (error instanceof DOMException && DOM_NAMES.has(error.name)) return error.name
   const { constructor: made } = Object.getPrototypeOf(error) as { constructor?: unknown }
@@ -20,20 +20,20 @@ export function classOf(error: object): string {
   return CLASS_NAME.test(name) ? name : 'Error'
 }
 
-/** Codes of the operating system, of name resolution, and of TLS where the reason is the certificate's. */
+/** Codes of the operating system, of name resolution, and of TLS where the certificate is the reason. */
 const SYSTEM_CODES: ReadonlySet<string> = new Set([
   ...Object.keys(constants.errno),
   ...['ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'ETIMEOUT', 'EPROTO'],
   ...['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN'],
   ...['UNABLE_TO_GET_ISSUER_CERT', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
 ])
-/** How Node, undici and Fastify write theirs. */
+/** The form of codes of Node, undici and Fastify. */
 const LIBRARY_CODE = /^(ERR|UND_ERR|FST_ERR)_[A-Z0-9_]{2,60}$/
 
 export const isErrorCode = (code: unknown): code is string =>
   typeof code === 'string' && (SYSTEM_CODES.has(code) || LIBRARY_CODE.test(code))
 
-/** Members whose names may stand in a captured payload: Revento's documented ones, and the sandbox's rows. */
+/** Members whose names a captured payload may show: those that Revento documents, and those of the sandbox's rows. */
 export const MEMBER_NAMES: ReadonlySet<string> = new Set(
   `id type occurred_at event_id organization_id data participant_id application_id user_id approver_id reviewer_id
   last_reviewer_id activity_id thread_id thread_ids location_id wave_id status application_status publish_status state
@@ -44,10 +44,10 @@ export const MEMBER_NAMES: ReadonlySet<string> = new Set(
   organization changes participants applications activities`.split(/\s+/),
 )
 
-/** Members whose own names, and everything in them, are an organizer's or a participant's. */
+/** Members in which everything, names included, comes from organizers or participants. */
 export const OPEN_MEMBERS: ReadonlySet<string> = new Set(['custom_form_fields'])
 
-/** Members whose value is one of these words: states, roles and types that the platform names. */
+/** Members whose value is one of WORDS: states, roles and types that Revento names. */
 export const WORD_MEMBERS: ReadonlySet<string> = new Set(
   `type status application_status publish_status state role min_age last_review_action capacity_state reason`.split(
     /\s+/,
@@ -58,18 +58,18 @@ export const WORDS: ReadonlySet<string> = new Set(
   attendee speaker volunteer exhibitor staff organizer age_all age_18_plus connection_ended`.split(/\s+/),
 )
 
-/** Members that count things, not people's data: their digits stay as they were signed. */
+/** Members that count things and are no personal data: their digits stay as they were signed. */
 export const COUNTS: ReadonlySet<string> = new Set(
   'capacity signups amount amount_cents price total count quantity position sequence version'.split(' '),
 )
 
-/** Members that say when something happened in the platform. */
+/** Members that say when something happened in Revento. */
 export const MOMENTS: ReadonlySet<string> = new Set(
   `occurred_at submitted_at approved_at rejected_at revision_requested_at registered_at last_reviewed_at created_at
   updated_at starts_at ends_at opens_at closes_at`.split(/\s+/),
 )
 
-/** What an id may begin with, so that a captured one keeps its kind. */
+/** The prefixes that ids keep in a captured payload, so that their kind can be seen. */
 export const ID_PREFIXES: ReadonlySet<string> = new Set(
   'evt_delivery evt org ptp app usr act thr loc wave day'.split(' '),
 )

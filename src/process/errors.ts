@@ -3,10 +3,10 @@ import { relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { classOf, FixedTextError, isErrorCode } from './disclosure.ts'
 
-/** The store cannot do its work now. `code` is for the log and /ready; callers only ever see 503. */
+/** The store cannot work now. `code` is for the log and /ready; callers only see 503. */
 export class StorageError extends FixedTextError {
   readonly code: string
-  /** Nothing was kept of the transaction that this ended, and another try may succeed. */
+  /** Nothing of the transaction was kept, and another try may succeed. */
   readonly repeatable: boolean
   constructor(code: string, options: { cause?: unknown; repeatable?: boolean } = {}) {
     super(`storage: ${code}`, 'cause' in options ? { cause: options.cause } : {})
@@ -16,21 +16,21 @@ export class StorageError extends FixedTextError {
   }
 }
 
-/** Its code where it has no text: so it is of an attempt at several addresses. */
+/** The text of a cause, or its code: an error about several addresses has no text. */
 export function causeText(cause: unknown): string {
   const { message, code } = (cause ?? {}) as NodeJS.ErrnoException
   return message || code || 'no cause is known'
 }
 
-/** Says of an error what may be said of it. Never throws: an error may be anything, a Proxy that throws too. */
+/** Describes an error as far as it may be shown. Never throws, though an error may be anything, even a throwing Proxy. */
 export interface DescribeError {
-  /** For a log line. */
+  /** The fields of a log line. */
   fields(error: unknown): Record<string, unknown>
-  /** For the list of deliveries and their stories: one line, in development followed by the stack's lines. */
+  /** The text in the list of deliveries and their stories: a line, in development followed by those of the stack. */
   text(error: unknown): string
 }
 
-/** Of a text of `DescribeError`: what a list has room for. */
+/** The first line of a text of `DescribeError`, for a list. */
 export const firstLine = (text: string): string => text.split('\n', 1)[0] ?? ''
 
 const LINE_LIMIT = 200
@@ -38,21 +38,21 @@ const STACK_LIMIT = 4_000
 const STACK_LINES = 100
 
 /**
- * In production an error is told by its class, its code and the places of this project's code it passed; the message only
- * where it is a text of this source. A handler's error may quote a payload in any spelling and in any of its members. In
- * development the message and the stack are told too, but never a cause or other members, which may hold tokens.
+ * In production a description has the error's class, its code and the places in this project's code that it passed, and
+ * its message only where that is a text of this source: a handler's error may quote a payload in any of its members. In
+ * development the message and the stack are added, but never a cause or other members, which may hold tokens.
  */
 export function createDescribeError(production: boolean): DescribeError {
   const [fields, text] = production ? [fieldsInside, textInside] : [wholeFields, wholeText]
   return {
-    fields: error => attempt(() => fields(error), { type: 'Error' }),
-    text: error => attempt(() => text(error), 'error'),
+    fields: error => guarded(() => fields(error), { type: 'Error' }),
+    text: error => guarded(() => text(error), 'error'),
   }
 }
 
-function attempt<T>(say: () => T, otherwise: T): T {
+function guarded<T>(describe: () => T, otherwise: T): T {
   try {
-    return say()
+    return describe()
   } catch {
     return otherwise
   }
@@ -76,7 +76,7 @@ function textInside(error: unknown): string {
   return `${classOf(error)}${place === undefined ? '' : ` at ${place}`}`
 }
 
-/** SQLite's own text for its code, or PostgreSQL's SQLSTATE: a message of theirs may quote a row. */
+/** Shows SQLite's text for its code, or PostgreSQL's SQLSTATE, but not their messages, which may quote a row. */
 function causeInside(cause: unknown): Record<string, unknown> {
   if (!(cause instanceof Error)) return { type: typeof cause }
   const { code, errcode, errstr } = cause as { code?: unknown; errcode?: unknown; errstr?: unknown }
@@ -121,13 +121,13 @@ const LOCATION = /(file:\/\/\/[^\s()?]+)(?:\?[^\s()]*)?:(\d{1,6}):\d{1,6}\)?$/
 const lengths = new Map<string, number>()
 
 /**
- * The frames of the stack that lie in this project, as `src/integration/handlers/index.ts:12`. A message may hold lines that look
- * like frames, so a place counts only where there is such a file with such a line.
+ * The frames of the stack that lie in this project, as `src/integration/handlers/index.ts:12`. A message may have lines
+ * that look like frames, so a place counts only where such a file has such a line.
  */
 function placesOf(error: Error): string[] {
   const places = framesOf(error).flatMap(frame => {
     const [, url = '', line = ''] = LOCATION.exec(frame) ?? []
-    return url === '' ? [] : attempt(() => placeOf(fileURLToPath(url), Number(line)), [])
+    return url === '' ? [] : guarded(() => placeOf(fileURLToPath(url), Number(line)), [])
   })
   return places.slice(0, Error.stackTraceLimit)
 }

@@ -1,4 +1,4 @@
-/** What the parts of the app write to; pino has this shape. Chosen fields only: never a payload, token or secret. */
+/** The log as the rooms use it. They pass chosen fields only: never a payload, token or secret. */
 export interface Log {
   info(fields: object, message: string): void
   warn(fields: object, message: string): void

@@ -5,14 +5,14 @@ export interface Manifest {
   readonly engines: { readonly node: string }
 }
 
-/** What package.json says of this app. */
+/** Reads package.json. */
 export const readManifest = (): Manifest =>
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
 
-/** To be written anew together with the floor in package.json ("engines"). */
+/** Change this text together with "engines" in package.json. */
 const WHY = 'the security release of October 2026 (CVE-2026-111497 and nine others)'
 
-/** Said when the running Node (as in process.versions.node) is older than the floor in package.json. */
+/** The warning where the running Node (as in process.versions.node) is older than package.json allows. */
 export function nodeTooOld(running: string, { engines }: Pick<Manifest, 'engines'>) {
   const floor = engines.node.replace('>=', '')
   if (running.localeCompare(floor, 'en', { numeric: true }) >= 0) return undefined

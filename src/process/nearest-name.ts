@@ -1,4 +1,4 @@
-/** The known name closest to `name` by edit distance, where it is close enough to be a slip. */
+/** The known name closest to `name` by edit distance, if it is close enough for `name` to be a typing error. */
 export function nearestName(name: string, names: readonly string[]): string | undefined {
   const [best] = names
     .map(known => ({ known, distance: distance(name, known) }))

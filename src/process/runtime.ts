@@ -1,15 +1,15 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Time and randomness as an argument: code in src/ never reads them from a global, so tests can own both. */
+/** Time and randomness as an argument: code in src/ never reads them from a global, so that tests control both. */
 export interface Runtime {
-  /** Milliseconds since 1970; may be set back. */
+  /** Milliseconds since 1970; the clock may be set back. */
   now(): number
-  /** Milliseconds since some moment; for how long something takes. */
+  /** Milliseconds since an arbitrary moment, for measuring durations. */
   monotonic(): number
-  /** How long, in ms since some moment, this process had nothing to do. */
+  /** For how many ms this process has had nothing to do, since an arbitrary moment. */
   idle(): number
-  /** How late, in ms, the event loop comes round, now or a moment ago. */
+  /** By how many ms the event loop is late, now or a moment ago. */
   late(): number
   /** Settles after `ms`; rejects with an AbortError when the signal fires first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
@@ -18,10 +18,10 @@ export interface Runtime {
 }
 
 const LOOK_EVERY_MS = 250
-/** Node fires a longer timer at once; whoever sleeps longer is woken early, and looks again. */
+/** Node fires a longer timer at once. A longer sleep ends early, so callers look at the clock again. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
-/** A timer that looks how late it is; what waits in sockets has waited as long. */
+/** Measures how late a timer fires: requests that wait in sockets have waited as long. */
 function watchLateness(): () => number {
   let due = performance.now() + LOOK_EVERY_MS
   let last = 0
@@ -43,7 +43,7 @@ export const systemRuntime: Runtime = {
   uuid: () => randomUUID(),
 }
 
-/** Waits for `work` to settle, but at most `ms`; leaves no timer behind. */
+/** Waits at most `ms` for `work` to settle, and leaves no timer behind. */
 export async function atMost(
   runtime: Pick<Runtime, 'sleep'>,
   ms: number,

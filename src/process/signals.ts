@@ -4,8 +4,8 @@ import type { Log } from './log.ts'
 type Skippable = NonNullable<Options['skip']>[number]
 
 /**
- * Those that close-with-grace would listen to. Not SIGBUS, SIGSEGV, SIGFPE and SIGILL: with a listener in JavaScript
- * the faulty instruction is tried again for ever, and a process that should be dead and restarted spins and is deaf.
+ * The signals that close-with-grace must not listen to. After SIGBUS, SIGSEGV, SIGFPE or SIGILL, a listener in JavaScript
+ * would have the faulty instruction repeated for ever, in a process that should die and be restarted.
  */
 export const ALL_SIGNALS: (NodeJS.Signals & Skippable)[] = [
   'SIGHUP',
@@ -21,12 +21,12 @@ export const ALL_SIGNALS: (NodeJS.Signals & Skippable)[] = [
   'SIGTERM',
 ]
 
-/** One Ctrl-C comes twice where npm's shell replaces itself by this process: from the terminal, and from npm. */
+/** One Ctrl-C arrives twice, from the terminal and from npm, where npm's shell replaces itself by this process. */
 const SAME_PRESS_MS = 300
 
 /**
- * SIGTERM and SIGINT stop; a second one ends the process at once, with exit code 1, because it did not stop in order.
- * SIGHUP is left to who sent it: a terminal that closes also ends npm, which ends this process; under nohup it goes on.
+ * SIGTERM and SIGINT stop the app; a second one ends the process at once with exit code 1, because it did not stop in
+ * order. SIGHUP is ignored: a closing terminal also ends npm, which ends this process, while under nohup it goes on.
  */
 export function onSignals(stop: () => void, log: Log): { first: string | undefined } {
   const seen = { first: undefined as string | undefined, at: 0 }
@@ -42,7 +42,7 @@ export function onSignals(stop: () => void, log: Log): { first: string | undefin
   }
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
   process.on('SIGHUP', () => log.info({ signal: 'SIGHUP' }, 'SIGHUP does nothing here; SIGTERM stops'))
-  // Who reads the output may go away; a handler's console.log must not end the app.
+  // A reader of the output may go away: console.log in a handler must not end the app then.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   return seen
 }

@@ -2,48 +2,48 @@ import type { Runtime } from './runtime.ts'
 
 /**
  * The one module that judges time. The wall clock may be wrong: it is set ahead or back while the app runs, it is wrong
- * when the app starts, and it differs a little between machines. Whatever removes, ends or holds something by age asks
- * here; nothing else compares `now` with a stored moment to do that.
+ * when the app starts, and it differs a little between machines. Code that removes, ends or delays something by age asks
+ * here, and never compares `now` with a stored moment itself.
  *
  * Moments (`now`, `since`, `until`, and what is stored) are milliseconds since 1970 by the wall clock; lengths are
  * milliseconds.
  */
 
-/** How far the clocks of two machines may be apart. A stored moment that is further ahead was noted by a wrong clock. */
+/** How far the clocks of two machines may differ. A stored moment further ahead was written by a wrong clock. */
 export const CLOCKS_APART_MS = 60_000
-/** Between two looks: a larger difference of wall and monotonic clock is a jump. Smaller ones are followed. */
+/** A larger change of the distance between wall and monotonic clock is a jump; a smaller one is followed. */
 export const JUMP_MS = 5_000
-/** A clock that has not jumped for this long is believed, also after a start. */
+/** A clock is believed when it has not jumped for this long; after a start it takes as long. */
 export const BELIEVED_AFTER_MS = 3_600_000
 
-/** Whether a clock that is right can have noted this moment by now. */
+/** Whether a right clock can have written this moment by now. */
 export const isPlausible = (moment: number, now: number): boolean => moment <= now + CLOCKS_APART_MS
 
-/** Really older than `ms`. A moment in the future is of unknown age, and never old. */
+/** Whether a moment is older than `ms`. A moment in the future has an unknown age, and is never old. */
 export const isOlderThan = (moment: number, ms: number, now: number): boolean =>
   moment < now - Math.max(ms, 0)
 
-/** A wait that was noted at `since`. */
+/** A wait until a moment, which was written at `since`. */
 export interface Wait {
   readonly since: number
   readonly until: number
 }
 
 /**
- * How long, in ms, this wait still lasts; 0 when it is over. Never longer than it was when it was noted, nor than
- * `longestMs`. A `since` in the future says that the clock was set back: such a wait is over.
+ * How long, in ms, a wait still lasts; 0 when it is over. It is never longer than it was at `since`, nor than
+ * `longestMs`. A `since` in the future shows that the clock was set back: such a wait is over.
  */
 export function waitLeft({ since, until }: Wait, now: number, longestMs: number): number {
   if (!isPlausible(since, now)) return 0
   return Math.max(0, Math.min(until - now, until - since, longestMs))
 }
 
-/** The latest moment at which a wait or lease of at most `lengthMs` can end that was taken by now. */
+/** The latest possible end of a wait or lease of at most `lengthMs` that has begun by now. */
 export const latestEnd = (now: number, lengthMs: number): number => now + lengthMs + CLOCKS_APART_MS
 
 /**
- * Which ends of leases say that the lease has ended: those in (`after`, `now`], and those beyond `latest`, which were
- * taken before the clock was set back. `now` is the wall clock, as it is.
+ * The ends of leases that have ended: those in (`after`, `now`], and those beyond `latest`, whose leases were taken
+ * before the clock was set back. `now` is the wall clock as it stands.
  */
 export interface LeaseEnds {
   readonly after: number
@@ -51,35 +51,34 @@ export interface LeaseEnds {
   readonly latest: number
 }
 
-/** Says what is old, by a clock that is watched. One for each process. */
+/** A clock that is watched for jumps, and says what is old. Each process has one. */
 export interface SteadyClock {
-  /** The wall clock; after a jump, the time as it would be without, until the jump has stood for an hour. */
+  /** The wall clock. After a jump, the time without the jump, until the jump has stood for an hour. */
   now(): number
-  /** For how long, in ms, the wall clock has run without a jump; since the start at most. */
+  /** For how many ms the wall clock has run without a jump; at most since the start. */
   steadyMs(): number
   /**
-   * For removal by age: what was stored before this moment is older than `ms`. Undefined: nothing may be removed by
-   * age yet, since the clock has not run steadily for an hour.
+   * For removal by age: rows from before this moment are older than `ms`. Undefined while nothing may be removed by age,
+   * because the clock has not run steadily for an hour.
    */
   oldBefore(ms: number): number | undefined
   /**
-   * For leases of at most `lengthMs`, under which something runs. While the clock is younger than a lease, an end that
-   * is far from now says nothing: its holder may be at work, under the clock as it was. After a jump no end does; after
-   * a start, those of the last minute do.
+   * For leases of at most `lengthMs`. While the clock has run steadily for less than a lease, an end far from now proves
+   * nothing: its owner may be at work by the clock as it was. After a jump no end proves anything; after a start, only
+   * ends within the last minute do.
    */
   leaseEnds(lengthMs: number): LeaseEnds
   /**
-   * How long, in ms, a lease of `lengthMs` may still last; 0: it has ended. It has when this process has seen it unchanged
-   * for its length (`unchangedMs`), or when its end was within the last minute by a wall clock that has not jumped
-   * meanwhile. An end that is further from now may have been noted by a clock that was wrong, here or elsewhere.
+   * How long, in ms, a lease of `lengthMs` may still last; 0 when it has ended. It has ended when this process has seen it
+   * unchanged for its length (`unchangedMs`), or when its end lies within the last minute by a wall clock that has not
+   * jumped meanwhile. An older end may have been written by a wrong clock, here or elsewhere.
    */
   leaseLeft(end: number, lengthMs: number, unchangedMs: number): number
 }
 
-/** For how long, in ms, this process has seen `name` with the same `mark`, by the monotonic clock; 0 at first sight. */
+/** For how many ms this process has seen `name` with the same `mark`, by the monotonic clock; 0 at first sight. */
 export type Unchanged = (name: string, mark: string) => number
 
-/** Keeps one entry for each name. */
 export function createUnchanged(runtime: Pick<Runtime, 'monotonic'>): Unchanged {
   const seen = new Map<string, { mark: string; since: number }>()
   return (name, mark) => {
@@ -90,14 +89,14 @@ export function createUnchanged(runtime: Pick<Runtime, 'monotonic'>): Unchanged 
   }
 }
 
-/** `jumped` is told of each jump in ms: above 0, the clock was set ahead. */
+/** `jumped` is called with each jump in ms; above 0 the clock was set ahead. */
 export function createSteadyClock(
   runtime: Pick<Runtime, 'now' | 'monotonic'>,
   jumped: (ms: number) => void = () => {},
 ): SteadyClock {
   const distance = () => runtime.now() - runtime.monotonic()
   let last = distance()
-  /** The distance that counts: that of before the jump, until the new one is believed. */
+  /** The distance in use: after a jump the one from before, until the new one is believed. */
   let believed = last
   let since = runtime.monotonic()
   let jumps = 0
@@ -112,7 +111,7 @@ export function createSteadyClock(
       jumps++
       jumped(jump)
     }
-    // Set right again, or by less than what counts as a jump: nothing to wait for.
+    // A clock that was set right again, or by less than a jump, is believed at once.
     if (Math.abs(current - believed) <= JUMP_MS || monotonic - since >= BELIEVED_AFTER_MS) believed = current
     return monotonic - since
   }

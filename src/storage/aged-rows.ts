@@ -3,25 +3,25 @@ import { latestEnd, type SteadyClock } from '../process/trusted-time.ts'
 import type { Queries } from './database.ts'
 import type { Schema } from './schema.ts'
 
-/** Rows of a table that end by themselves, named by the room that owns them. */
+/** The rows of a table that expire, described by the room that owns them. */
 export interface AgedRows {
   readonly table: keyof Schema & string
   readonly key: string
-  /** The column with the end, in ms since 1970. */
+  /** The column with the row's end, in ms since 1970. */
   readonly ends: string
-  /** A column with the beginning, where the end may be put off. */
+  /** The column with the row's beginning, for rows whose end is renewed. */
   readonly begins?: string
   /** How long a row stays after its end. */
   readonly keptMs: number
-  /** How far ahead an end can be. One that is further was noted by a clock that was ahead. */
+  /** How far ahead an end can lie. An end further ahead was written by a clock that was ahead. */
   readonly longestMs: number
 }
 
 const BATCH = 500
 
 /**
- * Removes what has ended, and brings an end that no clock of now can have noted to where it can be: so nothing is held
- * for longer than once more its own length. Both only by a clock that is believed. `pause` is awaited between batches.
+ * Removes rows that have ended, and moves ends that lie too far ahead to the latest possible moment, so that no row stays
+ * for more than twice its length. Does nothing while the clock is not believed. `pause` is awaited between batches.
  */
 export async function tidyAged(
   query: Queries,

@@ -4,13 +4,13 @@ import type { Queries } from './database.ts'
 import type { Schema } from './schema.ts'
 import { isOwn, OUR_TABLES } from './tables.ts'
 
-/** These are of what runs, and have nothing to keep. */
+/** These tables are about running processes, and have nothing to keep. */
 const NOT_MOVED: readonly string[] = ['health', 'key_instances'] satisfies (keyof Schema)[]
 const MOVED = OUR_TABLES.filter(table => !NOT_MOVED.includes(table))
 
 /** PostgreSQL takes at most 65,535 parameters in a statement. */
 const BATCH_ROWS = 500
-/** A statement is held several times over on its way, and PostgreSQL takes at most a gigabyte of it. */
+/** A statement is in memory several times on its way, and PostgreSQL takes a gigabyte of it at most. */
 const BATCH_BYTES = 4 * 1024 * 1024
 
 export interface Copied {
@@ -18,7 +18,7 @@ export interface Copied {
   readonly rows: number
 }
 
-/** The first table that has rows, the builder's too. */
+/** Returns the first table that has rows, of ours or the builder's. */
 export async function firstFilled(query: Queries): Promise<string | undefined> {
   const own = (await query.introspection.getTables()).map(({ name }) => name).filter(isOwn)
   for (const table of [...MOVED, ...own]) {
@@ -45,7 +45,7 @@ export function copyStore(
   })
 }
 
-/** The builder's, as the database itself lists them; those that others refer to come first. */
+/** The builder's tables, as the database lists them, those that others refer to first. */
 function ownTables(source: DatabaseSync): string[] {
   const names = source.prepare(`select name from sqlite_schema where type = 'table'`).all()
   const left = new Set(names.map(({ name }) => String(name)).filter(isOwn))
@@ -78,7 +78,7 @@ async function copyTable(
   let copied = 0
   const write = async () => {
     if (batch.length === 0) return
-    // The columns are the table's own: which table it is, is known only here.
+    // The columns are the table's own, but the types do not know which table it is.
     await trx
       .insertInto(table as keyof Schema)
       .values(batch as never)
@@ -89,7 +89,7 @@ async function copyTable(
     progress(copied)
   }
   for (const row of source.prepare(`select * from "${table}"`).iterate()) {
-    // A row may be as large as the largest body: before it, not after, what is held becomes too much.
+    // A row may be as large as the largest body, so the batch is written before the row that makes it too large.
     const size = bytesOf(row)
     if (batch.length === BATCH_ROWS || bytes + size > BATCH_BYTES) await write()
     batch.push(asStored(row))
@@ -105,13 +105,13 @@ const bytesOf = (row: Record<string, unknown>) =>
     0,
   )
 
-/** SQLite keeps a fraction in a column of whole numbers; PostgreSQL refuses it. */
+/** SQLite may have a fraction in a column of whole numbers, which PostgreSQL refuses. */
 const wholeNumbers = (row: Record<string, unknown>) =>
   Object.fromEntries(
     Object.entries(row).map(([name, value]) => [name, typeof value === 'number' ? Math.ceil(value) : value]),
   )
 
-/** Nothing that comes later gets the number of something that was removed. */
+/** Continues the numbers of rows, so that no new row gets the number of one that was removed. */
 async function continueNumbers(source: DatabaseSync, trx: Queries): Promise<void> {
   const noted = source.prepare('select name, seq from sqlite_sequence').all()
   const last = new Map(noted.map(({ name, seq }) => [String(name), Number(seq)]))

@@ -8,14 +8,14 @@ export interface User {
   readonly gid: number
 }
 
-/** The message says what to type. */
+/** The database's folder cannot be used; the message says what to type. */
 export class DataFolderError extends Error {
   override readonly name = 'DataFolderError'
 }
 
 /**
- * Before anything is opened: whether this user can use the database's folder, the files in it, or the place where it
- * has to be made. Only looks. Image and volume are called as in the README.
+ * Checks, before anything is opened, that this user can use the database's folder and its files, or the place where the
+ * folder has to be made. Writes nothing. Image and volume have the names of the README.
  */
 export function checkDataFolder(file: string, user: User): void {
   const wanted = dirname(file)

@@ -5,14 +5,14 @@ import type { Runtime } from '../process/runtime.ts'
 import type { Schema } from './schema.ts'
 import type { SqliteFile } from './sqlite/sqlite.ts'
 
-/** Where everything is kept. The URL of a server holds a password: print `storeName` instead. */
+/** Which database is used. The URL of a server has a password in it: print `storeName` instead. */
 export type Store = SqliteStore | PostgresStore
 
 export interface SqliteStore {
   readonly kind: 'sqlite'
   /** Absolute, and without symbolic links. */
   readonly path: string
-  /** As DATABASE_URL names it, where that leads through symbolic links. */
+  /** The path as DATABASE_URL has it, where that leads through symbolic links. */
   readonly link?: string
 }
 
@@ -22,8 +22,8 @@ export interface PostgresStore {
 }
 
 /**
- * SQLite keeps its log beside the file that a link leads to. What guards the file, the key file and the other files
- * beside it have to look there too, so the links are followed once, here.
+ * SQLite keeps its log beside the file that a link leads to. The links are followed here, once, so that the checks of the
+ * file, the key file and the other files beside it look in the same place.
  */
 export function sqliteStore(name: string): SqliteStore {
   const link = resolve(name)
@@ -31,7 +31,7 @@ export function sqliteStore(name: string): SqliteStore {
   return Object.freeze({ kind: 'sqlite', path, ...(path === link ? {} : { link }) })
 }
 
-/** The part of the path that is not there yet, or that is a link to nothing, stays as it is. */
+/** Follows the links of a path. A part that does not exist yet, or is a link to nothing, stays as it is. */
 function followed(path: string): string {
   try {
     return realpathSync(path)
@@ -41,7 +41,7 @@ function followed(path: string): string {
   }
 }
 
-/** For people: which database it is, without who may enter. */
+/** The name of the database for people, without user and password. */
 export function storeName(store: Store): string {
   if (store.kind === 'sqlite') return store.path
   const { host, pathname } = new URL(store.url)
@@ -59,7 +59,7 @@ interface Opened {
 
 export interface SqliteDatabase extends Opened {
   readonly kind: 'sqlite'
-  /** Runs `work` with the file to itself, all or nothing; for the one place that is too hot for a query builder. */
+  /** Runs `work` in a transaction on the file; for the one place that is too hot for a query builder. */
   exclusively<T>(work: (file: SqliteFile) => T): Promise<T>
 }
 
@@ -67,10 +67,10 @@ export interface PostgresDatabase extends Opened {
   readonly kind: 'postgres'
 }
 
-/** One set of queries for both. What differs: storage/sql, the migrations' types, and webhooks/append. */
+/** Both databases have the same queries, except in storage/sql, the types of migrations, and webhooks/inbox/append. */
 export type Database = SqliteDatabase | PostgresDatabase
 
-/** A commit of its own, to the one row that is there for it. */
+/** Commits to a row that exists for this test only. */
 export async function probe(query: Queries, runtime: Pick<Runtime, 'now'>): Promise<void> {
   const row = { id: 1, checked_at: runtime.now() }
   await query

@@ -10,20 +10,20 @@ import { eventLock, ids, lock } from './sql.ts'
 export type Owner = Pick<ErasuresTable, 'platform' | 'event_id' | 'organization_id'>
 
 /**
- * `connected_at` is our clock's, `occurred_at` the platform's, perhaps without its fraction of a second. Two seconds are
- * more than clocks that are kept right differ by, and less than a person takes to end a connection and consent anew.
+ * `connected_at` is by our clock, `occurred_at` by Revento's, perhaps without its fraction of a second. Two seconds are
+ * more than synchronised clocks differ by, and less than a person takes to end a connection and consent anew.
  */
 export const MARGIN_MS = 2_000
 
-/** Until the organizer consents again, everything of the event has to go, whenever it comes. */
+/** Every delivery of the event is erased, also later ones, until the organizer consents again. */
 const ALL = Number.MAX_SAFE_INTEGER
 
 /** What a data.deletion_required ends. */
 export interface Ending {
   readonly owner: Owner
-  /** False: the connection was made after the ending. It stays, and so does what came by deliveries after its consent. */
+  /** False: the connection was made after the ending, and stays with what came by deliveries after its consent. */
   readonly endsConnection: boolean
-  /** False: the envelope does not say when it happened, so that it counts as older than any connection. */
+  /** False: the envelope has no time, so the ending counts as older than any connection. */
   readonly dated: boolean
 }
 
@@ -64,20 +64,20 @@ export async function markErased(trx: Queries, deliveryId: number, now: number):
   return { owner, endsConnection: !newer, dated: occurredAt !== undefined }
 }
 
-/** An ending ends what is older than it. */
+/** Whether the connection is newer than the ending, and so is not ended by it. */
 function isNewer(
   { connected_at, after_delivery }: Pick<ConnectionRow, 'connected_at' | 'after_delivery'>,
   { id, received_at }: { id: number; received_at: number },
   occurredAt: number | undefined,
 ): boolean {
-  // It came before the consent, so it speaks of an earlier one.
+  // The ending came before the consent, so it is about an earlier consent.
   if (id <= after_delivery) return true
-  // It came after the consent, which our clock dates later: that clock was wrong, and most endings come at once.
+  // The ending came after the consent, which our clock dates later: that clock was wrong, and most endings come at once.
   if (!isPlausible(connected_at, received_at)) return false
   return occurredAt === undefined || connected_at > occurredAt + MARGIN_MS
 }
 
-/** Undefined where the body is no JSON object, or has no such member. */
+/** Reads a member of a body; undefined where the body is no JSON object or has no such member. */
 export function memberOf(body: Uint8Array | null, name: string): unknown {
   try {
     return (JSON.parse(Buffer.from(body ?? []).toString()) as Record<string, unknown>)[name]
@@ -101,7 +101,7 @@ async function endConnection(trx: Queries, owner: Owner, now: number): Promise<v
     .execute()
 }
 
-/** A new consent: what comes from now on may be stored again. Gives the newest delivery of before. */
+/** Allows, after a new consent, to store what comes from now on. Returns the newest delivery from before. */
 export async function allowAgain(trx: Queries, owner: Owner): Promise<number> {
   const newest = await trx
     .selectFrom('inbox')
@@ -117,12 +117,12 @@ export async function allowAgain(trx: Queries, owner: Owner): Promise<number> {
   return through
 }
 
-/** Of an inbox row: it has to go, or is gone. An ending's own delivery may have to run again, and is not of these. */
+/** Selects inbox rows that are erased or have to be, without endings themselves, which may have to run again. */
 export const isErased = sql<SqlBool>`(inbox.type <> ${sql.lit(DELETION_REQUIRED)} and exists (
   select 1 from erasures where erasures.platform = inbox.platform and erasures.event_id = inbox.event_id
     and erasures.organization_id = coalesce(inbox.organization_id, '') and erasures.through >= inbox.id))`
 
-/** Which of these deliveries are erased. Webhooks may be under way when their event is erased; they must not bring it back. */
+/** Which of these deliveries are erased: a delivery under way during an erasure must not bring data back. */
 export async function erasedAmong(query: Queries, deliveries: readonly number[]): Promise<Set<number>> {
   if (deliveries.length === 0) return new Set()
   const erased = query.selectFrom('inbox').select('id').where('id', 'in', ids(deliveries)).where(isErased)

@@ -14,7 +14,7 @@ const SQLITE_CODES: Record<number, string> = {
 
 const FILE_CODES = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'ENOTDIR', 'EISDIR', 'EEXIST'])
 
-/** Constraint violations and mistakes in a statement stay as they are: they are not the store's trouble. */
+/** The StorageError for an error of SQLite or its file. A violated constraint or a wrong statement stays as it is. */
 export function storageError(error: unknown): unknown {
   if (error instanceof StorageError || typeof error !== 'object' || error === null) return error
   const { errcode, code } = error as { errcode?: number; code?: string }
@@ -25,7 +25,7 @@ export function storageError(error: unknown): unknown {
   return error
 }
 
-/** What is there is not this program's database, or not all of it. The message says what to type, for the operator. */
+/** The database is another program's, or incomplete. The message tells the operator what to type. */
 export class UnusableDatabaseError extends Error {
   constructor(message: string) {
     super(`${message}\nNothing has been written.`)

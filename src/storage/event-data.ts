@@ -6,25 +6,25 @@ import { erasedAmong, isOf, type Owner } from './erasures.ts'
 import type { ParticipantsTable } from './schema.ts'
 import { eventLock, lockShared, transaction } from './sql.ts'
 
-/** What a webhook says of a participant; undefined members leave what is stored as it is. */
+/** What a webhook says about a participant. Undefined members leave the stored values as they are. */
 export interface ParticipantChange {
   readonly participantId: string
   readonly name?: string | undefined
   readonly applicationStatus?: string | undefined
   readonly type: string
-  /** As in the envelope. For each fact the latest counts, in whatever order they come. */
+  /** The time in the envelope. For each fact the latest counts, in whatever order deliveries come. */
   readonly occurredAt: string
 }
 
-/** The delivery that says it. */
+/** The delivery that brings a change. */
 export interface Source {
   readonly id: number
   readonly eventId: string
-  /** Null where it names none: then it is of no organization's participant. */
+  /** Null where the delivery names no organization. */
   readonly organizationId: string | null
 }
 
-/** What is kept of the participants of each (event, organization), from its webhooks. */
+/** What webhooks said about the participants of each (event, organization). */
 export interface EventData {
   saveParticipant(source: Source, change: ParticipantChange): Promise<void>
   participants(of: Pick<Source, 'eventId' | 'organizationId'>): Promise<ParticipantsTable[]>
@@ -42,7 +42,7 @@ export function createEventData(
   })
   return {
     saveParticipant: (source, change) =>
-      // One transaction: an erasure between the look and the write would be undone.
+      // In one transaction, or this write would undo an erasure that came between.
       transaction(query, async trx => {
         await lockShared(trx, [eventLock(source.eventId)])
         const erased = await erasedAmong(trx, [source.id])
@@ -67,7 +67,7 @@ async function upsert(
   now: number,
 ): Promise<void> {
   const moment = momentOf(occurredAt)
-  // One spelling for a moment, so that texts compare as times. What is not dated is older than all that is.
+  // A moment has one spelling, so that texts compare as times. A fact without a time is older than any with one.
   const at = moment === undefined ? '' : new Date(moment).toISOString()
   const row = {
     ...owner,
@@ -96,7 +96,7 @@ async function upsert(
 
 type Column = keyof ParticipantsTable
 
-/** The later fact wins; of two of one moment, the one that sorts last: so every order of deliveries gives one row. */
+/** The later fact wins, and of two at one moment the one that sorts last: every order of deliveries gives the same row. */
 function latest(fact: Column, at: Column, delivery: Column) {
   const before = (column: Column) => sql.ref(`participants.${column}`)
   const now = (column: Column) => sql.ref(`excluded.${column}`)

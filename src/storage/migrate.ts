@@ -13,11 +13,10 @@ import { isPostgres } from './sql.ts'
 import { NodeSqliteDialect } from './sqlite/dialect.ts'
 import { IN_MEMORY, SqliteFile } from './sqlite/sqlite.ts'
 
-/** In the order in which they stand there. */
 const KNOWN = Object.keys(MIGRATIONS)
 export const SCHEMA_VERSION = KNOWN.at(-1) ?? ''
 
-/** A database that a newer program has changed: this one would misread it. The message is for the operator, whole. */
+/** A newer version of the program has changed the database, and this one would misread it. */
 export class NewerSchemaError extends Error {
   constructor(found: string) {
     super(
@@ -28,7 +27,7 @@ export class NewerSchemaError extends Error {
   }
 }
 
-/** Brings the schema up to date, ours and then the builder's, once however many processes start: Kysely takes a lock. */
+/** Runs our migrations and then the builder's, each once however many processes start: Kysely takes a lock for it. */
 export async function migrate(query: Queries, own: OwnMigrations = migrations): Promise<void> {
   checkList(own)
   await refuseOtherMigrations(query)
@@ -40,20 +39,20 @@ export async function migrate(query: Queries, own: OwnMigrations = migrations): 
   await refuseOtherSchema(query, own)
 }
 
-/** Without looking at the result. */
+/** Migrates without a check of the result. */
 async function migrateToLatest(query: Queries): Promise<void> {
   await refuseOtherMigrations(query)
   const schema = await schemaOf(query)
   const migrator = new Migrator({
     db: query,
     provider: { getMigrations: async () => MIGRATIONS },
-    // Otherwise a table of that name in any other schema would count as ours.
+    // Without it a table of that name in another schema would count as ours.
     ...(schema === undefined ? {} : { migrationTableSchema: schema }),
   })
   const { error } = await migrator.migrateToLatest()
   if (error === undefined) return
   if (error instanceof StorageError) throw await withGrant(query, error)
-  // A newer program may have been quicker by a moment.
+  // A newer version may have migrated a moment earlier.
   await refuseOtherMigrations(query)
   throw new StorageError('migration_failed', { cause: error })
 }
@@ -67,7 +66,7 @@ async function migrateOwnToLatest(query: Queries, own: OwnMigrations): Promise<v
   })
 }
 
-/** A database that is not as one of our migrations, and all of the builder's that it has, left it. Only reads. */
+/** Refuses a database that is not as our migrations and the builder's left it. Only reads. */
 export async function refuseOtherSchema(query: Queries, own: OwnMigrations = migrations): Promise<void> {
   const applied = await refuseOtherMigrations(query)
   const left = await refuseOtherOwn(query, own, await tablesOf(query))
@@ -75,7 +74,7 @@ export async function refuseOtherSchema(query: Queries, own: OwnMigrations = mig
   await refuseMissingColumns(query, await columnsAfter(left === 'complete' ? own : NO_OWN))
 }
 
-/** Gives how many it has. */
+/** Returns how many of our migrations the database has. */
 async function refuseOtherMigrations(query: Queries): Promise<number> {
   const tables = await tablesOf(query)
   if (!tables.includes('kysely_migration')) {
@@ -94,7 +93,7 @@ async function refuseOtherMigrations(query: Queries): Promise<number> {
   return found.length
 }
 
-/** PostgreSQL has schemas to keep programs apart, and extensions with tables of their own. */
+/** Refuses a file with foreign tables. PostgreSQL has schemas that keep programs apart, and extensions with tables. */
 function refuseStrangers(query: Queries, tables: readonly string[]): void {
   if (tables.length > 0 && !isPostgres(query))
     throw new UnusableDatabaseError(
@@ -102,14 +101,14 @@ function refuseStrangers(query: Queries, tables: readonly string[]): void {
     )
 }
 
-/** The tables that our queries see. */
+/** The names of the tables that our queries see. */
 export async function tablesOf(query: Queries): Promise<string[]> {
   const schema = await schemaOf(query)
   const tables = await query.introspection.getTables({ withInternalKyselyTables: true })
   return tables.filter(table => table.schema === schema).map(table => table.name)
 }
 
-/** PostgreSQL: the first schema of the search path, where new tables go. */
+/** In PostgreSQL the first schema of the search path, where new tables are made. */
 async function schemaOf(query: Queries): Promise<string | undefined> {
   if (!isPostgres(query)) return undefined
   const { rows } = await sql<{ name: string | null }>`select current_schema() as name`.execute(query)
@@ -125,10 +124,10 @@ async function refuseMissingColumns(query: Queries, wanted: readonly string[]): 
 }
 
 const NO_OWN: OwnMigrations = {}
-/** A list of migrations makes the same of every database. */
+/** The columns that each list of migrations makes, computed once. */
 const made = new WeakMap<OwnMigrations, Promise<readonly string[]>>()
 
-/** What all of ours and then these make of an empty database: there is no second list to keep. */
+/** The columns that our migrations and then these make of an empty database, so that there is no second list of them. */
 function columnsAfter(own: OwnMigrations): Promise<readonly string[]> {
   const known =
     made.get(own) ??
@@ -141,7 +140,7 @@ function columnsAfter(own: OwnMigrations): Promise<readonly string[]> {
   return known
 }
 
-/** An empty database that is gone afterwards. */
+/** Gives `work` an empty database in memory, which is gone afterwards. */
 export async function inMemory<T>(work: (empty: Queries) => Promise<T>): Promise<T> {
   const model = new Kysely<Schema>({
     dialect: new NodeSqliteDialect(new SqliteFile(IN_MEMORY, systemRuntime)),

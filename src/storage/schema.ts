@@ -1,6 +1,6 @@
 import type { Generated, Selectable } from 'kysely'
 
-/** Times are milliseconds since 1970; blobs marked sealed are AES-256-GCM (see sealing.ts). */
+/** The tables. Times are ms since 1970; sealed blobs are AES-256-GCM (see keys/sealing). */
 export interface Schema {
   flows: FlowsTable
   connections: ConnectionsTable
@@ -33,7 +33,7 @@ export interface FlowsTable {
   used_at: number | null
 }
 
-/** Who issued the tokens, or signed the delivery: what belongs to one platform does not exist for the other. */
+/** Which Revento issued the tokens or signed the delivery. Rows of one platform do not exist for the other. */
 export type Platform = 'sandbox' | 'real'
 
 export type ConnectionState = 'connected' | 'reconsent' | 'revoked' | 'suspended' | 'deleted'
@@ -50,24 +50,24 @@ export interface ConnectionsTable {
   access_expires_at: number
   refresh_expires_at: number
   consent_expires_at: number
-  /** Fence: every change of tokens or state adds one, and a writer that read an older one loses. */
+  /** The fence: every change of tokens or state adds one, and a writer that read an older version changes nothing. */
   version: number
   connected_at: number
   updated_at: number
   platform: Generated<Platform>
-  /** The newest delivery when the organizer consented: those up to it came under an earlier consent, or none. */
+  /** The newest delivery when the organizer consented: deliveries up to it came before this consent. */
   after_delivery: Generated<number>
-  /** Who may spend the refresh token, and until when; see oauth/refresh-lease. */
+  /** The caller that may spend the refresh token, and until when; see oauth/refresh-lease. */
   lease_owner: Generated<string | null>
   lease_until: Generated<number>
   refresh_phase: Generated<RefreshPhase>
-  /** Not asked again before this moment, as noted then; why; how many failures in a row, and since when. */
+  /** When the next refresh may be sent, when that was noted, and why; the failures in a row, and since when. */
   refresh_not_before: Generated<number>
   refresh_noted_at: Generated<number>
   refresh_failure: Generated<RefreshFailure | null>
   refresh_failures: Generated<number>
   refresh_failing_since: Generated<number>
-  /** When the app last called with it of its own accord, and how often in a row that brought nothing. */
+  /** When the app last made a keep-alive call, and how often in a row such a call brought nothing. */
   asked_at: Generated<number>
   asks: Generated<number>
 }
@@ -80,9 +80,9 @@ export interface SessionsTable {
   id_hash: string
   created_at: number
   expires_at: number
-  /** The session that took this one's place; for a minute only. */
+  /** The session that replaced this one; only for a minute. */
   successor: Generated<string | null>
-  /** Which platform its connections are of: on the other one it counts as none. */
+  /** The platform of its connections: for the other platform the session does not exist. */
   platform: Generated<Platform>
 }
 
@@ -104,9 +104,9 @@ export interface InboxTable {
   organization_id: string | null
   state: DeliveryState
   attempts: number
-  /** Claims whose lease ran out: their process ended before their handler did. */
+  /** How many claims ended with their lease, because their process ended before the run did. */
   crashes: Generated<number>
-  /** When it may be claimed: 0 for a new one, a retry's time, or the end of the running claim's lease. */
+  /** When the delivery may be claimed: 0 when new, later the time of a retry or the end of the claim's lease. */
   next_at: number
   lease_owner: string | null
   received_at: number
@@ -118,7 +118,7 @@ export interface InboxTable {
   platform: Generated<Platform>
 }
 
-/** Which delivery came first under a key (see webhooks/dedupe); goes together with its delivery. */
+/** The delivery that came first under a key (see webhooks/inbox/dedupe); removed together with that delivery. */
 export interface DeliveryKeysTable {
   key: string
   inbox_id: number
@@ -134,7 +134,7 @@ export type AttemptOutcome =
   | 'released'
   | 'interrupted'
 
-/** One run of a handler. `ended_at` is null where its process ended first; `calls` is JSON, see webhooks/run.ts. */
+/** One run of a handler. `ended_at` is null where the process ended first; `calls` is JSON, see revento/request. */
 export interface AttemptsTable {
   inbox_id: number
   started_at: number
@@ -156,8 +156,8 @@ export interface EffectsTable {
 }
 
 /**
- * What webhooks said of a participant. `*_at` is the time that a fact speaks of (ISO 8601 UTC, '' where the sender gave
- * none), `*_delivery` the delivery that brought it.
+ * What webhooks said about a participant. `*_at` is the time of a fact (ISO 8601 UTC, '' where the webhook gave none),
+ * `*_delivery` the delivery that brought it.
  */
 export interface ParticipantsTable {
   platform: Platform
@@ -177,16 +177,16 @@ export interface ParticipantsTable {
   updated_at: number
 }
 
-/** What is stored for one (platform, event, organization) has to go; see storage/erasures. */
+/** An order to erase what is stored for one (platform, event, organization); see storage/erasures. */
 export interface ErasuresTable {
   platform: Platform
   event_id: string
   /** '' where the ending named none. */
   organization_id: string
   erased_at: number
-  /** The last delivery that has to go: all, until the organizer consents again. */
+  /** The last delivery to erase: without limit, until the organizer consents again. */
   through: number
-  /** The last delivery that is gone. */
+  /** The last delivery that is erased. */
   swept: number
   /** The delivery that asked for it, and the last one for which the builder's `erase` has done its part. */
   ending: Generated<number>
@@ -198,27 +198,27 @@ export interface HealthTable {
   checked_at: number
 }
 
-/** Every key that ever sealed something here; rows stay, so that a missing key is told from a damaged value. */
+/** Every key that ever sealed something here. Rows stay, so that a missing key is not taken for a damaged value. */
 export interface SealingKeysTable {
   /** In hex, as it stands in each sealed value. */
   key_id: string
-  /** The highest is the key in use; 0: known as a previous key only. */
+  /** The key with the highest generation is in use; 0 is a key that was only ever the previous one. */
   generation: number
   /** Sealed; null while generation is 0. */
   check_value: Uint8Array | null
 }
 
-/** A request that is answered by its handler; see webhooks/inline-answers. */
+/** A request that its handler answers; see webhooks/inline/answers. */
 export interface InlineAnswersTable {
   key: string
-  /** Null while it has no answer: then somebody with a lease is making one. */
+  /** Null while a process with a lease makes the answer. */
   status: number | null
   body: string | null
   inbox_id: number | null
   event_id: string | null
   lease_owner: string | null
   lease_until: number
-  /** When it was claimed, then when it was answered. */
+  /** When it was claimed, and later when it was answered. */
   updated_at: number
 }
 
@@ -227,27 +227,27 @@ export interface HandshakeCallersTable {
   registered_at: number
 }
 
-/** A running process; see storage/key-instances. */
+/** A running process and its keys; see keys/key-instances. */
 export interface KeyInstancesTable {
   instance: string
-  /** The ids of the keys it holds, with a space between. */
+  /** The ids of its keys, with a space between. */
   keys: string
   /** Grows while it runs. */
   beats: number
 }
 
-/** When a secret or key was last used, whichever role it had; see rotation/meter. */
+/** When a secret or key was last used, as current or previous; see keys/meter. */
 export interface KeyUsesTable {
   variable: string
-  /** Tells this key from those before and after it; see `fingerprints` in sealing.ts. */
+  /** Distinguishes this key from earlier and later ones; see `fingerprints` in keys/sealing. */
   fingerprint: string
   /** When counting began. */
   since: number
-  /** 0: not since then. */
+  /** 0 where it was not used since then. */
   last_used_at: number
 }
 
-/** What a connection has used of Revento's limits; `budget` is JSON, see revento/budget. */
+/** The recent requests of a connection; `budget` is JSON, see revento/budget. */
 export interface ApiBudgetsTable {
   platform: 'sandbox' | 'real'
   event_id: string

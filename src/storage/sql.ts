@@ -8,19 +8,19 @@ import {
 import { StorageError } from '../process/errors.ts'
 import type { Queries } from './database.ts'
 
-/** The few places where the two databases differ ask this; everything else is one query for both. */
+/** Whether a query runs on PostgreSQL. Few places ask this; nearly every query is the same for both databases. */
 export const isPostgres = (db: QueryExecutorProvider): boolean =>
   db.getExecutor().adapter instanceof PostgresAdapter
 
 /**
- * Until this transaction ends, no other one holds the name. SQLite lets one transaction write at a time and needs
- * nothing; PostgreSQL runs them side by side, and what one has read may have changed before it writes.
+ * Locks a name until this transaction ends. SQLite needs no lock, since it lets one transaction write at a time.
+ * PostgreSQL runs them side by side, so that what one has read may have changed before it writes.
  */
 export async function lock(trx: QueryExecutorProvider, name: string): Promise<void> {
   if (isPostgres(trx)) await sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`.execute(trx)
 }
 
-/** Beside others that hold these names together, and never while one holds one of them alone. */
+/** Locks these names against `lock`, but not against other calls of `lockShared`. */
 export async function lockShared(trx: QueryExecutorProvider, names: Iterable<string>): Promise<void> {
   const list = Object.fromEntries([...names].map(name => [name, 0]))
   if (isPostgres(trx) && Object.keys(list).length > 0)
@@ -28,7 +28,7 @@ export async function lockShared(trx: QueryExecutorProvider, names: Iterable<str
       from json_each(${storableJson(list)}) as r`.execute(trx)
 }
 
-/** The name under which an event's data is erased, and under which whoever writes of it looks whether it was. */
+/** The name to lock while an event's data is erased, or while data of it is written after a look whether it was. */
 export const eventLock = (eventId: string) => `event ${eventId}`
 
 const TRIES = 4
@@ -37,8 +37,8 @@ const RELAXED = 'read uncommitted'
 export const isRelaxed = ({ isolationLevel }: TransactionSettings): boolean => isolationLevel === RELAXED
 
 /**
- * All or nothing. `work` runs again where the database kept nothing of it and another try may succeed: PostgreSQL ends
- * one of two transactions that wait for each other, and all of them when it restarts.
+ * Runs `work` in a transaction, and runs it again where nothing was kept and another try may succeed: PostgreSQL ends one
+ * of two transactions that wait for each other, and all of them when it restarts.
  * A relaxed one survives the end of the process at once, and a power cut a second later: its commit does not wait for
  * the disk.
  */
@@ -58,15 +58,15 @@ export async function transaction<T>(
 }
 
 /**
- * PostgreSQL's text holds no NUL, and neither database holds half a surrogate pair: both store U+FFFD in their place.
- * Raw bodies are bytes and stay as they came.
+ * Replaces NUL, which PostgreSQL's text cannot have, by U+FFFD, and in such a text also halves of surrogate pairs, which
+ * neither database stores. Raw bodies are bytes and stay as they came.
  */
 export const storable = (value: unknown): unknown =>
   typeof value === 'string' && value.includes('\0') ? storableText(value) : value
 
 const storableText = (text: string) => text.toWellFormed().replaceAll('\0', '\uFFFD')
 
-/** JSON whose texts are storable. Both kinds of trouble are written as \u escapes, which are rare. */
+/** JSON whose texts are storable. JSON writes NUL and half pairs as \u escapes, so most values need no second pass. */
 export function storableJson(value: unknown): string {
   const json = JSON.stringify(value)
   if (!json.includes('\\u')) return json
@@ -74,9 +74,9 @@ export function storableJson(value: unknown): string {
 }
 
 /**
- * Many rows as one parameter: however many there are, the statement's text is the same, so that it is compiled once.
- * Stands in a FROM clause; its columns are `text` and `integer`. Both databases have a json_each with `key` and
- * `value`; PostgreSQL's takes an object only, so the rows are the members of one, in their order.
+ * Many rows as one parameter of a FROM clause, read with `text` and `integer`: the statement has the same text for any
+ * number of rows, so that it is compiled once. Both databases have a json_each with `key` and `value`; PostgreSQL's takes
+ * an object only, so the rows are the members of an object, in their order.
  */
 export const records = (rows: readonly object[]) => sql`json_each(${storableJson({ ...rows })}) as r`
 
@@ -85,26 +85,26 @@ export const text = (column: string): RawBuilder<string> => sql`r.value ->> ${sq
 export const integer = (column: string): RawBuilder<number> =>
   sql`cast(r.value ->> ${sql.lit(column)} as bigint)`
 
-/** For `where('id', 'in', …)`. */
+/** A list of ids for `where('id', 'in', …)`. */
 export const ids = (list: readonly number[]): RawBuilder<number> =>
   sql`(select cast(r.key as bigint) from json_each(${JSON.stringify(Object.fromEntries(list.map(id => [id, 0])))}) as r)`
 
-/** Deliveries that a handler still has to see. Written out: a partial index is not used for values bound later. */
+/** Selects deliveries that a handler still has to see. The values are literals, or the partial index is not used. */
 export const isOpen = sql<boolean>`inbox.state in ('pending', 'running')`
 
-/** Removing a body overwrites it: so many bytes hold SQLite's event loop for some milliseconds. */
+/** A removed body is overwritten: with SQLite this many bytes block the event loop for some milliseconds. */
 const BYTES = 1024 * 1024
-/** A run of a handler is a row too, with its error and its calls. */
+/** The size of a run's row, with its error and its calls, as far as it is worth counting. */
 const RUN_BYTES = 2_560
 
-/** The size of a delivery's body, without reading it; select it as `bytes`. */
+/** The size of a delivery's body, found without reading the body; select it as `bytes`. */
 export const bodyBytes: RawBuilder<number | null> = sql<number | null>`length(inbox.body)`
 
-/** The same, with what its runs take. */
+/** The size of a delivery's body and of its runs; select it as `bytes`. */
 export const deliveryBytes: RawBuilder<number> = sql<number>`coalesce(length(inbox.body), 0) + ${sql.lit(RUN_BYTES)}
   * (select cast(count(*) as integer) from attempts where attempts.inbox_id = inbox.id)`
 
-/** The first of these rows, as far as they fill one batch of so many bytes; at least one. */
+/** The first rows that together have at most `most` bytes, but at least one row. */
 export function byteBatch<Row extends { readonly bytes: number | null }>(
   rows: readonly Row[],
   most = BYTES,

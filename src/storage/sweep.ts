@@ -5,14 +5,14 @@ import { isOf, type Owner } from './erasures.ts'
 import { byteBatch, deliveryBytes, ids, isPostgres, transaction } from './sql.ts'
 import { writeLog } from './sqlite/log.ts'
 
-/** A batch holds the event loop (SQLite) or the rows (PostgreSQL) for some milliseconds, whatever is stored. */
+/** With this many rows a batch blocks the event loop (SQLite) or the rows (PostgreSQL) for some milliseconds. */
 const ROWS = 200
 const PAUSE_MS = 5
 
 /**
- * Removes what `markErased` marked, a batch at a time, each committed: after a crash the next call goes on where this
- * one was. What stays of a delivery is its type, its times and its ids; one that waited becomes `ignored`. False: the
- * signal fired first.
+ * Removes what `markErased` marked, in batches that are committed one by one, so that the next call goes on after a
+ * crash. The type, times and ids of a delivery stay; a delivery that waited becomes `ignored`. False: the signal fired
+ * first.
  */
 export async function sweep(
   query: Queries,
@@ -23,14 +23,14 @@ export async function sweep(
   for (const batch of [participantsBatch(query, owner), deliveriesBatch(query, owner, runtime)])
     while (await batch()) {
       await writeLog(query)
-      // SQLite answers without a turn of the event loop: this gives everybody else theirs.
+      // SQLite answers without a turn of the event loop: the pause lets other work run.
       await runtime.sleep(PAUSE_MS, signal).catch(() => {})
       if (signal.aborted) return false
     }
   return true
 }
 
-/** Each gives whether there may be more. */
+/** Removes one batch; false when nothing was left. */
 type Batch = () => Promise<boolean>
 
 const throughOf = async (trx: Queries, owner: Owner) =>
@@ -38,11 +38,11 @@ const throughOf = async (trx: Queries, owner: Owner) =>
     .selectFrom('erasures')
     .select(['through', 'swept'])
     .where(isOf(owner))
-    // Two instances take their batches one after another, and none twice.
+    // Locks the row, so that two instances take different batches.
     .$if(isPostgres(trx), select => select.forUpdate())
     .executeTakeFirst()
 
-/** Facts that came by later deliveries belong to a newer consent, and stay. */
+/** Facts from later deliveries belong to a newer consent, and stay. */
 function participantsBatch(query: Queries, owner: Owner): Batch {
   let after = ''
   return () =>
@@ -98,7 +98,7 @@ function deliveriesBatch(query: Queries, owner: Owner, runtime: Pick<Runtime, 'n
     })
 }
 
-/** In the order of an index, which holds each (event, organization): a batch reads no more than its rows. */
+/** Reads in the order of the index on (event, organization, id), so that a batch reads only its own rows. */
 async function nextRows(
   trx: Queries,
   { event_id, organization_id }: Owner,
@@ -122,7 +122,7 @@ async function nextRows(
   return byteBatch(rows)
 }
 
-/** The endings themselves keep their bodies until they are done: they may have to run again. */
+/** Endings keep their bodies until they are done, because they may have to run again. */
 const isOwn = (row: { platform: string; type: string }, { platform }: Owner) =>
   row.platform === platform && row.type !== DELETION_REQUIRED
 

@@ -5,7 +5,7 @@ import { UnusableDatabaseError } from '../errors.ts'
 
 const quoted = (name: string) => `"${decodeURIComponent(name).replaceAll('"', '""')}"`
 
-/** What to type, by the code of a StorageError and what the server or the system said. */
+/** What to type after a StorageError, by its code and by the text of the server or the system. */
 export function postgresAdvice(code: string, cause: string, { url }: PostgresStore): string {
   const { host, hostname, username, pathname } = new URL(url)
   const [role, database] = [quoted(username), quoted(pathname.slice(1))]
@@ -39,16 +39,16 @@ export function postgresAdvice(code: string, cause: string, { url }: PostgresSto
 }
 
 interface Rights {
-  /** Quoted where that is needed, as the other names here. */
+  /** All names are quoted where they need quotes. */
   readonly role: string
   readonly database: string
-  /** Null where none of the search path is there, or may be looked into. */
+  /** Null where no schema of the search path exists, or none may be used. */
   readonly current: string | null
   readonly last: string
   readonly may_create: boolean | null
 }
 
-/** The statement to type where this role may make no tables: since PostgreSQL 15 only the owner of `public` may. */
+/** Adds the statement to type where this role may not make tables, as in `public` since PostgreSQL 15. */
 export async function withGrant(query: Queries, error: StorageError): Promise<Error> {
   if (!['database_permission_denied', 'no_schema_in_search_path'].includes(error.code)) return error
   const { rows } = await sql<Rights>`select quote_ident(current_user) as role,

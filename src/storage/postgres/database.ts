@@ -12,7 +12,7 @@ export async function openPostgres(
   runtime: Runtime,
   own?: OwnMigrations,
 ): Promise<PostgresDatabase> {
-  // Another instance may be migrating: that one is waited for, however long it takes.
+  // Another instance may be migrating, which is waited for however long it takes.
   const migrating = patientPostgres(url, runtime)
   await migrate(migrating, own).finally(() => migrating.destroy())
   const query = queriesOf(url, runtime)
@@ -26,7 +26,7 @@ export async function openPostgres(
 
 export const readPostgres = (url: string, runtime: Runtime): Queries => queriesOf(url, runtime)
 
-/** Without time limits, for what moves or changes a great deal. Destroy it after use. */
+/** Queries without time limits, for large copies and changes. Destroy it after use. */
 export const patientPostgres = (url: string, runtime: Runtime): Queries =>
   queriesOf(url, runtime, { patient: true })
 

@@ -16,7 +16,7 @@ import { isRelaxed, storable } from '../sql.ts'
 import { isConflict, isLoss, postgresError } from './error.ts'
 import type { PostgresPool } from './postgres.ts'
 
-/** Kysely's dialect on that pool: its own driver does not tell a lost connection from a refused statement. */
+/** Kysely's dialect on a PostgresPool. Kysely's own driver treats a lost connection like a refused statement. */
 export class PgDialect implements Dialect {
   readonly #pool: PostgresPool
   constructor(pool: PostgresPool) {
@@ -63,7 +63,7 @@ class PgDriver implements Driver {
 }
 
 const TRIES = 3
-/** Before its commit, such an end leaves nothing of a transaction behind. */
+/** After these errors nothing is left of a transaction that was not being committed. */
 const REPEATABLE = ['transaction_conflict', 'database_unreachable']
 
 class PgConnection implements DatabaseConnection {
@@ -82,7 +82,7 @@ class PgConnection implements DatabaseConnection {
     await this.#run(relaxed ? 'begin; set local synchronous_commit = off' : 'begin', [])
   }
 
-  /** A connection that is lost now leaves open whether it was committed: not to be repeated. */
+  /** Never repeated: if the connection is lost now, the transaction may have been committed. */
   async commit(): Promise<void> {
     this.#inTransaction = false
     const { command } = await this.#run('commit', [])
@@ -100,7 +100,7 @@ class PgConnection implements DatabaseConnection {
     this.#client = undefined
   }
 
-  /** Outside a transaction a statement is its own: repeated where the server undid it, or where it only reads. */
+  /** Outside a transaction a statement is repeated where the server undid it, or where it only reads. */
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
     for (let tries = 1; ; tries++) {
       try {
@@ -117,8 +117,8 @@ class PgConnection implements DatabaseConnection {
   async #run(sql: string, parameters: unknown[]): Promise<pg.QueryResult> {
     if (!this.#client) throw new StorageError('database_unreachable')
     try {
-      // Not prepared by name: a plan made without the values costs the server up to five times as much here, since what
-      // json_each gives is guessed to be many rows.
+      // Not prepared by name: a plan made without the values costs the server up to five times as much, because it takes
+      // json_each to give many rows.
       return await this.#client.query(sql, parameters)
     } catch (cause) {
       const error = postgresError(cause)

@@ -20,7 +20,7 @@ const CODES: Record<string, string> = {
   XX: 'database_corrupt',
 }
 
-/** Node's codes, and texts of pg's errors that have none. */
+/** Codes of Node, and texts of those errors of pg that have no code. */
 const ON_THE_WAY: readonly (readonly [RegExp, string])[] = [
   [/^(ENOTFOUND|EAI_)/, 'database_host_not_found'],
   [/^(DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|CERT_|ERR_TLS_CERT_)/, 'database_certificate_refused'],
@@ -30,8 +30,8 @@ const ON_THE_WAY: readonly (readonly [RegExp, string])[] = [
 ]
 
 /**
- * What did not come from the server is trouble on the way to it. Mistakes in a statement stay as they are, and so does
- * one that cannot be written down at all: it is too large, say.
+ * The StorageError for an error of pg. An error that is not the server's is trouble on the way to it. A wrong statement
+ * stays as it is, and so does one that cannot be sent, because it is too large, say.
  */
 export function postgresError(error: unknown): unknown {
   if ([StorageError, TypeError, RangeError].some(type => error instanceof type)) return error
@@ -45,7 +45,7 @@ export function postgresError(error: unknown): unknown {
   return known ? new StorageError(known, { cause: error }) : error
 }
 
-/** Its connection is of no use any more; a read-only server may be one that another has taken the place of. */
+/** Whether the connection is lost. A read-only server may have been replaced by another one, so it counts too. */
 export const isLoss = (error: unknown): boolean =>
   error instanceof StorageError && ['database_unreachable', 'database_read_only'].includes(error.code)
 

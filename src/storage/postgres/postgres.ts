@@ -3,32 +3,32 @@ import { StorageError } from '../../process/errors.ts'
 import type { Runtime } from '../../process/runtime.ts'
 import { isLoss, postgresError } from './error.ts'
 
-/** A sender waits ten seconds: all of this together has to say no before. */
+/** A sender waits ten seconds: these limits together have to end before. */
 const CONNECT_MS = 3_000
 const STATEMENT_MS = 4_000
-/** The server's own limit comes first; this one is for a server that does not answer at all. */
+/** This limit is for a server that does not answer at all; otherwise the server's own limit ends a statement first. */
 const ANSWER_MS = 4_500
 const IDLE_IN_TRANSACTION_MS = 10_000
-/** A connection that was not used for so long is asked whether it still stands before it is trusted. */
+/** A connection that was not used for this long is tested before its next use. */
 const IDLE_MS = 1_000
 const MOST = 10
 
 /**
- * For each connection. A commit must not return before it is on disk, whatever the server's default says.
- * As a statement: poolers refuse settings they do not know in the first message.
+ * Run on each new connection. A commit must not return before it is on disk, whatever the server's default is. They are
+ * a statement because poolers refuse unknown settings in the first message.
  */
 const SETTINGS = `set statement_timeout = ${STATEMENT_MS};
   set idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}; set synchronous_commit = on`
 const PATIENT_SETTINGS = 'set statement_timeout = 0; set synchronous_commit = on'
 const PING = { text: 'select 1', query_timeout: 1_000 }
 
-/** The connections to one PostgreSQL. `patient`: for migrations and copies, which may take their time. */
+/** The connections to one PostgreSQL. A `patient` pool has no time limits, for migrations and copies. */
 export class PostgresPool {
   readonly patient: boolean
   readonly #pool: pg.Pool
   readonly #runtime: Pick<Runtime, 'monotonic'>
   readonly #connections = new WeakMap<pg.PoolClient, { since: number; usedAt: number }>()
-  /** Those from before this moment may be as dead as one of them was. */
+  /** Connections from before this moment are not trusted, because one of them was lost. */
   #trustedSince = Number.NEGATIVE_INFINITY
 
   constructor(url: string, runtime: Pick<Runtime, 'monotonic'>, { patient = false } = {}) {
@@ -44,7 +44,7 @@ export class PostgresPool {
       types: { getTypeParser },
       onConnect: client => client.query(patient ? PATIENT_SETTINGS : SETTINGS),
     })
-    // Without listeners a restart of the server would end this process. The next statement meets the trouble itself.
+    // Without listeners a restart of the server would end this process. The next statement reports the trouble.
     this.#pool.on('error', () => {})
     this.#pool.on('connect', client => {
       client.on('error', () => {})
@@ -53,7 +53,7 @@ export class PostgresPool {
     })
   }
 
-  /** A connection that answers; give it back with `release`. */
+  /** Returns a connection that answers; give it back with `release`. */
   async connect(): Promise<pg.PoolClient> {
     for (;;) {
       const client = await this.#take()
@@ -77,7 +77,7 @@ export class PostgresPool {
     client.release(lost)
   }
 
-  /** After a loss: the others are as suspect. */
+  /** Called after a loss, which the other connections may share. */
   distrust(): void {
     this.#trustedSince = this.#runtime.monotonic()
   }
@@ -100,7 +100,7 @@ export class PostgresPool {
   }
 }
 
-/** bigint as a number, as SQLite gives it; everything here is below 2^53. Only for this pool. */
+/** Reads a bigint as a number, as SQLite does: every value here is below 2^53. */
 function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
   if (oid === pg.types.builtins.INT8) return Number
   return format === 'binary' ? pg.types.getTypeParser(oid, format) : pg.types.getTypeParser(oid, 'text')

@@ -10,7 +10,7 @@ import { refuseLeftovers } from './leftovers.ts'
 import { SqliteFile } from './sqlite.ts'
 import { QUICK_CHECK, refuseUnlessOk } from './watch.ts'
 
-/** Up to this size every page is read at each start: 1 ms a megabyte from memory, more from a disk. */
+/** The size up to which every page is read at each start: 1 ms a megabyte from memory, more from a disk. */
 const READ_WHOLE = 64 * 1024 * 1024
 
 /** `link`: another name of the file, which has to go on leading to it. `own`: for tests. */
@@ -46,8 +46,8 @@ export function readSqlite(path: string, runtime: Runtime): Queries | undefined 
 }
 
 /**
- * A larger file would hold up the start for seconds; what SQLite meets later is refused then, and `npm run backup`
- * reads every page.
+ * Reads every page of a file that is not too large: a larger one would delay the start for seconds. Damage that SQLite
+ * meets later is refused then, and `npm run backup` reads every page.
  */
 export async function refuseDamage(path: string, query: Queries): Promise<void> {
   if (statSync(path).size > READ_WHOLE) return

@@ -13,7 +13,7 @@ import { StorageError } from '../../process/errors.ts'
 import { isRelaxed, storable } from '../sql.ts'
 import type { SqliteFile } from './sqlite.ts'
 
-/** Kysely's dialect on that file. The mutex around the single connection is Kysely's own. */
+/** Kysely's dialect on a SqliteFile. The mutex around the single connection is Kysely's own. */
 export class NodeSqliteDialect extends SqliteDialect {
   readonly #file: SqliteFile
   constructor(file: SqliteFile) {
@@ -28,7 +28,7 @@ export class NodeSqliteDialect extends SqliteDialect {
   }
 }
 
-/** True of SQLite, though Kysely's stock adapter says no; makes each migration all-or-nothing. */
+/** SQLite runs DDL in transactions, which Kysely's own adapter denies: so each migration is all or nothing. */
 class TransactionalDdlAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl() {
     return true
@@ -46,7 +46,7 @@ class NodeSqliteDriver implements Driver {
   init(): Promise<void> {
     return this.#file.configure()
   }
-  /** Must not throw: Kysely holds its mutex by now and would never give it back. */
+  /** Must not throw: Kysely has taken its mutex by now and would never release it. */
   async acquireConnection(): Promise<DatabaseConnection> {
     return this.#connection
   }
@@ -58,7 +58,7 @@ class NodeSqliteDriver implements Driver {
     await this.#file.patiently(() => this.#file.exec('commit'), true)
     this.#file.assertSameFiles()
   }
-  /** SQLite has rolled back by itself after some errors (a full disk, say); a second rollback would fail. */
+  /** SQLite rolls back by itself after some errors, such as a full disk; a second rollback would fail. */
   async rollbackTransaction(): Promise<void> {
     if (this.#file.inTransaction()) this.#file.exec('rollback')
   }

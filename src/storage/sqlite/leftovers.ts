@@ -2,13 +2,13 @@ import { closeSync, existsSync, lstatSync, openSync, readSync, statSync } from '
 import { dirname } from 'node:path'
 import { storageError, UnusableDatabaseError } from '../errors.ts'
 
-/** Of SQLite's file header: 2 where a log belongs to the file, 1 where it was closed into one file, as a backup is. */
+/** Where SQLite's file header has 2 if a log belongs to the file, or 1 if it was closed into one file like a backup. */
 const READ_VERSION_AT = 19
 
 /**
- * Before a SQLite file is opened or made. SQLite empties a log that it finds beside a missing or empty database, and
- * applies one that it finds beside another database: either way what is left of the data is gone. Behind a link to
- * nothing it makes a new database, and beside each name of a file with several it keeps another log.
+ * Refuses a file that SQLite would harm by opening it. SQLite empties a log beside a missing or empty database, and
+ * applies the log of another database: both destroy data. It makes a new database behind a link to nothing, and keeps a
+ * log of its own for each hard link of a file.
  */
 export function refuseLeftovers(path: string): void {
   try {
@@ -45,7 +45,7 @@ function look(path: string): void {
     )
 }
 
-/** The file itself, or a folder of its path. */
+/** Returns the path, or a folder of it, that is a link to nothing. */
 function linkToNothing(path: string): string | undefined {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && !existsSync(path)) return path
   return dirname(path) === path ? undefined : linkToNothing(dirname(path))

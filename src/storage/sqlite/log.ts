@@ -3,12 +3,12 @@ import type { Runtime } from '../../process/runtime.ts'
 import type { Queries } from '../database.ts'
 import { isPostgres } from '../sql.ts'
 
-/** A reader, such as a backup, holds the log as long as it reads: what was erased is gone from it so long after. */
+/** How often the log is emptied. A reader, such as a backup, keeps it from being emptied while it reads. */
 const EVERY_MS = 20_000
 
 /**
- * Until the signal fires: writes SQLite's log into the file and empties it. Of itself SQLite writes it from its start
- * again, and what was erased stays readable behind its end until that is overwritten.
+ * Writes SQLite's log into the file and empties it, until the signal fires. SQLite itself only writes the log from its
+ * start again, and erased data would stay readable behind its end until it is overwritten.
  */
 export async function watchLog(
   query: Queries,
@@ -16,21 +16,21 @@ export async function watchLog(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    // Where others read or write it is put off: that is no error. A store that fails is reported by whoever needs it.
+    // A log that is in use is emptied next time. A failure of the store is reported where the store is needed.
     await emptyLog(query).catch(() => {})
     await runtime.sleep(EVERY_MS, signal).catch(() => {})
   }
 }
 
 /**
- * After each batch of something large. SQLite by itself writes its log into the file at every thousandth page, in one go,
- * and waits for the disk: measured 200 ms of the event loop, and 50 ms like this.
+ * Writes the log into the file after a batch of a large change. SQLite itself would do it at every thousandth page at
+ * once, which was measured to block the event loop for 200 ms, against 50 ms with this.
  */
 export async function writeLog(query: Queries): Promise<void> {
   if (!isPostgres(query)) await sql`pragma wal_checkpoint(passive)`.execute(query)
 }
 
-/** False: somebody reads or writes. */
+/** Writes the log into the file and empties it. False: another connection reads or writes. */
 export async function emptyLog(query: Queries): Promise<boolean> {
   const { rows } = await sql<{ busy: number }>`pragma wal_checkpoint(truncate)`.execute(query)
   return rows[0]?.busy === 0

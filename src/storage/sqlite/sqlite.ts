@@ -9,10 +9,10 @@ import { SqliteWatch } from './watch.ts'
 export const IN_MEMORY = ':memory:'
 const BUSY = 5
 const BUSY_WAIT_MS = 8_000
-/** Longer than any pause between two tries: then it is another lock. */
+/** After so long without a try the next busy answer counts as a new lock. */
 const BUSY_FORGOTTEN_MS = 500
 const CACHED_STATEMENTS = 200
-/** After one of these what is read may be wrong and what is written lost, also by a later repair: only a restart helps. */
+/** After these errors reads may be wrong and writes lost, even if the file is repaired: only a restart helps. */
 const BEYOND_REPAIR = ['database_corrupt', 'not_a_database', 'database_log_truncated']
 
 interface SqliteFileOptions {
@@ -20,7 +20,7 @@ interface SqliteFileOptions {
   readonly link?: string | undefined
 }
 
-/** One open database file. `run` is for code that prepares its own statements; Kysely uses the same connection. */
+/** One open database file. Kysely and the code that prepares its own statements share its connection. */
 export class SqliteFile {
   readonly path: string
   readonly #db: DatabaseSync
@@ -37,17 +37,17 @@ export class SqliteFile {
     this.#runtime = runtime
     this.#readOnly = readOnly
     if (!readOnly && path !== IN_MEMORY) createPrivateFile(path)
-    // 10 ms: SQLite waits by blocking the event loop, so the long wait is ours, asynchronous (see `patiently`).
+    // SQLite waits by blocking the event loop, so it waits 10 ms only; `patiently` waits longer without blocking.
     this.#db = openFile(path, { readOnly, timeout: 10, enableForeignKeyConstraints: true })
     this.#watch = new SqliteWatch(path, this.#db, link)
   }
 
-  /** WAL with an fsync per commit: a commit that returned survives a power cut, not only a crash of ours. */
+  /** Sets WAL with an fsync per commit: a finished commit survives a power cut, not only a crash of the process. */
   async configure(): Promise<void> {
     if (this.#readOnly) return
     await this.patiently(() => this.#db.exec('pragma journal_mode=wal'), true)
     this.#db.exec('pragma synchronous=full')
-    // What is removed is overwritten, also where a row moves: 0-2 µs for a row that is stored or changed (800 bytes).
+    // Removed data is overwritten, also where a row moves: it costs 0-2 µs for a stored or changed row of 800 bytes.
     this.#db.exec('pragma secure_delete=on')
     // A first read opens the log, or makes it.
     await this.patiently(() => this.#db.exec('select 1 from sqlite_schema'), false)
@@ -87,13 +87,13 @@ export class SqliteFile {
     return this.#db.isTransaction
   }
 
-  /** Before anything is read or written, and after a commit, before anybody is told that it is one. */
+  /** Called before anything is read or written, and after a commit before it is acknowledged. */
   assertSameFiles(): void {
     if (this.#broken) throw this.#broken
     this.#watch.check()
   }
 
-  /** Remembers what cannot be mended while the file is open. */
+  /** Turns an error into a StorageError, and remembers one that cannot be mended while the file is open. */
   failed(error: unknown): unknown {
     const known = storageError(error)
     if (known instanceof StorageError && BEYOND_REPAIR.includes(known.code)) this.#broken ??= known
@@ -101,9 +101,9 @@ export class SqliteFile {
   }
 
   /**
-   * Repeats while another process holds the lock, without holding up the event loop. The wait is counted from when the
-   * lock was first met, so that those who queue behind one that gave up do not wait as long again, one after another;
-   * whoever gets the lock (`takesLock`) ends that wait for all.
+   * Repeats `work` while another process has the lock, without blocking the event loop. The wait counts from when the
+   * lock was first met, so that callers in a queue do not each wait the full time; a caller that gets the lock
+   * (`takesLock`) ends the count for all.
    */
   async patiently<T>(work: () => T, takesLock: boolean): Promise<T> {
     for (;;) {
@@ -125,7 +125,7 @@ export class SqliteFile {
     return now - this.#busy.since
   }
 
-  /** All or nothing, in one go: nothing is awaited inside, so no other request's statement can join. */
+  /** Runs `work` in a transaction. It awaits nothing inside, so that no statement of another request can join. */
   atomically<T>(work: () => T): Promise<T> {
     return this.patiently(() => {
       this.begin(false)
@@ -141,7 +141,7 @@ export class SqliteFile {
     }, true)
   }
 
-  /** Closing writes the log into the file and removes it: not where one of them is damaged. The process ends anyway. */
+  /** Closing writes the log into the file and removes it, which must not happen where one of them is damaged. */
   close(): void {
     this.#statements.clear()
     if (this.#broken) return
@@ -149,7 +149,7 @@ export class SqliteFile {
   }
 }
 
-/** Readable by the owner only; SQLite gives its -wal and -shm files the same mode. */
+/** The file is readable by its owner only; SQLite gives the -wal and -shm files the same mode. */
 function createPrivateFile(path: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
@@ -168,7 +168,7 @@ function openFile(path: string, options: DatabaseSyncOptions): DatabaseSync {
   }
 }
 
-/** The low byte: extended codes, such as a WAL being recovered after a crash, are waited for too. */
+/** The low byte decides, so that extended codes count too, such as a WAL that is recovered after a crash. */
 function isBusy(error: unknown): boolean {
   const { errcode } = error as { errcode?: number }
   return errcode !== undefined && (errcode & 0xff) === BUSY

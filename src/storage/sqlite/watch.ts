@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { StorageError } from '../../process/errors.ts'
 
-/** Of SQLite's log format: a header, then pages with a header each. */
+/** The format of SQLite's log: a header, then pages with a header each. */
 const LOG_HEADER = 32
 const FRAME_HEADER = 24
 const LOOKS_AT_LOG = 10
@@ -13,9 +13,9 @@ interface Seen {
 }
 
 /**
- * SQLite goes on writing to files that were deleted, replaced or cut while it has them open, and what it writes there
- * is gone after a restart. This looks at them instead; three stat(2), about 7 µs. It cannot see bytes that were changed
- * in place.
+ * Notices files that were deleted, replaced or cut while SQLite has them open: SQLite would go on writing to them, and
+ * what it writes would be gone after a restart. A check takes three stat(2), about 7 µs. Bytes that were changed in place
+ * are not noticed.
  */
 export class SqliteWatch {
   readonly #path: string
@@ -25,7 +25,7 @@ export class SqliteWatch {
   #others: { log: Seen; index: Seen } | undefined
   #frames: StatementSync | undefined
 
-  /** `link`: the name under which the next start opens the file. */
+  /** `link` is the name under which the next start opens the file. */
   constructor(path: string, db: DatabaseSync, link?: string) {
     this.#path = path
     this.#link = link
@@ -33,7 +33,7 @@ export class SqliteWatch {
     this.#file = look(path)
   }
 
-  /** Once the log is open. From then on nobody removes it in good faith: whoever closes last does, and we are open. */
+  /** Called once the log is open. SQLite removes it only with its last connection, and this one stays open. */
   watchLog(): void {
     this.#others = { log: look(`${this.#path}-wal`), index: look(`${this.#path}-shm`) }
   }
@@ -50,7 +50,7 @@ export class SqliteWatch {
   #checkLog({ log: before, index: indexBefore }: { log: Seen; index: Seen }) {
     const index = look(`${this.#path}-shm`)
     const log = look(`${this.#path}-wal`)
-    // Before anything reads it: it is mapped, and a read beyond its end kills the process (SIGBUS).
+    // Checked before anything reads the index: it is mapped, and a read beyond its end kills the process (SIGBUS).
     if (index.id === indexBefore.id && index.size < indexBefore.size)
       throw new StorageError('database_log_truncated')
     if (index.id !== indexBefore.id || log.id !== before.id) throw new StorageError('database_log_replaced')
@@ -59,8 +59,9 @@ export class SqliteWatch {
   }
 
   /**
-   * Somebody's wal_checkpoint(truncate) empties the log too, after which none of it is in use. The size is looked at after
-   * what is in use, since a log grows meanwhile; it may also be emptied meanwhile, but not every time. A cut one stays cut.
+   * A wal_checkpoint(truncate) of another connection also shortens the log, after which none of it is in use. The size is
+   * read after the part in use, since a log grows meanwhile. It may also be emptied in between, but not ten times in a
+   * row, while a log that was cut stays cut.
    */
   #isLogCut(): boolean {
     for (let looks = 0; looks < LOOKS_AT_LOG; looks++) {
@@ -77,9 +78,9 @@ export class SqliteWatch {
     return frames > 0 ? LOG_HEADER + frames * (FRAME_HEADER + page) : 0
   }
 
-  /** A file that shrank: `vacuum` does that too. Another connection, because this one has pages in its memory. */
+  /** Checks a file that shrank, which `vacuum` causes too, by a new connection: this one has pages in its memory. */
   #readAll(size: number): void {
-    // Whoever opens an empty file beside a log removes the log.
+    // SQLite would remove the log beside an empty file if it opened that file.
     if (size === 0) throw new StorageError('not_a_database')
     const fresh = new DatabaseSync(this.#path, { readOnly: true, timeout: 10 })
     try {
@@ -90,7 +91,7 @@ export class SqliteWatch {
   }
 }
 
-/** Of this statement, which reads every page; 1 ms a megabyte where the file is in memory. */
+/** Reads every page; takes 1 ms a megabyte where the file is in memory. */
 export const QUICK_CHECK = 'pragma quick_check(1)'
 export function refuseUnlessOk(row: Readonly<Record<string, unknown>> | undefined): void {
   const verdict = row?.['quick_check']
