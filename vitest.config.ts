@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config'
 const ON_POSTGRES = [
   'test/postgres/*.test.ts',
   'test/builder/{db,erase,jobs,migrations,once}.test.ts',
+  'test/cli/person.test.ts',
   'test/hardening/{bodies,clock-jumps,deliveries}.test.ts',
   'test/keys/{key-change,meter,open-sealed,reseal,rotation}.test.ts',
   'test/oauth/{callback-success,connect-cookies,ended-connections,flows,reconnect,refresh}.test.ts',

@@ -126,7 +126,11 @@ async function nextRows(
 const isOwn = (row: { platform: string; type: string }, { platform }: Owner) =>
   row.platform === platform && row.type !== DELETION_REQUIRED
 
-async function emptyDeliveries(trx: Queries, deliveries: readonly number[], now: number): Promise<void> {
+export async function emptyDeliveries(
+  trx: Queries,
+  deliveries: readonly number[],
+  now: number,
+): Promise<void> {
   await trx
     .updateTable('inbox')
     .set({ body: null, last_error: null })
