@@ -11,7 +11,8 @@ import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { ID } from '../../revento/platform.ts'
 import type { Queries } from '../../storage/database.ts'
 import { openDatabase } from '../../storage/open.ts'
-import { onStore, print, printJson, runCommand, Usage } from '../command.ts'
+import { print, printJson, runCommand, Usage } from '../command.ts'
+import { onStore } from '../store.ts'
 
 const HELP = `Usage: npm run -s person -- EVENT PARTICIPANT --export
        npm run person -- EVENT PARTICIPANT --erase
