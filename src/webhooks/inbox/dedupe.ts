@@ -63,6 +63,8 @@ export async function findDuplicates(trx: Queries, rows: readonly Identified[]):
       fresh.push({ key, id })
     }
   }
+  // In the order of the index: neighbours share a page, and its place in the log.
+  fresh.sort((a, b) => (a.key < b.key ? -1 : 1))
   if (fresh.length > 0)
     await sql`insert into delivery_keys (key, inbox_id) select ${text('key')}, ${integer('id')} from ${records(fresh)}`.execute(
       trx,

@@ -41,7 +41,7 @@ const PARTS: readonly (readonly [string, (frame: Frame) => boolean])[] = [
   ['statements of the dispatcher', f => f.url.includes('/storage/sqlite/')],
   ['query builder', f => f.url.includes('/node_modules/kysely/')],
   ['signature', f => f.url.endsWith('/verify/signature.ts')],
-  ['log', f => /\/(pino|process|sonic-boom|request-log)|request-log|dispatch\/log/.test(f.url)],
+  ['log', f => /\/src\/process\/log|request-log|dispatch\/log/.test(f.url)],
   ['handlers', f => /\/(integration|run-handler|dispatch\/run)/.test(f.url)],
   ['dispatcher', f => /\/webhooks\/(dispatch|inbox)\//.test(f.url)],
   ['route', f => /\/src\/(webhooks|keys)\//.test(f.url)],
