@@ -135,6 +135,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   await app.register(builder.routes, {
     ...{ appName, origin: config.origin, sessions: oauth.sessions },
     ...{ connections: oauth.connections, api: oauth.api },
+    ...{ accessTokens: oauth.accessTokens, apiClient },
   })
   // Once it listens: a start that fails on a used port must not have claimed anything.
   app.addHook('onListen', async () => {

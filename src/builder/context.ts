@@ -77,7 +77,12 @@ export interface Handlers extends SendersOfYours {
   readonly standard?: SenderHandlers
   readonly handshake?: SenderHandlers
 }
-type SendersOfYours = { readonly [Name in keyof typeof senders]?: SenderHandlers }
+/** One with `inline: true` (written as `satisfies Provider`, so that the type knows) wants the answer of its handler. */
+type SendersOfYours = {
+  readonly [Name in keyof typeof senders]?: (typeof senders)[Name] extends { readonly inline: true }
+    ? { readonly [type: string]: InlineHandler | undefined }
+    : SenderHandlers
+}
 export interface SenderHandlers {
   readonly [type: string]: SenderHandler | undefined
 }

@@ -46,11 +46,17 @@ export interface Builder {
   /** For handlers, which get a `db` of their own. */
   readonly own: Omit<Own, 'db'>
   readonly erase: Erase
-  readonly routes: FastifyPluginAsync<Omit<BuilderRoutesOptions, 'routes' | 'own' | 'log' | 'production'>>
+  readonly routes: FastifyPluginAsync<RoutesParts>
   startJobs(o: ReventoParts & Pick<JobsOptions, 'count'>): void
   stopJobs(): Promise<void>
   stopServices(): Promise<void>
 }
+
+type RoutesParts = Omit<BuilderRoutesOptions, 'routes' | 'own' | 'log' | 'production' | 'revento'> &
+  ReventoParts
+
+/** Whoever asked for a page would rather hear that the limit is used up than wait for it. */
+const PAGE_PATIENCE_MS = 2_000
 
 /** Starts the services; rejects with a BuilderMistake for what the builder has to mend first. */
 export async function openBuilder(o: BuilderOptions, runtime: Runtime): Promise<Builder> {
@@ -69,16 +75,18 @@ export async function openBuilder(o: BuilderOptions, runtime: Runtime): Promise<
     async routes(app, parts) {
       const { routes } = o.integration
       const all = { ...own, db: ownDb(o.query) }
+      const revento = createRevento(parts, { part: 'routes' }, { patienceMs: PAGE_PATIENCE_MS })
       await app.register(builderRoutes, {
         ...parts,
         routes,
+        revento,
         own: all,
         production,
         log: log.child({ part: 'routes' }),
       })
     },
     startJobs({ count, ...parts }) {
-      const revento = (name: string, signal: AbortSignal) => createRevento(parts, { job: name }, signal)
+      const revento = (name: string, signal: AbortSignal) => createRevento(parts, { job: name }, { signal })
       const rows = createJobRows(o.query, o.mode)
       const { jobs: list } = o.integration
       const ownFor = (signal: AbortSignal) => ({ ...own, db: ownDb(o.query, signal) })

@@ -77,7 +77,7 @@ async function opened(work: (revento: ScriptContext) => Promise<void>, signal: A
     const parts = { connections, accessTokens, apiClient, origin: config.origin }
     const own = { db: ownDb(query), settings, services: running.all as Own['services'] }
     try {
-      await work({ ...createRevento(parts, { part: 'script' }, signal), ...own, signal })
+      await work({ ...createRevento(parts, { part: 'script' }, { signal }), ...own, signal })
     } finally {
       await atMost(runtime, REFRESH_MS, accessTokens.settled())
       await running.stop()

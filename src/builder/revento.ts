@@ -20,11 +20,13 @@ export interface ConnectedEvent extends ConnectionKey {
 /** A connection that cannot be used now. The message says who has to do what, with the link. */
 export class NotUsable extends Error {
   override readonly name = 'NotUsable'
+  readonly eventId: string
   /** What the organizer opens to connect again, where that helps. */
   readonly connectUrl: string | undefined
-  constructor(message: string, url?: string, options?: ErrorOptions) {
-    super(message, options)
-    this.connectUrl = url
+  constructor(message: string, eventId: string, o: { url?: string; cause?: ConnectionUnavailable } = {}) {
+    super(message, { cause: o.cause })
+    this.eventId = eventId
+    this.connectUrl = o.url
   }
 }
 
@@ -38,13 +40,17 @@ export interface ReventoParts {
 /** The hour's budget may be used up: nobody waits for a page here, so a call waits for the next one. */
 const PATIENCE_MS = 2 * 3_600_000
 
-/** `about`: whose calls they are, for the log. */
-export function createRevento(o: ReventoParts, about: object, signal?: AbortSignal): Revento {
+/** `about`: whose calls they are, for the log. `patienceMs`: how long a call may wait for its turn. */
+export function createRevento(
+  o: ReventoParts,
+  about: object,
+  { signal, patienceMs = PATIENCE_MS }: { signal?: AbortSignal; patienceMs?: number } = {},
+): Revento {
   const apiOf = (key: ConnectionKey) =>
     o.apiClient.forEvent(
       key,
       (call, scope) => o.accessTokens.use(key, call, { scope }).catch(error => rethrow(error, key)),
-      { patienceMs: PATIENCE_MS, about, ...(signal && { signal }) },
+      { patienceMs, about, ...(signal && { signal }) },
     )
 
   function rethrow(error: unknown, { eventId }: ConnectionKey): never {
@@ -54,11 +60,12 @@ export function createRevento(o: ReventoParts, about: object, signal?: AbortSign
 
   function notUsable(cause: ConnectionUnavailable, eventId: string): NotUsable {
     const url = connectUrl(o.origin, eventId)
-    const again = (why: string) => new NotUsable(`${why}: its organizer opens ${url}`, url, { cause })
+    const again = (why: string) =>
+      new NotUsable(`${why}: its organizer opens ${url}`, eventId, { url, cause })
     if (cause.code === 'suspended')
       return new NotUsable(
         `Revento has suspended this app. ${eventId} goes on when that is lifted.`,
-        undefined,
+        eventId,
         { cause },
       )
     if (cause.code === 'scope_missing') return again(`${eventId} was connected without what this call needs`)
@@ -75,7 +82,10 @@ export function createRevento(o: ReventoParts, about: object, signal?: AbortSign
       if (!connection) throw notUsable(new ConnectionUnavailable('not_connected'), eventId)
       if (others.length > 0) {
         const names = found.map(c => c.organizationId).join(', ')
-        throw new NotUsable(`${eventId} is connected by several organizations: give one of ${names} too.`)
+        throw new NotUsable(
+          `${eventId} is connected by several organizations: give one of ${names} too.`,
+          eventId,
+        )
       }
       return { eventId, organizationId: connection.organizationId, connection, api: apiOf(connection) }
     },

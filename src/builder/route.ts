@@ -4,6 +4,7 @@ import type { ConnectionKey } from '../oauth/connections.ts'
 import type { Log } from '../process/log.ts'
 import type { EventApi } from '../revento/api.ts'
 import type { Own } from './context.ts'
+import type { Revento } from './revento.ts'
 
 /** Who may come to a route: the options of each of them, `app.get('/app/badges', guard.organizer, …)`. */
 export interface Guards {
@@ -34,6 +35,8 @@ export interface OrganizerEvent extends ConnectionKey {
 
 export interface RoutesContext extends Own {
   readonly guard: Guards
+  /** The API of any connection, for routes that are for no organizer: what it knows must not be shown to everybody. */
+  readonly revento: Revento
   readonly log: Log
   /** Answers with a page in this app's layout; the whole answer of a handler. */
   page(reply: FastifyReply, o: { title: string; body: Html }): FastifyReply

@@ -15,6 +15,7 @@ import { apiFailure } from '../status/participants.route.ts'
 import { endCode } from '../status/participants.ts'
 import type { Own } from './context.ts'
 import { BuilderMistake, placeOf } from './mistake.ts'
+import { NotUsable, type Revento } from './revento.ts'
 import type { Guards, Organizer, Routes } from './route.ts'
 
 export interface BuilderRoutesOptions {
@@ -26,6 +27,7 @@ export interface BuilderRoutesOptions {
   readonly sessions: Sessions
   readonly connections: Pick<Connections, 'find'>
   readonly api: (key: ConnectionKey, requestId: string) => EventApi
+  readonly revento: Revento
   readonly log: Log
 }
 
@@ -64,14 +66,18 @@ export const builderRoutes: FastifyPluginAsync<BuilderRoutesOptions> = async (ap
     if (session && request.method !== 'GET') checkForm(request, session, o.origin)
   })
   app.setErrorHandler((error, request) => {
-    const eventId = String(request.outcome?.['event_id'] ?? '')
-    throw apiFailure(error, { eventId, organizationId: '' }, o.origin)
+    const [cause, eventId] =
+      error instanceof NotUsable
+        ? [error.cause ?? error, error.eventId]
+        : [error, request.outcome?.['event_id']]
+    throw apiFailure(cause, { eventId: String(eventId ?? ''), organizationId: '' }, o.origin)
   })
   const guardless = watchGuards(route => app.addHook('onRoute', route))
   await added(() =>
     o.routes(app, {
       ...o.own,
       guard: GUARDS,
+      revento: o.revento,
       log: o.log,
       page: (reply, { title, body }) => {
         const session = known.get(reply.request)?.session

@@ -19,5 +19,7 @@ export const service = <T>(it: Service<T>): Service<T> => it
 
 /** What these services are once they have started. */
 export type Started<S> = {
-  readonly [Name in keyof S]: S[Name] extends { start: (context: never) => infer Made } ? Awaited<Made> : never
+  readonly [Name in keyof S]: S[Name] extends { start: (context: never) => infer Made }
+    ? Awaited<Made>
+    : never
 }

@@ -1,11 +1,14 @@
+import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Job } from '../../src/builder/job.ts'
 import { createJobRows } from '../../src/builder/job-rows.ts'
 import { checkJobs, everyMs, startJobs } from '../../src/builder/jobs.ts'
 import { createDescribeError } from '../../src/process/errors.ts'
 import { startApp } from '../helpers/app.ts'
+import { node } from '../helpers/child.ts'
 import { type ManualClock, manualClock } from '../helpers/clock.ts'
 import { type TestDatabase, testDatabase } from '../helpers/database.ts'
+import { testFolder } from '../helpers/folder.ts'
 import { until } from '../helpers/wait.ts'
 
 /** One instance that looks after these jobs; its clock is moved by the test. */
@@ -39,6 +42,11 @@ async function pass(clock: ManualClock, ms: number, instances = 1): Promise<void
   await until(() => clock.sleepers().filter(sleep => sleep === 2_000).length >= instances)
 }
 const HOUR = 3_600_000
+const REAL = {
+  REVENTO_CLIENT_ID: 'client',
+  REVENTO_CLIENT_SECRET: 'client-secret-0123',
+  REVENTO_WEBHOOK_SECRET: 'webhook-secret-0123',
+}
 
 test('runs soon after the first start, then at its interval; what it throws is counted, logged, kept, and tried again', async () => {
   const database = await testDatabase()
@@ -164,6 +172,22 @@ test('one that hangs or throws keeps no other job and no delivery from running',
   expect(ran).toEqual(['0'])
   expect((await fetch(`${app.url}/ready`)).status).toBe(200)
   expect(clock.now()).toBeGreaterThan(0)
+})
+
+test('the command lists how they went', async () => {
+  const database = await testDatabase()
+  const clock = manualClock()
+  const run = () => Promise.reject(new RangeError('no such seat'))
+  const { counted } = instance(database, [{ name: 'seats', every: '1h', run }], clock)
+  await until(() => counted.length === 1)
+  const command = fileURLToPath(new URL('../../src/cli/operate/jobs.ts', import.meta.url))
+  const env = { DATABASE_URL: database.url, ...REAL }
+  const list = node([command], { cwd: testFolder(), env })
+  expect([await list.ended, list.output.err]).toEqual([0, ''])
+  expect(list.output.out.split('\n')[1]?.split(/ {2,}/)).toEqual([
+    ...['seats', 'failed', '2026-05-09T12:00:00Z', 'never: not listed', '1', '1', '0'],
+    'RangeError: no such seat',
+  ])
 })
 
 test('the start is stopped by a wrong list, and says every mistake', () => {

@@ -9,7 +9,7 @@ import { BROWSER, connect, EVENT, expectError, type Pair, startPair } from '../o
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded', 'sec-fetch-site': 'same-origin' }
 
-const routes: Routes = async (app, { guard, page, formToken }) => {
+const routes: Routes = async (app, { guard, page, formToken, revento }) => {
   app.get('/app/events', guard.organizer, async request => request.organizer.events.map(e => e.eventId))
   app.get<{ Params: { id: string } }>(
     '/app/events/:id/people',
@@ -24,6 +24,11 @@ const routes: Routes = async (app, { guard, page, formToken }) => {
     page(reply, { title: 'About', body: html`<p>${'<b>'}</p>` }),
   )
   app.post('/app/hook', guard.open, async ({ body }) => ({ body }))
+  app.get(
+    '/app/count',
+    guard.open,
+    async () => (await (await revento.event(EVENT)).api.participants()).data.length,
+  )
   app.get('/app/throws', guard.open, async () => {
     throw new TypeError('a text that nobody may see')
   })
@@ -88,6 +93,17 @@ describe('a route for organizers', () => {
     ] as const)
       expectError(pair, await post(wrong, headers), 403, 'form_rejected')
   })
+})
+
+test('a route for everybody may call for any connection, and answers alike when that cannot be used', async () => {
+  const pair = await start()
+  const count = async () => (await createClient().get(`${pair.app.url}/app/count`)).text
+  expect(JSON.parse(await count())).toMatchObject({ error: 'not_found' })
+  await connect(pair)
+  expect(await count()).toBe('0')
+  pair.upstream.onApi = json(401, { error: 'token_revoked' })
+  const link = `${pair.app.config.origin}/connect?event_id=${EVENT}`
+  expect(JSON.parse(await count())).toMatchObject({ error: 'revoked', connect_url: link })
 })
 
 test('a page has our layout, our headers, and a log-out where somebody is known', async () => {
