@@ -21,7 +21,7 @@ export function totals(verdicts: readonly Verdict[]): Totals {
 
 const MARK = { passed: 'ok', failed: 'FAILED', not_run: 'not run' } as const
 
-/** One line a day, and more where it matters. `consoleUrl`: where the same faults are buttons. */
+/** A line for each day, and the details of a failed one. At `consoleUrl` the same faults are buttons. */
 export function scorecard(verdicts: readonly Verdict[], consoleUrl: string, ms: number): string {
   const width = Math.max(...verdicts.map(({ day }) => day.name.length))
   const lines = verdicts.flatMap(verdict => {
@@ -69,12 +69,12 @@ const HELP = `Usage: npm run drill -- [--only NAME]... [--list] [--json]
 Bad days, against this code and your handlers: each starts the app as npm start does, with its sandbox, in a folder of
 its own, and does something bad to it. Prints one line a day; what failed comes with the reason and where to look.
 
-  --only NAME  this day; may be repeated
-  --list       the days, why each matters, and the button of the sandbox's console that does the same by hand
-  --json       one JSON object: passed, failed, not_run, ms, days
+  --only NAME  runs this day only; may be repeated
+  --list       prints the days, why each matters, and the button of the sandbox's console that does the same by hand
+  --json       prints one JSON object: passed, failed, not_run, ms, days
 
 Your handlers run for real, more than once, with your environment (not .env): what they do elsewhere is really done.
-Their effects are compared where the drill can see them, in the tables of the app's database.
+Their effects are compared in the tables of the app's database, where alone the drill can see them.
 Exit code: 0 when no day failed, else 1. The folder of a day that failed is kept.
 `
 
@@ -108,7 +108,7 @@ async function main(values: Values<typeof options>): Promise<number> {
   return failed === 0 ? 0 : 1
 }
 
-/** On stderr, so that --json stays one object. */
+/** Writes the progress to stderr, so that the output of --json stays one object. */
 function progress(count: number): (verdict: Verdict) => void {
   let ended = 0
   return ({ day, status }) => {

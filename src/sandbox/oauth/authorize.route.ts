@@ -57,28 +57,25 @@ export async function authorizeRoutes(app: FastifyInstance, context: Context): P
     reply.header('cache-control', 'no-store').header('location', location).send()
 }
 
-export interface AuthorizeRequest {
+interface AuthorizeRequest {
   event: TestEvent
   scope: string
   state: string
   codeChallenge: string
 }
 
-export type AuthorizeError = 'invalid_request' | 'unsupported_response_type' | 'invalid_scope'
+type AuthorizeError = 'invalid_request' | 'unsupported_response_type' | 'invalid_scope'
 
-export type AuthorizeVerdict =
+type AuthorizeVerdict =
   | { ok: true; request: AuthorizeRequest }
   /** The redirect URI cannot be trusted, so the error stays on the sandbox (RFC 6749 section 4.1.2.1). */
   | { ok: false; show: 'client_id' | 'redirect_uri' }
   | { ok: false; redirect: AuthorizeError; description: string; state: string | undefined }
 
 const CHALLENGE = /^[A-Za-z0-9_-]{43}$/
-const SCOPE_TEXT = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
-
-type Registered = Pick<SandboxOptions, 'clientId' | 'redirectUri'>
 
 /** Judges the query of GET /oauth/authorize. The redirect URI must be equal byte for byte, a trailing slash included. */
-export function judgeAuthorize(query: unknown, { clientId, redirectUri }: Registered): AuthorizeVerdict {
+function judgeAuthorize(query: unknown, { clientId, redirectUri }: SandboxOptions): AuthorizeVerdict {
   if (one(query, 'client_id') !== clientId) return { ok: false, show: 'client_id' }
   if (one(query, 'redirect_uri') !== redirectUri) return { ok: false, show: 'redirect_uri' }
 
@@ -102,12 +99,11 @@ export function judgeAuthorize(query: unknown, { clientId, redirectUri }: Regist
 
 /** Scopes of the other flow (profile.read, event.attendance) are refused like unknown ones. */
 function readScope(text: string): string | undefined {
-  if (!SCOPE_TEXT.test(text)) return undefined
   const wanted = [...new Set(text.split(' '))]
   return wanted.every(scope => SCOPES.some(known => known === scope)) ? wanted.join(' ') : undefined
 }
 
-export interface Consents {
+interface Consents {
   add(request: AuthorizeRequest): string
   /** The address to which the browser is sent. `decide` runs once; a second click gets the same address. */
   decide(id: string, decide: (request: AuthorizeRequest) => string): string | undefined
@@ -119,7 +115,7 @@ const SECOND_CLICK_MS = 2_000
 const KEPT = 1000
 
 /** The requests that wait for a decision. The form carries only an id, so that nothing on the page can be tampered with. */
-export function createConsents(runtime: Runtime): Consents {
+function createConsents(runtime: Runtime): Consents {
   const waiting = new Map<string, { request: AuthorizeRequest; until: number; location?: string }>()
   return {
     add(request) {
@@ -147,7 +143,7 @@ const SCOPE_MEANS: Record<string, string> = {
 }
 
 /** The question to the organizer. */
-export function consentPage({ event, scope }: AuthorizeRequest, consentId: string): Html {
+function consentPage({ event, scope }: AuthorizeRequest, consentId: string): Html {
   const scopes = scope.split(' ').map(name => html`<li><code>${name}</code> ${SCOPE_MEANS[name]}</li>`)
   return html`<main class="narrow">
 <h1>Connect your app to ${event.row.title}?</h1>
@@ -167,22 +163,13 @@ export function consentPage({ event, scope }: AuthorizeRequest, consentId: strin
 }
 
 const REFUSALS = {
-  client_id: [
-    'Unknown client_id',
-    'The client_id in this link is not the one this sandbox was started with.',
-  ],
-  redirect_uri: [
-    'redirect_uri does not match',
-    'It must equal the registered redirect URI byte for byte; a trailing slash makes it different.',
-  ],
-  consent: [
-    'This page has been used',
-    'The decision was already taken or waited too long. Start again from your app.',
-  ],
+  client_id: ['Unknown client_id', 'This sandbox was started with another client_id than this link has.'],
+  redirect_uri: ['redirect_uri does not match', 'It must equal the registered one, a trailing slash included.'],
+  consent: ['This page has been used', 'The decision was made or came too late. Start again from your app.'],
 } as const
 
 /** Stands in place of a redirect, since no address can be trusted with a wrong client or redirect URI. */
-export function refusalPage(reason: keyof typeof REFUSALS): Html {
+function refusalPage(reason: keyof typeof REFUSALS): Html {
   const [title, text] = REFUSALS[reason]
   return html`<main class="narrow"><h1>${title}</h1><p>${text}</p></main>`
 }

@@ -8,10 +8,10 @@ export interface Reply {
   readonly ms: number
 }
 
-/** Keeps cookies, and follows a redirect only when it is told to. */
+/** Keeps cookies, and follows no redirect by itself. */
 export interface Browser {
   get(url: string, headers?: Record<string, string>): Promise<Reply>
-  /** An object goes as JSON, a text as a form. */
+  /** An object is sent as JSON, a text as a form. */
   post(url: string, body: object | string): Promise<Reply>
 }
 

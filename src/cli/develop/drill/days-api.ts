@@ -10,7 +10,7 @@ async function status(world: World): Promise<number> {
   return (await world.participants()).status
 }
 
-/** The connection must outlive the platform's bad minutes. */
+/** Checks that the connection outlived the platform's bad minutes. */
 async function survives(world: World): Promise<void> {
   await world.console('/faults/clear', {})
   await world.until('the API is used again', 10_000, async () => (await status(world)) === 200)

@@ -11,7 +11,7 @@ import { type Day, expect, Failed, type Sent, type World } from './world.ts'
 
 const LOOK = 'src/integration/handlers'
 
-/** The sandbox's own payloads; they change its data, so they are no part of what is compared. */
+/** Sends the sandbox's own payloads. They change its data, so their effects are not compared. */
 async function sandboxPayloads(world: World): Promise<void> {
   const types = handledTypes('revento').filter(type => (EVENT_TYPES as readonly string[]).includes(type))
   const drafts = types.map(type => ({ provider: 'revento', type }))
@@ -22,7 +22,7 @@ async function sandboxPayloads(world: World): Promise<void> {
   await tellRest(world, [[...others, ...otherSenders()], drafts.filter(isEnding)])
 }
 
-/** Whoever asks gets an answer, be it no. */
+/** Checks that every inline request gets an answer, be it no. */
 async function inlineAnswers(world: World): Promise<void> {
   for (const type of handledTypes('aghanim')) {
     const [id] = await send(world, [{ provider: 'aghanim', type }])
@@ -35,14 +35,14 @@ async function inlineAnswers(world: World): Promise<void> {
   }
 }
 
-/** As a sender that cannot sign: its address shows a token, and may post from then on. */
+/** Acts as a sender that cannot sign: its address shows a token, and may post from then on. */
 async function handshake(world: World): Promise<void> {
   const url = `${world.program().url}/webhooks/handshake`
   const agent = new Agent()
   const show = (token: string) => showToken({ url, token, timeoutMs: 10_000 }, agent)
   const headers = { 'content-type': 'application/json' }
   const body = '{"data":"This is some test data"}'
-  // As its sender would: what a busy machine refuses for now is sent again.
+  // A real sender sends again what a busy machine refuses for now.
   const message = () =>
     world.until('the app has time for a message', 10_000, async () => {
       const { status } = await post({ url, headers, body, timeoutMs: 10_000 }, agent)
@@ -86,7 +86,7 @@ export const HANDLER_DAYS: readonly Day[] = [
   {
     name: 'erasure',
     title: 'Revento asks that an event be erased',
-    why: 'What is kept of its people after that is kept against the law, and ends the integration.',
+    why: 'Personal data that stays after that is kept against the law, and ends the integration.',
     look: 'src/webhooks/dispatch/owed.ts',
     async run(world) {
       const { first, second } = storyOf()

@@ -9,13 +9,13 @@ import { type Day, expect, Failed, NotHere, type Row, type Sent, type World } fr
 const LEASE_MS = 30_000
 const PATIENCE_MS = LEASE_MS + 30_000
 
-/** Kills it in the middle of every handler: each has done its work, and none has told of it. Answers with the rows. */
+/** Kills the app when every handler has done its work and none has ended yet. Answers the rows at that moment. */
 async function killedInHandlers(world: World): Promise<Row[]> {
   const { first } = storyOf()
   await world.start('hang')
   await world.connect()
   await send(world, first)
-  const hanging = first.length + world.told
+  const hanging = first.length + world.automatic
   await world.until(`${hanging} handlers are in the middle of their work`, 30_000, () => {
     const lines =
       world
@@ -32,7 +32,7 @@ export const PROCESS_DAYS: readonly Day[] = [
   {
     name: 'kill',
     title: 'kill -9 in the middle of every handler',
-    why: 'Whatever was answered 200 is ours to finish; Revento does not send it again.',
+    why: 'A delivery that was answered 200 is ours to finish: Revento does not send it again.',
     look: 'src/webhooks/inbox/claim.ts',
     async run(world) {
       const wanted = await world.undisturbed()
@@ -48,8 +48,8 @@ export const PROCESS_DAYS: readonly Day[] = [
   },
   {
     name: 'held_lease',
-    title: 'a restart while the dead process still holds its deliveries',
-    why: 'A lease keeps two processes off one delivery; it must neither be ignored nor hold up what is new.',
+    title: 'a restart while deliveries are still leased to the dead process',
+    why: 'A lease keeps two processes off one delivery; it must neither be ignored nor delay new deliveries.',
     look: 'src/webhooks/inbox/claim.ts',
     async run(world) {
       await killedInHandlers(world)
@@ -75,7 +75,7 @@ export const PROCESS_DAYS: readonly Day[] = [
   {
     name: 'kill_in_refresh',
     title: 'kill -9 while a refresh is under way',
-    why: 'The new tokens may exist at Revento only: asked again once nothing can be under way, and not before.',
+    why: 'Only Revento may know the new tokens: the refresh is repeated once no request can be under way.',
     look: 'src/oauth/refresh-lease.ts',
     fault: 'token_slow',
     async run(world) {
@@ -130,7 +130,7 @@ export const PROCESS_DAYS: readonly Day[] = [
 const sent = async (world: World) => (await world.console<{ data: Sent[] }>('/deliveries')).data
 const open = async (world: World) => (await sent(world)).filter(({ state }) => state !== 'delivered').length
 
-/** Deliveries that were answered 503; any other refusal is a failure. */
+/** The number of answers 503. Any other refusal is a failure. */
 async function refused(world: World): Promise<number> {
   const statuses = (await sent(world)).flatMap(({ attempts }) => attempts.map(({ status }) => status))
   const other = statuses.find(status => status !== 200 && status !== 503)
@@ -138,13 +138,13 @@ async function refused(world: World): Promise<number> {
   return statuses.filter(status => status === 503).length
 }
 
-/** No file of the process may grow beyond that: the kernel refuses writes as a full disk does. */
+/** Limits the size of every file of the process: the kernel then refuses writes as a full disk does. */
 function limitFiles(world: World, bytes: string): void {
   try {
     execFileSync('prlimit', ['--pid', String(world.program().pid), `--fsize=${bytes}:unlimited`], {
       stdio: 'ignore',
     })
   } catch {
-    throw new NotHere('not run on this system: it needs prlimit, which is of Linux')
+    throw new NotHere('not run on this system: it needs prlimit, which only Linux has')
   }
 }

@@ -3,20 +3,20 @@ import { type Day, EVENT, expect, type World } from './world.ts'
 
 const LOOK = 'src/oauth/access-token.ts'
 
-/** Starts connected, with an access token that has just expired. */
+/** Starts and connects the app, and lets its access token expire. */
 async function expired(world: World): Promise<void> {
   await world.start()
   await world.connect('quiet')
   await world.console('/expire-access-tokens', {})
 }
 
-/** What a caller of /participants is told. */
+/** Checks the answer of GET /participants. */
 async function answers(world: World, status: number, error?: string): Promise<void> {
   const reply = await world.participants()
   expect('GET /participants', [reply.status, JSON.parse(reply.text).error], [status, error])
 }
 
-/** Resolves when the refresh, whose outcome is unknown, may be asked for again. */
+/** Resolves when a refresh with an unknown outcome may be tried again. */
 export const nextTry = (world: World, ms: number) =>
   world.until('the next try of the refresh', ms, () => {
     const [row] = world.read<{ at: number }>('select refresh_not_before as at from connections')
@@ -86,7 +86,7 @@ export const TOKEN_DAYS: readonly Day[] = [
       await expired(world)
       await world.fault('token_dropped')
       await answers(world, 502, 'upstream_error')
-      // The next try comes after five seconds; a caller before that is told to come again.
+      // The next try comes after five seconds; an earlier call gets the time to wait.
       await nextTry(world, 20_000)
       await answers(world, 409, 'reconsent_required')
       expect('refreshes', await world.refreshes(), ['issued', 'invalid_grant'])
@@ -98,7 +98,7 @@ export const TOKEN_DAYS: readonly Day[] = [
   {
     name: 'invalid_client',
     title: 'Revento refuses our client secret',
-    why: 'The operator has to act, not the organizer: the connection must survive it.',
+    why: 'The operator has to act, not the organizer: the connection must survive.',
     look: 'src/revento/token-outcome.ts',
     fault: 'token_invalid_client',
     async run(world) {

@@ -3,9 +3,9 @@ import { effects, expectSame } from './effects.ts'
 import { delivered, handled, send, tellAll, tellRest } from './handling.ts'
 import { type Day, expect, Failed, type Sent, type World } from './world.ts'
 
-/** Each was run once, however often it came. */
+/** Checks that each delivery ran once, however often it came. */
 function expectOneRunEach(world: World, repeats: number): void {
-  // Barker signs the time anew when it repeats: a second message, as far as anybody can tell.
+  // Barker signs the time anew when it repeats, which makes a second message of it.
   const revento = world.rows().filter(({ provider }) => provider === 'revento')
   const count = (state: string) => revento.filter(row => row.state === state).length
   expect('duplicates', count('duplicate'), repeats)
@@ -15,7 +15,7 @@ function expectOneRunEach(world: World, repeats: number): void {
   expect('handlers that ran again', twice.length, 0)
 }
 
-/** Refused as it is; the next attempt, in order again, is taken. */
+/** A day on which a webhook is refused, and its next attempt, in order again, is taken. */
 function refusal(day: Pick<Day, 'name' | 'title' | 'why'> & { fault: string }): Day {
   return {
     ...day,
@@ -53,7 +53,7 @@ export const WEBHOOK_DAYS: readonly Day[] = [
   {
     name: 'duplicate',
     title: 'every delivery comes twice',
-    why: 'Revento repeats what it is not sure of; somebody must not get in twice.',
+    why: 'Revento repeats a delivery when in doubt; a guest must not get in twice.',
     look: 'src/webhooks/inbox/dedupe.ts',
     fault: 'webhook_duplicate',
     async run(world) {
@@ -63,14 +63,14 @@ export const WEBHOOK_DAYS: readonly Day[] = [
       const found = await tellAll(world)
       const { first, second, last } = storyOf()
       const own = first.filter(({ provider }) => provider === 'revento').length
-      expectOneRunEach(world, own + second.length + last.length + world.told)
+      expectOneRunEach(world, own + second.length + last.length + world.automatic)
       expectSame('every delivery twice', found, wanted)
     },
   },
   {
     name: 'replay',
     title: 'old deliveries come again under new ids',
-    why: 'The delivery id is not signed: whoever caught a webhook can send it under another one.',
+    why: 'The delivery id is not signed: an attacker can send a captured webhook under another id.',
     look: 'src/webhooks/inbox/claim.ts',
     async run(world) {
       const wanted = await world.undisturbed()
@@ -86,7 +86,7 @@ export const WEBHOOK_DAYS: readonly Day[] = [
   {
     name: 'out_of_order',
     title: 'newer news comes before older',
-    why: 'No order is promised: who was approved must not go back to waiting.',
+    why: 'No order is promised: an approved guest must not go back to waiting.',
     look: 'src/webhooks/dispatch/keep-participant.ts',
     fault: 'webhook_out_of_order',
     async run(world) {
@@ -110,13 +110,13 @@ export const WEBHOOK_DAYS: readonly Day[] = [
   refusal({
     name: 'future',
     title: 'a webhook is ten minutes ahead',
-    why: 'One dated ahead could be kept and replayed later.',
+    why: 'A webhook dated ahead could be kept and replayed later.',
     fault: 'webhook_future',
   }),
   refusal({
     name: 'tampered',
     title: 'a webhook is altered on the way',
-    why: 'Whoever can change a body could let himself in.',
+    why: 'An attacker who can change a body could let himself in.',
     fault: 'webhook_tampered',
   }),
   refusal({
@@ -128,12 +128,12 @@ export const WEBHOOK_DAYS: readonly Day[] = [
   refusal({
     name: 'wrong_secret',
     title: 'a webhook is signed with another secret',
-    why: 'Everybody can reach the URL.',
+    why: 'Everyone can reach the URL, so only the signature shows the sender.',
     fault: 'webhook_wrong_secret',
   }),
 ]
 
-/** Answered within the ten seconds that Revento waits. */
+/** Checks that each answer came within the ten seconds that Revento waits. */
 export function expectInTime(sent: readonly Sent[]): void {
   const slowest = Math.max(0, ...sent.flatMap(({ attempts }) => attempts.map(({ ms }) => ms)))
   if (slowest > 9_000)

@@ -8,17 +8,16 @@ import { EVENT, ORGANIZATION } from './world.ts'
 export const HANDLERS_FOLDER = 'src/integration/handlers'
 const INDEX = new URL('../../../integration/handlers/index.ts', import.meta.url)
 
-/** Types that have a handler, by provider. */
+/** The types of a provider that have a handler. */
 export const handledTypes = (provider: string): string[] =>
   Object.entries(listOf(provider)).flatMap(([type, handler]) => (handler ? [type] : []))
 
-/** The file of a type's handler, as the imports of index.ts name it; index.ts where they do not. */
+/** The file from which index.ts imports the handler of a type; index.ts itself where it imports none. */
 export function handlerFile(provider: string, type: string): string {
-  const name = nameOf(listOf(provider)[type])
-  const [, file] =
-    new RegExp(`import \\{[^}]*\\b${name || '-'}\\b[^}]*\\} from '\\./([^']+)'`).exec(
-      readFileSync(INDEX, 'utf8'),
-    ) ?? []
+  const handler = listOf(provider)[type]
+  const name = typeof handler === 'function' && /^\w+$/.test(handler.name) ? handler.name : '-'
+  const imported = new RegExp(`import \\{[^}]*\\b${name}\\b[^}]*\\} from '\\./([^']+)'`)
+  const [, file] = imported.exec(readFileSync(INDEX, 'utf8')) ?? []
   return `${HANDLERS_FOLDER}/${file ?? 'index.ts'}`
 }
 
@@ -27,29 +26,27 @@ const listOf = (provider: string): Record<string, unknown> => {
   return all[provider] ?? {}
 }
 
-const nameOf = (handler: unknown) =>
-  typeof handler === 'function' && /^\w+$/.test(handler.name) ? handler.name : ''
-
-/** One webhook for the console to send. Without a body the sandbox makes one up. */
+/** A webhook for the console to send. Without a body the sandbox makes one up. */
 export interface Draft {
   readonly provider: string
   readonly type: string
   readonly body?: string
 }
 
-/** What the handlers are given. The waves follow each other, so that a second one is newer news of the same people. */
+/** The webhooks for the handlers, in waves: the second wave is newer news of the same people. */
 export interface Story {
   readonly first: readonly Draft[]
   readonly second: readonly Draft[]
-  /** Of an event of its own, and of the whole integration: nothing can come after them. */
+  /** The endings: of an event of its own, and of the whole integration. Nothing can come after them. */
   readonly last: readonly Draft[]
 }
 
 export const ENDINGS: readonly string[] = [DELETION_REQUIRED, SUSPENDED]
 const EARLIER = '2027-01-10T09:00:00.000Z'
 const LATER = '2027-01-10T10:30:00.000Z'
+const CONNECTED = { event_id: EVENT, organization_id: ORGANIZATION }
 
-/** Where `deliveries -- capture` puts what it redacted: real payloads are better than ours. */
+/** The folder in which `deliveries -- capture` puts redacted payloads: real ones are better than ours. */
 const CAPTURED = new URL('../../../../test/integration/captured/', import.meta.url)
 
 export function storyOf(): Story {
@@ -67,30 +64,23 @@ export function storyOf(): Story {
   }
 }
 
-/** What the handlers of everybody else but Revento are given, your own senders included, where nobody waits for the answer. */
+/** Webhooks of every provider but Revento, your own senders included. Inline ones, whose caller waits, are left out. */
 export const otherSenders = (): Draft[] =>
   providers
     .filter(({ name, inline }) => name !== 'revento' && !inline)
     .flatMap(({ name }) => handledTypes(name).map(type => ({ provider: name, type })))
 
-/** Somebody applies before anything else happens to the application. */
+/** The type that comes first for an application: it is submitted before anything else happens to it. */
 const earlierType = (type: string, handled: readonly string[]) =>
   /^(application|participant)\./.test(type) && handled.includes('application.submitted')
     ? 'application.submitted'
     : type
 
-/** Ids tell of which handler's trial a stored row comes: see effects.ts. */
+/** Stands in every id of a trial, so that effects.ts can tell whose handler stored a row. */
 export const trialOf = (type: string) => `drill_${type.replaceAll(/\W/g, '_')}`
 
 function envelope(type: string, id: string, occurred_at: string, rest: object): Draft {
-  const whole = {
-    id: `evt_delivery_${id}`,
-    type,
-    occurred_at,
-    event_id: EVENT,
-    organization_id: ORGANIZATION,
-    ...rest,
-  }
+  const whole = { id: `evt_delivery_${id}`, type, occurred_at, ...CONNECTED, ...rest }
   return { provider: 'revento', type, body: JSON.stringify(whole) }
 }
 
@@ -99,7 +89,7 @@ const revento = (type: string, trial: string, at: string): Draft =>
     data: snapshot(type, trialOf(trial), at),
   })
 
-/** The fields that the guide shows, and no other: what a handler may rely on. */
+/** The payload with the fields that the guide shows, and no other: a handler may rely on these. */
 function asDocumented(type: string): Draft {
   const trial = trialOf('documented')
   const data = {
@@ -114,7 +104,7 @@ function asDocumented(type: string): Draft {
   return envelope(type, trial, EARLIER, { data })
 }
 
-/** The two ids of the first are its own; the second has none, as the guide says of the integration's events. */
+/** An ending of an event of its own; of the whole integration it has no ids, as the guide says. */
 const ending = (type: string): Draft =>
   envelope(type, trialOf(type), LATER, {
     ...(type.startsWith('integration.')
@@ -123,7 +113,7 @@ const ending = (type: string): Draft =>
     data: {},
   })
 
-/** Of the event that is connected. `at` in ms. */
+/** The erasure of the connected event. `at` is in milliseconds. */
 export const deletion = (at: number): Draft =>
   envelope(DELETION_REQUIRED, trialOf('erased'), new Date(at).toISOString(), {
     data: { reason: 'connection_ended' },
@@ -135,7 +125,7 @@ const STATUS: Readonly<Record<string, string>> = {
   'application.revision_requested': 'revision_requested',
 }
 
-/** As the sandbox writes them; the same person or activity throughout a trial. */
+/** Data as the sandbox writes it, of the same person or activity throughout a trial. */
 function snapshot(type: string, trial: string, at: string): object {
   if (type.startsWith('activity.')) {
     const signups = at === LATER ? 40 : 12
@@ -153,19 +143,15 @@ function snapshot(type: string, trial: string, at: string): object {
   return { id: `app_${trial}`, ...ids, ...person, status, custom_form_fields, ...reviewed }
 }
 
-interface Fixture {
-  readonly type: string
-  readonly event: object
-}
-/** Whoever it was about is nobody the sandbox knows. */
+/** The ids in a captured payload, which get a mark: the sandbox has no such people. */
 const PEOPLE = /"(ptp|app|usr|act)_/g
-/** Whatever event it was of, here it is of the one that is connected. */
-const CONNECTED = { event_id: EVENT, organization_id: ORGANIZATION }
 
+/** The captured payloads, as webhooks of the connected event. */
 function captured(): Draft[] {
   const files = listed(CAPTURED).filter(name => name.endsWith('.json'))
   return files.flatMap((name, n) => {
-    const { type, event } = parseLossless(readFileSync(new URL(name, CAPTURED), 'utf8')) as Fixture
+    const fixture = parseLossless(readFileSync(new URL(name, CAPTURED), 'utf8'))
+    const { type, event } = fixture as { type: string; event: object }
     const isMeant = handledTypes('revento').includes(type) && !ENDINGS.includes(type)
     const body = JSON.stringify({ ...event, ...CONNECTED }).replaceAll(PEOPLE, `"$1_captured_${n}_`)
     return isMeant ? [{ provider: 'revento', type, body }] : []

@@ -3,7 +3,7 @@ import { membersOf } from '../../../webhooks/verify/provider.ts'
 import { HANDLERS_FOLDER, handledTypes, handlerFile, trialOf } from './deliveries.ts'
 import { type Effects, EVENT, Failed, type World } from './world.ts'
 
-/** The app's own book-keeping. Every other table counts, also those that you add. */
+/** The app's own book-keeping. Every other table counts, also the tables that you add. */
 const BOOKKEEPING: Record<Exclude<keyof Schema, 'participants' | 'erasures' | 'connections'>, true> = {
   flows: true,
   sessions: true,
@@ -26,7 +26,7 @@ const COLUMNS_OF: Readonly<Record<string, readonly string[]>> = {
   erasures: ['event_id', 'organization_id'],
 }
 
-/** Times and numbers of rows and deliveries differ from run to run; nothing else may. */
+/** What the handlers left behind. Times and the numbers of rows and deliveries are left out: they differ by themselves. */
 export function effects(world: World): Effects {
   const tables = world.read<{ name: string }>(
     `select name from sqlite_schema where type = 'table' and name not like 'sqlite_%' and name not like 'kysely_%'`,
@@ -48,7 +48,7 @@ function rowsOf(world: World, table: string): string[] {
   return world.read<object>(`select ${list} from "${table}"`).map(row => JSON.stringify(row))
 }
 
-/** Fails with the first row that `when` changed, and the handler that it comes from. */
+/** Fails with the first row that differs, and with the handler that stored it. `when` says what happened between. */
 export function expectSame(when: string, found: Effects, wanted: Effects): void {
   for (const table of new Set([...wanted.keys(), ...found.keys()])) {
     const [now, before] = [found.get(table) ?? [], wanted.get(table) ?? []]
@@ -57,15 +57,15 @@ export function expectSame(when: string, found: Effects, wanted: Effects): void 
     if (added.length + missing.length === 0) continue
     const [one = missing[0] ?? ''] = added
     const file = table === 'participants' ? 'src/webhooks/dispatch/keep-participant.ts' : culprit(one)
-    const told = [
+    const changes = [
       ...missing.slice(0, 1).map(row => `was ${row}`),
       ...added.slice(0, 1).map(row => `is ${row}`),
     ]
-    throw new Failed(`${when} left something else in "${table}": ${told.join(', ')}. From ${file}`, file)
+    throw new Failed(`${when} left something else in "${table}": ${changes.join(', ')}. From ${file}`, file)
   }
 }
 
-/** The rows of the first list that the second does not have, as often as they are too many. */
+/** The rows of the first list beyond those that the second has, repeats counted. */
 function without(rows: readonly string[], others: readonly string[]): string[] {
   const left = [...others]
   return rows.filter(row => {
@@ -75,7 +75,7 @@ function without(rows: readonly string[], others: readonly string[]): string[] {
   })
 }
 
-/** Ids of the drill name the type they were sent for; else the row may name it itself. */
+/** The handler that stored a row: ids of the drill name its type, or the row itself does. */
 function culprit(row: string): string {
   const types = handledTypes('revento').toSorted((a, b) => b.length - a.length)
   if (row.includes(trialOf('documented'))) return handlerFile('revento', 'application.approved')
@@ -84,7 +84,7 @@ function culprit(row: string): string {
   return type ? handlerFile('revento', type) : `one of ${HANDLERS_FOLDER}`
 }
 
-/** Tables of the app that keep the event's id on purpose: that it was erased, and that deliveries came. Yours keep nothing. */
+/** Tables of the app that keep the event's id on purpose, to know that it was erased. Your tables keep nothing. */
 const KEEPS_ID: Partial<Record<keyof Schema, true>> = {
   erasures: true,
   connections: true,
@@ -95,10 +95,10 @@ const KEEPS_ID: Partial<Record<keyof Schema, true>> = {
   api_budgets: true,
 }
 const OF_PEOPLE = /^(id|participant_id|user_id|name|email)$/
-/** Shorter ones stand in other texts by chance. */
+/** A shorter value may stand in another text by chance. */
 const TELLING = 6
 
-/** What the stored payloads of the event say of its people: nothing of it may be found after an erasure. */
+/** The personal values in the stored payloads of the event: none may be found after an erasure. */
 export function peopleOf(world: World): string[] {
   const bodies = world.read<{ body: Uint8Array }>(
     `select body from inbox where event_id = '${EVENT}' and body is not null`,
@@ -110,7 +110,7 @@ export function peopleOf(world: World): string[] {
   return [...new Set(values.map(([, value]) => String(value)))].filter(value => value.length >= TELLING)
 }
 
-/** Looks into every column of every table, also of those that you add. */
+/** Searches every column of every table, also of the tables that you add. */
 export function remnants(world: World, people: readonly string[]): { table: string; what: string }[] {
   const tables = world.read<{ name: keyof Schema }>(
     `select name from sqlite_schema where type = 'table' and name not like 'sqlite_%'`,

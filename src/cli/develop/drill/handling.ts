@@ -4,12 +4,12 @@ import { effects } from './effects.ts'
 import { type Effects, Failed, type Row, type Sent, type World } from './world.ts'
 
 const ENDED = new Set(['done', 'ignored', 'duplicate'])
-/** A handler is cut off after 20 s, and its outcome is stored. */
+/** A handler is stopped after 20 s; this leaves time to store its outcome. */
 const HANDLED_MS = 27_000
-/** The drill brings more news in a minute than Revento lets an app ask about: waiting for it is no trouble. */
+/** The drill causes more requests in a minute than Revento allows: a delivery that waits for the limit is no trouble. */
 const LIMITED = /^ApiError: .* rate_limit_exceeded$/
 const LIMITED_MS = 150_000
-/** What the drill itself threw is no trouble. */
+/** The error that the drill itself throws is no trouble. */
 const OWN = /^Drill: /
 
 export async function send(world: World, drafts: readonly Draft[]): Promise<string[]> {
@@ -17,16 +17,16 @@ export async function send(world: World, drafts: readonly Draft[]): Promise<stri
   return (await Promise.all(sent)).map(({ delivery_id }) => delivery_id)
 }
 
-/** Everything the sandbox means to send has been answered 2xx, its own story included. */
+/** Resolves when `count` webhooks and the sandbox's automatic ones have been answered 2xx. */
 export async function delivered(world: World, count: number): Promise<readonly Sent[]> {
-  const wanted = count + world.told
+  const wanted = count + world.automatic
   return world.until(`the app acknowledges ${wanted} webhooks`, 60_000, async () => {
     const { data } = await world.console<{ data: Sent[] }>('/deliveries')
     return data.length >= wanted && data.every(({ state }) => state === 'delivered') && data
   })
 }
 
-/** Every stored delivery has ended well; fails with the handlers that did not. */
+/** Resolves when every stored delivery has ended well; fails with the handlers that did not end so. */
 export async function handled(world: World, ms = HANDLED_MS): Promise<void> {
   const open = (row: Row) => !ENDED.has(row.state) && !isTrouble(row)
   const begun = runtime.monotonic()
@@ -38,7 +38,7 @@ export async function handled(world: World, ms = HANDLED_MS): Promise<void> {
     })
     .catch(() => {})
   const troubled = world.rows().filter(row => isTrouble(row) || open(row))
-  if (troubled[0]) throw new Failed(told(troubled), fileOf(troubled[0]))
+  if (troubled[0]) throw new Failed(reasonsOf(troubled), fileOf(troubled[0]))
 }
 
 const isLimited = ({ state, last_error }: Row) => !ENDED.has(state) && LIMITED.test(last_error ?? '')
@@ -48,7 +48,7 @@ const isTrouble = ({ state, last_error }: Row) => {
   return !ENDED.has(state) && last_error !== null && !OWN.test(last_error) && !LIMITED.test(last_error)
 }
 
-function told(rows: readonly Row[]): string {
+function reasonsOf(rows: readonly Row[]): string {
   const lines = rows.map(row => `${fileOf(row)} (${row.type}) ${trouble(row)}`)
   return [...new Set(lines)].slice(0, 5).join('; ')
 }
@@ -57,11 +57,11 @@ const fileOf = ({ provider, type }: Row) => handlerFile(provider, type)
 
 function trouble({ state, last_error }: Row): string {
   if (last_error?.startsWith('HandlerTimeout')) return 'did not end within 20 s, and did not heed its signal'
-  if (state === 'parked') return 'waits for a reconnect, though its event is connected'
+  if (state === 'parked') return 'waits for a reconnect, although its event is connected'
   return last_error === null ? `is still ${state}` : `threw ${last_error}`
 }
 
-/** Connects, and gives the handlers the whole story in order; `between` may interfere after the first wave. */
+/** Connects, and sends the whole story in order. `between` may interfere after the first wave. */
 export async function tellAll(world: World, between?: () => Promise<void>): Promise<Effects> {
   const { first, second, last } = storyOf()
   await world.connect()

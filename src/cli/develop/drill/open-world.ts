@@ -20,7 +20,7 @@ export async function openWorld({ folder, rest, undisturbed }: WorldOptions): Pr
   const agent = new Agent()
   const browser = createBrowser(agent)
   let program: Program | undefined
-  let told = 0
+  let automatic = 0
 
   const running = (): Program => {
     if (!program) throw new Failed('the drill itself is wrong: nothing was started')
@@ -54,8 +54,8 @@ export async function openWorld({ folder, rest, undisturbed }: WorldOptions): Pr
 
   return {
     folder,
-    get told() {
-      return told
+    get automatic() {
+      return automatic
     },
     program: running,
     async start(probe) {
@@ -63,7 +63,7 @@ export async function openWorld({ folder, rest, undisturbed }: WorldOptions): Pr
     },
     async kill() {
       await program?.kill()
-      told = 0
+      automatic = 0
     },
     async close() {
       await program?.kill()
@@ -79,7 +79,7 @@ export async function openWorld({ folder, rest, undisturbed }: WorldOptions): Pr
       const back = await browser.get(locationOf(decided), { accept: 'application/json' })
       if (back.status !== 200)
         throw new Failed(`connecting the event was answered ${back.status}: ${back.text}`, 'src/oauth')
-      told = how === 'quiet' ? 0 : 4
+      automatic = how === 'quiet' ? 0 : 4
     },
     participants: () => get(`/participants?event_id=${EVENT}&limit=5`),
     get,

@@ -2,8 +2,8 @@ import { handlers } from '../../../integration/handlers/index.ts'
 import type { Probe } from './world.ts'
 
 /**
- * Loaded before the app, in its process: puts the drill's mischief around every handler, while the handler itself runs
- * as it is. The first run of each delivery does its whole work and then
+ * This module is loaded before the app, into its process, and puts mischief around every handler, while the handler
+ * itself runs as it is. The first run of each delivery does its whole work and then
  * - throw: fails, as when the last line of a handler throws;
  * - hang: never ends, so that a kill meets it after its work and before its outcome;
  * - slow: ends only after a while that is longer than a sender waits.
@@ -28,7 +28,7 @@ class DrillError extends Error {
 
 const probe = new URL(import.meta.url).search.slice(1) as Probe
 for (const [provider, list] of Object.entries<object>({ ...handlers }) as [string, Lists][]) {
-  // Aghanim waits for what its handler answers: nothing of it is queued, or run again.
+  // Aghanim waits for the answer of its handler: nothing of it is queued, or run again.
   if (provider === 'aghanim') continue
   for (const [type, handler] of Object.entries(list))
     list[type] = async context => {

@@ -17,12 +17,11 @@ const START_MS = 30_000
 const file = (path: string) => new URL(path, import.meta.url)
 const running = new Set<ChildProcess>()
 
-/** Whatever ends this process, nothing it started stays. */
+/** However this process ends, no child of it stays. */
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** Ports that nobody listens on, below the range that systems hand out by themselves. */
 export async function freePorts(): Promise<Ports> {
   const port = await freePort()
   for (;;) {
@@ -31,7 +30,7 @@ export async function freePorts(): Promise<Ports> {
   }
 }
 
-/** Resolves when it is ready. Your handlers find their own variables in the environment; this app's do not count. */
+/** Resolves when the app is ready. Your own variables reach the handlers; those of this app are left out. */
 export async function startProgram(
   folder: string,
   { port, sandboxPort }: Ports,
@@ -40,7 +39,7 @@ export async function startProgram(
   const logFile = join(folder, 'app.log')
   const log = openSync(logFile, 'a')
   const preload = probe ? ['--import', `${file('probe.ts').href}?${probe}`] : []
-  // All of them at once: mischief that waits must not add up.
+  // Handlers run all at once, since mischief that waits must not add up.
   const atOnce = probe ? { HANDLER_CONCURRENCY: '100' } : {}
   const settings = { PORT: String(port), SANDBOX_PORT: String(sandboxPort), ...atOnce }
   const child = spawn(process.execPath, [...preload, fileURLToPath(file('../../../main.ts'))], {

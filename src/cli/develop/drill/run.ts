@@ -10,17 +10,17 @@ export interface Verdict {
   readonly status: 'passed' | 'failed' | 'not_run'
   readonly ms: number
   readonly reason?: string
-  /** Where to look; the file of a handler where one is to blame. */
+  /** The file to look into: that of a handler where it is to blame. */
   readonly look: string
-  /** Of a day that failed: its log and database. */
+  /** The folder with the log and database of a day that failed. */
   readonly folder?: string
 }
 
 const AT_ONCE = 2
-/** Those that wait longest begin first, so that the others fill their time. */
+/** The days that wait longest begin first, so that the others fill their time. */
 const LONG = ['kill', 'held_lease', 'kill_in_refresh', 'slow_handler', 'disk_full']
 
-/** Runs the days, two at a time; `ended` hears of each. Its result is in the order of `days`. */
+/** Runs the days, two at a time, and calls `ended` with each verdict. The result has the order of `days`. */
 export async function runDays(
   days: readonly Day[],
   folder: string,
@@ -84,10 +84,10 @@ function verdictOf(error: unknown) {
   return { status: 'failed' as const, reason, look: failed?.look }
 }
 
-/** So many days are at work at a time; those that only wait make room for others. */
+/** Limits how many days run at a time; a day that only waits makes room for another. */
 export interface Places {
   use<T>(work: () => Promise<T>): Promise<T>
-  /** Gives the place away while it waits, and goes first in line afterwards. */
+  /** Gives the place away during the wait, and goes to the front of the line afterwards. */
   rest<T>(wait: Promise<T>): Promise<T>
 }
 

@@ -3,7 +3,7 @@ import type { Reply } from './browser.ts'
 export const EVENT = 'evt_test_published'
 export const ORGANIZATION = 'org_test_formal'
 
-/** A delivery as the app's database has it. */
+/** A delivery as it is stored in the app's database. */
 export interface Row {
   readonly id: number
   readonly provider: string
@@ -17,7 +17,7 @@ export interface Row {
   readonly last_error: string | null
 }
 
-/** What the sandbox knows of a delivery it sent. */
+/** A delivery as the sandbox sent it. */
 export interface Sent {
   readonly delivery_id: string
   readonly state: string
@@ -28,7 +28,7 @@ export interface Sent {
   }[]
 }
 
-/** What the handlers left in the database: rows as JSON, by table. */
+/** The rows that the handlers left in the database: as JSON, by table. */
 export type Effects = ReadonlyMap<string, readonly string[]>
 
 /** The app as `npm start` runs it, with its sandbox, in a folder of its own. */
@@ -36,61 +36,61 @@ export interface Program {
   readonly url: string
   readonly sandboxUrl: string
   readonly pid: number
-  /** Everything it printed since the first start in this folder. */
+  /** Its whole output since the first start in this folder. */
   log(): string
   kill(): Promise<void>
 }
 
-/** What the drill does to the handlers; see probe.ts. */
+/** The mischief that probe.ts does to every handler. */
 export type Probe = 'throw' | 'slow' | 'hang'
 
-/** The stage of one day: an app of its own, reached as everybody reaches it, and its database, to look at. */
+/** The stage of one day: an app of its own, reached over HTTP, and its database to read. */
 export interface World {
   readonly folder: string
-  /** How many webhooks the sandbox sends of itself after a connection. */
-  readonly told: number
+  /** The number of webhooks that the sandbox sends by itself after a connection. */
+  readonly automatic: number
   program(): Program
   start(probe?: Probe): Promise<void>
   kill(): Promise<void>
   close(): Promise<void>
-  /** As an organizer does it. The event's story follows in four webhooks; `quiet`: they are refused at the door. */
+  /** Connects as an organizer does. Four webhooks follow; with `quiet` the app refuses them. */
   connect(how?: 'quiet'): Promise<void>
   participants(): Promise<Reply>
   get(path: string): Promise<Reply>
-  /** The sandbox's console: POST with fields, GET without. */
+  /** Calls the sandbox's console: POST with fields, GET without. */
   console<T>(path: string, fields?: object): Promise<T>
   fault(name: string, term?: { count: number; size?: number }): Promise<void>
   struck(name: string): Promise<number>
-  /** Outcomes of the refreshes that reached the token endpoint. */
+  /** The outcomes of the refreshes that reached the token endpoint. */
   refreshes(): Promise<string[]>
   rows(): Row[]
   read<T>(sql: string): T[]
-  /** Waits for a condition while others are at work. Fails with `what` after `ms`. */
+  /** Waits for a condition while other days run. Fails with `what` after `ms`. */
   until<T>(
     what: string,
     ms: number,
     condition: () => Promise<T> | T,
   ): Promise<Exclude<T, false | undefined | null>>
   rest(ms: number): Promise<void>
-  /** What the handlers leave behind when nothing disturbs them; the same promise for every day. */
+  /** The effects of the handlers when nothing disturbs them. They are measured once for all days. */
   undisturbed(): Promise<Effects>
 }
 
-/** A bad day: what happens to the app, and what must come of it. */
+/** A bad day: something bad happens to the app, and it must come out as it should. */
 export interface Day {
   readonly name: string
   readonly title: string
-  /** What it costs when it goes wrong. */
+  /** The damage when the app fails it. */
   readonly why: string
-  /** Where to look when it fails: a file of this project. */
+  /** The file of this project in which to look when it fails. */
   readonly look: string
   /** The button of the sandbox's console that does the same by hand. */
   readonly fault?: string
-  /** Resolves when everything was as it must be; throws Failed with the reason, or NotHere. */
+  /** Resolves when the app passed; throws Failed with the reason, or NotHere. */
   readonly run: (world: World) => Promise<void>
 }
 
-/** The reason in words, and the file it points to where that is another one than the day's. */
+/** The reason in words. `look` is the file to look into, where it is another one than the day's. */
 export class Failed extends Error {
   readonly look: string | undefined
   constructor(reason: string, look?: string) {
@@ -100,12 +100,12 @@ export class Failed extends Error {
   }
 }
 
-/** This system has no way to make such a day. */
+/** This system cannot make such a day. */
 export class NotHere extends Error {
   override readonly name = 'NotHere'
 }
 
-/** Compares as JSON, so that numbers, texts and lists do alike. */
+/** Fails unless both are the same as JSON. */
 export function expect(what: string, found: unknown, wanted: unknown): void {
   const [a, b] = [JSON.stringify(found), JSON.stringify(wanted)]
   if (a !== b) throw new Failed(`${what}: ${a}, not ${b}`)
