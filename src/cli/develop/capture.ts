@@ -14,8 +14,8 @@ export interface Captured {
 }
 
 /**
- * Writes a delivery's payload, redacted, as a fixture, and a test that signs it anew and sends it to the app with your
- * handlers. Overwrites nothing.
+ * Writes the redacted payload of a delivery as a fixture, and a test that signs it anew and sends it to the app with
+ * your handlers. Overwrites nothing.
  */
 export async function capture(query: Queries, id: string, folder: string): Promise<Captured> {
   const event = await payloadOf(query, id)
@@ -48,7 +48,7 @@ async function payloadOf(query: Queries, id: string): Promise<{ type: string }> 
   return { ...event, type: row.type }
 }
 
-/** A type is the sender's: it must not choose the folder. */
+/** The sender chose the type, which must not choose the folder. */
 const fileName = (type: string) =>
   type
     .toLowerCase()
@@ -58,13 +58,13 @@ const fileName = (type: string) =>
 function testText(type: string, id: string, { name, folder }: { name: string; folder: string }): string {
   const path = relative(resolve(folder), HARNESS).replaceAll('\\', '/')
   const harness = path.startsWith('.') ? path : `./${path}`
-  const told = JSON.stringify(
+  const title = JSON.stringify(
     `${type.replaceAll(/[^\w.-]/g, '?')}, as captured from delivery ${id}, is handled once`,
   )
   return `import { afterEach, beforeEach, expect, test } from 'vitest'
 import { capturedEvent, type HandlerApp, startHandlers } from '${harness}'
 
-/** Redacted: what Revento does not document, names of members too, is made up, and so is whatever is a person's. */
+/** Redacted: personal data, and whatever Revento does not document, is made up; names of members, too. */
 const event = capturedEvent(new URL('./captured/${name}.json', import.meta.url))
 
 let app: HandlerApp
@@ -73,11 +73,11 @@ beforeEach(async () => {
 })
 afterEach(() => app.close())
 
-test('${told.slice(1, -1)}', async () => {
+test('${title.slice(1, -1)}', async () => {
   const { type, event_id, organization_id } = event
   if (event_id !== null) await app.connect(event_id, organization_id ?? undefined)
   expect(await app.deliver(type, { ...event })).toBe('done')
-  // Say here what it is to leave behind, for instance: expect(await app.participants()).toMatchObject([{ … }])
+  // Check here what it must leave behind, for instance: expect(await app.participants()).toMatchObject([{ … }])
   expect(await app.deliver(type, { ...event })).toBe('duplicate')
 })
 `

@@ -15,7 +15,7 @@ const HELP = `Usage: npm run go-live -- [--json]
 
 Prints the URLs to register at Revento, and checks the deployment: the settings, the data folder, the clock, and the app
 through its public URL (https, cookies, a signed webhook to ourselves). Run it where the app runs, with its settings and
-while it runs. What fails comes with what to type; "look" is what cannot be seen from here.
+while it runs. A failed check comes with what to type; "look" marks what this command cannot see.
 
 It starts one flow and ends it, and stores one webhook of the type starter.go_live, which no handler gets. Nothing but
 one GET for its Date header is sent to Revento. A certificate of your own: NODE_EXTRA_CA_CERTS=FILE npm run go-live

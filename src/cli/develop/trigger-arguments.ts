@@ -9,17 +9,17 @@ import { appAddress } from './network.ts'
 
 export const HELP = `Usage: npm run trigger -- PROVIDER [TYPE] [options]
 
-Signs a webhook as that provider would, sends it, and prints the answer. Without --url it goes to this app, which has to
-run; the secret is the one in .env (the sandbox's where none is set).
+Signs a webhook as that provider would, sends it, and prints the answer. Without --url it is sent to this app, which has
+to run. The secret is the one in .env, or the sandbox's where none is set.
 
-  --url URL        to somebody else's server
-  --secret SECRET  signed with another secret
-  --data JSON      members of the event's data, in place of the example's; @FILE reads them from a file
-  --body BODY      this body, byte for byte, instead of an example; @FILE too
-  --duplicate N    the same delivery N times in all
-  --stale          signed ten minutes ago
-  --tamper         a space is added to the body after it was signed
-  --json           one JSON object for each answer
+  --url URL        sends it to another server
+  --secret SECRET  signs with another secret
+  --data JSON      puts these members into the event's data; @FILE reads them from a file
+  --body BODY      sends this body, byte for byte, instead of an example; @FILE reads it from a file
+  --duplicate N    sends the same delivery N times in all
+  --stale          signs it ten minutes ago
+  --tamper         adds a space to the body after signing
+  --json           prints one JSON object for each answer
 
 ${providers.map(({ name, types }) => `  ${name.padEnd(10)} ${wrapped(types)}`).join('\n')}
   handshake  shows WEBHOOK_VERIFY_TOKEN first, then posts; nothing is signed
@@ -52,14 +52,16 @@ export const OPTIONS = {
 
 type Flags = Values<typeof OPTIONS>
 
-/** What was typed, with what the settings say where nothing was. */
+/** The webhook that was asked for: the words and options, and the settings where an option is absent. */
 export function readAsked([name, type, ...rest]: string[], flags: Flags, config: Config): Asked {
   if (name === undefined) throw new Usage('Give a provider.')
   const provider = name === 'handshake' ? name : providers.find(known => known.name === name)
   const names = [...providers.map(known => known.name), 'handshake'].join(', ')
   if (!provider) throw new Usage(`There is no provider "${name}": give one of ${names}.`)
   if (rest.length > 0)
-    throw new Usage(`"${rest[0]}" is too much: give a provider and a type; a body goes after --body.`)
+    throw new Usage(
+      `"${rest[0]}" is one word too many: give a provider and a type; a body goes after --body.`,
+    )
   const isStandIn = provider === 'handshake'
   const variable = isStandIn ? 'WEBHOOK_VERIFY_TOKEN' : provider.secret.variable
   const secret = flags.secret ?? (isStandIn ? config.verifyToken : config.providerSecrets[name])?.current
@@ -67,7 +69,7 @@ export function readAsked([name, type, ...rest]: string[], flags: Flags, config:
   if (!isStandIn && !new RegExp(provider.secret.form).test(secret))
     throw new Usage(`--secret must be ${provider.secret.says}.`)
   if (flags.stale && (isStandIn || !provider.timestamp))
-    throw new Usage(`${name} signs no time, so nothing of it can be stale: leave --stale out.`)
+    throw new Usage(`${name} signs no time, so its webhooks cannot be stale: leave --stale out.`)
   if (flags.tamper && isStandIn) throw new Usage('The handshake signs nothing: leave --tamper out.')
   const named = type ?? (isStandIn ? 'message' : provider.types[0])
   return {
@@ -96,7 +98,7 @@ function bodyOf(provider: Asked['provider'], type: string, { data, body }: Flags
   return data === undefined ? sample : filled(provider, sample, String(read('--data', data)))
 }
 
-/** The example with these members in its event's data; their numbers as they were typed. */
+/** The example with these members in its event's data. Their numbers stay as they were typed. */
 function filled(provider: Asked['provider'], sample: Buffer, text: string): Buffer {
   const member = provider === 'handshake' ? undefined : provider.dataMember
   if (member === undefined)

@@ -27,17 +27,19 @@ async function answered<T>(url: string, answer: Promise<T>): Promise<T> {
     return await answer
   } catch (error) {
     if (error instanceof Usage) throw error
-    throw new Usage(`No answer from ${url} (${reasonOf(error)}): does it run, and is the address right?`)
+    throw new Usage(`No answer from ${url} (${reasonOf(error)}): start it, or correct the address.`)
   }
 }
 
-/** Once: a duplicate is the same request again. */
+/** The headers are made once: a duplicate is the same request again. */
 async function headersOf(asked: Asked, dispatcher: Agent): Promise<Record<string, string>> {
   const { provider, secret, body, type } = asked
   if (provider === 'handshake') {
     const status = await showToken({ url: asked.url, token: secret, timeoutMs: TIMEOUT_MS }, dispatcher)
     if (status !== 200)
-      throw new Usage(`The token was answered ${status}: it is not the one of ${asked.url}.`)
+      throw new Usage(
+        `The token was answered ${status}: ${asked.url} has another one. Set WEBHOOK_VERIFY_TOKEN, or give --secret.`,
+      )
     return { 'content-type': 'application/json' }
   }
   const at = runtime.now() - (asked.stale ? STALE_MS : 0)

@@ -6,12 +6,12 @@ import { onStore, openOurs, sqliteFile } from '../store.ts'
 
 const HELP = `Usage: npm run backup -- FILE
 
-Copies the SQLite database of DATABASE_URL, as it is at one moment, into FILE, beside the running app and under load.
+Copies the SQLite database of DATABASE_URL, as it is at one moment, into FILE, while the app runs and under load.
 The copy is checked before it gets its name. Keep ENCRYPTION_KEY (or the file encryption.key) elsewhere: without it the
-tokens in a backup are of no use, to anybody. For PostgreSQL use pg_dump.
+tokens in a backup are of no use to anyone. For PostgreSQL use pg_dump.
 `
 
-/** In one step: between two steps a write by the app would make the copy begin again, and under load never end. */
+/** The copy is one step: between two steps a write of the app would make it begin again, and never end under load. */
 const ALL_PAGES = 0x7fff_ffff
 
 async function main([given, ...more]: string[]): Promise<number> {
@@ -22,7 +22,7 @@ async function main([given, ...more]: string[]): Promise<number> {
   const source = await onStore(store, () => openOurs(store.path, true))
   const draft = `${file}.part`
   try {
-    // For its owner only, from the first byte; a draft of another program is not written into.
+    // The draft is its owner's only from its first byte on, and never a file of another program.
     rmSync(draft, { force: true })
     closeSync(openSync(draft, 'wx', 0o600))
     await backup(source, draft, { rate: ALL_PAGES })
@@ -40,7 +40,7 @@ async function main([given, ...more]: string[]): Promise<number> {
 function check(path: string): string {
   const copy = new DatabaseSync(path)
   try {
-    // Without a log beside it: a backup is moved about as one file.
+    // A backup has no log beside it, since it is moved about as one file.
     copy.exec('pragma journal_mode = delete')
     const [verdict] = Object.values(copy.prepare('pragma integrity_check').get() ?? {})
     if (verdict !== 'ok') throw new Usage(`The copy is damaged, and so the database may be: ${verdict}`)

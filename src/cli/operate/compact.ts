@@ -6,16 +6,16 @@ import { onStore, openOurs, sqliteFile } from '../store.ts'
 
 const HELP = `Usage: npm run compact
 
-Rewrites the SQLite database of DATABASE_URL without its free pages, and says first how long that takes. What this
-version erases is overwritten at once and needs no such run. Versions before it left erased data in free pages: run it
-once after the update. It also gives back the space that removed deliveries took.
+Rewrites the SQLite database of DATABASE_URL without its free pages, and says first how long that takes. This version
+overwrites erased data at once. Versions before it left erased data in free pages: run this once after the update. It
+also gives back the space of removed deliveries.
 
-While it runs the app stores nothing: it answers webhooks with 503, and their senders come again. It needs twice as much
-free room as the database has: once for SQLite's log beside it, once for a temporary file in SQLITE_TMPDIR or /var/tmp.
+While it runs the app stores nothing: it answers webhooks with 503, and they are sent again. It needs twice the size of
+the database as free room: once for SQLite's log beside it, once for a temporary file in SQLITE_TMPDIR or /var/tmp.
 For PostgreSQL use VACUUM FULL.
 `
 
-/** A cautious guess for a small server: what is said is a time to expect, not a limit. */
+/** A cautious guess for a small server: it gives a time to expect, not a limit. */
 const MEGABYTES_PER_SECOND = 50
 const MEGABYTE = 1024 * 1024
 
@@ -47,7 +47,7 @@ function compact(path: string): void {
   const database = openOurs(path, false)
   try {
     database.exec('pragma secure_delete = on; vacuum')
-    // Without this the old pages are in the log still. The app does the same, every 20 seconds.
+    // The log still holds the old pages until this. The app does the same every 20 seconds.
     const log = database.prepare('pragma wal_checkpoint(truncate)').get()
     if (log?.['busy'] !== 0)
       print('Another program reads the database: the app, or a later run, empties its log afterwards.')

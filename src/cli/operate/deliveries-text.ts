@@ -6,28 +6,22 @@ export const table = (deliveries: readonly DeliveryView[]): string =>
     ...deliveries.map(d => [d.id, d.state, d.type, d.provider, String(d.attempts), d.received_at, note(d)]),
   ])
 
-/** As wide as their widest cell; the first row is the heading. */
+/** Rows as text, each column as wide as its widest cell. The first row is the heading. */
 export function columns(rows: readonly string[][]): string {
   const widths = (rows[0] as string[]).map((_, column) =>
     rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0),
   )
-  return rows
-    .map(row =>
-      row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
+  const line = (row: string[]) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')
+  return rows.map(row => line(row).trimEnd()).join('\n')
 }
 
 const note = ({ last_error, duplicate_of }: DeliveryView) =>
   duplicate_of === null ? oneLine(last_error ?? '') : `of ${duplicate_of}`
 
-/** What a sender or a handler's error put in: it must not begin a line of its own. */
+/** Text of a sender or of a handler's error, which must not begin a line of its own. */
 const oneLine = (text: string) => text.replaceAll(/[\r\n\t]/g, ' ')
 
-/** The story of one delivery, for a person, in the order it happened. `now` in ms; `payload`: where it may be shown. */
+/** The story of a delivery in the order of its events. `now` is in ms; `payload` is given where it may be shown. */
 export function storyText(story: DeliveryStory, now: number, payload?: string): string {
   const ids = [
     `event ${story.event_id ?? 'none'}`,
@@ -50,17 +44,17 @@ export function storyText(story: DeliveryStory, now: number, payload?: string): 
 
 const NO_TIME = ' '.repeat(24)
 
-/** `ran`: when the next run began; `due`: when it is to begin. */
+/** The lines of one run. `ran` is the start of the run after it, `due` the time at which one is to start. */
 function runLines(run: DeliveryRun, ran: string | undefined, due: string | null): string[] {
   const [error = '', ...stack] = (run.error ?? '').split('\n')
-  const told = run.error === null ? '' : `: ${oneLine(error)}`
+  const reason = run.error === null ? '' : `: ${oneLine(error)}`
   return [
     `${run.started_at}  run ${run.attempt} begins`,
     ...run.calls.map(call => {
       const id = call.request_id ? `  request id ${call.request_id}` : ''
       return `${call.at}    ${call.what}: ${call.result}, ${call.ms} ms${id}`
     }),
-    `${run.ended_at ?? NO_TIME}  run ${run.attempt} ${outcome(run, ran, due)}${told}`,
+    `${run.ended_at ?? NO_TIME}  run ${run.attempt} ${outcome(run, ran, due)}${reason}`,
     ...stack.map(line => `${NO_TIME}  ${line}`),
   ]
 }

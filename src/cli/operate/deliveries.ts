@@ -19,11 +19,11 @@ const HELP = `Usage: npm run -s deliveries -- list [--state STATE] [--provider N
        npm run -s deliveries -- replay ID
        npm run -s deliveries -- capture ID [--out FOLDER]
 
-list    the newest deliveries, newest first; 50 unless --limit says otherwise
-show    the story of one: when it came, each run of its handler, what it asked of Revento, how it ended; in development
-        with its payload and the stacks of its errors
-replay  has a dead delivery, or one that had no handler, run again as if it were new; once, however often it is asked
-capture writes the payload of one of Revento's, without what is personal in it, and a test that sends it to your handler;
+list    prints the newest deliveries, newest first; 50 unless --limit says otherwise
+show    prints the story of a delivery: its arrival, each run of its handler with its requests to Revento, and its end; in
+        development with its payload and the stacks of its errors
+replay  runs a dead delivery, or one that had no handler, again as if it were new; once, however often it is typed
+capture writes the payload of a delivery of Revento's, without personal data, and a test that sends it to your handler;
         into test/integration unless --out says otherwise
 
 ID is the number that list, the page and the log show as "delivery", or the sender's id of the delivery.

@@ -22,7 +22,7 @@ async function main(to: string | undefined): Promise<number> {
   const config = readSettings()
   const store = sqliteFile(config.store, 'there is nothing to move')
   const target = targetOf(to)
-  // Brings its schema to where the new one will be.
+  // Brings the file to the schema that the new database will have.
   await onStore(store, async () => (await openSqlite(store.path, runtime)).close())
   const source = lock(store)
   try {
@@ -71,7 +71,7 @@ async function move(source: DatabaseSync, from: SqliteStore, to: PostgresStore):
   }
 }
 
-/** A line each time that ten thousand more rows of a table have been copied. */
+/** Prints a line for each ten thousand rows of a table. */
 function createProgress() {
   const printed = new Map<string, number>()
   return ({ table, rows }: Copied) => {

@@ -10,7 +10,7 @@ import { onStore } from '../store.ts'
 const HELP = `Usage: npm run reseal
 
 The last step but one of changing the encryption key. Seals every token and verifier that is under
-ENCRYPTION_KEY_PREVIOUS again with ENCRYPTION_KEY, in small batches beside the running app, and says how many are left.
+ENCRYPTION_KEY_PREVIOUS again with ENCRYPTION_KEY, in small batches while the app runs, and says how many are left.
 It may be stopped and repeated. Settings come from .env and the environment, as for npm start.
 
   1. Set ENCRYPTION_KEY to the new key and ENCRYPTION_KEY_PREVIOUS to the old one; restart the app, of several instances
@@ -33,7 +33,7 @@ async function resealDatabase(config: SealingSettings): Promise<number> {
   const { sealer, known } = await checkKeys(config, runtime)
   const [current, previous] = sealer.keys
   if (known.length === 0) throw new Refused(`${storeName(store)} has no key yet: check DATABASE_URL.`)
-  // An app that runs with the old key only could read nothing of what this writes.
+  // An app that still has the old key only could not read the values that this command seals.
   if (known[0]?.id !== current)
     throw new Refused(
       'The app does not use this ENCRYPTION_KEY yet: restart every instance with it, then run this again.',
@@ -49,7 +49,7 @@ async function resealDatabase(config: SealingSettings): Promise<number> {
   }
 }
 
-/** Only what is in the fields that have no secrets: never an error's cause. */
+/** Prints only fields that hold no secrets: never an error's cause. */
 const log = {
   error: (fields: object, message: string) => console.error(`  ${JSON.stringify(fields)} ${message}`),
   warn: (fields: object, message: string) => console.error(`  ${JSON.stringify(fields)} ${message}`),

@@ -164,7 +164,10 @@ function consentPage({ event, scope }: AuthorizeRequest, consentId: string): Htm
 
 const REFUSALS = {
   client_id: ['Unknown client_id', 'This sandbox was started with another client_id than this link has.'],
-  redirect_uri: ['redirect_uri does not match', 'It must equal the registered one, a trailing slash included.'],
+  redirect_uri: [
+    'redirect_uri does not match',
+    'It must equal the registered one, a trailing slash included.',
+  ],
   consent: ['This page has been used', 'The decision was made or came too late. Start again from your app.'],
 } as const
 

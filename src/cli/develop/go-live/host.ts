@@ -1,31 +1,30 @@
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { storeName } from '../../../storage/database.ts'
-import { ask, type Finding, failed, header, ok, type Scene, unsure } from './scene.ts'
+import { ask, check, type Finding, header, type Scene } from './scene.ts'
 
-/** Webhooks are refused from 300 s on: a clock that is off by this much will get there. */
+/** A clock that is off by this much will reach the 300 s from which webhooks are refused. */
 const MOST_S = 30
 
-/** This machine's clock beside the platform's Date header (RFC 9110 section 6.6.1), which has whole seconds. */
+/** Compares this machine's clock with the platform's Date header (RFC 9110 section 6.6.1), which has whole seconds. */
 export async function clock(scene: Scene): Promise<Finding> {
-  const name = 'clock'
+  const { ok, failed, unsure } = check('clock')
   const { authBase } = scene.config
   const answer = await ask(scene, authBase)
   const todo = 'Set the clock by NTP: timedatectl set-ntp true'
   if ('reason' in answer)
     return failed(
-      name,
       `${authBase}: no answer (${answer.reason})`,
       'Set REVENTO_AUTH_BASE to the host that Revento gave you, and let the app reach it.',
     )
   const date = Date.parse(header(answer, 'date') ?? '')
-  if (Number.isNaN(date)) return unsure(name, `${authBase} sends no Date header to compare with`, todo)
-  // On average half a second of it is cut off.
+  if (Number.isNaN(date)) return unsure(`${authBase} sends no Date header to compare with`, todo)
+  // The header cuts off half a second on average.
   const off = Math.round((scene.runtime.now() - answer.ms / 2 - date - 500) / 1000)
   const said = `${Math.abs(off)} s ${off < 0 ? 'behind' : 'ahead of'} Revento's`
   if (Math.abs(off) > MOST_S)
-    return failed(name, `this machine's clock is ${said}; webhooks are refused from 300 s on`, todo)
-  return ok(name, `this machine's clock is ${said}`)
+    return failed(`this machine's clock is ${said}; webhooks are refused from 300 s on`, todo)
+  return ok(`this machine's clock is ${said}`)
 }
 
 /** Linux's numbers for kinds of file systems (statfs(2)). */
@@ -43,15 +42,15 @@ const KINDS: ReadonlyMap<number, { what: string; bad: string }> = new Map([
 const FIX =
   'Mount a local disk or a volume there, e.g. docker run -v revento-data:/data, and set DATABASE_URL to a file on it.'
 
-/** Writable is tried; lasting can only be guessed from the kind of file system, and is said so. */
+/** Tries whether the folder is writable. Whether it lasts is guessed from the kind of its file system. */
 export function dataFolder(
   { config, runtime }: Pick<Scene, 'config' | 'runtime'>,
   kindOf: (folder: string) => number = folder => Number(statfsSync(folder).type),
 ): Finding {
-  const name = 'data folder'
-  if (config.store.kind !== 'sqlite') return ok(name, `${storeName(config.store)} keeps the data`)
+  const { ok, failed, unsure } = check('data folder')
+  if (config.store.kind !== 'sqlite') return ok(`${storeName(config.store)} keeps the data`)
   const folder = dirname(config.store.path)
-  if (!existsSync(folder)) return failed(name, `${folder} does not exist`, `mkdir -p ${folder}`)
+  if (!existsSync(folder)) return failed(`${folder} does not exist`, `mkdir -p ${folder}`)
   const probe = join(folder, `.go-live-${runtime.uuid()}`)
   try {
     writeFileSync(probe, 'x', { flag: 'wx' })
@@ -59,14 +58,13 @@ export function dataFolder(
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     return failed(
-      name,
       `${folder} is not writable for this user (${code})`,
       `Give it to the user: chown -R $(id -u) ${folder}`,
     )
   }
   if (process.platform !== 'linux')
-    return unsure(name, `${folder} is writable; whether it lasts cannot be told on this system`, FIX)
+    return unsure(`${folder} is writable; whether it lasts cannot be seen on this system`, FIX)
   const kind = KINDS.get(kindOf(folder))
-  if (kind) return failed(name, `${folder} is on ${kind.what}: ${kind.bad}`, FIX)
-  return ok(name, `${folder} is writable, and not in memory, a container layer or a network disk; back it up`)
+  if (kind) return failed(`${folder} is on ${kind.what}: ${kind.bad}`, FIX)
+  return ok(`${folder} is writable, and not in memory, a container layer or a network disk; back it up`)
 }

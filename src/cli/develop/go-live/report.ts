@@ -5,10 +5,10 @@ import { reading } from '../../store.ts'
 import type { Finding, Scene } from './scene.ts'
 import type { Delivered } from './webhook.ts'
 
-/** One point of what Revento asks before a launch, as far as its guide shows the list. */
+/** A point of Revento's checklist before a launch, as far as its guide shows it. */
 export interface Point {
   readonly statement: string
-  /** `shown`: seen now, at this deployment. `tested`: nothing here can show it; the tests and the drill do. */
+  /** `shown`: this run saw it at this deployment. `tested`: only the tests and the drill can show it. */
   readonly status: 'shown' | 'tested' | 'failed'
   readonly evidence: string
 }
@@ -72,7 +72,7 @@ export async function checklist(scene: Scene, delivered: Delivered | undefined):
 
 const tested = (statement: string, evidence: string): Point => ({ statement, status: 'tested', evidence })
 
-/** Reads what is stored: a token in the clear would show its first letters. */
+/** Reads the stored tokens: one in the clear would show its first letters. */
 async function tokensSealed({ config }: Scene): Promise<Point> {
   const statement = 'no token is readable where it is stored'
   const proof = 'test/oauth/secrets-at-rest.test.ts'
@@ -101,13 +101,13 @@ function deletionHonoured(): Point {
   }
 }
 
-/** What to give Revento, byte for byte. */
+/** The values to register at Revento, byte for byte. */
 export interface Registration {
   readonly redirect_uri: string
   readonly webhook_url: string
   readonly webhook_event_types: readonly string[]
   readonly scopes: readonly string[]
-  /** For whoever else sends: theirs. */
+  /** The webhook URLs of the other providers. */
   readonly other_webhook_urls: readonly string[]
 }
 

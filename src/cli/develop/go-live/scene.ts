@@ -4,16 +4,16 @@ import type { Config } from '../../../config/settings.ts'
 import type { Runtime } from '../../../process/runtime.ts'
 import { reasonOf } from '../../../revento/http.ts'
 
-/** What a check found. `unsure`: it cannot be seen from here, and a person has to look. */
+/** The result of a check. `unsure`: the command cannot see it, and a person has to look. */
 export interface Finding {
   readonly name: string
   readonly status: 'ok' | 'failed' | 'unsure'
   readonly said: string
-  /** What to type or to change. */
+  /** The thing to type or to change. */
   readonly todo?: string
 }
 
-/** What the checks look at: the settings of this shell, and the app through its public URL. */
+/** The things that the checks look at: the settings of this shell, and the app through its public URL. */
 export interface Scene {
   readonly env: Env
   readonly config: Config
@@ -21,18 +21,11 @@ export interface Scene {
   readonly runtime: Runtime
 }
 
-export const ok = (name: string, said: string): Finding => ({ name, status: 'ok', said })
-export const failed = (name: string, said: string, todo: string): Finding => ({
-  name,
-  status: 'failed',
-  said,
-  todo,
-})
-export const unsure = (name: string, said: string, todo: string): Finding => ({
-  name,
-  status: 'unsure',
-  said,
-  todo,
+/** The results that a check of that name can have. */
+export const check = (name: string) => ({
+  ok: (said: string): Finding => ({ name, status: 'ok', said }),
+  failed: (said: string, todo: string): Finding => ({ name, status: 'failed', said, todo }),
+  unsure: (said: string, todo: string): Finding => ({ name, status: 'unsure', said, todo }),
 })
 
 export interface Answered {
@@ -42,7 +35,7 @@ export interface Answered {
   readonly ms: number
 }
 
-/** No answer: the network's own code for it, and what to do about it. */
+/** The network's own code for a request without an answer, and what to do about it. */
 export interface Unanswered {
   readonly reason: string
   readonly todo: string
@@ -56,7 +49,7 @@ interface Question {
 
 const TIMEOUT_MS = 15_000
 
-/** One request, and no redirect followed: what the proxy answers is what is judged. */
+/** Sends one request. A redirect is not followed, since the proxy's own answer is judged. */
 export async function ask(
   { dispatcher, runtime }: Pick<Scene, 'dispatcher' | 'runtime'>,
   url: string,
@@ -72,7 +65,7 @@ export async function ask(
     const reason = reasonOf(error)
     return {
       reason,
-      todo: FIXES[reason] ?? 'Start the app and its proxy, and see that this URL leads to them.',
+      todo: FIXES[reason] ?? 'Start the app and its proxy, and check that this URL leads to them.',
     }
   }
 }
@@ -88,10 +81,10 @@ const FIXES: Readonly<Record<string, string>> = {
   SELF_SIGNED_CERT_IN_CHAIN: `The authority is not known: ${OWN_CA}.`,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: `The chain is incomplete: have the proxy send the intermediate certificate, or ${OWN_CA}.`,
   EPROTO: 'What answers there does not speak TLS: let the proxy end TLS on this port.',
-  TimeoutError: 'It took longer than 15 s: look at what stands between.',
+  TimeoutError: 'It took longer than 15 s: look at the proxies and firewalls between.',
 }
 
-/** The one text of a header, or none. */
+/** A header that was sent once. */
 export function header({ headers }: Answered, name: string): string | undefined {
   const value = headers[name]
   return typeof value === 'string' ? value : undefined

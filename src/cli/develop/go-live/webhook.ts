@@ -3,11 +3,11 @@ import { SELF_TEST } from '../../../webhooks/verify/provider.ts'
 import { signedHeaders } from '../../../webhooks/verify/send.ts'
 import { reading } from '../../store.ts'
 import { appAddress, STALE_MS } from '../network.ts'
-import { type Answered, ask, type Finding, failed, ok, type Scene, type Unanswered, unsure } from './scene.ts'
+import { type Answered, ask, check, type Finding, type Scene, type Unanswered } from './scene.ts'
 
 const RECORDED_MS = 10_000
 
-/** What the requests to the public webhook URL came to; the checklist cites them. */
+/** The results of the requests to the public webhook URL, which the checklist cites. */
 export interface Delivered {
   readonly findings: readonly Finding[]
   readonly refusesUnsigned: boolean
@@ -17,7 +17,7 @@ export interface Delivered {
   readonly repeated: boolean
 }
 
-/** No handler has its type: it is stored, marked `ignored`, and that is all. Whitespace, escapes and numbers that nobody who writes the JSON anew would keep, and text beyond Latin. */
+/** A body whose whitespace, escapes and numbers no proxy keeps that writes JSON anew. No handler has its type, so it is only stored. */
 const oddBody = (id: string, at: number) =>
   Buffer.from(
     `{ "id" :"evt_delivery_${id}",\r\n\t"type":"${SELF_TEST}", "occurred_at":"${new Date(at).toISOString()}" ,
@@ -27,7 +27,7 @@ const oddBody = (id: string, at: number) =>
 type Sent = Answered | Unanswered
 const statusOf = (sent: Sent) => ('status' in sent ? sent.status : undefined)
 
-/** Signs as Revento does and sends through the public URL: twice as it is, then as nobody may. */
+/** Signs as Revento does and sends through the public URL: twice as it should be, then in three ways that must fail. */
 export async function webhook(scene: Scene): Promise<Delivered> {
   const { config, runtime } = scene
   const url = `${config.origin}/webhooks/revento`
@@ -60,62 +60,54 @@ export async function webhook(scene: Scene): Promise<Delivered> {
   }
 }
 
-const name = 'webhook body'
-
-/** The same delivery past the proxy tells whose fault a refusal is. */
+/** Judges the body. The same delivery past the proxy shows whether a refusal is the proxy's fault. */
 function bodyFinding(url: string, sent: Sent, direct: Sent | undefined): Finding {
-  if ('reason' in sent) return failed(name, `${url}: no answer (${sent.reason})`, sent.todo)
+  const { ok, failed } = check('webhook body')
+  if ('reason' in sent) return failed(`${url}: no answer (${sent.reason})`, sent.todo)
   if (sent.status === 200)
-    return ok(
-      name,
-      `odd whitespace, escapes and Unicode reach the app unchanged, in ${Math.round(sent.ms)} ms`,
-    )
+    return ok(`odd whitespace, escapes and Unicode reach the app unchanged, in ${Math.round(sent.ms)} ms`)
   const past = direct && statusOf(direct)
   if (sent.status === 401 && past === 200)
     return failed(
-      name,
       'the signature holds past the proxy and not through it: the proxy changes the body, or drops X-Revento- headers',
       'Turn off whatever reads or rewrites bodies in the proxy (JSON filters, firewalls that normalise).',
     )
   if (sent.status === 401)
     return failed(
-      name,
       'the running app does not accept the signature of these settings',
       'Give the app the same REVENTO_WEBHOOK_SECRET, and restart it.',
     )
   return failed(
-    name,
     `POST ${url} is answered ${sent.status}`,
     'Have the proxy pass POST on as it is, up to 256 KiB.',
   )
 }
 
 function refusals(sent: readonly Sent[]): Finding {
+  const { ok, failed } = check('webhook refusals')
   const statuses = sent.map(statusOf)
   if (statuses.every(status => status === 401))
-    return ok('webhook refusals', 'wrong, stale and missing signatures are answered 401')
+    return ok('wrong, stale and missing signatures are answered 401')
   return failed(
-    'webhook refusals',
     `wrong, stale and missing signatures are answered ${statuses.map(status => status ?? 'nothing').join(', ')}`,
     'All have to be 401 from this app: let nothing between answer in its place.',
   )
 }
 
 function record(states: readonly string[] | undefined, taken: boolean): Finding {
-  const todo = 'Run this where the app runs, with its DATABASE_URL.'
-  if (!taken) return failed('webhook stored', 'nothing was taken', 'See "webhook body".')
+  const { ok, failed, unsure } = check('webhook stored')
+  if (!taken) return failed('nothing was taken', 'See "webhook body".')
   if (states === undefined)
-    return unsure('webhook stored', 'the delivery is not in the database of these settings', todo)
+    return unsure(
+      'the delivery is not in the database of these settings',
+      'Run this where the app runs, with its DATABASE_URL.',
+    )
   if (states.join() === 'ignored,duplicate')
-    return ok('webhook stored', 'recorded once, as ignored; the repeat as its duplicate')
-  return failed(
-    'webhook stored',
-    `recorded as ${states.join(', ')}`,
-    'Look at it: npm run -s deliveries -- list',
-  )
+    return ok('recorded once, as ignored; the repeat as its duplicate')
+  return failed(`recorded as ${states.join(', ')}`, 'Look at it: npm run -s deliveries -- list')
 }
 
-/** The states of both, once the dispatcher has dealt with them. Undefined: they are not in this database. */
+/** The states of both deliveries, once the dispatcher has settled them. Undefined: they are not in this database. */
 async function recorded({ config, runtime }: Scene, id: string): Promise<string[] | undefined> {
   return reading(config.store, async query => {
     const giveUpAt = runtime.monotonic() + RECORDED_MS
