@@ -1,33 +1,29 @@
 import type { Runtime } from '../process/runtime.ts'
 import type { State } from './state.ts'
 
+const MOST_MS = 10 * 365 * 86_400_000
+
+export type Clock = ReturnType<typeof createClock>
+
 /**
  * The clock of the pretend Revento: it dates and judges codes, tokens and consents. Whatever the app compares with its
  * own clock (webhook timestamps, rate-limit resets) keeps the machine's time.
  */
-export interface Clock extends Pick<Runtime, 'now' | 'bytes'> {
+export function createClock(state: State, runtime: Runtime) {
   /** How far this clock is ahead of the machine's, in milliseconds. */
-  offset(): number
-  /** Moves it forward; false where it would be more than ten years ahead. */
-  advance(ms: number): boolean
-  /** Returns to the machine's time. Tokens keep the life that they have left, and expired ones stay expired. */
-  reset(): void
-}
-
-const MOST_MS = 10 * 365 * 86_400_000
-
-export function createClock(state: State, runtime: Runtime): Clock {
   const offset = () => state.clock_offset_ms ?? 0
   return {
     offset,
     now: () => runtime.now() + offset(),
-    bytes: size => runtime.bytes(size),
-    advance(ms) {
+    bytes: (size: number) => runtime.bytes(size),
+    /** Moves it forward; false where it would be more than ten years ahead. */
+    advance(ms: number): boolean {
       if (offset() + ms > MOST_MS) return false
       state.clock_offset_ms = offset() + ms
       return true
     },
-    reset() {
+    /** Returns to the machine's time. Tokens keep the life that they have left, and expired ones stay expired. */
+    reset(): void {
       redate(state, -offset())
       state.clock_offset_ms = 0
     },

@@ -1,18 +1,20 @@
-import type { Clock } from './clock.ts'
-import type { Faults } from './faults/faults.ts'
-import type { TokenRequests } from './oauth/tokens.ts'
+import { createClock } from './clock.ts'
+import { createFaults } from './faults/faults.ts'
+import { createTokenRequests } from './oauth/tokens.ts'
 import type { SandboxOptions } from './options.ts'
-import type { State } from './state.ts'
-import type { Deliveries } from './webhooks/deliveries.ts'
+import { loadState, saveState } from './state.ts'
+import { createDeliveries } from './webhooks/deliveries.ts'
+
+export type Context = ReturnType<typeof createContext>
 
 /** The parts that the routes of the sandbox work with. */
-export interface Context {
-  readonly options: SandboxOptions
-  readonly state: State
+export function createContext(options: SandboxOptions) {
+  const { stateFile, log, runtime } = options
+  const state = loadState(stateFile, log)
   /** Writes `state` to its file; called after each change that must outlive the process. */
-  readonly save: () => void
-  readonly clock: Clock
-  readonly faults: Faults
-  readonly deliveries: Deliveries
-  readonly tokenRequests: TokenRequests
+  const save = () => saveState(stateFile, state, log)
+  const clock = createClock(state, runtime)
+  const faults = createFaults(runtime, log)
+  const deliveries = createDeliveries({ options, state, faults, save })
+  return { options, state, save, clock, faults, deliveries, tokenRequests: createTokenRequests() }
 }

@@ -1,18 +1,13 @@
-import Fastify, { type FastifyInstance, type FastifyPluginAsync, LogController } from 'fastify'
+import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import { REQUEST_ID_HEADER } from '../revento/platform.ts'
 import { apiRoutes } from './api/api.route.ts'
 import { answerProblems, sendProblem } from './api/problem.ts'
-import { createClock } from './clock.ts'
 import { styleRoute } from './console/page.ts'
 import { consoleApi, consolePages, sendFailure } from './console/routes.ts'
-import type { Context } from './context.ts'
-import { createFaults } from './faults/faults.ts'
+import { type Context, createContext } from './context.ts'
 import { authorizeRoutes } from './oauth/authorize.route.ts'
 import { tokenRoute } from './oauth/token.route.ts'
-import { createTokenRequests } from './oauth/tokens.ts'
 import { refuseUnsafe, type SandboxOptions } from './options.ts'
-import { loadState, saveState } from './state.ts'
-import { createDeliveries } from './webhooks/deliveries.ts'
 
 export { type Explain, type SandboxOptions, SandboxRefused, type Sender, type Sent } from './options.ts'
 
@@ -25,7 +20,7 @@ export interface Sandbox {
 /** A pretend Revento. The app speaks to it over HTTP exactly as it would to the real one. */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   refuseUnsafe(options)
-  const context = compose(options)
+  const context = createContext(options)
   const app = createServer(options)
   await mount(app, context)
   await app.listen({ host: options.host, port: options.port })
@@ -37,30 +32,18 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   }
 }
 
-function compose(options: SandboxOptions): Context {
-  const { stateFile, log, runtime } = options
-  const state = loadState(stateFile, log)
-  const save = () => saveState(stateFile, state, log)
-  const [clock, faults] = [createClock(state, runtime), createFaults(runtime, log)]
-  const deliveries = createDeliveries({ options, state, faults, save })
-  return { options, state, save, clock, faults, deliveries, tokenRequests: createTokenRequests() }
-}
-
 /** Registers each part in a scope of its own, since they take different body types. */
 async function mount(app: FastifyInstance, context: Context): Promise<void> {
   const part =
-    (routes: (scope: FastifyInstance, context: Context) => Promise<void>): FastifyPluginAsync =>
-    scope =>
+    (routes: (scope: FastifyInstance, context: Context) => Promise<void>) => (scope: FastifyInstance) =>
       routes(scope, context)
-  const parts = { authorize: part(authorizeRoutes), token: part(tokenRoute), pages: part(consolePages) }
-  const apis = { revento: part(apiRoutes), console: part(consoleApi) }
   styleRoute(app)
   app.setNotFoundHandler((request, reply) => sendFailure(context, request, reply, 'not_found'))
-  await app.register(parts.authorize)
-  await app.register(parts.token)
-  await app.register(parts.pages)
-  await app.register(apis.revento, { prefix: '/api/v1' })
-  await app.register(apis.console, { prefix: '/console/api' })
+  await app.register(part(authorizeRoutes))
+  await app.register(part(tokenRoute))
+  await app.register(part(consolePages))
+  await app.register(part(apiRoutes), { prefix: '/api/v1' })
+  await app.register(part(consoleApi), { prefix: '/console/api' })
 }
 
 function originOf(host: string, app: FastifyInstance): string {

@@ -5,24 +5,26 @@ import { createOutgoing } from '../../revento/http.ts'
 import { startSandbox } from '../../sandbox/index.ts'
 import { revento } from '../../webhooks/providers/revento.ts'
 import { autopsy } from '../../webhooks/verify/autopsy.ts'
-import { print, runCommand, Usage } from '../command.ts'
+import { print, runCommand, Usage, type Values } from '../command.ts'
 
 const HELP = `Usage: npm run sandbox -- --redirect-uri URL --webhook-url URL [--port PORT]
 
 Starts the sandbox without the app, for a program in any language: it plays Revento's consent page, token endpoint, read
-API and webhooks. It prints what the program has to be given. It keeps nothing on disk; POST /console/api/reset makes it
-new between tests, and GET /console/api lists what else it can be told. Ctrl-C ends it.
+API and webhooks. It prints the settings for the program. It keeps nothing on disk; POST /console/api/reset makes it new
+between tests, and GET /console/api lists what else it can do. Ctrl-C ends it.
 
   --redirect-uri URL   the one registered redirect URI, compared byte for byte
-  --webhook-url URL    where its webhooks go
-  --port PORT          on 127.0.0.1; 3100 without
+  --webhook-url URL    the address to which it sends its webhooks
+  --port PORT          the port of 127.0.0.1 on which it listens; 3100 unless given
 `
 
-async function main(values: {
-  'redirect-uri'?: string | undefined
-  'webhook-url'?: string | undefined
-  port?: string | undefined
-}): Promise<number> {
+const options = {
+  'redirect-uri': { type: 'string' },
+  'webhook-url': { type: 'string' },
+  port: { type: 'string' },
+} as const
+
+async function main(values: Values<typeof options>): Promise<number> {
   const redirectUri = urlOf('--redirect-uri', values['redirect-uri'])
   const webhookUrl = urlOf('--webhook-url', values['webhook-url'])
   const secrets = { [revento.name]: { current: SANDBOX_CREDENTIALS.webhookSecret } }
@@ -62,13 +64,4 @@ function portOf(text = '3100'): number {
   return port
 }
 
-await runCommand({
-  name: 'sandbox',
-  help: HELP,
-  options: {
-    'redirect-uri': { type: 'string' },
-    'webhook-url': { type: 'string' },
-    port: { type: 'string' },
-  },
-  main,
-})
+await runCommand({ name: 'sandbox', help: HELP, options, main })

@@ -1,19 +1,15 @@
 import { RATE } from '../../revento/platform.ts'
 
-/** Times in milliseconds. */
+/** Times are in milliseconds. */
 export interface Budget {
   limit: number
   remaining: number
   resetAt: number
 }
 
-export type Admission =
+type Admission =
   | { ok: true; budget: Budget; release: () => void }
   | { ok: false; code: 'rate_limit_exceeded' | 'concurrent_limit_exceeded'; budget: Budget }
-
-export interface Rate {
-  take(token: string): Admission
-}
 
 interface Usage {
   inFlight: number
@@ -25,13 +21,16 @@ const HOUR = 3_600_000
 const TRACKED = 1000
 
 /** The three budgets of each token. A window is fixed and begins with its first request, which is a sandbox choice. */
-export function createRate(now: () => number): Rate {
+export function createRate(now: () => number) {
   const usages = new Map<string, Usage>()
 
   function usageOf(token: string): Usage {
     const usage = usages.get(token) ?? {
       inFlight: 0,
-      windows: [fresh(RATE.perMinute, MINUTE), fresh(RATE.perHour, HOUR)],
+      windows: [
+        { limit: RATE.perMinute, lengthMs: MINUTE, startedAt: Number.NEGATIVE_INFINITY, used: 0 },
+        { limit: RATE.perHour, lengthMs: HOUR, startedAt: Number.NEGATIVE_INFINITY, used: 0 },
+      ],
     }
     for (const window of usage.windows)
       if (now() - window.startedAt >= window.lengthMs) Object.assign(window, { startedAt: now(), used: 0 })
@@ -43,10 +42,9 @@ export function createRate(now: () => number): Rate {
 
   function take(token: string): Admission {
     const usage = usageOf(token)
-    const before = tightest(usage)
-    if (before.remaining === 0) return { ok: false, code: 'rate_limit_exceeded', budget: before }
-    if (usage.inFlight >= RATE.inFlight)
-      return { ok: false, code: 'concurrent_limit_exceeded', budget: before }
+    const budget = tightest(usage)
+    if (budget.remaining === 0) return { ok: false, code: 'rate_limit_exceeded', budget }
+    if (usage.inFlight >= RATE.inFlight) return { ok: false, code: 'concurrent_limit_exceeded', budget }
     usage.inFlight += 1
     for (const window of usage.windows) window.used += 1
     const release = () => {
@@ -57,13 +55,6 @@ export function createRate(now: () => number): Rate {
 
   return { take }
 }
-
-const fresh = (limit: number, lengthMs: number) => ({
-  limit,
-  lengthMs,
-  startedAt: Number.NEGATIVE_INFINITY,
-  used: 0,
-})
 
 /** The budget that the headers show: the window with the fewest requests left, and of equals the later reset. */
 function tightest({ windows }: Usage): Budget {

@@ -13,27 +13,12 @@ export interface Term {
 
 export type Wanted = { name: string; size?: number | undefined } & ({ count: number } | { seconds: number })
 
-/** A fault that strikes now. */
-export interface Due {
-  fault: Fault
-  size: number
-}
-
-export interface Faults {
-  /** Starts a fault of the table, in place of the term that it had. */
-  start(wanted: Wanted): void
-  /** Ends one fault, or all without a name, and answers how many were active. */
-  clear(name?: string): number
-  /** The fault that strikes at a door now, if any: the one that was started first. It is counted down. */
-  due(door: Door): Due | undefined
-  /** Every fault, with its term while it is active, and how often it struck. */
-  list(): { fault: Fault; term: Term | null; struck: number }[]
-}
-
 export const BURST_SIZE = 25
 
+export type Faults = ReturnType<typeof createFaults>
+
 /** Faults live in memory only: a restart ends them. Terms run on the machine's time. */
-export function createFaults(runtime: Pick<Runtime, 'now'>, log: FastifyBaseLogger): Faults {
+export function createFaults(runtime: Pick<Runtime, 'now'>, log: FastifyBaseLogger) {
   const active = new Map<string, Term>()
   const struck = new Map<string, number>()
 
@@ -41,7 +26,8 @@ export function createFaults(runtime: Pick<Runtime, 'now'>, log: FastifyBaseLogg
     for (const [name, { until }] of active) if (until !== null && runtime.now() >= until) active.delete(name)
   }
 
-  function due(door: Door): Due | undefined {
+  /** The fault that strikes at a door now, if any: the one that was started first. It is counted down. */
+  function due(door: Door): { fault: Fault; size: number } | undefined {
     forgetPast()
     const found = [...active].find(([name]) => findFault(name)?.door === door)
     const fault = found && findFault(found[0])
@@ -56,18 +42,21 @@ export function createFaults(runtime: Pick<Runtime, 'now'>, log: FastifyBaseLogg
 
   return {
     due,
-    start(wanted) {
+    /** Starts a fault of the table, in place of the term that it had. */
+    start(wanted: Wanted): void {
       const size = wanted.size ?? BURST_SIZE
       active.delete(wanted.name)
       if ('count' in wanted) active.set(wanted.name, { left: wanted.count, until: null, size })
       else active.set(wanted.name, { left: null, until: runtime.now() + wanted.seconds * 1000, size })
     },
-    clear(name) {
+    /** Ends one fault, or all without a name, and answers how many were active. */
+    clear(name?: string): number {
       forgetPast()
       const ended = [...active.keys()].filter(known => name === undefined || known === name)
       for (const known of ended) active.delete(known)
       return ended.length
     },
+    /** Every fault, with its term while it is active, and how often it struck. */
     list() {
       forgetPast()
       return FAULTS.map(fault => {

@@ -103,29 +103,24 @@ function readScope(text: string): string | undefined {
   return wanted.every(scope => SCOPES.some(known => known === scope)) ? wanted.join(' ') : undefined
 }
 
-interface Consents {
-  add(request: AuthorizeRequest): string
-  /** The address to which the browser is sent. `decide` runs once; a second click gets the same address. */
-  decide(id: string, decide: (request: AuthorizeRequest) => string): string | undefined
-}
-
 const LIFE_MS = 600_000
 /** A later click is no double click: the page has been used. */
 const SECOND_CLICK_MS = 2_000
 const KEPT = 1000
 
 /** The requests that wait for a decision. The form carries only an id, so that nothing on the page can be tampered with. */
-function createConsents(runtime: Runtime): Consents {
+function createConsents(runtime: Runtime) {
   const waiting = new Map<string, { request: AuthorizeRequest; until: number; location?: string }>()
   return {
-    add(request) {
+    add(request: AuthorizeRequest): string {
       const id = runtime.bytes(24).toString('base64url')
       waiting.set(id, { request, until: runtime.now() + LIFE_MS })
       const [oldest] = waiting.keys()
       if (waiting.size > KEPT && oldest !== undefined) waiting.delete(oldest)
       return id
     },
-    decide(id, decide) {
+    /** The address to which the browser is sent. `decide` runs once; a second click gets the same address. */
+    decide(id: string, decide: (request: AuthorizeRequest) => string): string | undefined {
       const consent = waiting.get(id)
       if (!consent || runtime.now() >= consent.until) return undefined
       const location = consent.location ?? decide(consent.request)

@@ -17,17 +17,15 @@ export function issueCode(state: State, consent: Consent, clock: Clock): string 
   return code
 }
 
-export interface CodeUse {
-  code: string
-  redirectUri: string
-  verifier: string
-}
-
 /**
  * Turns a code into an installation; undefined means invalid_grant. The first use spends the code, successful or not; a
  * later one also ends the installation of the first (RFC 6749 section 4.1.2).
  */
-export function redeemCode(state: State, use: CodeUse, clock: Clock): Installation | undefined {
+export function redeemCode(
+  state: State,
+  use: Record<'code' | 'redirectUri' | 'verifier', string>,
+  clock: Clock,
+): Installation | undefined {
   const code = state.codes[sha256(use.code)]
   if (!code) return undefined
   if (code.spent) {
@@ -127,7 +125,7 @@ function drop<T>(record: Record<string, T>, isOver: (value: T) => boolean): void
 }
 
 /** A request to the token endpoint, without its secrets. */
-export interface TokenRequest {
+interface TokenRequest {
   at: string
   grant_type: string
   event_id: string | null
@@ -135,26 +133,20 @@ export interface TokenRequest {
   outcome: string
 }
 
-export interface TokenRequests {
-  add(entry: TokenRequest): void
-  /** The newest are kept; `total` counts all. */
-  list(): { total: number; data: TokenRequest[] }
-  forget(): void
-}
-
 const KEPT = 500
 
-export function createTokenRequests(): TokenRequests {
+export function createTokenRequests() {
   const data: TokenRequest[] = []
   let total = 0
   return {
-    add(entry) {
+    add(entry: TokenRequest): void {
       total += 1
       data.push(entry)
       if (data.length > KEPT) data.shift()
     },
+    /** The newest requests are kept; `total` counts all. */
     list: () => ({ total, data: [...data] }),
-    forget() {
+    forget(): void {
       total = 0
       data.length = 0
     },

@@ -1,32 +1,12 @@
 import type { Runtime } from '../../process/runtime.ts'
 import { findEvent } from '../api/events.ts'
 import { Problem } from '../api/problem.ts'
-import type { Due, Faults } from '../faults/faults.ts'
+import type { Faults } from '../faults/faults.ts'
 import type { SandboxOptions, Sender } from '../options.ts'
 import type { Installation, State } from '../state.ts'
 import { attempt, nameOf } from './attempt.ts'
-import {
-  createDeliveryLog,
-  type Delivery,
-  type DeliveryLog,
-  freshIds,
-  idIn,
-  type Message,
-} from './delivery.ts'
+import { createDeliveryLog, type Delivery, freshIds, idIn, type Message } from './delivery.ts'
 import { envelope, story } from './story.ts'
-
-export interface Deliveries extends Pick<DeliveryLog, 'find' | 'list'> {
-  /** Starts a delivery, and answers its id at once. */
-  start(message: Message): string
-  /** Sends a finished delivery again, with the same id and body and with all attempts anew. */
-  resend(id: string): void
-  /** Sends the webhooks of the first four seconds after an event was connected. */
-  playStory(installation: Installation): void
-  /** Forgets every delivery, and sends none of them again. */
-  forget(): void
-  /** Cancels every wait. Nothing is sent afterwards. */
-  stop(): Promise<void>
-}
 
 /** The pauses between attempts in seconds. A delivery that fails after the last of them is dead. */
 export const RETRY_AFTER_S = [1, 2, 4, 8, 16, 30, 60] as const
@@ -38,7 +18,9 @@ interface Needs {
   save: () => void
 }
 
-export function createDeliveries({ options, state, faults, save }: Needs): Deliveries {
+export type Deliveries = ReturnType<typeof createDeliveries>
+
+export function createDeliveries({ options, state, faults, save }: Needs) {
   const { runtime, log } = options
   const stopping = new AbortController()
   let forgotten = new AbortController()
@@ -56,6 +38,7 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
     void settled.then(() => running.delete(settled))
   }
 
+  /** Starts a delivery, and answers its id at once. */
   function start(message: Message, isSpared = false): string {
     const { sender, type, event_id, body } = message
     const delivery: Delivery = {
@@ -74,7 +57,8 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
     return delivery.delivery_id
   }
 
-  function resend(id: string) {
+  /** Sends a finished delivery again, with the same id and body and with all attempts anew. */
+  function resend(id: string): void {
     const delivery = kept.find(id)
     const sender = options.senders.find(({ provider }) => provider.name === delivery.provider)
     if (!sender) throw new Problem('not_found')
@@ -99,7 +83,11 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
   }
 
   /** Signs each attempt anew, since an old timestamp would be refused as a replay. */
-  async function isTaken(delivery: Delivery, sender: Sender, due: Due | undefined): Promise<boolean> {
+  async function isTaken(
+    delivery: Delivery,
+    sender: Sender,
+    due: ReturnType<Faults['due']>,
+  ): Promise<boolean> {
     const { hold, burst, repeat } = due?.fault.effect ?? {}
     if (hold) await overtaking.wait()
     const { type, event_id, body } = delivery
@@ -122,19 +110,21 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
     }
   }
 
-  /** False where it ended before its time. */
+  /** False where the wait was cancelled. */
   const waited = (ms: number, ended: AbortSignal) =>
     runtime.sleep(ms, ended).then(
       () => true,
       () => false,
     )
 
+  /** Forgets every delivery, and sends none of them again. */
   function forget(): void {
     forgotten.abort()
     forgotten = new AbortController()
     kept.forget()
   }
 
+  /** Cancels every wait. Nothing is sent afterwards. */
   async function stop(): Promise<void> {
     stopping.abort()
     // An attempt may still wait for its answer: its own time limit ends it.
@@ -143,33 +133,29 @@ export function createDeliveries({ options, state, faults, save }: Needs): Deliv
     await Promise.race([Promise.all(running), given])
   }
 
+  /** Sends the webhooks of the first four seconds after an event was connected. */
   const playStory = (installation: Installation) => inBackground(play(installation))
   return { start, resend, playStory, forget, find: kept.find, list: kept.list, stop }
 }
 
 const isSuccess = ({ status }: { status: number | null }) => status !== null && status >= 200 && status < 300
 
-/** Lets deliveries wait until a later one has been sent before them. */
-export interface Overtaking {
-  /** Waits for `passed`, twenty seconds at most; rejects when the sandbox stops. */
-  wait(): Promise<void>
-  /** A delivery was sent: it ends every wait. */
-  passed(): void
-}
-
 const WITHIN_MS = 20_000
 
-export function createOvertaking(runtime: Pick<Runtime, 'sleep'>, stopping: AbortSignal): Overtaking {
+/** Lets deliveries wait until a later one has been sent before them. */
+function createOvertaking(runtime: Pick<Runtime, 'sleep'>, stopping: AbortSignal) {
   const waiting = new Set<AbortController>()
   return {
-    async wait() {
+    /** Waits for `passed`, twenty seconds at most; rejects when the sandbox stops. */
+    async wait(): Promise<void> {
       const overtaken = new AbortController()
       waiting.add(overtaken)
       await runtime.sleep(WITHIN_MS, AbortSignal.any([overtaken.signal, stopping])).catch(() => {})
       waiting.delete(overtaken)
       stopping.throwIfAborted()
     },
-    passed() {
+    /** A delivery was sent: it ends every wait. */
+    passed(): void {
       for (const overtaken of waiting) overtaken.abort()
     },
   }

@@ -39,39 +39,28 @@ export interface Wire {
   body: string
 }
 
-/** A delivery of a list, without bodies and headers. */
-export type Listed = Omit<Delivery, 'body' | 'attempts'> & {
-  attempts: Omit<Attempt, 'request' | 'answer'>[]
-}
-
-export function listed({ body: _body, attempts, ...rest }: Delivery): Listed {
+/** A delivery in a list, without bodies and headers. */
+export function listed({ body: _body, attempts, ...rest }: Delivery) {
   return { ...rest, attempts: attempts.map(({ request: _request, answer: _answer, ...attempt }) => attempt) }
-}
-
-export interface DeliveryLog {
-  add(delivery: Delivery): void
-  find(id: string): Delivery
-  /** Newest first. */
-  list(): readonly Delivery[]
-  forget(): void
 }
 
 const KEPT = 300
 
-export function createDeliveryLog(): DeliveryLog {
+/** The newest deliveries, the last one first. */
+export function createDeliveryLog() {
   const kept: Delivery[] = []
   return {
-    add(delivery) {
+    add(delivery: Delivery): void {
       kept.unshift(delivery)
       kept.length = Math.min(kept.length, KEPT)
     },
-    find(id) {
+    find(id: string): Delivery {
       const delivery = kept.find(({ delivery_id }) => delivery_id === id)
       if (!delivery) throw new Problem('not_found')
       return delivery
     },
-    list: () => kept,
-    forget() {
+    list: (): readonly Delivery[] => kept,
+    forget(): void {
       kept.length = 0
     },
   }

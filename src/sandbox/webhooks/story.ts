@@ -96,24 +96,10 @@ function personData(state: State, type: string, person: ParticipantRow, at: stri
 }
 
 /** The fields that the guide shows for application.approved, with the participant's name and status. */
-function application({
-  id,
-  application_id,
-  user_id,
-  name,
-  application_status,
-  custom_form_fields,
-}: ParticipantRow) {
-  const status = application_status
-  return {
-    id: application_id,
-    participant_id: id,
-    user_id,
-    name,
-    status,
-    application_status,
-    custom_form_fields,
-  }
+function application(row: ParticipantRow) {
+  const { id: participant_id, user_id, name, application_status, custom_form_fields } = row
+  const ids = { id: row.application_id, participant_id, user_id }
+  return { ...ids, name, status: application_status, application_status, custom_form_fields }
 }
 
 function participant({ id, user_id, name, email, role, application_status, registered_at }: ParticipantRow) {
