@@ -3,10 +3,10 @@ import type { FastifyRequest } from 'fastify'
 import type { Runtime } from '../process/runtime.ts'
 
 /**
- * The address a request came from: the socket's peer, or, where the peer is a configured proxy, the first address in
- * X-Forwarded-For from the right that is none. Where a proxy names no address, the proxy itself is the caller: what
- * stands to the left may be the sender's own. Undefined for a socket that is gone. Fastify's own option is not used: it
- * takes the host of such a request from a header too.
+ * The address a request came from: the socket's peer, or, where the peer is a configured proxy, the rightmost address in
+ * X-Forwarded-For that is no such proxy. Where a proxy names no address, the proxy itself is the caller, because entries
+ * further left may be forged. Undefined for a closed socket. Fastify's trustProxy is not used: it would also take the host
+ * from a header.
  */
 export function createCallerAddress(trustedProxies: readonly string[]) {
   const proxies = new BlockList()
@@ -30,13 +30,13 @@ export function createCallerAddress(trustedProxies: readonly string[]) {
   }
 }
 
-/** Some proxies add the port, or write IPv6 in brackets, or both. */
+/** Some proxies add a port, or write IPv6 in brackets, or both. */
 const withoutPort = (entry: string): string =>
   /^\[(.*)\](?::\d{1,5})?$/.exec(entry)?.[1] ?? /^([\d.]+):\d{1,5}$/.exec(entry)?.[1] ?? entry
 
 /**
- * One spelling for each address, undefined for what is none: IPv6 has many, an IPv4 address may stand inside an IPv6
- * one, and a zone says by which interface of this machine it came.
+ * Gives an address its one spelling; undefined for a text that is no address. IPv6 has many spellings, an IPv4 address
+ * may stand inside an IPv6 address, and a zone only names an interface of this machine.
  */
 export function canonicalAddress(address: string): string | undefined {
   if (isIP(address) !== 6) return isIP(address) === 4 ? address : undefined
@@ -47,7 +47,7 @@ export function canonicalAddress(address: string): string | undefined {
   return [...Buffer.from(high.padStart(4, '0') + low.padStart(4, '0'), 'hex')].join('.')
 }
 
-/** Whoever has one IPv6 address has the 2^64 beside it. */
+/** The network that a limit counts: a caller with one IPv6 address usually has all 2^64 of its network. */
 export function networkOf(address: string): string {
   if (!isIPv6(address)) return address
   const [before = '', after = ''] = address.split('::')
@@ -57,7 +57,7 @@ export function networkOf(address: string): string {
   return [...groups, ...Array(zeros).fill('0'), ...rest].slice(0, 4).join(':')
 }
 
-/** So many at once and, after that, one a second: an office behind one address connects, and a script does not. */
+/** A network may start this many flows at once, and then one a second: enough for an office, too few for a script. */
 const BURST = 60
 const REFILL_MS = 1_000
 const NETWORKS = 10_000
@@ -68,9 +68,9 @@ interface Bucket {
 }
 
 /**
- * Says whether the caller may start one more flow: a token bucket for each address, in this process. Each flow is a
- * row for ten minutes and more, and 10,000 of them close /connect for everybody. Behind a proxy that TRUST_PROXY does
- * not name, all callers share its address.
+ * Decides whether a caller may start one more flow, with a token bucket for each network in this process. A flow is a row
+ * for ten minutes and more, and 10,000 of them close /connect for everybody. Behind a proxy that TRUST_PROXY does not
+ * name, all callers share the proxy's address.
  */
 export function createAddressLimit(
   trustedProxies: readonly string[],
@@ -80,7 +80,7 @@ export function createAddressLimit(
   const addressOf = createCallerAddress(trustedProxies)
   const refilled = ({ tokens, at }: Bucket, now: number) => Math.min(BURST, tokens + (now - at) / REFILL_MS)
 
-  /** Forgets those that are full again; all of them, where that is not enough. */
+  /** Forgets the buckets that are full again, or all of them where that is not enough. */
   function sweep(now: number): void {
     if (buckets.size < NETWORKS) return
     for (const [name, bucket] of buckets) if (refilled(bucket, now) >= BURST) buckets.delete(name)
@@ -90,7 +90,7 @@ export function createAddressLimit(
   return request => {
     const now = runtime.monotonic()
     const address = addressOf(request)
-    // Nobody waits for the answer any more.
+    // The socket is closed, so the answer would reach nobody.
     if (address === undefined) return false
     const network = networkOf(address)
     const bucket = buckets.get(network)

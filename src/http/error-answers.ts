@@ -8,11 +8,11 @@ import { pathOf } from './request-log.ts'
 
 export interface ErrorAnswers {
   readonly https: boolean
-  /** The page for a person, where a browser asked. `eventId`: what it was about, where that is known. */
+  /** Renders the page for a browser. `eventId` is the event that the request was about, where that is known. */
   readonly errorPage: (error: ErrorBody, status: number, eventId?: string) => string
 }
 
-/** Every failure becomes a code of the table; the reason goes to the log. */
+/** Turns every failure into a code of the table; the reason goes to the log only. */
 export function handleErrors(app: FastifyInstance, o: ErrorAnswers): void {
   app.setErrorHandler((error, request, reply) => {
     const code = codeOf(error)
@@ -24,7 +24,7 @@ export function handleErrors(app: FastifyInstance, o: ErrorAnswers): void {
     if (status === 429) reply.header('retry-after', '60')
     return sendError(request, reply, o, errorBody(code, request.id, known?.connectUrl), status)
   })
-  // Looked up as text: `hasRoute` would read a caller's path as a pattern.
+  // The path is looked up as text: `hasRoute` would read it as a pattern.
   const methods = new Map<string, string[]>()
   app.addHook('onRoute', ({ url, method }) => {
     methods.set(url, [...(methods.get(url) ?? []), method].flat())
@@ -52,7 +52,7 @@ function sendError(
     : reply.send(body)
 }
 
-/** A URL that cannot be read reaches no route and no hook: what they add is added here. */
+/** Answers a URL that cannot be read: it reaches no route and no hook, so what they add is added here. */
 export function answerUnrouted(
   error: unknown,
   request: FastifyRequest,
@@ -67,7 +67,7 @@ export function answerUnrouted(
   void sendError(request, reply, o, errorBody(code, request.id), status)
 }
 
-/** Errors of our own, of the store, of Fastify; whatever else is a 500 that tells nothing. */
+/** The code for an error of ours, of the store or of Fastify; any other error is a 500 without details. */
 function codeOf(error: unknown): ErrorCode {
   if (error instanceof AppError) return error.code
   if (error instanceof StorageError || error instanceof UnsealError) return 'storage_unavailable'

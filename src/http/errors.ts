@@ -1,6 +1,6 @@
 import { FixedTextError } from '../process/disclosure.ts'
 
-/** The one table: stable code, HTTP status, and the only text a caller ever gets. The reason goes to the log. */
+/** The table of errors: stable code, HTTP status, and the only text a caller gets. The reason goes to the log. */
 export const ERRORS = {
   invalid_event_id: [400, 'This needs the id of an event: letters, digits, - and _.'],
   event_rejected: [400, 'Revento did not take the request to connect this event.'],
@@ -59,14 +59,14 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
-/** What a route throws to give an answer of the table. `reason` and `cause` are for the log only. */
+/** A route throws it to answer with a code of the table. `reason` and `cause` are for the log only. */
 export class AppError extends FixedTextError {
   readonly code: ErrorCode
   readonly reason: string | undefined
   /** Where the organizer can connect again, for the 409 codes. */
   readonly connectUrl: string | undefined
   readonly status: number
-  /** In seconds, for the codes that say when to come back. */
+  /** Seconds until a retry makes sense, for the codes that have one. */
   readonly retryAfterS: number | undefined
   constructor(code: ErrorCode, options: AppErrorOptions = {}) {
     super(code, options.cause === undefined ? {} : { cause: options.cause })
@@ -84,7 +84,7 @@ export interface AppErrorOptions {
   readonly connectUrl?: string
   readonly retryAfterS?: number
   readonly cause?: unknown
-  /** Another one than the table's, where a sender's documentation asks for it. */
+  /** A status other than the table's, where the documentation of a provider asks for it. */
   readonly status?: number
 }
 

@@ -5,25 +5,25 @@ import type { Database } from '../storage/database.ts'
 import { type ErrorCode, errorBody } from './errors.ts'
 
 export interface HealthOptions {
-  /** Why nothing can be stored now: a code; undefined when all is well. */
+  /** The code of why nothing can be stored or handled now; undefined when all is well. */
   readonly trouble: () => Promise<string | undefined>
   readonly runtime: Pick<Runtime, 'monotonic' | 'sleep'>
 }
 
-/** A probe writes; asked more often than this, it repeats its last answer. */
+/** A probe writes, so it repeats its last answer when it is called more often than this. */
 const PROBE_EVERY_MS = 500
-/** Somebody who asks at least this often is a balancer. */
+/** A caller of /ready that comes at least this often is a balancer. */
 const WATCHED_MS = 30_000
 const NOTICE_MS = 2_000
 
 const NOT_CLAIMED = 'deliveries_not_claimed'
 const CODES: Record<string, ErrorCode> = { draining: 'shutting_down', [NOT_CLAIMED]: 'not_handling' }
-/** Longer than storage takes to say no. */
+/** Deliveries count as stalled after this time, which is longer than storage takes to fail. */
 const STALLED_MS = 15_000
 
 /**
- * Tries to store something; a delivery that could not be stored a moment ago counts too, and so do deliveries that wait
- * while nothing can be claimed: stored and never handled is not ready.
+ * Finds trouble by storing something. A delivery that could not be stored a moment ago is trouble too, and so are
+ * deliveries that wait while nothing can be claimed: an app that stores them and never handles them is not ready.
  */
 export function createProbe(
   database: Database,
@@ -40,12 +40,12 @@ export function createProbe(
   }
 }
 
-/** GET /health: the process answers. GET /ready: it can also store what comes in, and have it handled. */
+/** GET /health says that the process answers; GET /ready, that it can also store deliveries and handle them. */
 export const health: FastifyPluginAsync<HealthOptions> = async (app, { trouble, runtime }) => {
   let draining = false
   let askedAt = Number.NEGATIVE_INFINITY
-  // Readiness goes first. Where it is watched, the listener stays open a moment longer: the balancer takes this process
-  // out before a caller meets a closed port.
+  // Readiness ends first. While a balancer watches it, the listener stays open a moment longer, so that the balancer
+  // takes this process out before a caller meets a closed port.
   app.addHook('preClose', async () => {
     draining = true
     if (runtime.monotonic() - askedAt < WATCHED_MS) await runtime.sleep(NOTICE_MS)

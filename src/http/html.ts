@@ -1,4 +1,4 @@
-/** Text that is already HTML. Only the `html` tag makes it, so a plain string is always escaped. */
+/** Text that is already HTML. Only the `html` tag makes it, so that a plain string is always escaped. */
 export class Html {
   readonly text: string
   constructor(text: string) {
@@ -23,12 +23,12 @@ function show(value: Value): string {
   return value === null || value === undefined || value === false ? '' : escapeText(String(value))
 }
 
-/** Tagged template that escapes every value; attribute values must be quoted. */
+/** A tagged template that escapes every value; attribute values must be quoted. */
 export function html(strings: TemplateStringsArray, ...values: Value[]): Html {
   return new Html(String.raw({ raw: strings }, ...values.map(show)))
 }
 
-/** helmet's defaults allow inline styles and send HSTS over http: these are few enough to state. */
+/** The headers of every page, stated here because helmet's defaults allow inline styles and send HSTS over http. */
 export function pageHeaders(https: boolean): Record<string, string> {
   return {
     'content-security-policy':

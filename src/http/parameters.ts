@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 
 /**
- * The query of a request, each name once. Undefined when it cannot be read in one way only: a repeated name, a
- * broken percent sign, or bytes that are not UTF-8.
+ * The query of a request. Undefined when it is ambiguous: a repeated name, a broken percent sign, or bytes that are not
+ * UTF-8.
  */
 export function singleParameters(request: FastifyRequest): URLSearchParams | undefined {
   const [, query = ''] = /\?(.*)$/s.exec(request.url) ?? []
@@ -13,7 +13,7 @@ export function singleParameters(request: FastifyRequest): URLSearchParams | und
   return [...names, ...parameters.values()].some(text => text.includes('\uFFFD')) ? undefined : parameters
 }
 
-/** Whether the Accept header ranks HTML above JSON: a browser, not a script. */
+/** Whether the Accept header ranks HTML above JSON, as browsers do and scripts do not. */
 export function prefersHtml(request: FastifyRequest): boolean {
   const accept = request.headers.accept ?? ''
   return (

@@ -10,9 +10,9 @@ interface RefusalOptions {
 }
 
 interface Refusals {
-  /** Node's handler for what its parser refuses. */
+  /** The handler for requests that Node's parser refuses. */
   readonly onClientError: (error: Error & { code?: string }, socket: Socket) => void
-  /** Sees each request that does arrive, and refuses tunnels. */
+  /** Notes each request that arrives, and refuses tunnels. */
   watch(server: FastifyInstance['server']): void
 }
 
@@ -21,12 +21,12 @@ const CLIENT_ERRORS: Record<string, ErrorCode> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
 }
 
-/** So long the answers before a refusal may take: no sender waits longer, and a stream never ends. */
+/** How long answers before a refusal may take: no sender waits longer, and a stream never ends. */
 const ANSWERS_MS = 10_000
-/** What a caller still sends after it was refused is read and dropped for so long. */
+/** How long bytes that still come after a refusal are read and dropped. */
 const LINGER_MS = 1_000
 
-/** The newest request of a connection, and what is answered before it. */
+/** The newest request of a connection, and the answer before it. */
 interface Latest {
   readonly request: IncomingMessage
   readonly response: ServerResponse
@@ -34,9 +34,8 @@ interface Latest {
 }
 
 /**
- * What the HTTP parser refused never becomes a request: it is answered here, by hand, in the shape of every error, and
- * ends its connection. Where requests before it are still being answered, those answers go first: in its place, the
- * sender of a delivery that was stored would read a refusal.
+ * Answers what the HTTP parser refused, which never becomes a request, in the form of every error, and ends the
+ * connection. Answers to earlier requests on it go first: otherwise the sender of a stored delivery would read a refusal.
  */
 export function createRefusals({ logger, runtime }: RefusalOptions): Refusals {
   const latest = new WeakMap<Socket, Latest>()
@@ -44,13 +43,13 @@ export function createRefusals({ logger, runtime }: RefusalOptions): Refusals {
 
   function refuse(socket: Socket, code: ErrorCode, reason: string | undefined): void {
     refused.add(socket)
-    // What follows cannot be read as requests.
+    // The bytes that follow cannot be read as requests.
     socket.pause()
     cutAfter(ANSWERS_MS, socket)
     const last = latest.get(socket)
     const broken = last && !last.request.complete ? last.response : undefined
     after(broken ? last?.before : last?.response, () => {
-      // Where the body of the last one is broken, it may have been answered without it: one answer, not two.
+      // The last request, if its body is broken, may have been answered already: it must not get two answers.
       if (broken?.headersSent) after(broken, () => end(socket))
       else answer(socket, code, reason)
     })
@@ -64,7 +63,7 @@ export function createRefusals({ logger, runtime }: RefusalOptions): Refusals {
     end(socket, written(status, code, JSON.stringify(errorBody(code, request_id))))
   }
 
-  /** Closed at once with something unread, the socket could be reset before the answer has been read. */
+  /** Reads on for a while: a socket closed with unread bytes could be reset before the caller has read the answer. */
   function end(socket: Socket, bytes = ''): void {
     socket.end(bytes)
     socket.resume()
@@ -82,9 +81,9 @@ export function createRefusals({ logger, runtime }: RefusalOptions): Refusals {
 
   return {
     onClientError(error, socket) {
-      // Told once: what it still sends cannot be read either.
+      // A connection is refused once: the bytes that still come cannot be read either.
       if (refused.has(socket)) return
-      // A browser opens connections ahead: where nothing was asked, nothing is answered.
+      // A browser opens connections ahead: a connection without a request gets no answer.
       if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesRead === 0)
         return void socket.destroy()
       refuse(socket, CLIENT_ERRORS[error.code ?? ''] ?? 'bad_request', error.code)
@@ -94,7 +93,7 @@ export function createRefusals({ logger, runtime }: RefusalOptions): Refusals {
         const before = latest.get(request.socket)?.response
         latest.set(request.socket, { request, response, before })
       })
-      // Node hands the bare socket over and listens to it no more.
+      // Node passes the bare socket on and does not listen to it any more.
       server.on('connect', (_request, socket: Socket) => {
         socket.on('error', () => socket.destroy())
         refuse(socket, 'bad_request', 'connect')
@@ -121,8 +120,8 @@ const written = (status: number, code: ErrorCode, body: string) =>
   ].join('\r\n')
 
 /**
- * 400 for what Node's parser accepts though a proxy before it may read it in another way, and for what Node would answer
- * by itself with no body. Ends the connection: what follows may be read in two ways too.
+ * Answers 400 to requests that Node's parser accepts though a proxy before it may read them in another way, and to those
+ * that Node would answer by itself without a body. Ends the connection, because what follows may be ambiguous too.
  */
 export function refuseAmbiguous(app: FastifyInstance): void {
   // An expectation may be ignored (RFC 9110 section 10.1.1).
@@ -135,7 +134,7 @@ export function refuseAmbiguous(app: FastifyInstance): void {
   })
 }
 
-/** Node's parser reads 2.0 too, and takes a line without a version for 0.9; the router reads `*` as `/`. */
+/** Node's parser accepts 2.0, takes a line without a version for 0.9, and the router reads `*` as `/`. */
 function lineFault({ httpVersion, method, url }: IncomingMessage): string | undefined {
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'http_version'
   return url === '*' && method !== 'OPTIONS' ? 'target' : undefined
@@ -143,7 +142,7 @@ function lineFault({ httpVersion, method, url }: IncomingMessage): string | unde
 
 const HOST = /^[\w.~%!$&'()*+,;=:[\]-]*$/
 
-/** RFC 9112 section 3.2. Of two, Node takes the first. */
+/** RFC 9112 section 3.2. Of two Host headers Node takes the first. */
 function hostFault({ httpVersion, headers, rawHeaders }: IncomingMessage): string | undefined {
   if (headers.host === undefined) return httpVersion === '1.0' ? undefined : 'no_host'
   let given = 0
@@ -152,7 +151,7 @@ function hostFault({ httpVersion, headers, rawHeaders }: IncomingMessage): strin
   return given === 1 && HOST.test(headers.host) ? undefined : 'host_malformed'
 }
 
-/** RFC 9112 section 6.1: no coding but chunked is undone here, and version 1.0 has none. */
+/** RFC 9112 section 6.1: Node decodes no coding but chunked, and version 1.0 has none. */
 function codingFault({ httpVersion, headers }: IncomingMessage): string | undefined {
   const coding = headers['transfer-encoding']
   if (coding === undefined) return undefined

@@ -2,14 +2,14 @@ import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fast
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What the one log line of this request says beside method, path and status. Chosen fields, never a body. */
+    /** Further fields for the log line of this request: chosen ones, never a body. */
     outcome: Record<string, unknown> | undefined
   }
 }
 
 const QUIET = new Set(['/health', '/ready'])
 
-/** One line a request, after its answer. The path goes without its query, which may hold a code or a state. */
+/** Logs a line for each request after its answer. The path has no query, which may hold a code or a state. */
 export function logRequests(app: FastifyInstance): void {
   app.decorateRequest('outcome', undefined)
   app.addHook('onResponse', (request, reply, done) => {
@@ -30,24 +30,24 @@ export function logRequests(app: FastifyInstance): void {
 
 export const pathOf = (request: FastifyRequest) => (request.url.split('?', 1)[0] ?? '').slice(0, 200)
 
-/** The trace that a request belongs to. `traceparent` is what a call made on its behalf carries on. */
+/** The trace of a request. `traceparent` is the header for requests to Revento that are made on its behalf. */
 export interface Trace {
   readonly traceId: string
   readonly traceparent: string
 }
 
 interface Traces {
-  /** While the request is under way. */
+  /** Returns the trace of a request that is under way. */
   of(requestId: string): Trace | undefined
   readonly begin: onRequestHookHandler
 }
 
 /** Version, trace id, parent id, flags (W3C Trace Context, section 3.2); ids of zeros only are invalid. */
 const FORM = /^([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
-/** Sampled, and that the trace id is random; the others may mean anything in a later version. */
+/** The flags for a sampled trace and a random trace id; the others may mean anything in a later version. */
 const KNOWN_FLAGS = 0b11
 
-/** Undefined where it is malformed: it is then ignored. A later version is read as far as it is known. */
+/** Undefined for a malformed header, which is ignored. A later version is read as far as it is known. */
 export function readTraceparent(header: unknown): Trace | undefined {
   const [, version, traceId, parentId, flags, more] =
     FORM.exec(typeof header === 'string' ? header : '') ?? []
@@ -57,10 +57,10 @@ export function readTraceparent(header: unknown): Trace | undefined {
 }
 
 /**
- * `trace_id` in every log line of a request that came with a traceparent, and the header for what it asks of Revento.
- * The parent id goes on as it came: this app records no spans, and a made-up one would break the chain. A webhook's
- * handler runs later, in no request: the line of its arrival has both `trace_id` and `delivery`, and its own lines the
- * latter, so nothing of it is stored.
+ * Puts `trace_id` into every log line of a request that came with a traceparent, and keeps the header for its requests to
+ * Revento. The parent id stays as it came: this app records no spans, and an invented one would break the chain. Nothing
+ * is stored of a trace: the line of a webhook's arrival has both `trace_id` and `delivery`, and the lines of its later run
+ * have `delivery`.
  */
 export function createTraces(): Traces {
   const traces = new Map<string, Trace>()

@@ -15,7 +15,7 @@ export interface ServerOptions extends ErrorAnswers {
   readonly runtime: Runtime
 }
 
-/** A whole request, headers and body, has this long to arrive: a dripping client cannot hold its socket. */
+/** A whole request, headers and body, has to arrive within this time, so that a dripping client loses its socket. */
 const ARRIVAL_MS = 10_000
 
 /**
@@ -25,7 +25,7 @@ const ARRIVAL_MS = 10_000
  */
 const SOCKETS = 5_000
 
-/** Fastify with bounds, one log line a request, and errors that say nothing but a code of the table. */
+/** Makes Fastify with bounds, one log line a request, and errors that show only a code of the table. */
 export function createServer(o: ServerOptions): FastifyInstance {
   const refusals = createRefusals(o)
   const app = Fastify({
@@ -57,8 +57,8 @@ export function createServer(o: ServerOptions): FastifyInstance {
 }
 
 /**
- * Headers of every answer: a browser guesses no type, a page loads nothing of others, and a kept connection that is
- * busy when closing begins does not stay open after its answer.
+ * Adds headers to every answer: a browser must not guess types, a page loads nothing from other hosts, and a connection
+ * that is busy when closing begins ends with its answer.
  */
 function finishAnswers(app: FastifyInstance, https: boolean): void {
   let closing = false
