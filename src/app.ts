@@ -42,13 +42,13 @@ export interface AppEdge {
   readonly metrics?: Metrics
 }
 
-/** A refresh under way gets what a stop may last; later, the next process has to ask again with a spent token. */
+/** How long a stop waits for a refresh under way: cut off, the next process would have to repeat it with a spent token. */
 const STOP_MS = 9_000
 
-/** Which keys were used in the last minute is worth no longer a wait. */
+/** How long a stop waits until the last uses of keys are stored. */
 const LAST_NOTES_MS = 500
 
-/** Joins the rooms: each makes its own parts, and gets here what it needs of the others. */
+/** Joins the rooms: each makes its own parts, and gets here what it needs from the others. */
 export async function createApp(config: Config, edge: AppEdge): Promise<FastifyInstance> {
   const { database, runtime, logger: log, outgoing, metrics = noMetrics } = edge
   const { query } = database
@@ -110,7 +110,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     stopped.abort()
     jobsEnded = builder.stopJobs()
   })
-  // Added before any other, this one runs after all of them: the parts still use what it closes.
+  // This hook is added first and so runs last: the parts of other hooks still use what it closes.
   app.addHook('onClose', async () => {
     const flushed = atMost(runtime, LAST_NOTES_MS, meter.flush())
     await jobsEnded
@@ -137,7 +137,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     ...{ connections: oauth.connections, api: oauth.api },
     ...{ accessTokens: oauth.accessTokens, apiClient },
   })
-  // Once it listens: a start that fails on a used port must not have claimed anything.
+  // Work begins once the app listens: a start that fails on a used port must not have claimed anything.
   app.addHook('onListen', async () => {
     webhooks.start(oauth.aged, stopped.signal)
     oauth.watch(stopped.signal)

@@ -26,7 +26,7 @@ Starts the app. Without REVENTO_CLIENT_ID, REVENTO_CLIENT_SECRET and REVENTO_WEB
 built-in sandbox. Every setting is in .env.example; --host and --port win over HOST and PORT.
 ${ownHelp(settings)}`
 
-/** Requests under way get this long after SIGTERM, the notice to balancers included; then their sockets are closed. */
+/** How long requests under way may take after SIGTERM, the notice to balancers included; then their sockets are closed. */
 const DRAIN_MS = 6_000
 const STOP_WITHIN_MS = 9_500
 
@@ -65,11 +65,11 @@ async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSi
     ...(metrics && { metrics }),
   })
   const sandbox = config.mode === 'sandbox' ? await startSandbox(config, logger) : undefined
-  // Before the app: what it finds taken must stop the start before anything is claimed.
+  // Listens before the app does: a used port must stop the start before anything is claimed.
   const scrapes = await metrics?.listen()
   await app.listen({ host: config.host, port: config.port })
   const stop = async () => {
-    // The sandbox after the app: a refresh under way still gets its answer.
+    // The sandbox ends after the app, so that a refresh under way still gets its answer.
     await drain(app)
     await sandbox?.close()
     await scrapes?.close()
@@ -79,7 +79,7 @@ async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSi
 
 const SANDBOX = new URL('./sandbox/index.ts', import.meta.url).href
 
-/** Loaded only when it is used: its folder can be deleted, and is not in the image. */
+/** The sandbox is loaded only when it is used: its folder can be deleted, and is not in the image. */
 async function startSandbox(config: Config, logger: FastifyBaseLogger): Promise<{ close(): Promise<void> }> {
   const sandbox = await import('./sandbox/index.ts')
   return sandbox.startSandbox({
@@ -108,7 +108,7 @@ async function drain(app: FastifyInstance): Promise<void> {
   clearTimeout(impatient)
 }
 
-/** SIGTERM to `npm start` ends npm and its shell, and would leave this process behind, holding the port. */
+/** Stops when npm has ended: SIGTERM to `npm start` ends npm and its shell, and would leave this process with the port. */
 function whenParentEnds(stop: () => void): void {
   const parent = process.ppid
   const watch = setInterval(() => {

@@ -6,13 +6,13 @@ import { revento } from '../webhooks/providers/revento.ts'
 import type { Secrets } from '../webhooks/verify/provider.ts'
 import { describe, type Settings, VARIABLE_NAMES } from './variables.ts'
 
-/** Rules that go beyond one variable's form. Each adds what is wrong and what to type, and never a value. */
+/** Rules beyond the form of one variable. Each adds what is wrong and what to type, but never a value. */
 export type Env = Readonly<Record<string, string | undefined>>
 export type Problems = Map<string, string>
 
 export const CREDENTIALS = ['REVENTO_CLIENT_ID', 'REVENTO_CLIENT_SECRET', 'REVENTO_WEBHOOK_SECRET'] as const
 
-/** Known to everybody who reads this file: good for the sandbox on loopback only, refused in production. */
+/** Everybody who reads this file knows these: they serve the sandbox on loopback, and are refused in production. */
 export const SANDBOX_CREDENTIALS = {
   clientId: 'sandbox-client',
   clientSecret: 'sandbox-client-secret-for-development-only',
@@ -20,7 +20,7 @@ export const SANDBOX_CREDENTIALS = {
 } as const
 export const SANDBOX_VERIFY_TOKEN = 'sandbox-verify-token'
 
-/** Nothing else is a number here: `Number` and typebox's conversion also take 0x10, 3e3 and true. */
+/** The form of a number: `Number` and typebox's conversion would also take 0x10, 3e3 and true. */
 export const DECIMAL = /^(0|[1-9]\d{0,9})$/
 
 const PLACEHOLDER =
@@ -56,7 +56,7 @@ export function checkReal(env: Env, settings: Settings, problems: Problems, prod
     if (known.includes(settings[name])) problems.set(name, `is the sandbox's: ${describe(name)}`)
 }
 
-/** Beside the real platform, a secret that everybody knows would let everybody in. */
+/** Refuses the published secrets of the sandbox beside the real platform: anybody could sign with them. */
 export function checkSenders(settings: Settings, problems: Problems): void {
   const known = new Map<string, string>([['WEBHOOK_VERIFY_TOKEN', SANDBOX_VERIFY_TOKEN]])
   for (const { name, secret } of providers)
@@ -67,7 +67,7 @@ export function checkSenders(settings: Settings, problems: Problems): void {
         problems.set(name, `is known to everybody: give ${describe(variable)}`)
 }
 
-/** By provider; those without a secret are left out. In the sandbox everyone has the one that everybody knows. */
+/** The secrets by provider, without providers that have none. In the sandbox each has its published secret. */
 export function senderSecrets(settings: Settings, sandbox: boolean): Record<string, Secrets> {
   const given = providers.flatMap(({ name, secret: { variable, sandbox: known } }) => {
     const current = settings[variable] ?? (sandbox ? known : undefined)
@@ -100,7 +100,7 @@ export function checkBases(settings: Settings, problems: Problems): void {
       problems.set(name, `must be a plain URL: ${describe(name)}`)
 }
 
-/** What pg would only say when it connects; and files that are made, but not where they are looked for. */
+/** Refuses URLs that pg would refuse only when it connects, and files that would be made in an unexpected place. */
 export function checkDatabaseUrl(url: string, problems: Problems): void {
   const name = 'DATABASE_URL'
   if (problems.has(name)) return
@@ -119,13 +119,13 @@ export function checkDatabaseUrl(url: string, problems: Problems): void {
   else if (new URL(url).pathname.length < 2) problems.set(name, `must name a database: ${describe(name)}`)
 }
 
-/** Nothing but scheme, host, port and path: a password in it would reach the log. */
+/** Whether a URL has only scheme, host, port and path: a password in it would reach the log. */
 function isPlainUrl(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined
   return url !== undefined && !url.username && !url.password && !/[?#\\]|\/\/@/.test(text)
 }
 
-/** A delivery that is removed has no payload to keep. */
+/** A payload is removed with its delivery at the latest. */
 export function checkPayloadDays({ PAYLOAD_DAYS = 0, RETENTION_DAYS }: Settings, problems: Problems): void {
   if (!problems.has('PAYLOAD_DAYS') && PAYLOAD_DAYS > RETENTION_DAYS)
     problems.set('PAYLOAD_DAYS', 'must not be above RETENTION_DAYS: raise that, or lower this')
@@ -139,13 +139,13 @@ export function checkPorts(settings: Settings, sandbox: boolean, problems: Probl
     problems.set('METRICS_PORT', `must be another port than PORT${sandbox ? ' and SANDBOX_PORT' : ''}`)
 }
 
-/** An address or a name, without the port that is often written behind it. */
+/** HOST is an address or a name, without a port. */
 export function checkHost(host: string, problems: Problems): void {
   if (!problems.has('HOST') && isIP(host) === 0 && !/^[0-9A-Za-z.-]+$/.test(host))
     problems.set('HOST', `must be ${describe('HOST')}; the port is PORT`)
 }
 
-/** A rotation that rotates nothing: the old value was lost, or the new one was never put in. */
+/** Refuses a previous value that equals the current one: the old value was lost, or the new one was never set. */
 export function checkPrevious(env: Env, problems: Problems): void {
   for (const name of VARIABLE_NAMES.filter(name => name.endsWith('_PREVIOUS'))) {
     const current = name.replace(/_PREVIOUS$/, '')
@@ -178,13 +178,13 @@ export function nameWarnings(env: Env, own: readonly string[]): string[] {
   })
 }
 
-/** The guide's own host names end in .example, which never resolves. */
+/** Warns of the guide's host names, which end in .example and never resolve. */
 export const hostWarnings = (env: Env): string[] =>
   ['REVENTO_AUTH_BASE', 'REVENTO_API_BASE']
     .filter(name => env[name] === undefined || /\.example(:\d+)?(\/|$)/.test(env[name]))
     .map(name => `${name} is a placeholder that answers nowhere: set the host that Revento gave you`)
 
-/** The sandbox's secrets stand in this file. */
+/** Warns where others can reach an app with the sandbox's secrets, which stand in this file. */
 export const exposureWarnings = ({ HOST }: Settings): string[] =>
   /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(HOST)
     ? []

@@ -7,7 +7,7 @@ const UNREADABLE: Record<string, string> = {
   EACCES: 'is not readable for this user: chown it, or chmod 644',
 }
 
-/** The variables of a .env file, as dotenv reads it; none where it is missing. What reads otherwise than it looks is a problem. */
+/** Reads a .env file with dotenv; a missing one has no variables. A line that dotenv misreads is a problem. */
 export function readEnvFile(path: string, problems: Problems): Env {
   try {
     const text = readFileSync(path, 'utf8')
@@ -22,11 +22,11 @@ export function readEnvFile(path: string, problems: Problems): Env {
   }
 }
 
-/** One of: nothing or a comment; a value in quotes, maybe of several lines; any other value; what sets nothing. */
+/** An entry is nothing or a comment; a value in quotes, maybe over several lines; any other value; or no assignment. */
 const ENTRY =
   /[ \t]*(?:(?:#.*)?|(?:export\s+)?(?<name>[\w.-]+)[ \t]*[=:](?:[ \t]*(?<quote>["'`])(?<quoted>(?:\\\k<quote>|(?!\k<quote>)[\s\S])*)\k<quote>[ \t]*(?:#.*)?|(?<plain>.*))|(?<wrong>.+))(?:\n|$)/gy
 
-/** By line number. No value is shown. */
+/** The problems by line number. They show no value. */
 function lineProblems(source: string): Map<number, string> {
   const text = source.replace(/^\ufeff/, '').replaceAll(/\r\n?/g, '\n')
   const problems = new Map<number, string>()

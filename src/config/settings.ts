@@ -34,40 +34,40 @@ import { readOwn } from './own.ts'
 import { describe, isInteger, isRight, type Settings, VARIABLE_NAMES, Variables } from './variables.ts'
 
 export interface Config {
-  /** `sandbox`: the built-in pretend Revento is started and used over HTTP. */
+  /** In `sandbox` the built-in pretend Revento is started, and used over HTTP. */
   readonly mode: 'sandbox' | 'real'
   readonly production: boolean
-  /** On the pages. */
+  /** The name of the app on its pages. */
   readonly appName: string
   readonly host: string
   readonly port: number
   readonly sandboxPort: number
-  /** Where metrics are told, on the same host; off without. */
+  /** The port of the metrics listener; no listener when unset. */
   readonly metricsPort: number | undefined
   readonly clientId: string
   readonly clientSecret: string
   readonly webhookSecrets: Secrets
-  /** By provider, Revento too. A provider without a secret is not there. */
+  /** The secrets by provider, Revento's too. A provider without a secret is not there. */
   readonly providerSecrets: Readonly<Record<string, Secrets>>
-  /** The same by variable. */
+  /** The same secrets by variable. */
   readonly secrets: Readonly<Record<string, Secrets>>
-  /** Of the verify-token handshake, where it is on. */
+  /** The token of the verify-token handshake, where that is on. */
   readonly verifyToken: Secrets | undefined
   readonly authBase: string
   readonly apiBase: string
   readonly scopes: string
-  /** Sent byte for byte in both OAuth requests, and the only source of our own origin. */
+  /** Sent byte for byte in both OAuth requests, and the only source of the app's own origin. */
   readonly redirectUri: string
   readonly origin: string
   readonly https: boolean
   /** The event that /connect asks for when none is named. */
   readonly defaultEventId: string | undefined
   readonly store: Store
-  /** Absent in development: then the key in `keyFile` is used, made on the first start. */
+  /** Undefined in development, where the key in `keyFile` is used and made on the first start. */
   readonly encryptionKey: Buffer | undefined
   readonly encryptionKeyPrevious: Buffer | undefined
   readonly keyFile: string
-  /** What the sandbox remembers. */
+  /** The file with the sandbox's state. */
   readonly sandboxFile: string
   readonly trustProxy: readonly string[]
   readonly logLevel: string
@@ -75,13 +75,13 @@ export interface Config {
   readonly handlerConcurrency: number
   readonly bodyLimit: number
   readonly retentionDays: number
-  /** Of the bodies; at most `retentionDays`. */
+  /** For how many days bodies are kept; at most `retentionDays`. */
   readonly payloadDays: number
-  /** Started by `npm start`, whose shell does not pass signals on. */
+  /** The process was started by `npm start`, whose shell does not pass signals on. */
   readonly underNpm: boolean
-  /** The builder's own, by their names. */
+  /** The builder's own settings, by their names. */
   readonly own: Readonly<Record<string, unknown>>
-  /** Worth a line in the log: misspelt names, placeholders. */
+  /** Warnings for the log, such as misspelt names and placeholders. */
   readonly warnings: readonly string[]
 }
 
@@ -96,7 +96,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** The environment over the `.env` file in the working directory. */
+/** Reads the environment, which wins over the `.env` file in the working directory. */
 export function readEnvironment(overrides: Env): Env {
   const problems: Problems = new Map()
   const file = readEnvFile('.env', problems)
@@ -104,7 +104,7 @@ export function readEnvironment(overrides: Env): Env {
   return { ...file, ...process.env, ...overrides }
 }
 
-/** The environment without this app's settings: for a process that gets its own. */
+/** The environment without this app's settings, for a process that gets settings of its own. */
 export const environmentOfOthers = (): Env =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => !VARIABLE_NAMES.includes(name)))
 
@@ -166,7 +166,7 @@ function readSettings(env: Env, problems: Problems): Settings {
     else given[name] = isInteger(name) && DECIMAL.test(value) ? Number(value) : value
   }
   const settings = Value.Default(Variables, given)
-  // One by one: asked about all of them, typebox stops at the eighth error.
+  // Checked one by one, because typebox stops at the eighth error.
   for (const [name, value] of Object.entries(settings as Record<string, unknown>))
     if (!problems.has(name) && !isRight(name, value)) problems.set(name, `must be ${describe(name)}`)
   return settings as Settings
@@ -205,8 +205,8 @@ function freeze(
     providerSecrets,
     secrets: Object.fromEntries(
       providers.flatMap(({ name, secret }) => {
-        const held = providerSecrets[name]
-        return held ? [[secret.variable, held]] : []
+        const given = providerSecrets[name]
+        return given ? [[secret.variable, given]] : []
       }),
     ),
     verifyToken: token
@@ -242,7 +242,7 @@ const storeOf = (url: string): Store =>
     ? sqliteStore(url.slice('sqlite:'.length))
     : Object.freeze({ kind: 'postgres', url })
 
-/** A database on a server has no folder here: then they are where SQLite's would be by default. */
+/** The other files stand beside SQLite's file. With a database on a server they are in SQLite's default folder. */
 function filesBeside(store: Store) {
   const folder = store.kind === 'sqlite' ? dirname(store.path) : resolve('data')
   const sandboxFile = store.kind === 'sqlite' ? `${store.path}.sandbox.json` : join(folder, 'sandbox.json')

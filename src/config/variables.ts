@@ -5,8 +5,8 @@ import { providers } from '../webhooks/providers/index.ts'
 import { SECRET_FORM } from '../webhooks/verify/provider.ts'
 
 /**
- * Every variable: its form, default and, in the description, what to type. Values are never printed, so nothing
- * here shows one. `.env.example` and the README are checked against this table.
+ * Every variable with its form, its default and, in the description, what to type. A description never shows a value.
+ * `.env.example` and the README are checked against this table.
  */
 const optional = (pattern: string, description: string) =>
   Type.Optional(Type.String({ pattern, description }))
@@ -71,7 +71,7 @@ const Own = Type.Object({
   WEBHOOK_VERIFY_TOKEN_PREVIOUS: previous(SECRET_FORM),
 })
 
-/** Two for each provider, as its file says. */
+/** Two variables for each provider, as its file says. */
 const OfProviders = Object.fromEntries(
   providers.flatMap(({ secret: { variable, form, says } }) => [
     [variable, optional(form, says)],
@@ -100,4 +100,4 @@ export function describe(name: string): string | undefined {
   return schema && 'description' in schema ? String(schema.description) : undefined
 }
 
-/** The variable that a misspelt name was meant to be. */
+/** The variable that a misspelt name probably means. */

@@ -11,7 +11,7 @@ import { FORM_TOKEN } from './layout.ts'
 import type { StatusOptions } from './overview.ts'
 import { disconnectPage } from './views.messages.ts'
 
-/** What the page's buttons do. Encapsulated, so that these routes take forms and nothing else. */
+/** The routes behind the page's buttons. They are encapsulated, so that they take forms and nothing else. */
 export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   app.removeAllContentTypeParsers()
   await app.register(formbody, { bodyLimit: 4096 })
@@ -24,14 +24,14 @@ export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   app.get('/disconnect', async (request, reply) => {
     const session = await signedIn(o.sessions, request)
     const query = singleParameters(request) ?? new URLSearchParams()
-    const { connection, grant } = await held(o, session, query.get('event_id'), query.get('organization_id'))
+    const { connection, grant } = await own(o, session, query.get('event_id'), query.get('organization_id'))
     const page = disconnectPage(o.appName, connection, grant && o.titles.of(grant), session)
     return reply.type('text/html; charset=utf-8').send(page.text)
   })
 
   app.post('/disconnect', async (request, reply) => {
     const session = await permitted(request)
-    const { connection: key } = await held(
+    const { connection: key } = await own(
       o,
       session,
       field(request, 'event_id'),
@@ -66,8 +66,8 @@ const REFUSED: Record<Exclude<Replayed, 'replayed'>, ErrorCode> = {
   removed: 'payload_removed',
 }
 
-/** A connection of this session; another's answers exactly like one that does not exist. */
-async function held(
+/** Finds a connection of this session. A connection of another session is answered like one that does not exist. */
+async function own(
   o: StatusOptions,
   session: Session,
   eventId: string | null,
@@ -80,16 +80,16 @@ async function held(
   return { connection, grant: grantFor(entitled, connection) }
 }
 
-/** Back to a page, which a reload does not send again; for others `{"done":true,…}`. */
+/** Sends a browser on to a page, which a reload does not repeat; answers other callers `{"done":true,…}`. */
 function done(request: FastifyRequest, reply: FastifyReply, path: string, said: object): FastifyReply {
   reply.header('cache-control', 'no-store')
   return prefersHtml(request) ? reply.redirect(path, 303) : reply.send({ done: true, ...said })
 }
 
 /**
- * What changes something comes from our own page, made for this very session. Throws form_rejected; the log says why.
- * The pages send no referrer, so over plain http on a name other than localhost a browser says nothing of where a form
- * came from but `Origin: null`: there the token decides alone.
+ * Throws form_rejected unless a form comes from our own page, made for this very session; the log says why. The pages
+ * send no referrer, so over plain http on a name other than localhost a browser sends only `Origin: null`: there the
+ * token alone decides.
  */
 export function checkForm(request: FastifyRequest, session: Session, origin: string): void {
   const { origin: from, 'sec-fetch-site': site } = request.headers
@@ -102,7 +102,7 @@ export function checkForm(request: FastifyRequest, session: Session, origin: str
     throw new AppError('form_rejected', { reason: 'form_token' })
 }
 
-/** A field that stands there once; empty when it does not. */
+/** The value of a form's field; empty where the field is missing or repeated. */
 export function field(request: FastifyRequest, name: string): string {
   const value: unknown = Object.entries(request.body ?? {}).find(([key]) => key === name)?.[1]
   return typeof value === 'string' ? value : ''

@@ -10,7 +10,7 @@ import { storyPage } from './views.story.ts'
 
 const LISTED = 20
 
-/** What was received for the connections of this session: a list, and one of them with its story. */
+/** The deliveries for the connections of this session: the list, and one delivery with its story. */
 export function deliveriesRoutes(app: FastifyInstance, o: StatusOptions): void {
   app.get('/deliveries', async (request, reply) => {
     const { connections } = await signedIn(o.sessions, request)
@@ -33,10 +33,10 @@ export function deliveriesRoutes(app: FastifyInstance, o: StatusOptions): void {
 
 const BUSY_S = 10
 
-/** GET /deliveries/stream: the changing parts of the page as server-sent events, until the session ends. */
+/** GET /deliveries/stream sends the changing parts of the page as server-sent events, until the session ends. */
 export function streamRoute(app: FastifyInstance, o: StatusOptions): void {
   const live = createLive({ ...o, log: app.log }, o.runtime)
-  // Before the server waits for its answers: these would never end by themselves.
+  // Closed before the server waits for its answers: streams would never end by themselves.
   app.addHook('preClose', async () => live.close())
   app.get('/deliveries/stream', async (request, reply) => {
     const session = await signedIn(o.sessions, request)
@@ -47,7 +47,7 @@ export function streamRoute(app: FastifyInstance, o: StatusOptions): void {
         .code(503)
         .header('retry-after', String(BUSY_S))
         .send(errorBody('too_many_streams', request.id))
-    // Proxies would collect it (x-accel-buffering), and a kept connection would hold up the closing of the server.
+    // Proxies would buffer the stream without x-accel-buffering, and a kept connection would delay the server's end.
     return reply
       .type('text/event-stream')
       .headers({ 'x-accel-buffering': 'no', connection: 'close' })
@@ -55,7 +55,7 @@ export function streamRoute(app: FastifyInstance, o: StatusOptions): void {
   })
 }
 
-/** What the page at the other end shows already: a browser that comes back says so in Last-Event-ID. */
+/** What the browser's page shows already; a browser that reconnects says so in Last-Event-ID. */
 function shown(request: FastifyRequest): { selected: string; marks: string[] } {
   const query = singleParameters(request) ?? new URLSearchParams()
   const last = request.headers['last-event-id']

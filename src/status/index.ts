@@ -27,7 +27,7 @@ export const status: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   await app.register(actions, o)
 }
 
-/** A file of this folder, read once. */
+/** Serves a file of this folder, which is read once. */
 function asset(app: FastifyInstance, name: string, type: string): void {
   const content = readFileSync(new URL(`./${name}`, import.meta.url))
   app.get(`/${name}`, (_request, reply) =>

@@ -9,9 +9,9 @@ export interface Layout {
   readonly appName: string
   readonly title: string
   readonly body: Html
-  /** Who looks, where somebody is known. */
+  /** The session of the reader, if there is one. */
   readonly session?: Session | undefined
-  /** Where the script gets the changing parts from; without it the page has no script. */
+  /** The URL from which the script gets the changing parts; without it they do not change. */
   readonly stream?: string
 }
 
@@ -44,7 +44,7 @@ export const connectHref = (eventId: string) =>
 export const connectLink = (eventId: string, text: string) =>
   html`<a class="button" href="${connectHref(eventId)}">${text}</a>`
 
-/** A field for the id of any event; `value` stands in it. */
+/** A form for the id of any event, with `value` in its field. */
 export const eventForm = (label: string, value?: string) => html`
 <form class="ask" action="/connect"><input type="hidden" name="from" value="form">
 <label for="event_id">${label}</label>
@@ -60,13 +60,13 @@ export function sandboxNote(sandbox: { url: string } | undefined): Html | false 
   )
 }
 
-/** UTC to the minute, exact on hover and for machines; the script shows it in the reader's own way. */
+/** A time in UTC to the minute, exact on hover and for machines; the script shows it in the reader's own way. */
 export function time(ms: number): Html {
   const iso = new Date(ms).toISOString()
   return html`<time datetime="${iso}" title="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC</time>`
 }
 
-/** The same to the second: for things that follow each other closely. */
+/** A time to the second, for things that follow each other closely. */
 export function exactTime(ms: number): Html {
   const iso = new Date(ms).toISOString()
   return html`<time datetime="${iso}" title="${iso}" data-seconds>${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC</time>`

@@ -13,7 +13,7 @@ export interface LiveOptions extends OverviewOptions {
   readonly log: Pick<Log, 'error'>
 }
 
-/** Who listens, and what its page shows already (see `marksOf`). */
+/** A page that listens, with what it shows already (see `marksOf`). */
 export interface Listening {
   readonly session: Session
   readonly selected: string
@@ -21,23 +21,23 @@ export interface Listening {
 }
 
 export interface Live {
-  /** Server-sent events, or undefined when there are too many streams. */
-  listen(who: Listening): Readable | undefined
-  /** Ends every stream, and takes no more. */
+  /** Returns server-sent events, or undefined when there are too many streams. */
+  listen(page: Listening): Readable | undefined
+  /** Ends every stream, and opens no more. */
   close(): void
 }
 
-/** The store is read once in this time for all who listen here; only while somebody does. */
+/** How often the store is read, once for all listeners, and only while there are any. */
 const EVERY_MS = 1_000
 const BEAT_MS = 15_000
-/** Storing is tried less often: the trial writes. */
+/** The test whether the store works is made less often, because it writes. */
 const TROUBLE_EVERY_MS = 10_000
-/** A browser opens six connections to a host at most: the rest is for what people click. */
+/** A browser opens six connections to a host at most: the other two are for what people click. */
 const PER_SESSION = 4
 const PER_PROCESS = 200
-/** Who reads nothing for this long is not there any more. */
+/** A browser that reads nothing for this long is gone. */
 const STALLED_MS = 60_000
-/** How long a browser waits before it comes back. */
+/** How long a browser waits before it reconnects. */
 const RETRY_MS = 3_000
 
 interface Listener extends Listening {
@@ -47,8 +47,8 @@ interface Listener extends Listening {
 }
 
 /**
- * The changing parts of each listener's page, sent when they changed. What was sent is named by the event's id, so a
- * browser that comes back, to whichever process, gets only what it has not got.
+ * Sends each listener the parts of its page that have changed. The id of an event names the state that was sent, so that
+ * a browser that reconnects, to whichever process, gets only what it does not have.
  */
 export function createLive(o: LiveOptions, runtime: Runtime): Live {
   const listeners = new Set<Listener>()
@@ -85,7 +85,7 @@ export function createLive(o: LiveOptions, runtime: Runtime): Live {
     return trouble.code
   }
 
-  /** Nothing is queued behind what has not been read yet: the next state makes up for those between. */
+  /** A listener gets nothing while it has unread data: a later state makes up for those in between. */
   function isReading(listener: Listener): boolean {
     if (listener.stream.readableLength === 0) return true
     if (runtime.monotonic() - listener.wroteAt > STALLED_MS) listener.stream.destroy()
@@ -117,12 +117,12 @@ export function createLive(o: LiveOptions, runtime: Runtime): Live {
   }
 
   return {
-    listen(who) {
-      const same = [...listeners].filter(l => l.session.id === who.session.id)
+    listen(page) {
+      const same = [...listeners].filter(l => l.session.id === page.session.id)
       if (stopping.signal.aborted || listeners.size >= PER_PROCESS || same.length >= PER_SESSION)
         return undefined
       const stream = new Readable({ read() {} })
-      const listener = { ...who, stream, wroteAt: runtime.monotonic() }
+      const listener = { ...page, stream, wroteAt: runtime.monotonic() }
       listeners.add(listener)
       stream.once('close', () => listeners.delete(listener))
       write(listener, `retry: ${RETRY_MS}\n\n`)

@@ -8,7 +8,7 @@ import type { ParticipantsTable } from '../storage/schema.ts'
 import type { Deliveries, DeliveryView } from '../webhooks/inbox/deliveries.ts'
 import type { Titles } from './titles.ts'
 
-/** What the routes of the organizer's page work with. */
+/** What the routes of the organizer's page need. */
 export interface StatusOptions {
   readonly origin: string
   readonly production: boolean
@@ -20,13 +20,13 @@ export interface StatusOptions {
   readonly sessions: Sessions
   readonly connections: Connections
   readonly deliveries: Deliveries
-  /** What webhooks have told of the participants. */
+  /** Returns what webhooks said about the participants. */
   readonly heard: (grant: Grant) => Promise<ParticipantsTable[]>
   readonly api: (grant: Grant, requestId: string) => EventApi
   readonly titles: Titles
-  /** Secrets and keys of the app that have a previous one. */
+  /** Returns the secrets and keys that have a previous one. */
   readonly keyChanges: () => Promise<readonly KeyState[]>
-  /** Tries to store; answers why it cannot. */
+  /** Tries to store something, and returns the code of why it cannot. */
   readonly trouble: () => Promise<string | undefined>
   readonly runtime: Runtime
 }
@@ -37,11 +37,11 @@ export interface Overview extends Entitlement {
   readonly deliveries: readonly DeliveryView[]
   readonly dead: readonly DeliveryView[]
   readonly parked: readonly DeliveryView[]
-  /** Why nothing can be stored now: a code. */
+  /** The code of why nothing can be stored now. */
   readonly trouble: string | undefined
 }
 
-/** What the parts of the page that change by themselves are made of. */
+/** What the changing parts of the page are rendered from. */
 export interface Parts extends Overview {
   readonly now: number
   readonly session: Session
@@ -54,7 +54,7 @@ export interface Parts extends Overview {
 export interface OverviewOptions {
   readonly connections: Pick<Connections, 'find'>
   readonly deliveries: Pick<Deliveries, 'newest' | 'stuck'>
-  /** Tries to store; see health.ts. */
+  /** See http/health. */
   readonly trouble: () => Promise<string | undefined>
 }
 
@@ -63,7 +63,7 @@ const STUCK = 100
 
 const PATIENCE_MS = 500
 
-/** A store that is locked is tried for seconds: nobody waits for that with an open page. */
+/** The code of the trouble if it is known soon: a locked store is tried for seconds, which is too long for a page. */
 export async function soon(runtime: Pick<Runtime, 'sleep'>, trouble: Promise<string | undefined>) {
   let code: string | undefined
   await atMost(
@@ -76,11 +76,11 @@ export async function soon(runtime: Pick<Runtime, 'sleep'>, trouble: Promise<str
   return code
 }
 
-/** Of several grants, the newest first. */
+/** The deliveries of several grants in one list, the newest first. */
 export const inOrder = (deliveries: readonly DeliveryView[][]): DeliveryView[] =>
   deliveries.flat().toSorted((a, b) => Number(b.id) - Number(a.id))
 
-/** One look at the store, for any number of sessions: what several of them may see is read once. */
+/** Reads the store for any number of sessions; rows that several of them may see are read once. */
 export function look(o: OverviewOptions, trouble: string | undefined) {
   const find = once((key: ConnectionKey) => o.connections.find(key))
   const rows = once(async (grant: Grant) => ({

@@ -11,20 +11,20 @@ import { marksOf, type PartName, type Rendered, renderParts } from './parts.ts'
 import { breakable } from './views.deliveries.ts'
 import { welcomePage } from './views.messages.ts'
 
-/** GET /: what this browser's connections entitle it to, or how to begin. */
+/** GET / shows what this browser's connections entitle it to, or how to begin. */
 export async function statusPage(o: StatusOptions, request: FastifyRequest): Promise<Html> {
   const session = await o.sessions.read(request)
   if (!session) return welcomePage(o)
-  const held = await entitlement(o.connections.find, session.connections)
+  const entitled = await entitlement(o.connections.find, session.connections)
   const query = singleParameters(request) ?? new URLSearchParams()
-  const key = choose(held, query.get('event_id'))
+  const key = choose(entitled, query.get('event_id'))
   if (!key) return welcomePage(o)
 
   const { titles, requestedScopes } = o
   const cursor = query.get('cursor') ?? undefined
-  const grant = grantFor(held, key)
-  const asked = grant && (await ask(o, grant, held, { cursor, requestId: request.id }))
-  // Read after the call: it may have refreshed a token or found out that the connection has ended.
+  const grant = grantFor(entitled, key)
+  const asked = grant && (await ask(o, grant, entitled, { cursor, requestId: request.id }))
+  // Read after the call, which may have refreshed a token or found that the connection has ended.
   const overview = await look(o, await soon(o.runtime, o.trouble()))(session.connections)
   const granted = grantFor(overview, key)
   const participants =
@@ -58,13 +58,13 @@ ${sandboxNote(o.sandbox)}`,
   })
 }
 
-/** The event that was asked for, else the one that was connected last; rather one that has not ended. */
+/** Chooses the event of the query, or else the event connected last; before others one that has not ended. */
 function choose({ connections, grants }: Entitlement, eventId: string | null): ConnectionKey | undefined {
   const isAsked = (key: ConnectionKey) => key.eventId === eventId
   return grants.find(isAsked) ?? connections.find(isAsked) ?? grants[0] ?? connections[0]
 }
 
-/** The participants; the event's title comes along, for a later page. */
+/** Asks Revento for the participants, and for the event's title, which a later page shows. */
 async function ask(
   o: StatusOptions,
   grant: Grant,
@@ -78,13 +78,13 @@ async function ask(
   return askRevento(api, cursor)
 }
 
-/** The script asks here for what changes from now on. */
+/** The URL from which the script gets what changes from now on. */
 const streamUrl = (event_id: string, parts: Rendered) =>
   `/deliveries/stream?${new URLSearchParams({ event_id, have: marksOf(parts).join('.') }).toString()}`
 
 const partOf = (parts: Rendered, name: PartName) => new Html(parts[name])
 
-/** For the operator, while a secret or key is being changed: whether the old one can go. No secret is in it. */
+/** Says, while a secret or key is being changed, whether the old one can go. It is for the operator, and has no secret. */
 function rotationSection(changes: readonly KeyState[]): Html | false {
   return (
     changes.length > 0 &&

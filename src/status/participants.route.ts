@@ -11,7 +11,7 @@ import { PAGE_LIMIT } from '../revento/platform.ts'
 import type { StatusOptions } from './overview.ts'
 import { endCode } from './participants.ts'
 
-/** GET /participants?event_id=[&cursor=&limit=]: Revento's page as it is. */
+/** GET /participants?event_id=[&cursor=&limit=] answers with Revento's page as it is. */
 export function participantsRoute(app: FastifyInstance, o: StatusOptions): void {
   app.get('/participants', async (request, reply) => {
     const { eventId, page } = readQuery(request)
@@ -42,20 +42,20 @@ function readQuery(request: FastifyRequest): { eventId: string; page: PageReques
   }
 }
 
-/** Another's event answers exactly like one that does not exist. */
+/** Finds the grant of this session for an event. The event of another session is answered like an unknown one. */
 async function entitled(o: StatusOptions, request: FastifyRequest, eventId: string): Promise<Grant> {
   const session = await signedIn(o.sessions, request)
-  const held = await entitlement(o.connections.find, session.connections)
+  const { connections, grants } = await entitlement(o.connections.find, session.connections)
   const isIt = (key: ConnectionKey) => key.eventId === eventId
-  const connection = held.connections.find(isIt)
+  const connection = connections.find(isIt)
   if (!connection) throw new AppError('not_found')
   request.outcome = { event_id: eventId }
-  const grant = held.grants.find(isIt)
+  const grant = grants.find(isIt)
   if (!grant) throw apiFailure(new ConnectionUnavailable(endCode(connection)), connection, o.origin)
   return grant
 }
 
-/** What the API's failure means to the caller of this app. */
+/** The answer of this app to a failure of Revento's API. */
 export function apiFailure(error: unknown, { eventId }: ConnectionKey, origin: string): unknown {
   if (error instanceof ConnectionUnavailable) {
     if (error.code === 'not_connected') return new AppError('not_found', { reason: error.code })
@@ -68,7 +68,7 @@ export function apiFailure(error: unknown, { eventId }: ConnectionKey, origin: s
     const retryAfterS = Math.max(1, Math.ceil((error.retryAfterMs ?? 0) / 1000))
     return new AppError('rate_budget_used', { reason: error.code, retryAfterS })
   }
-  // Status 0 is our own verdict: what Revento calls an error cannot pass for one of these.
+  // Only errors with status 0 are ours: an error that Revento names like this must not pass for one of them.
   const own =
     error.status === 0 && (error.code === 'upstream_timeout' || error.code === 'configuration_error')
   return new AppError(own ? (error.code as 'upstream_timeout') : 'upstream_error', { reason: error.code })

@@ -8,7 +8,7 @@ import { connectLink, exactTime, time } from './layout.ts'
 import { breakable } from './views.deliveries.ts'
 import { PROBLEMS, words } from './words.ts'
 
-/** A participant as Revento lists it, with what the webhooks have said since. */
+/** A participant as Revento lists it, with what webhooks said since. */
 export interface ParticipantRow {
   readonly id: string
   readonly name: string
@@ -23,28 +23,28 @@ interface ParticipantList {
   readonly rows: readonly ParticipantRow[]
   readonly nextCursor: string | null
   readonly laterPage: boolean
-  /** Why Revento's own list is missing: an error code. */
+  /** The code of why Revento's own list is missing. */
   readonly problem?: string | undefined
-  /** In ms from `askedAt`: before that, asking again is of no use. */
+  /** For how many ms after `askedAt` a new call fails too. */
   readonly waitMs?: number | undefined
   readonly askedAt: number
 }
 
 const ROWS = 10
 
-/** What Revento answered: a page of its list, or an error code. */
+/** Revento's answer: a page of its list, or an error code. */
 export interface Answered {
   readonly page?: Page
   readonly problem?: string
   readonly waitMs?: number | undefined
 }
 
-/** One page of Revento's list; what was heard by webhook where Revento gives none. */
+/** Lists a page of Revento's, or what webhooks said where Revento gives none. */
 export const participantList = (
   { page, problem, waitMs }: Answered,
   heard: readonly ParticipantsTable[],
 ): Pick<ParticipantList, 'rows' | 'nextCursor' | 'problem' | 'waitMs'> => ({
-  // What the organizer did not allow this app to see is not shown from webhooks either.
+  // Participants that the organizer did not allow this app to see are not shown from webhooks either.
   rows: page
     ? page.data.map(row => merge(row, heard))
     : problem === 'scope_missing'
@@ -55,7 +55,7 @@ export const participantList = (
   waitMs,
 })
 
-/** Why nothing is listed of a connection that has ended. */
+/** The code of why nothing is listed for a connection that has ended. */
 export const endCode = (connection: Connection | undefined) =>
   connection?.state === 'revoked' ? 'revoked' : 'not_connected'
 
@@ -71,7 +71,7 @@ export async function askRevento(api: EventApi, cursor: string | undefined): Pro
 
 const text = (v: unknown) => (typeof v === 'string' ? v : undefined)
 
-/** Row fields beside the status are not documented: shown where they are there. */
+/** Only the status is documented; other fields are shown where they are there. */
 function merge(row: Record<string, unknown>, local: readonly ParticipantsTable[]): ParticipantRow {
   const id = text(row['id']) ?? text(row['participant_id']) ?? ''
   const heard = local.find(l => l.participant_id === id)
@@ -99,9 +99,9 @@ ${
   html`<p class="problem">${PROBLEMS[v.problem] ?? html`Revento answered <bdi>${v.problem}</bdi>.`}
 ${v.waitMs !== undefined && html`It goes on at ${exactTime(v.askedAt + v.waitMs)}.`}
 ${v.problem === 'scope_missing' && connectLink(v.eventId, 'Connect again to allow it')}
-${v.rows.length > 0 && 'Below is what its webhooks have told so far.'}</p>`
+${v.rows.length > 0 && 'Below is what its webhooks have said so far.'}</p>`
 }
-${v.rows.length === 0 && !v.problem && html`<p class="quiet">${v.laterPage ? 'Nobody on this page.' : 'Nobody has applied yet. Who applies at Revento is listed here.'}</p>`}
+${v.rows.length === 0 && !v.problem && html`<p class="quiet">${v.laterPage ? 'Nobody on this page.' : 'Nobody has applied yet. Applicants will be listed here.'}</p>`}
 ${
   v.rows.length > 0 &&
   html`<div class="scroll" tabindex="0" role="region" aria-label="Participants"><table class="participants">
@@ -118,7 +118,7 @@ ${!v.problem && html`<span class="quiet">As of ${exactTime(v.askedAt)}, not live
 </section>`
 }
 
-/** Of an ended connection Revento answers nothing, however often it is asked. */
+/** The codes after which a refresh of the page brings nothing new. */
 const ENDED = ['scope_missing', 'suspended', 'reconsent_required', 'revoked', 'not_connected']
 const canAsk = ({ laterPage, problem }: ParticipantList) => !laterPage && !ENDED.includes(problem ?? '')
 

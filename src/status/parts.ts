@@ -4,7 +4,7 @@ import type { Parts } from './overview.ts'
 import { connections } from './views.connections.ts'
 import { deliveriesTable, stuck } from './views.deliveries.ts'
 
-/** In the order of the page; each stands in an element of its own, `part-NAME`. */
+/** The changing parts in the order of the page; each stands in an element of its own, `part-NAME`. */
 export const PARTS = {
   health,
   connections,
@@ -19,11 +19,11 @@ export type Rendered = Record<PartName, string>
 export const renderParts = (v: Parts): Rendered =>
   Object.fromEntries(PART_NAMES.map(name => [name, PARTS[name](v).text])) as Rendered
 
-/** Tells one state of the parts from another: what a page has, so that only what differs is sent to it. */
+/** A mark for the state of each part: a page names those it has, so that only other states are sent to it. */
 export const marksOf = (parts: Rendered): string[] =>
   PART_NAMES.map(name => hash('sha256', parts[name], 'base64url').slice(0, 11))
 
-/** The one sentence that says whether something needs the reader; how the last call of the API went stands beside its list. */
+/** The sentence that says whether the reader has to do something. A failed call of the API is shown beside its list. */
 function health({ trouble, connections, dead, parked }: Parts): Html {
   if (trouble !== undefined)
     return html`<p class="problem">This app cannot store anything right now (${trouble}). Nothing is lost: Revento is told to

@@ -2,15 +2,15 @@ import type { ConnectionKey } from '../oauth/connections.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { Row } from '../revento/platform.ts'
 
-/** The names of events as Revento tells them, for a while and in memory only: a page can do without. */
+/** The titles of events from Revento, kept for a while and in memory only, since a page can do without. */
 export interface Titles {
   of(key: ConnectionKey): string | undefined
-  /** Asks where it is not known, or was heard long ago; never fails. Not to be waited for. */
+  /** Calls `ask` where the title is unknown or old. Never fails, and is not waited for. */
   learn(key: ConnectionKey, ask: () => Promise<Row>): Promise<void>
 }
 
 const HEARD_FOR_MS = 3_600_000
-/** The title costs a call of Revento's limit: one that failed is not asked for at once again. */
+/** A title costs a call of Revento's limit, so it is not asked for again soon after a failure. */
 const FAILED_FOR_MS = 300_000
 const KEPT = 1_000
 
@@ -38,7 +38,7 @@ export function createTitles(runtime: Pick<Runtime, 'monotonic'>): Titles {
   }
 }
 
-/** The guide shows no complete row: either member may be there. */
+/** The guide shows no complete row, so either member may be there. */
 function titleOf(row: Row): string | undefined {
   const title = [row['title'], row['name']].find(v => typeof v === 'string' && v.trim() !== '')
   return typeof title === 'string' ? title.slice(0, 200) : undefined

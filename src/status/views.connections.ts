@@ -42,7 +42,7 @@ const hasTokens = (c: Connection) => c.state === 'connected' || c.state === 'sus
 const keyQuery = (c: Connection) =>
   new URLSearchParams({ event_id: c.eventId, organization_id: c.organizationId }).toString()
 
-/** With several, each heading leads to that event's participants. */
+/** With several connections, each heading is a link to the event's participants. */
 function heading(c: Connection, v: Parts): Html {
   const { connections, titles, selected } = v
   const title = grantFor(v, c) && titles.of(c)

@@ -7,7 +7,7 @@ import { DELIVERY_STATES } from './words.ts'
 
 const LISTED = 10
 
-/** What goes on only after somebody has done something. */
+/** The deliveries that go on only after the organizer has done something. */
 export function stuck({ dead, parked, session }: Parts): Html | false {
   if (dead.length + parked.length === 0) return false
   return html`
@@ -26,7 +26,7 @@ function waiting(parked: readonly DeliveryView[]): Html {
   const events = [...new Set(parked.map(d => d.event_id ?? ''))]
   return html`<p>Waiting for you to reconnect ${events.map(
     (event, n) => html`${n > 0 && ', '}<a href="${connectHref(event)}">${event}</a>`,
-  )}: ${many(parked)}. What waits goes on by itself then.</p>
+  )}: ${many(parked)}. ${parked.length === 1 ? 'It goes on by itself' : 'They go on by themselves'} then.</p>
 ${list(parked, () => false)}`
 }
 
@@ -38,11 +38,11 @@ ${d.last_error !== null && html`<br><span class="quiet"><bdi>${d.last_error}</bd
 )}</ul>
 ${deliveries.length > LISTED && html`<p class="quiet">These are the newest ${LISTED}. The operator’s list has all of them.</p>`}`
 
-/** The store is asked for a hundred at most. */
+/** The list has a hundred deliveries at most. */
 const many = ({ length }: readonly DeliveryView[]) =>
   length === 1 ? '1 delivery' : `${length >= 100 ? '100 or more' : length} deliveries`
 
-/** `from`: where the person is sent back to. */
+/** `from` is the page to which the browser returns. */
 export const replayForm = (d: DeliveryView, session: Session, from: 'page' | 'story') => html`
 <form method="post" action="/deliveries/${d.id}/replay">${formToken(session)}<input type="hidden" name="from" value="${from}">
 <button class="button small" id="replay-${d.id}">Replay<span class="unseen"> delivery ${d.id}</span></button></form>`
@@ -70,11 +70,11 @@ const row = (d: DeliveryView, several: boolean) => html`
 <td>${time(Date.parse(d.received_at))}</td><td>${d.attempts}</td><td>${took(d)}</td>
 <td>${d.id}</td></tr>`
 
-/** From the moment it was received. */
+/** The time from a delivery's arrival to its end. */
 export const took = (d: DeliveryView) =>
   d.finished_at === null ? '' : duration(Date.parse(d.finished_at) - Date.parse(d.received_at))
 
-/** One that failed and waits for its next run is not one that waits for its first. */
+/** A delivery that failed and waits for its next run is shown differently from one that waits for its first. */
 export function stateOf(d: DeliveryView): Html {
   const failed = d.state === 'pending' && d.last_error !== null
   const error =

@@ -5,8 +5,6 @@ import type { Session } from '../oauth/sessions.ts'
 import { connectLink, eventForm, formToken, layout, sandboxNote } from './layout.ts'
 import { NEXT } from './words.ts'
 
-/** Pages that say one thing. */
-
 export function welcomePage(o: {
   appName: string
   sandbox: { url: string } | undefined
@@ -25,7 +23,7 @@ ${sandboxNote(o.sandbox)}`,
   })
 }
 
-/** Where a form leads: the browser goes on by itself. */
+/** The page after a form, from which the browser goes on to Revento by itself. */
 export const onwardPage = (appName: string, url: string): string =>
   layout({
     appName,
@@ -35,7 +33,7 @@ export const onwardPage = (appName: string, url: string): string =>
 <p><a class="button" href="${url}">Continue to Revento</a></p>`,
   }).text
 
-/** `eventId`: what the person was about to connect, where that is known. */
+/** `eventId` is the event that the person was about to connect, where that is known. */
 export function errorPage(
   appName: string,
   { error, message, request_id }: ErrorBody,
@@ -57,7 +55,7 @@ ${again && html`<p>${eventId === undefined ? html`<a class="button" href="/conne
   }).text
 }
 
-/** Asks before anything is given up. */
+/** Asks for confirmation, and says what a disconnect does and does not do. */
 export function disconnectPage(
   appName: string,
   c: Connection,

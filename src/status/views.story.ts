@@ -5,7 +5,7 @@ import { connectLink, duration, exactTime, layout } from './layout.ts'
 import { breakable, replayForm, took } from './views.deliveries.ts'
 import { DELIVERY_STATES, OUTCOMES } from './words.ts'
 
-/** One delivery, from its arrival to what became of it. */
+/** The page of one delivery, from its arrival to its end. */
 export function storyPage(d: DeliveryStory, session: Session, appName: string): Html {
   return layout({
     appName,
@@ -68,7 +68,7 @@ ${r.calls.length > 0 && html`<ul>${r.calls.map(call)}</ul>`}
 </li>`
 }
 
-/** In development a stack follows the first line. */
+/** In development the lines of a stack follow the first line. */
 function error(text: string): Html {
   const [line = '', ...stack] = text.split('\n')
   return html`<p class="error"><bdi>${line}</bdi></p>${stack.length > 0 && html`<pre><bdi>${stack.join('\n')}</bdi></pre>`}`
@@ -78,7 +78,7 @@ const call = (c: DeliveryRun['calls'][number]) => html`
 <li><code><bdi>${c.what}</bdi></code>${c.what.startsWith('once ') ? ':' : ' answered'} <code><bdi>${c.result}</bdi></code> in ${duration(c.ms)}
 ${c.request_id !== undefined && html`<br><span class="quiet">request ${c.request_id}</span>`}</li>`
 
-/** What the runs do not say themselves. */
+/** The last step of the story, where the runs do not say it themselves. */
 function ending(d: DeliveryStory): Html | false {
   const at = d.finished_at !== null && html`<p class="quiet">${exactTime(Date.parse(d.finished_at))}</p>`
   if (d.state === 'running')

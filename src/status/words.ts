@@ -1,13 +1,13 @@
 import type { ErrorCode } from '../http/errors.ts'
 import type { AttemptOutcome, ConnectionState, DeliveryState } from '../storage/schema.ts'
 
-/** What codes are called on the page, and what to do about them. */
+/** The words of the page for states and codes, and what to do about them. */
 
 export const STATES: Record<ConnectionState, string> = {
   connected: 'Connected',
   reconsent: 'Waiting for you: Revento asks to connect this event again',
   revoked: 'Revoked: this app has no access to the event any more',
-  suspended: 'Suspended by Revento: this app looks now and then whether that was lifted',
+  suspended: 'Suspended by Revento: this app checks now and then whether that was lifted',
   deleted: 'Ended: Revento asked to delete what was stored of this event',
 }
 
@@ -66,7 +66,7 @@ export const OUTCOMES: Record<AttemptOutcome, string> = {
 
 interface Next {
   readonly text: string
-  /** The words of the button that starts a connection; absent: it would not help. */
+  /** The words on the button that starts a connection; absent where a new connection would not help. */
   readonly again?: string
   /** The page has a field for an event id. */
   readonly asks?: true
@@ -129,5 +129,5 @@ export const NEXT: Partial<Record<ErrorCode, Next>> = {
   internal_error: { text: 'Give the request number below to whoever runs this app.' },
 }
 
-/** A code as words. */
+/** A code with spaces in place of its underscores. */
 export const words = (code: string) => code.replaceAll('_', ' ')
