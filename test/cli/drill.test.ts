@@ -17,7 +17,15 @@ interface Told {
   passed: number
   failed: number
   not_run: number
-  days: { name: string; status: string; look: string; reason?: string; console?: string; folder?: string }[]
+  days: {
+    name: string
+    status: string
+    look: string
+    reason?: string
+    warnings?: string[]
+    console?: string
+    folder?: string
+  }[]
 }
 
 async function drill(project: Pick<ProjectCopy, 'folder'>, days: string[], env = {}): Promise<Told> {
@@ -107,6 +115,45 @@ export async function applicationApproved({ event, db }: HandlerContext<'applica
     expect(told.days[0]?.look).toBe('src/webhooks/dispatch/keep-participant.ts')
   }, 120_000)
 })
+
+test('a handler that posts again without once() is warned about, and one that keeps somebody is caught', async () => {
+  const project = copyProject()
+  project.write(
+    'src/integration/migrations/index.ts',
+    `import type { Kysely } from 'kysely'
+const seats = {
+  up: (db: Kysely<unknown>) => db.schema.createTable('app_seats').addColumn('holder', 'text', c => c.primaryKey()).execute(),
+}
+export const migrations = { '001-seats': seats }
+`,
+  )
+  project.write(
+    'src/integration/handlers/application-approved.ts',
+    `import type { HandlerContext } from '../../builder/context.ts'
+export async function applicationApproved({ event, db, once }: HandlerContext<'application.approved'>): Promise<void> {
+  const post = (url: string) => fetch(url, { method: 'POST', body: event.id }).then(answer => answer.json())
+  await post('https://careless.example/welcome?who=' + event.id)
+  await once('welcome', () => post('https://careful.example/welcome'))
+  await db.insertInto('app_seats' as never).values({ holder: event.data.participant_id } as never)
+    .onConflict(c => c.doNothing()).execute()
+}
+`,
+  )
+  const told = await drill(project, ['handler_throws', 'person_erased', 'erasure'])
+  const days = Object.fromEntries(told.days.map(day => [day.name, day]))
+  expect(days['handler_throws']).toMatchObject({ status: 'passed' })
+  expect(days['handler_throws']?.warnings).toEqual([
+    expect.stringMatching(
+      /^src\/integration\/handlers\/application-approved\.ts sent POST https:\/\/careless\.example once more for \d+ of its deliveries/,
+    ),
+  ])
+  for (const name of ['person_erased', 'erasure'])
+    expect(days[name]).toMatchObject({
+      status: 'failed',
+      look: 'src/integration/erase.ts',
+      reason: expect.stringContaining('the table "app_seats" still holds'),
+    })
+}, 120_000)
 
 test('an erasure that erases nothing is caught, and the table that still holds somebody is named', async () => {
   const project = copyProject()

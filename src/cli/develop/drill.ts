@@ -19,6 +19,7 @@ export function totals(verdicts: readonly Verdict[]): Totals {
   return { passed: count('passed'), failed: count('failed'), not_run: count('not_run') }
 }
 
+const INDENT = ' '.repeat(9)
 const MARK = { passed: 'ok', failed: 'FAILED', not_run: 'not run' } as const
 
 /** A line for each day, and the details of a failed one. At `consoleUrl` the same faults are buttons. */
@@ -27,7 +28,8 @@ export function scorecard(verdicts: readonly Verdict[], consoleUrl: string, ms: 
   const lines = verdicts.flatMap(verdict => {
     const { day, status } = verdict
     const line = `${MARK[status].padEnd(7)}  ${day.name.padEnd(width)}  ${day.title}`
-    return status === 'passed' ? [line] : [line, ...details(verdict, consoleUrl)]
+    if (status !== 'passed') return [line, ...details(verdict, consoleUrl)]
+    return [line, ...(verdict.warnings ?? []).map(text => `${INDENT}warning: ${text}`)]
   })
   const { passed, failed, not_run } = totals(verdicts)
   const end = `${passed} of ${verdicts.length} bad days passed, ${failed} failed, ${not_run} not run, in ${Math.round(ms / 1000)} s`
@@ -35,13 +37,12 @@ export function scorecard(verdicts: readonly Verdict[], consoleUrl: string, ms: 
 }
 
 function details({ day, status, reason, look, folder }: Verdict, consoleUrl: string): string[] {
-  const indent = ' '.repeat(9)
-  if (status === 'not_run') return [`${indent}${reason}`]
+  if (status === 'not_run') return [`${INDENT}${reason}`]
   return [
-    `${indent}what happened: ${reason}`,
-    `${indent}why it matters: ${day.why}`,
-    `${indent}where to look: ${look}${folder ? `, and ${folder}/app.log` : ''}`,
-    ...(day.fault ? [`${indent}by hand: ${faultUrl(day, consoleUrl)}`] : []),
+    `${INDENT}what happened: ${reason}`,
+    `${INDENT}why it matters: ${day.why}`,
+    `${INDENT}where to look: ${look}${folder ? `, and ${folder}/app.log` : ''}`,
+    ...(day.fault ? [`${INDENT}by hand: ${faultUrl(day, consoleUrl)}`] : []),
   ]
 }
 
@@ -57,9 +58,20 @@ export const listOf = (days: readonly Day[], consoleUrl: string): string =>
     .join('\n')
 
 export function asJson(verdicts: readonly Verdict[], consoleUrl: string, ms: number): object {
-  const days = verdicts.map(({ day, status, ms, reason, look, folder }) => {
+  const days = verdicts.map(({ day, status, ms, reason, look, folder, warnings }) => {
     const { name, title, why } = day
-    return { name, title, status, ms, why, look, reason, folder, console: faultUrl(day, consoleUrl) }
+    return {
+      name,
+      title,
+      status,
+      ms,
+      why,
+      look,
+      reason,
+      folder,
+      warnings,
+      console: faultUrl(day, consoleUrl),
+    }
   })
   return { ...totals(verdicts), ms, days }
 }
@@ -73,8 +85,10 @@ its own, and does something bad to it. Prints one line a day; what failed comes 
   --list       prints the days, why each matters, and the button of the sandbox's console that does the same by hand
   --json       prints one JSON object: passed, failed, not_run, ms, days
 
-Your handlers run for real, more than once, with your environment (not .env): what they do elsewhere is really done.
-Their effects are compared in the tables of the app's database, where alone the drill can see them.
+Your handlers run for real, more than once, with your environment (not .env). Their effects are compared in the tables of
+the app's database. What they send with fetch or undici, but to read, goes to a pretend service, which answers
+{"ok":true,"id":"drill"} and counts: what a second run sends again without once() is a warning. What they do elsewhere in
+another way is really done.
 Exit code: 0 when no day failed, else 1. The folder of a day that failed is kept.
 `
 

@@ -5,8 +5,9 @@ import { EVENT_TYPES } from '../../../revento/platform.ts'
 import { post, showToken } from '../../../webhooks/verify/send.ts'
 import { expectInTime } from './days-webhooks.ts'
 import { deletion, ENDINGS, handledTypes, handlerFile, otherSenders, storyOf } from './deliveries.ts'
-import { expectErased, expectSame, peopleOf } from './effects.ts'
+import { expectErased, expectSame, fileOfTable, peopleOf, tablesNaming } from './effects.ts'
 import { delivered, handled, send, tellAll, tellRest } from './handling.ts'
+import { doubledOutside } from './outside.ts'
 import { type Day, expect, Failed, type Sent, type World } from './world.ts'
 
 const LOOK = 'src/integration/handlers'
@@ -59,6 +60,25 @@ async function handshake(world: World): Promise<void> {
   }
 }
 
+/** By the command that an operator has for it. */
+async function expectForgotten(world: World): Promise<void> {
+  const people = world.read<{ event_id: string; participant_id: string }>(
+    'select event_id, participant_id from participants order by participant_id',
+  )
+  const spread = people.map(one => ({ ...one, tables: tablesNaming(world, one.participant_id).length }))
+  const [person] = spread.toSorted((a, b) => b.tables - a.tables)
+  if (!person) throw new Failed('the drill itself is wrong: nobody was stored')
+  const { event_id, participant_id } = person
+  const { code, out } = await world.command('operate/person.ts', [event_id, participant_id, '--erase'])
+  const left = tablesNaming(world, participant_id)
+  if (left[0] !== undefined)
+    throw new Failed(
+      `after npm run person, the table "${left[0]}" still holds ${participant_id}`,
+      fileOfTable(left[0]),
+    )
+  expect(`npm run person, which said ${JSON.stringify(out.trim())},`, code, 0)
+}
+
 export const HANDLER_DAYS: readonly Day[] = [
   {
     name: 'handler_payloads',
@@ -81,6 +101,7 @@ export const HANDLER_DAYS: readonly Day[] = [
       const wanted = await world.undisturbed()
       await world.start('throw')
       expectSame('a second run of every handler', await tellAll(world), wanted)
+      return doubledOutside(world)
     },
   },
   {
@@ -106,6 +127,21 @@ export const HANDLER_DAYS: readonly Day[] = [
       expect('the connection', connection, { state: 'deleted', emptied: 1 })
       await tellRest(world, [second])
       expectErased(world, people, 'after a late webhook of the erased event')
+    },
+  },
+  {
+    name: 'person_erased',
+    title: 'one person asks that what is kept of them be erased',
+    why: 'The law gives them a month; whoever cannot find what is kept of one person cannot answer.',
+    look: 'src/cli/operate/person.ts',
+    async run(world) {
+      const { first } = storyOf()
+      await world.start()
+      await world.connect()
+      await send(world, first)
+      await delivered(world, first.length)
+      await handled(world)
+      await expectForgotten(world)
     },
   },
   {

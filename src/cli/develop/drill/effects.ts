@@ -110,12 +110,16 @@ export function peopleOf(world: World): string[] {
   return [...new Set(values.map(([, value]) => String(value)))].filter(value => value.length >= TELLING)
 }
 
+const tablesOf = (world: World) =>
+  world
+    .read<{ name: keyof Schema }>(
+      `select name from sqlite_schema where type = 'table' and name not like 'sqlite_%'`,
+    )
+    .map(({ name }) => name)
+
 /** Searches every column of every table, also of the tables that you add. */
 export function remnants(world: World, people: readonly string[]): { table: string; what: string }[] {
-  const tables = world.read<{ name: keyof Schema }>(
-    `select name from sqlite_schema where type = 'table' and name not like 'sqlite_%'`,
-  )
-  return tables.flatMap(({ name }) => {
+  return tablesOf(world).flatMap(name => {
     const needles = KEEPS_ID[name] ? people : [...people, EVENT]
     const rows = world.read<object>(`select * from "${name}"`).map(textOf)
     const what = needles.find(needle => rows.some(row => row.includes(needle)))
@@ -131,9 +135,22 @@ const textOf = (row: object) =>
 /** The tables of the app, which its own erasure covers; every other is the builder's. */
 const SWEPT = ['participants', 'inbox', 'attempts', 'effects', 'inline_answers']
 
+export const fileOfTable = (table: string) =>
+  SWEPT.includes(table) ? 'src/storage/sweep.ts' : 'src/integration/erase.ts'
+
+/** The tables in which this id stands, and not only as a part of a longer one. */
+export function tablesNaming(world: World, id: string): string[] {
+  const whole = new RegExp(`(?<![\\w-])${id}(?![\\w-])`)
+  return tablesOf(world).filter(name =>
+    world.read<object>(`select * from "${name}"`).some(row => whole.test(textOf(row))),
+  )
+}
+
 export function expectErased(world: World, people: readonly string[], when: string): void {
   const [left] = remnants(world, people)
   if (!left) return
-  const look = SWEPT.includes(left.table) ? 'src/storage/sweep.ts' : 'src/integration/erase.ts'
-  throw new Failed(`${when}, the table "${left.table}" still holds ${JSON.stringify(left.what)}`, look)
+  throw new Failed(
+    `${when}, the table "${left.table}" still holds ${JSON.stringify(left.what)}`,
+    fileOfTable(left.table),
+  )
 }

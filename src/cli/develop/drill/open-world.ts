@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { Agent } from 'undici'
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
 import { createBrowser, type Reply } from './browser.ts'
-import { freePorts, startProgram } from './program.ts'
+import { freePorts, runBeside, startProgram } from './program.ts'
 import { type Effects, EVENT, Failed, type Program, type Row, type World } from './world.ts'
 
 export interface WorldOptions {
@@ -95,6 +95,7 @@ export async function openWorld({ folder, rest, undisturbed }: WorldOptions): Pr
       const { data } = await call<{ data: { grant_type: string; outcome: string }[] }>('/token-requests')
       return data.filter(one => one.grant_type === 'refresh_token').map(one => one.outcome)
     },
+    command: (path, args) => runBeside(folder, path, args),
     rows: () =>
       read<Row>(`select id, provider, delivery_id, envelope_id, type, state, attempts, received_at, finished_at,
         last_error from inbox order by id`),

@@ -1,3 +1,9 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { appendFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Agent, setGlobalDispatcher } from 'undici'
+import type { Effect, Once } from '../../../builder/once.ts'
 import { handlers } from '../../../integration/handlers/index.ts'
 import type { Probe } from './world.ts'
 
@@ -7,13 +13,21 @@ import type { Probe } from './world.ts'
  * - throw: fails, as when the last line of a handler throws;
  * - hang: never ends, so that a kill meets it after its work and before its outcome;
  * - slow: ends only after a while that is longer than a sender waits.
+ * What a handler posts with fetch or undici goes to a pretend service, which counts it; see outside.ts.
  */
 const SLOW_MS = 12_000
+/** As outside.ts, which belongs to the drill's own process, calls it. */
+const OUTSIDE = 'outside.jsonl'
 
 type Lists = Record<string, AnyHandler | undefined>
-type AnyHandler = (context: { delivery: { attempt: number; id: number } }) => Promise<unknown>
+interface Context {
+  readonly delivery: { readonly attempt: number; readonly id: number }
+  once?: Once
+}
+type AnyHandler = (context: Context) => Promise<unknown>
 
 const mischief: Record<Probe, (id: number) => Promise<void>> = {
+  none: async () => {},
   throw: () => Promise.reject(new DrillError('thrown after the handler had done its work')),
   hang(id) {
     process.stdout.write(`drill: delivery ${id} hangs\n`)
@@ -26,13 +40,45 @@ class DrillError extends Error {
   override readonly name = 'Drill'
 }
 
+const runs = new AsyncLocalStorage<object>()
+
+const service = createServer((request, response) => {
+  request.resume().on('end', () => {
+    response.setHeader('content-type', 'application/json')
+    response.end('{"ok":true,"id":"drill"}')
+  })
+})
+await new Promise<void>(resolve => service.listen(0, '127.0.0.1', resolve))
+service.unref()
+const pretend = `http://127.0.0.1:${(service.address() as AddressInfo).port}`
+
+setGlobalDispatcher(
+  new Agent().compose(dispatch => (options, handler) => {
+    const run = runs.getStore()
+    if (run === undefined || options.method === 'GET' || options.method === 'HEAD')
+      return dispatch(options, handler)
+    const what = `${options.method} ${new URL(String(options.origin)).origin}`
+    appendFileSync(OUTSIDE, `${JSON.stringify({ ...run, what })}\n`)
+    return dispatch({ ...options, origin: pretend }, handler)
+  }),
+)
+
+/** The effect knows which one it is. */
+const namedOnce =
+  (once: Once, run: object): Once =>
+  (name, effect) =>
+    once(name, (to: Effect) => runs.run({ ...run, once: name }, () => effect(to)))
+
 const probe = new URL(import.meta.url).search.slice(1) as Probe
 for (const [provider, list] of Object.entries<object>({ ...handlers }) as [string, Lists][]) {
   // Aghanim waits for the answer of its handler: nothing of it is queued, or run again.
   if (provider === 'aghanim') continue
   for (const [type, handler] of Object.entries(list))
     list[type] = async context => {
-      await handler?.(context)
-      if (context.delivery.attempt === 1) await mischief[probe](context.delivery.id)
+      const { id, attempt } = context.delivery
+      const run = { delivery: id, provider, type, attempt }
+      if (context.once) context.once = namedOnce(context.once, run)
+      await runs.run(run, async () => handler?.(context))
+      if (attempt === 1) await mischief[probe](id)
     }
 }

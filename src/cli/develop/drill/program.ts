@@ -14,6 +14,7 @@ export interface Ports {
 }
 
 const START_MS = 30_000
+const DATABASE = { DATABASE_URL: 'sqlite:data/drill.db' }
 const file = (path: string) => new URL(path, import.meta.url)
 const running = new Set<ChildProcess>()
 
@@ -34,17 +35,17 @@ export async function freePorts(): Promise<Ports> {
 export async function startProgram(
   folder: string,
   { port, sandboxPort }: Ports,
-  probe?: Probe,
+  probe: Probe = 'none',
 ): Promise<Program> {
   const logFile = join(folder, 'app.log')
   const log = openSync(logFile, 'a')
-  const preload = probe ? ['--import', `${file('probe.ts').href}?${probe}`] : []
+  const preload = ['--import', `${file('probe.ts').href}?${probe}`]
   // Handlers run all at once, since mischief that waits must not add up.
-  const atOnce = probe ? { HANDLER_CONCURRENCY: '100' } : {}
+  const atOnce = probe !== 'none' ? { HANDLER_CONCURRENCY: '100' } : {}
   const settings = { PORT: String(port), SANDBOX_PORT: String(sandboxPort), ...atOnce }
   const child = spawn(process.execPath, [...preload, fileURLToPath(file('../../../main.ts'))], {
     cwd: folder,
-    env: { ...environmentOfOthers(), ...settings, DATABASE_URL: 'sqlite:data/drill.db' },
+    env: { ...environmentOfOthers(), ...settings, ...DATABASE },
     stdio: ['ignore', log, log],
   })
   closeSync(log)
@@ -63,6 +64,19 @@ export async function startProgram(
       await ended
     },
   }
+}
+
+/** A command of this project, as an operator types it in that folder. */
+export async function runBeside(folder: string, path: string, args: readonly string[]) {
+  const command = fileURLToPath(file(`../../${path}`))
+  const env = { ...environmentOfOthers(), ...DATABASE }
+  const child = spawn(process.execPath, [command, ...args], { cwd: folder, env })
+  running.add(child)
+  const said: string[] = []
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', text => void said.push(String(text)))
+  const code = await new Promise<number | null>(resolve => child.once('close', resolve))
+  running.delete(child)
+  return { code, out: said.join('') }
 }
 
 async function ready(child: ChildProcess, url: string, printed: () => string): Promise<void> {

@@ -10,6 +10,8 @@ export interface Verdict {
   readonly status: 'passed' | 'failed' | 'not_run'
   readonly ms: number
   readonly reason?: string
+  /** Of a day that passed: what it came upon. */
+  readonly warnings?: readonly string[]
   /** The file to look into: that of a handler where it is to blame. */
   readonly look: string
   /** The folder with the log and database of a day that failed. */
@@ -50,8 +52,13 @@ export async function runDays(
 
   async function judge(day: Day): Promise<Verdict> {
     const begun = runtime.monotonic()
-    const { status, reason, look } = await inWorld(day.name, day.run).then(
-      () => ({ status: 'passed' as const, reason: undefined, look: undefined }),
+    const { status, reason, look, warnings } = await inWorld(day.name, day.run).then(
+      warnings => ({
+        status: 'passed' as const,
+        reason: undefined,
+        look: undefined,
+        warnings: Array.isArray(warnings) ? (warnings as string[]) : [],
+      }),
       verdictOf,
     )
     const own = join(folder, day.name)
@@ -62,6 +69,7 @@ export async function runDays(
       ms: Math.round(runtime.monotonic() - begun),
       look: look ?? day.look,
       ...(reason === undefined ? {} : { reason }),
+      ...(warnings?.length ? { warnings } : {}),
       ...(status === 'failed' ? { folder: own } : {}),
     }
     ended(verdict)
@@ -77,11 +85,13 @@ export async function runDays(
 }
 
 function verdictOf(error: unknown) {
-  if (error instanceof NotHere) return { status: 'not_run' as const, reason: error.message, look: undefined }
+  const warnings = undefined
+  if (error instanceof NotHere)
+    return { status: 'not_run' as const, reason: error.message, look: undefined, warnings }
   const failed = error instanceof Failed ? error : undefined
   const reason =
     failed?.message ?? `the day itself broke off: ${error instanceof Error ? error.stack : error}`
-  return { status: 'failed' as const, reason, look: failed?.look }
+  return { status: 'failed' as const, reason, look: failed?.look, warnings }
 }
 
 /** Limits how many days run at a time; a day that only waits makes room for another. */

@@ -42,7 +42,7 @@ export interface Program {
 }
 
 /** The mischief that probe.ts does to every handler. */
-export type Probe = 'throw' | 'slow' | 'hang'
+export type Probe = 'none' | 'throw' | 'slow' | 'hang'
 
 /** The stage of one day: an app of its own, reached over HTTP, and its database to read. */
 export interface World {
@@ -63,6 +63,8 @@ export interface World {
   struck(name: string): Promise<number>
   /** The outcomes of the refreshes that reached the token endpoint. */
   refreshes(): Promise<string[]>
+  /** Runs a command of this project beside the app, on its database. */
+  command(path: string, args: readonly string[]): Promise<{ code: number | null; out: string }>
   rows(): Row[]
   read<T>(sql: string): T[]
   /** Waits for a condition while other days run. Fails with `what` after `ms`. */
@@ -86,8 +88,8 @@ export interface Day {
   readonly look: string
   /** The button of the sandbox's console that does the same by hand. */
   readonly fault?: string
-  /** Resolves when the app passed; throws Failed with the reason, or NotHere. */
-  readonly run: (world: World) => Promise<void>
+  /** Resolves when the app passed, perhaps with a list of warnings; throws Failed with the reason, or NotHere. */
+  readonly run: (world: World) => Promise<unknown>
 }
 
 /** The reason in words. `look` is the file to look into, where it is another one than the day's. */
