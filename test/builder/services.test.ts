@@ -14,7 +14,7 @@ const log = { info: write, warn: write, error: write }
 const start = (list: ServiceList, runtime = manualClock(), production = false) =>
   startServices(
     list,
-    { context: { settings: {}, log }, describeError: createDescribeError(production) },
+    { context: { settings: {} as never, log }, describeError: createDescribeError(production) },
     runtime,
   )
 
@@ -33,7 +33,7 @@ test('handlers get what was made at the start; at the stop each is closed once, 
     handlers: {
       revento: {
         'activity.updated': async ({ services }) =>
-          void seen.push({ ...(services as { mail: object }).mail }),
+          void seen.push({ ...(services as unknown as { mail: object }).mail }),
       },
     },
     integration: { services: { queue: made('queue'), mail: made('mail') } },

@@ -6,13 +6,13 @@ import { freePort } from '../helpers/ports.ts'
 import { copyProject } from '../helpers/project.ts'
 import { until } from '../helpers/wait.ts'
 
-const HANDLER = 'src/integration/handlers/activity-updated.ts'
+const HANDLER = 'src/integration/handlers/index.ts'
 interface Clock {
   offset_s: number
 }
-const handler = (says: string) =>
-  `import type { SenderContext } from '../../builder/context.ts'
-export const activityUpdated = async ({ log }: SenderContext) => log.info({}, '${says}')\n`
+const handler = (says: string) => `import type { Handlers } from '../../builder/context.ts'
+export const handlers: Handlers = { revento: { 'activity.updated': async ({ log }) => log.info({}, '${says}') } }
+`
 
 test('an edited handler serves the next delivery, code that does not load changes nothing, the sandbox stays', async () => {
   const project = copyProject()
@@ -47,9 +47,9 @@ test('an edited handler serves the next delivery, code that does not load change
   await handles('the second')
   expect([offset_s, (await api('/clock', { advance_s: 1 })).offset_s]).toEqual([7200, 7201])
 
-  project.write(HANDLER, 'export const activityUpdated = {')
+  project.write(HANDLER, 'export const handlers = {')
   await until(() => dev.output.err.includes('The code before it goes on.'), 30_000)
-  expect(dev.output.err).toContain('activity-updated.ts:1')
+  expect(dev.output.err).toContain('handlers/index.ts:1')
   expect((await fetch(`http://localhost:${port}/ready`)).status).toBe(200)
 
   project.write(HANDLER, handler('the third'))

@@ -25,7 +25,7 @@ async function start(handler: Handler<'application.approved'>, event: Record<str
     {
       handlers: { revento: { 'application.approved': handler } },
       query: {} as never,
-      own: { settings: {}, services: {} },
+      own: {} as never,
       apiClient,
       accessTokens: { use: (_key, call) => call('token-1') },
       owed: {},
