@@ -48,14 +48,14 @@ const isMissing = ({ optional, otherwise, development }: Form<unknown>, producti
 const readValue = (form: Form<unknown>, text: string | undefined, production: boolean) =>
   text === undefined ? (form.otherwise ?? (production ? undefined : form.development)) : form.read(text)
 
-/** Values that no line of the log may hold. */
+/** The builder's secrets, which no line of the log may show. */
 export const secretsOf = (forms: Forms, values: Readonly<Record<string, unknown>>): string[] =>
   Object.entries(forms).flatMap(([name, form]) => {
     const value = values[name]
     return form.secret && typeof value === 'string' ? [value] : []
   })
 
-/** For `npm start -- --help`: each of the builder's variables with what to type. Empty without any. */
+/** The part of `npm start -- --help` with the builder's variables and what to type; empty where there are none. */
 export function ownHelp(forms: Forms): string {
   const width = Math.max(0, ...Object.keys(forms).map(name => name.length))
   const lines = Object.entries(forms).map(([name, { says }]) => `  ${name.padEnd(width)}  ${says}\n`)

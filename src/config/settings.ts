@@ -109,8 +109,8 @@ export const environmentOfOthers = (): Env =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => !VARIABLE_NAMES.includes(name)))
 
 /**
- * npm keeps an option that stands before "--" as a setting of its own, and the command starts without it. Undefined where
- * that did not happen; otherwise what to type.
+ * What to type where npm has kept an option that stood before "--" as a setting of its own, so that the command started
+ * without it; undefined where that did not happen.
  */
 export function keptByNpm(script: string, options: readonly string[]): string | undefined {
   if (process.env['npm_lifecycle_event'] !== script) return undefined

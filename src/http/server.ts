@@ -19,9 +19,9 @@ export interface ServerOptions extends ErrorAnswers {
 const ARRIVAL_MS = 10_000
 
 /**
- * About 10 KB each, and what so many senders send at once is answered within seconds, also by a machine that has other
- * things to do; twice as many took longer than a sender waits. Beyond it a connection is closed at once, which costs
- * nothing. One address may hold them all: limiting that is the proxy's part.
+ * A socket takes about 10 KB. When this many senders send at once, all are answered within seconds, even on a busy
+ * machine; twice as many took longer than a sender waits. A further connection is closed at once, which costs nothing.
+ * One address may use all of them: to limit that is the proxy's part.
  */
 const SOCKETS = 5_000
 

@@ -1,18 +1,18 @@
 import { write, writeSync } from 'node:fs'
 
-/** Where the log's lines go: pino's own destination retries for ever at exit when the disk is full or nobody reads. */
+/** Writes the log's lines, and never waits for ever at exit, as pino's destination does when the disk is full. */
 export interface LogWriter {
   /** An urgent line goes out at once, with those before it; others wait a moment for company. */
   write(line: string, urgent: boolean): void
-  /** What is left, at exit; gives up after half a second, or where writing fails. */
+  /** Writes at exit what is left; gives up after half a second, or where a write fails. */
   flushSync(): void
 }
 
-/** More than that waits for nobody: a reader that has stopped reading costs lines, not memory. */
+/** The most characters that wait: a reader that has stopped costs lines, not memory. */
 const WAITING = 16 * 1024 * 1024
-/** A write for each line costs more than making the line: they go out together, this late at most. */
+/** A write costs more than making a line, so lines go out together, this late at most. */
 const TOGETHER_MS = 5
-/** So much is worth a write by itself. */
+/** This many characters are worth a write of their own. */
 const ENOUGH = 64 * 1024
 const RETRY_MS = 20
 const EXIT_MS = 500
@@ -38,7 +38,7 @@ export function createLogWriter(fd: number): LogWriter {
 
   function writeSome(): void {
     write(fd, writing, (error, written) => {
-      // A pipe that is full.
+      // The pipe is full.
       if (error?.code === 'EAGAIN') return void setTimeout(writeSome, RETRY_MS)
       writing = error ? Buffer.alloc(0) : writing.subarray(written)
       if (writing.length > 0) writeSome()

@@ -16,14 +16,14 @@ interface Sink {
 }
 
 let said = { at: 0, text: '' }
-/** ISO 8601 UTC; made once a millisecond, which under load is for many lines. */
+/** The time in ISO 8601 UTC, made once a millisecond, which under load serves many lines. */
 function isoTime(): string {
   const at = Date.now()
   if (at !== said.at) said = { at, text: `,"time":"${new Date(at).toISOString()}"` }
   return said.text
 }
 
-/** JSON lines; readable ones on a terminal, where pino-pretty is installed (it is not in production). */
+/** Writes JSON lines, or readable ones on a terminal where pino-pretty is installed (it is not in production). */
 export async function createLogger(
   level: string,
   {

@@ -98,7 +98,7 @@ export function createApiClient(o: ApiClientOptions, runtime: Runtime): ApiClien
           })
       }
       const row = async (tail: string, scope: Scope) => readRow(await get(tail, {}, scope))
-      // What the rows hold is the guide's word; nothing of it is checked.
+      // The types of the rows are the guide's: the members are not checked.
       const page =
         <R extends Row = Row>(tail: string, scope: Scope) =>
         async (request: PageRequest = {}) =>

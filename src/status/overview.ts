@@ -33,7 +33,7 @@ export interface StatusOptions {
 
 /** What a page shows of the store. */
 export interface Overview extends Entitlement {
-  /** The newest, newest first. */
+  /** The newest deliveries, newest first. */
   readonly deliveries: readonly DeliveryView[]
   readonly dead: readonly DeliveryView[]
   readonly parked: readonly DeliveryView[]

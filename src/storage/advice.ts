@@ -8,7 +8,7 @@ import { postgresAdvice } from './postgres/advice.ts'
 
 const WHOLE = [BuilderMistake, DataFolderError, NewerSchemaError, UnusableDatabaseError]
 
-/** What is the matter with the store, and what to type; undefined where the error is about something else. */
+/** Explains an error of the store and says what to type; undefined where the error is about something else. */
 export function storageAdvice(error: unknown, store: Store): string | undefined {
   if (error instanceof Error && WHOLE.some(type => error instanceof type)) return error.message
   const known = storageError(error)

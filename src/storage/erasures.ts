@@ -6,7 +6,7 @@ import type { Queries } from './database.ts'
 import type { ConnectionRow, ErasuresTable } from './schema.ts'
 import { eventLock, ids, lock } from './sql.ts'
 
-/** Whose data it is. */
+/** The (platform, event, organization) that data belongs to. */
 export type Owner = Pick<ErasuresTable, 'platform' | 'event_id' | 'organization_id'>
 
 /**
@@ -28,8 +28,8 @@ export interface Ending {
 }
 
 /**
- * Writes that what this data.deletion_required is about is erased, and ends its connection. From this commit on no
- * delivery of it is handled and no participant stored; `sweep` removes the rest. Undefined where it names no event.
+ * Marks the data that a data.deletion_required is about as erased, and ends its connection. From this commit on none of
+ * its deliveries is handled and no participant stored; `sweep` removes the rest. Undefined where it names no event.
  */
 export async function markErased(trx: Queries, deliveryId: number, now: number): Promise<Ending | undefined> {
   const delivery = await trx

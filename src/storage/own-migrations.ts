@@ -8,13 +8,13 @@ import { isOwn, OWN_PREFIX } from './tables.ts'
 /** The builder's list, by name. */
 export type OwnMigrations = Readonly<Record<string, Migration>>
 
-/** Beside Kysely's own: so theirs and ours run in any order, and neither looks like a gap in the other. */
+/** The builder's migrations have a table of their own, so that neither list looks like a gap in the other. */
 export const OWN_MIGRATION_TABLE = 'kysely_app_migration'
 const LIST = 'src/integration/migrations/index.ts'
 
 const placeIn = (name: string) => lineOf(LIST, `'${name}'`)
 
-/** What is wrong with the list itself. */
+/** Refuses a list with a wrong name, an entry without `up`, or a wrong order. */
 export function checkList(own: OwnMigrations): void {
   const names = Object.keys(own)
   for (const [n, name] of names.entries()) {
@@ -34,7 +34,7 @@ export function checkList(own: OwnMigrations): void {
   }
 }
 
-/** Those of the builder that this database has; refuses what this list cannot have led to. Only reads. */
+/** Whether the database has all of the builder's migrations; refuses one that this list cannot have made. Only reads. */
 export async function refuseOtherOwn(
   query: Queries,
   own: OwnMigrations,
@@ -64,7 +64,7 @@ async function appliedTo(query: Queries): Promise<string[]> {
   return rows.map(row => row.name)
 }
 
-/** Runs what is pending, all of it or nothing. `check`: what to look at after each. */
+/** Runs the pending migrations, all or none. `check` runs after each of them. */
 export async function migrateOwn(
   query: Queries,
   own: OwnMigrations,
@@ -113,8 +113,8 @@ interface Made {
 }
 
 /**
- * Runs them on an empty database in memory, before anything is written to the real one: whether each runs at all, makes
- * nothing but what is the builder's, and refers to nothing of ours.
+ * Runs the builder's migrations on an empty database in memory before the real one is written: each has to run, to make
+ * only tables of the builder, and to refer to none of ours.
  */
 export async function rehearse(empty: Queries, own: OwnMigrations): Promise<void> {
   let before = await everything(empty)
@@ -152,7 +152,7 @@ function refuseStrange(name: string, before: readonly Made[], after: readonly Ma
     )
 }
 
-/** A later migration of ours may rename or replace its own tables. */
+/** Refuses references to our tables, which a later migration of ours may rename or replace. */
 async function refuseReferences(db: Kysely<unknown>, name: string, all: readonly Made[]): Promise<void> {
   for (const table of all.filter(one => one.type === 'table' && isOwn(one.name))) {
     const { rows } = await sql<{

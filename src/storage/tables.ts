@@ -23,6 +23,6 @@ const TABLES: Record<keyof Schema, true> = {
 }
 export const OUR_TABLES = Object.keys(TABLES) as readonly (keyof Schema)[]
 
-/** How everything that the builder's migrations make is named: so no later table of ours can be called the same. */
+/** Everything that the builder's migrations make begins with this, so that no later table of ours has the same name. */
 export const OWN_PREFIX = 'app_'
 export const isOwn = (name: string): boolean => name.startsWith(OWN_PREFIX)

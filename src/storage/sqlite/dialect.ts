@@ -50,7 +50,7 @@ class NodeSqliteDriver implements Driver {
   async acquireConnection(): Promise<DatabaseConnection> {
     return this.#connection
   }
-  /** Immediate: taking the write lock later, after a read, fails at once whatever the timeout. */
+  /** Takes the write lock at once: after a read it would fail without waiting, whatever the timeout is. */
   async beginTransaction(_connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
     await this.#file.patiently(() => this.#file.begin(isRelaxed(settings)), true)
   }

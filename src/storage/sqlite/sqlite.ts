@@ -49,7 +49,7 @@ export class SqliteFile {
     this.#db.exec('pragma synchronous=full')
     // Removed data is overwritten, also where a row moves: it costs 0-2 µs for a stored or changed row of 800 bytes.
     this.#db.exec('pragma secure_delete=on')
-    // A first read opens the log, or makes it.
+    // The first read opens the log, or makes it.
     await this.patiently(() => this.#db.exec('select 1 from sqlite_schema'), false)
     this.#watch.watchLog()
   }
@@ -69,13 +69,13 @@ export class SqliteFile {
     this.#db.exec(sql)
   }
 
-  /** `relaxed`: its commit does not wait for the disk, and is on it with the next one that does. */
+  /** Begins a transaction. A `relaxed` commit does not wait for the disk: the next strict commit puts it there. */
   begin(relaxed: boolean): void {
     this.ready(relaxed)
     this.#db.exec('begin immediate')
   }
 
-  /** Before whatever is not part of a transaction: the setting cannot be changed inside one. */
+  /** Called before each statement or transaction, because the setting cannot be changed inside a transaction. */
   ready(relaxed = false): void {
     this.assertSameFiles()
     if (relaxed === this.#relaxed) return
