@@ -32,7 +32,10 @@ test('an edited handler serves the next delivery, code that does not load change
   const dev = run('src/cli/develop/dev.ts')
   const started = (times: number) => until(() => dev.output.out.split('Ready: open').length > times, 30_000)
   const handles = async (says: string) => {
-    expect(await run('src/cli/develop/trigger.ts', 'revento', 'activity.updated').ended).toBe(0)
+    // On a busy machine the app says so, and wants it again.
+    await until(
+      async () => (await run('src/cli/develop/trigger.ts', 'revento', 'activity.updated').ended) === 0,
+    )
     await until(() => dev.output.out.includes(says))
   }
   await started(1)
