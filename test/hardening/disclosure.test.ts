@@ -60,15 +60,7 @@ test('only these classes say their own text in production, and none of them take
   expect(classes.map(([, name]) => name).toSorted()).toEqual([
     ...['ApiError', 'AppError', 'ConnectionUnavailable', 'ErasureGoesOn', 'HandlerErased', 'HandlerLate'],
     'HandlerMistake',
-    ...[
-      'HandlerStopped',
-      'HandlerStopped',
-      'HandlerTimeout',
-      'LeaseLost',
-      'NotAnAnswer',
-      'RunIsOver',
-      'StorageError',
-    ],
+    ...['HandlerStopped', 'HandlerTimeout', 'LeaseLost', 'NotAnAnswer', 'RunIsOver', 'StorageError'],
     'UnsealError',
   ])
   const made = classes.map(([, name]) => name).join('|')

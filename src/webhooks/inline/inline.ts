@@ -4,6 +4,7 @@ import { FixedTextError } from '../../process/disclosure.ts'
 import type { DescribeError } from '../../process/errors.ts'
 import type { Log } from '../../process/log.ts'
 import { atMost, type Runtime } from '../../process/runtime.ts'
+import { HandlerStopped } from '../dispatch/run.ts'
 import type { Incoming } from '../inbox/append.ts'
 import { senderOf } from '../inbox/dedupe.ts'
 import type { Provider } from '../verify/provider.ts'
@@ -181,9 +182,6 @@ const aborted = (signal: AbortSignal): Promise<void> =>
 
 class HandlerLate extends FixedTextError {
   override readonly name = 'HandlerLate'
-}
-class HandlerStopped extends FixedTextError {
-  override readonly name = 'HandlerStopped'
 }
 class LeaseLost extends FixedTextError {
   override readonly name = 'LeaseLost'
