@@ -114,8 +114,9 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   app.addHook('onClose', async () => {
     const flushed = atMost(runtime, LAST_NOTES_MS, meter.flush())
     await jobsEnded
-    await builder.stopServices()
+    const servicesStopped = builder.stopServices()
     await atMost(runtime, Math.max(0, stopBy - runtime.monotonic()), oauth.accessTokens.settled())
+    await servicesStopped
     await outgoing.close()
     await flushed
     await database.close()

@@ -1,12 +1,14 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { secretsOf } from '../config/own.ts'
 import { erase } from '../integration/erase.ts'
 import { jobs } from '../integration/jobs.ts'
 import { routes } from '../integration/routes.ts'
 import { senders } from '../integration/senders/index.ts'
 import { services } from '../integration/services.ts'
-import type { Settings } from '../integration/settings.ts'
+import { settings as forms, type Settings } from '../integration/settings.ts'
 import { createDescribeError } from '../process/errors.ts'
 import type { Log } from '../process/log.ts'
+import { hiding } from '../process/logger.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { Platform } from '../storage/schema.ts'
@@ -61,7 +63,9 @@ const PAGE_PATIENCE_MS = 2_000
 /** Starts the services; rejects with a BuilderMistake for what the builder has to mend first. */
 export async function openBuilder(o: BuilderOptions, runtime: Runtime): Promise<Builder> {
   const { log, production } = o
-  const describeError = createDescribeError(production)
+  const hidden = hiding(secretsOf(forms, o.own))
+  const describe = createDescribeError(production)
+  const describeError = { text: (error: unknown) => hidden(describe.text(error)) }
   checkSenders(senders, shippedProviders)
   checkJobs(o.integration.jobs)
   const settings = o.own as Settings

@@ -1,3 +1,4 @@
+import { secretsOf } from '../config/own.ts'
 import { ConfigError, loadConfig, readEnvironment } from '../config/settings.ts'
 import { services } from '../integration/services.ts'
 import { settings as forms, type Settings } from '../integration/settings.ts'
@@ -5,6 +6,7 @@ import { openSealed } from '../keys/open-sealed.ts'
 import { createOAuth } from '../oauth/index.ts'
 import { createDescribeError, firstLine } from '../process/errors.ts'
 import type { Log } from '../process/log.ts'
+import { hiding } from '../process/logger.ts'
 import { atMost, systemRuntime as runtime } from '../process/runtime.ts'
 import { createSteadyClock } from '../process/trusted-time.ts'
 import { ApiError, createApiClient } from '../revento/api.ts'
@@ -47,8 +49,10 @@ export async function openRevento(work: (revento: ScriptContext) => Promise<void
 
 async function opened(work: (revento: ScriptContext) => Promise<void>, signal: AbortSignal): Promise<void> {
   const config = loadConfig(readEnvironment({}), forms)
-  const describeError = createDescribeError(config.production)
-  const log = createLog(text => describeError.text(text))
+  const hidden = hiding(secretsOf(forms, config.own))
+  const describe = createDescribeError(config.production)
+  const describeError = { text: (error: unknown) => hidden(describe.text(error)) }
+  const log = createLog(describeError.text, hidden)
   const outgoing = createOutgoing()
   const { database, sealer } = await openSealed(config, runtime).catch(error => {
     const advice = storageAdvice(error, config.store)
@@ -89,10 +93,13 @@ async function opened(work: (revento: ScriptContext) => Promise<void>, signal: A
 }
 
 /** What goes well is not told: the output is the script's. */
-function createLog(say: (error: unknown) => string): Log & { child(): Log } {
+function createLog(
+  say: (error: unknown) => string,
+  hidden: (text: string) => string,
+): Log & { child(): Log } {
   const write = ({ err, ...fields }: { err?: unknown }, message: string) => {
     const why = err === undefined ? '' : `: ${firstLine(say(err))}`
-    process.stderr.write(`${message}${why} ${JSON.stringify(fields)}\n`)
+    process.stderr.write(hidden(`${message}${why} ${JSON.stringify(fields)}\n`))
   }
   const log = { info: () => {}, warn: write, error: write, child: () => log }
   return log

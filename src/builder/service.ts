@@ -10,7 +10,7 @@ export interface ServiceContext {
 export interface Service<T> {
   /** Throws, and the app does not start. It has 10 s. */
   readonly start: (context: ServiceContext) => T | Promise<T>
-  /** Runs at the stop, when nothing uses it any more. It has 2 s. */
+  /** Runs at the stop, when nothing uses it any more. All of them together have 2 s. */
   readonly stop?: (service: T) => unknown
 }
 

@@ -47,15 +47,16 @@ export async function createLogger(
   return createLines(level, without(secrets, writer.write), describeError)
 }
 
-/** None of these values stands in a line that is written, in whichever field it was. */
 function without(secrets: readonly string[], write: WriteLine): WriteLine {
   if (secrets.length === 0) return write
-  const hidden = secrets.flatMap(secret => [secret, JSON.stringify(secret).slice(1, -1)])
-  return (line, urgent) =>
-    write(
-      hidden.reduce((text, secret) => text.replaceAll(secret, '[secret]'), line),
-      urgent,
-    )
+  const hidden = hiding(secrets)
+  return (line, urgent) => write(hidden(line), urgent)
+}
+
+/** Takes these values out of a text, in whichever field of a line they stand. */
+export function hiding(secrets: readonly string[]): (text: string) => string {
+  const written = secrets.flatMap(secret => [secret, JSON.stringify(secret).slice(1, -1)])
+  return text => written.reduce((left, secret) => left.replaceAll(secret, '[secret]'), text)
 }
 
 /** A logger of the shape that Fastify asks for; nothing below `level` is written. */

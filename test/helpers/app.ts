@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { createApp } from '../../src/app.ts'
 import type { Handlers } from '../../src/builder/context.ts'
-import type { Forms } from '../../src/builder/define.ts'
+import type { Form, Forms } from '../../src/builder/define.ts'
 import type { Integration } from '../../src/builder/index.ts'
 import { type Config, loadConfig } from '../../src/config/settings.ts'
 import { settings } from '../../src/integration/settings.ts'
@@ -47,6 +47,14 @@ export interface TestAppOptions {
 
 export { CLIENT_SECRET, WEBHOOK_SECRET }
 
+/** The builder's variables, with what stands for them in development. */
+const OWN: Forms = Object.fromEntries(
+  Object.entries<Form<unknown>>(settings).map(([name, form]) => [
+    name,
+    { ...form, otherwise: form.otherwise ?? form.development },
+  ]),
+)
+
 const NOWHERE = 'http://127.0.0.1:9'
 
 /** The real app on a real socket and a real database file, against whatever Revento the test brings. */
@@ -66,7 +74,7 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
       DATABASE_URL: made.url,
       ...o.env,
     },
-    o.settings ?? settings,
+    o.settings ?? OWN,
   )
   const log: Record<string, unknown>[] = []
   const logger = createLines('trace', line => void log.push(JSON.parse(line)))
