@@ -10,7 +10,7 @@ import { testFolder } from '../helpers/folder.ts'
 const SRC = fileURLToPath(new URL('../../src/', import.meta.url))
 const COMMANDS = [
   ...['dev', 'drill', 'go-live', 'mine', 'sandbox', 'trigger', 'update'].map(name => `develop/${name}`),
-  ...['backup', 'compact', 'deliveries', 'jobs', 'move', 'reseal'].map(name => `operate/${name}`),
+  ...['backup', 'compact', 'deliveries', 'jobs', 'move', 'person', 'reseal'].map(name => `operate/${name}`),
 ]
 const cli = (name: string) => `${SRC}cli/${name}.ts`
 
