@@ -1,8 +1,11 @@
-import type { Kysely } from 'kysely'
+import type { Kysely, KyselyPlugin } from 'kysely'
 import type { Tables } from '../integration/tables.ts'
+import { FixedTextError } from '../process/disclosure.ts'
 import type { Queries } from '../storage/database.ts'
 import type { Platform } from '../storage/schema.ts'
 import { createGuard } from './guard.ts'
+import { inTransaction, refuseInTransaction } from './in-transaction.ts'
+import { HandlerMistake } from './mistake.ts'
 
 /** Of our tables, what stays under these names; to be read, not written. */
 export interface Views {
@@ -43,6 +46,68 @@ export interface ConnectionsView {
 /** The database as the builder's code sees it. */
 export type Db = Kysely<Views & Tables>
 
-/** Once the signal has fired nothing is read or written with it: a handler that goes on after its end leaves nothing behind. */
-export const ownDb = (query: Queries, signal?: AbortSignal): Db =>
-  query.withPlugin(createGuard(signal)) as unknown as Db
+/** Other work waits for a transaction on SQLite: the arrival of webhooks too. */
+const TRANSACTION_MS = 5_000
+
+/**
+ * Once the signal has fired nothing is read or written with it: a handler that goes on after its end leaves nothing behind.
+ * A transaction has a time limit, and inside it only what it hands out reads and writes: on SQLite, whose one connection
+ * it holds, whatever else is awaited there would wait for ever.
+ */
+export function ownDb(query: Queries, signal?: AbortSignal): Db {
+  const outside: KyselyPlugin = {
+    transformQuery(query) {
+      refuseInTransaction()
+      return query.node
+    },
+    transformResult: async ({ result }) => result,
+  }
+  const db = query.withPlugin(createGuard(signal)).withPlugin(outside)
+  const transaction = () => bounded(query.transaction(), signal)
+  return Object.assign(db, {
+    transaction,
+    startTransaction: refuse,
+    connection: refuse,
+    destroy: refuse,
+  }) as unknown as Db
+}
+
+type Transactions = ReturnType<Queries['transaction']>
+
+/** Kysely's own, but for `execute`. */
+function bounded(begun: Transactions, signal: AbortSignal | undefined): object {
+  return {
+    setIsolationLevel: (level: Parameters<Transactions['setIsolationLevel']>[0]) =>
+      bounded(begun.setIsolationLevel(level), signal),
+    setAccessMode: (mode: Parameters<Transactions['setAccessMode']>[0]) =>
+      bounded(begun.setAccessMode(mode), signal),
+    execute: (work: (trx: Queries) => Promise<unknown>) => {
+      refuseInTransaction()
+      return begun.execute(trx => {
+        const late = AbortSignal.timeout(TRANSACTION_MS)
+        const until = AbortSignal.any([late, ...(signal ? [signal] : [])])
+        const running = inTransaction.run(true, async () => work(trx.withPlugin(createGuard(until))))
+        return Promise.race([running, ended(until, late)])
+      })
+    },
+  }
+}
+
+const ended = (signal: AbortSignal, late: AbortSignal): Promise<never> =>
+  new Promise((_resolve, reject) => {
+    const end = () => reject(late.aborted ? new TransactionTooLong() : signal.reason)
+    signal.addEventListener('abort', end, { once: true })
+  })
+
+class TransactionTooLong extends FixedTextError {
+  override readonly name = 'TransactionTooLong'
+  constructor() {
+    super(
+      'a transaction took more than 5 s, and nothing of it was kept: await nothing but the database in it',
+    )
+  }
+}
+
+function refuse(): never {
+  throw new HandlerMistake('db is opened and closed by the app: use db.transaction().execute(async trx => …)')
+}

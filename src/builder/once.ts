@@ -7,6 +7,7 @@ import type { Queries } from '../storage/database.ts'
 import { isErased } from '../storage/erasures.ts'
 import type { Platform } from '../storage/schema.ts'
 import { eventLock, lockShared, transaction } from '../storage/sql.ts'
+import { refuseInTransaction } from './in-transaction.ts'
 import { HandlerMistake } from './mistake.ts'
 
 /** What an effect gets. */
@@ -61,6 +62,7 @@ export function createOnce(
 
   return async (name, effect) => {
     refuseName(name, used)
+    refuseInTransaction()
     used.add(name)
     o.signal.throwIfAborted()
     const startedAt = runtime.now()

@@ -96,6 +96,46 @@ describe('it refuses', () => {
     await expect(refused[name]?.()).rejects.toMatchObject({ name: 'HandlerMistake' })
   })
 
+  test.each<[string, (trx: Kysely<Tables>) => Promise<unknown>]>([
+    ['db', () => db.selectFrom('app_notes').selectAll().execute()],
+    ['another transaction', () => db.transaction().execute(async () => {})],
+  ])(
+    '%s inside a transaction, which would wait for it for ever; nothing of it is kept',
+    async (_what, inside) => {
+      const mistaken = db.transaction().execute(async trx => {
+        await trx.insertInto('app_notes').values({ event_id: 'e', text: 't' }).execute()
+        await inside(trx)
+      })
+      await expect(mistaken).rejects.toMatchObject({ name: 'HandlerMistake' })
+      expect(await db.selectFrom('app_notes').selectAll().execute()).toEqual([])
+    },
+  )
+
+  test('a table of ours inside a transaction, and a transaction that has no end', async () => {
+    const ours = db.transaction().execute(trx => trx.deleteFrom('inbox').execute())
+    await expect(ours).rejects.toMatchObject({ name: 'HandlerMistake' })
+    const begun = Promise.withResolvers<void>()
+    const endless = db.transaction().execute(async trx => {
+      await trx.insertInto('app_notes').values({ event_id: 'e', text: 't' }).execute()
+      begun.resolve()
+      await new Promise(() => {})
+    })
+    endless.catch(() => {})
+    await begun.promise
+    stop.abort(new Error('the run is over'))
+    await expect(endless).rejects.toThrow('the run is over')
+    expect(
+      await query
+        .selectFrom('app_notes' as never)
+        .selectAll()
+        .execute(),
+    ).toEqual([])
+  })
+
+  test.each(['destroy', 'connection', 'startTransaction'] as const)('%s: the app has only one', name => {
+    expect(() => db[name]()).toThrow('db is opened and closed by the app')
+  })
+
   test('everything, once its run has been told to stop', async () => {
     stop.abort(new Error('erased'))
     await expect(db.insertInto('app_notes').values({ event_id: 'e', text: 't' }).execute()).rejects.toThrow(
