@@ -6,8 +6,8 @@ import type { Connection } from '../../src/oauth/connections.ts'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { CLIENT_SECRET, WEBHOOK_SECRET } from '../helpers/secrets.ts'
-import { json } from '../helpers/upstream.ts'
-import { connect, EVENT, type Pair, startPair } from '../oauth/harness.ts'
+import { emptyPage, json } from '../helpers/upstream.ts'
+import { connect, EVENT, type Pair, startPair, storedConnections } from '../oauth/harness.ts'
 
 const SCRIPT = fileURLToPath(new URL('../../src/integration/scripts/participants.ts', import.meta.url))
 
@@ -49,6 +49,20 @@ test('a script calls with the connections of the app, and says with the link who
   expect(err).toContain(`${EVENT} has to be connected again: its organizer opens ${link}${EVENT}\n`)
   expect(err).not.toContain('    at ')
 }, 60_000)
+
+test('a script refreshes an expired token once, and commits the new one for everybody', async () => {
+  const pair = await startPair({ handlers: { revento: {} } })
+  await connect(pair)
+  let asked = 0
+  pair.upstream.onApi = (request, response) => {
+    asked += 1
+    json(asked === 1 ? 401 : 200, asked === 1 ? { error: 'token_expired' } : emptyPage)(request, response)
+  }
+  const [before] = await storedConnections(pair)
+  expect(await run(pair)).toEqual([0, `${EVENT} of org_test_formal: 0\n`, ''])
+  const [after] = await storedConnections(pair)
+  expect([asked, (after?.version ?? 0) - (before?.version ?? 0), after?.state]).toEqual([2, 1, 'connected'])
+})
 
 const connection = (organizationId: string) => ({ eventId: 'evt_1', organizationId }) as Connection
 const reventoOf = (organizations: string[], code: UnavailableCode) =>
