@@ -68,6 +68,10 @@ export const stackOf = ({ stack, message }: Error): string => stack ?? message
 /** The settings as `npm start` reads them, from .env and the environment. */
 export const readSettings = (): Config => loadConfig(readEnvironment({}))
 
+/** The log of the work that a command runs, on stderr. It prints only its fields, never an error's cause. */
+const logLine = (fields: object, message: string) => console.error(`  ${JSON.stringify(fields)} ${message}`)
+export const stderrLog = { info: logLine, warn: logLine, error: logLine }
+
 /** The value of an option that takes a whole number from 1 to `most`. */
 export function wholeNumber(option: string, text: string, most: number): number {
   const number = /^\d{1,9}$/.test(text) ? Number(text) : 0

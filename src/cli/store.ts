@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { systemRuntime as runtime } from '../process/runtime.ts'
 import { storageAdvice } from '../storage/advice.ts'
-import { type Queries, type SqliteStore, type Store, storeName } from '../storage/database.ts'
-import { readDatabase } from '../storage/open.ts'
+import { type Database, type Queries, type SqliteStore, type Store, storeName } from '../storage/database.ts'
+import { openDatabase, readDatabase } from '../storage/open.ts'
 import { Unusable, Usage } from './command.ts'
 
 /** Runs `work`; where the store is what fails, the error says in words why and what to type. */
@@ -31,6 +31,16 @@ export async function readStore<T>(store: Store, work: (query: Queries) => Promi
   const result = await reading(store, async query => ({ value: await work(query) }))
   if (!result) throw new Usage(`There is no ${storeName(store)}: check DATABASE_URL.`)
   return result.value
+}
+
+/** Runs `work` on the opened store, brought to the schema of this version first. */
+export async function writing<T>(store: Store, work: (query: Database['query']) => Promise<T>): Promise<T> {
+  const database = await openDatabase(store, runtime)
+  try {
+    return await work(database.query)
+  } finally {
+    await database.close()
+  }
 }
 
 /** The SQLite file of DATABASE_URL. `otherwise`: what to do with a PostgreSQL. */

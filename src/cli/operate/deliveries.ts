@@ -1,13 +1,12 @@
 import { join } from 'node:path'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import type { Queries, Store } from '../../storage/database.ts'
-import { openDatabase } from '../../storage/open.ts'
 import type { DeliveryState } from '../../storage/schema.ts'
 import { createDeliveries, type Deliveries, type DeliveryStory } from '../../webhooks/inbox/deliveries.ts'
 import { providers } from '../../webhooks/providers/index.ts'
 import { print, printJson, readSettings, runCommand, Usage, type Values, wholeNumber } from '../command.ts'
 import { capture } from '../develop/capture.ts'
-import { onStore, readStore } from '../store.ts'
+import { onStore, readStore, writing } from '../store.ts'
 import { storyText, table } from './deliveries-text.ts'
 
 const STATES = ['pending', 'running', 'done', 'ignored', 'duplicate', 'parked', 'dead']
@@ -109,17 +108,14 @@ async function found(deliveries: Deliveries, id: string): Promise<DeliveryStory>
   return story
 }
 
-async function replay(store: Store, id: string): Promise<number> {
-  const database = await openDatabase(store, runtime)
-  try {
-    const deliveries = createDeliveries(database.query)
+function replay(store: Store, id: string): Promise<number> {
+  return writing(store, async query => {
+    const deliveries = createDeliveries(query)
     const result = await deliveries.replay(id, 'operator')
     const { state } = await found(deliveries, id)
     print(REPLAYED[result](id, state))
     return result === 'replayed' ? 0 : 1
-  } finally {
-    await database.close()
-  }
+  })
 }
 
 async function captured(query: Queries, id: string, out = join('test', 'integration')): Promise<number> {

@@ -10,19 +10,18 @@ import { createDescribeError, firstLine } from '../../process/errors.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { ID } from '../../revento/platform.ts'
 import type { Queries } from '../../storage/database.ts'
-import { openDatabase } from '../../storage/open.ts'
-import { print, printJson, runCommand, Usage } from '../command.ts'
-import { onStore } from '../store.ts'
+import { stderrLog as log, print, printJson, Refused, runCommand, Usage, type Values } from '../command.ts'
+import { onStore, writing } from '../store.ts'
 
 const HELP = `Usage: npm run -s person -- EVENT PARTICIPANT --export
        npm run person -- EVENT PARTICIPANT --erase
 
-One person's request: what is kept of a participant of an event, here and in your tables.
+Answers a person's request about the data that is kept of a participant, here and in your tables.
 
---export  prints it as one JSON object: their row, the deliveries whose payload names them, what handlers stored with these,
-          and the rows of your tables that hold their id
+--export  prints it as one JSON object: their row, the deliveries whose payload names them, the results that handlers
+          stored with these, and the rows of your tables that hold their id
 --erase   asks participant() of src/integration/erase.ts first, then removes what this app stores, and says which of your
-          tables still holds them. What Revento sends of them later is stored again: have them leave the event first
+          tables still holds them. Later webhooks about them are stored again: have them leave the event first
 
 EVENT and PARTICIPANT are ids of Revento, such as evt_… and ptp_…. The app may be running. Settings come from .env and the
 environment, as for npm start. Exit code of --erase: 0 when nothing is left, else 1.
@@ -33,10 +32,7 @@ const options = {
   erase: { type: 'boolean', default: false },
 } as const
 
-/** The builder's part has to be done again, or is not written. */
-class Unfinished extends Error {}
-
-async function main(values: { export: boolean; erase: boolean }, words: string[]): Promise<number> {
+async function main(values: Values<typeof options>, words: string[]): Promise<number> {
   const [eventId, participantId, ...more] = words
   if (eventId === undefined || participantId === undefined || more.length > 0)
     throw new Usage('Give the ids of an EVENT and a PARTICIPANT.')
@@ -45,19 +41,15 @@ async function main(values: { export: boolean; erase: boolean }, words: string[]
     if (!ID.test(id)) throw new Usage('An id has letters, digits, - and _ only.')
   const config = loadConfig(readEnvironment({}), forms)
   const person = { platform: config.mode, eventId, participantId }
-  return onStore(config.store, async () => {
-    const database = await openDatabase(config.store, runtime)
-    try {
-      if (values.erase) return await eraseAll(database.query, config, person)
-      printJson(await exportPerson(database.query, person))
-      return 0
-    } finally {
-      await database.close()
-    }
-  })
+  const run = async (query: Queries) => {
+    if (values.erase) return eraseAll(query, config, person)
+    printJson(await exportPerson(query, person))
+    return 0
+  }
+  return onStore(config.store, () => writing(config.store, run))
 }
 
-/** Theirs first, so that copies outside can still be found; ours whatever becomes of that. */
+/** The builder's part runs first, so that it can still find copies outside; ours runs even where it fails. */
 async function eraseAll(query: Queries, config: Config, person: Person): Promise<number> {
   const failed = await eraseOwn(query, config, person).then(
     () => undefined,
@@ -69,7 +61,7 @@ async function eraseAll(query: Queries, config: Config, person: Person): Promise
   if (failed instanceof BuilderMistake) throw failed
   if (failed !== undefined) {
     const text = firstLine(createDescribeError(config.production).text(failed))
-    throw new Unfinished(
+    throw new Refused(
       `${placeOf(failed) ?? FILE}: participant() failed: ${text}. Mend it, and run this again.`,
     )
   }
@@ -97,15 +89,11 @@ async function eraseOwn(query: Queries, config: Config, { eventId, participantId
   }
 }
 
-const write = (fields: object, message: string) => console.error(`  ${JSON.stringify(fields)} ${message}`)
-const log = { info: write, warn: write, error: write }
-
 await runCommand({
   name: 'person',
   help: HELP,
   options,
   takesWords: true,
   main,
-  explain: error =>
-    error instanceof Unfinished || error instanceof BuilderMistake ? error.message : undefined,
+  explain: error => (error instanceof BuilderMistake ? error.message : undefined),
 })

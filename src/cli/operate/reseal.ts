@@ -3,9 +3,8 @@ import { checkKeys, type SealingSettings } from '../../keys/open-sealed.ts'
 import { reseal } from '../../keys/reseal.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { storeName } from '../../storage/database.ts'
-import { openDatabase } from '../../storage/open.ts'
-import { print, Refused, readSettings, runCommand, Unusable } from '../command.ts'
-import { onStore } from '../store.ts'
+import { print, Refused, readSettings, runCommand, stderrLog, Unusable } from '../command.ts'
+import { onStore, writing } from '../store.ts'
 
 const HELP = `Usage: npm run reseal
 
@@ -40,19 +39,10 @@ async function resealDatabase(config: SealingSettings): Promise<number> {
     )
   const toDo = known.reduce((sum, key) => sum + (key.id === current ? 0 : key.values), 0)
   print(`${values(toDo)} under another key than ENCRYPTION_KEY`)
-  const database = await openDatabase(store, runtime)
   const progress = (left: number) => print(`  ${left} left`)
-  try {
-    return report(await reseal({ query: database.query, sealer, runtime, log, progress }), previous)
-  } finally {
-    await database.close()
-  }
-}
-
-/** Prints only fields that hold no secrets: never an error's cause. */
-const log = {
-  error: (fields: object, message: string) => console.error(`  ${JSON.stringify(fields)} ${message}`),
-  warn: (fields: object, message: string) => console.error(`  ${JSON.stringify(fields)} ${message}`),
+  return writing(store, async query =>
+    report(await reseal({ query, sealer, runtime, log: stderrLog, progress }), previous),
+  )
 }
 
 function report(left: ReadonlyMap<string, number>, previous: string | undefined): number {
