@@ -7,9 +7,9 @@ import { runCommand } from '../command.ts'
 
 const HELP = `Usage: npm run dev [-- --host ADDRESS] [--port PORT] [--inspect]
 
-Runs the app as npm start does, and once more whenever a file of src/ or .env changes: the new code is loaded first, then
-the old one is stopped. Code that does not load is shown, and the old one goes on. The database and the sandbox keep what
-they have: connections, people, the clock.
+Runs the app as npm start does, and starts it again whenever a file of src/ or .env changes. The new code is loaded before
+the old app is stopped; where it does not load, the error is shown and the old app goes on. Connections, people and the
+sandbox's clock stay as they are.
 
   --inspect  a debugger may attach, at 127.0.0.1:9229 (VS Code: "Attach to Node Process"; Chrome: chrome://inspect)
 `
@@ -18,7 +18,7 @@ const CHILD = fileURLToPath(new URL('./dev/child.ts', import.meta.url))
 const SRC = fileURLToPath(new URL('../../../src/', import.meta.url))
 const COMPILED = fileURLToPath(new URL('../../../node_modules/.cache/compiled/', import.meta.url))
 const LOOK_EVERY_MS = 100
-/** What a stop of the app may last, and a little more. */
+/** A little more than a stop of the app may take. */
 const STOP_MS = 10_000
 
 interface Flags {
@@ -27,7 +27,7 @@ interface Flags {
   readonly inspect?: boolean | undefined
 }
 
-/** Resolves when a signal came and nothing runs any more. */
+/** Runs the app until a signal comes, and resolves when it has stopped. */
 async function main({ host, port, inspect = false }: Flags): Promise<number> {
   const args = [
     ...(host === undefined ? [] : ['--host', host]),
@@ -68,7 +68,7 @@ function stopsWithParent(): AbortSignal {
   return stopping.signal
 }
 
-/** Waits until the files are other than `before`, and nobody writes them any more. */
+/** Waits until the files differ from `before`, and stay the same for a moment. */
 async function settled(before: string, signal: AbortSignal): Promise<string> {
   let last = before
   for (;;) {
@@ -81,8 +81,8 @@ async function settled(before: string, signal: AbortSignal): Promise<string> {
 }
 
 /**
- * Looked at, not watched: editors write in place, replace the file, or write beside it and rename, and each system tells
- * that in another way. 400 files take 4 ms.
+ * The state of the files, which is read at intervals: editors write in place, replace a file or rename another over it,
+ * and each system reports that in its own way. Reading 400 files takes 4 ms.
  */
 function snapshot(): string {
   const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).map(name => join(SRC, name))
@@ -94,11 +94,11 @@ function stampOf(path: string): string {
   return found?.isFile() ? `${path} ${found.ino} ${found.size} ${found.mtimeMs}` : ''
 }
 
-/** A process that has loaded everything and waits for its word; undefined where it could not. */
+/** Starts a process that loads everything and waits for its turn; undefined where it cannot load. */
 async function load(args: string[]): Promise<ChildProcess | undefined> {
   const child = spawn(process.execPath, [CHILD, ...args], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-    // What did not change is not compiled again: loading takes half as long.
+    // The cache of compiled code halves the time of loading.
     env: { NODE_COMPILE_CACHE: COMPILED, ...process.env },
   })
   const loaded = await new Promise<boolean>(resolve => {

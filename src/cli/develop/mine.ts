@@ -9,7 +9,7 @@ the template for "npm run update", and test/template goes, which holds what only
 nothing while files are not committed, and commits nothing itself.
 `
 
-/** As npm takes it, without a scope. */
+/** A name that npm accepts, without a scope. */
 const NAME = /^[a-z0-9][a-z0-9._-]{0,100}$/
 const TEMPLATE_TESTS = 'test/template'
 

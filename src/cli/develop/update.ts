@@ -23,7 +23,7 @@ test/integration and the name stay yours, and test/template stays away. Dependen
 history is merged from the commit that package.json remembers, or from --from.
 `
 
-/** What upstream never edits in a clone; the rest is merged. */
+/** Paths that the template never changes in a clone. Every other path is merged. */
 const YOURS = ['README.md', 'LICENSE', 'src/integration', 'test/integration', 'test/template']
 const PACKAGE_FILES = ['package.json', 'package-lock.json']
 
@@ -70,7 +70,7 @@ const commitOf = (ref: string): string => {
 
 const manifestAt = (commit: string) => JSON.parse(git(['show', `${commit}:package.json`])) as Manifest
 
-/** What both sides grew from, and ours as a commit that git can merge: a copy gets a parent in the template's history. */
+/** The commit from which both sides grew, and our side as one that git can merge: a copy gets a parent of the template's. */
 function sides(
   theirs: string,
   { version, commit }: Stamp,
@@ -93,7 +93,7 @@ function sides(
   }
 }
 
-/** The merged tree, and what git cannot merge of the files that are not settled otherwise. */
+/** The merged tree, and the paths that neither git nor the rules of this file can merge. */
 function merged(side: string, theirs: string): { tree: string; conflicts: string[] } {
   const out = mergeTree(side, theirs)
   const [tree = '', ...rest] = out.split('\0')
@@ -104,7 +104,7 @@ function merged(side: string, theirs: string): { tree: string; conflicts: string
 
 const isYours = (path: string) => YOURS.some(own => path === own || path.startsWith(`${own}/`))
 
-/** Ends with 1 where there are conflicts: what it prints is wanted all the same. */
+/** git exits with 1 where there are conflicts; its output is needed then, too. */
 function mergeTree(side: string, theirs: string): string {
   try {
     return git(['merge-tree', '--write-tree', '--name-only', '--no-messages', '-z', side, theirs])

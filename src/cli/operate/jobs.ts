@@ -7,8 +7,8 @@ import { columns } from './deliveries-text.ts'
 
 const HELP = `Usage: npm run -s jobs [-- --json]
 
-How the jobs of src/integration/jobs.ts went: when each ran last and comes next, and what it threw. A run is "missed" whose
-process ended before it did.
+Prints the jobs of src/integration/jobs.ts: the last and the next run of each, and its last error. A run counts as
+"missed" when its process ended before it did.
 `
 
 async function main({ json }: { json?: boolean | undefined }): Promise<number> {

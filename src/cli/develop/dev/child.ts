@@ -3,8 +3,8 @@ import { BuilderMistake } from '../../../builder/mistake.ts'
 import { ConfigError, loadConfig, readEnvironment } from '../../../config/settings.ts'
 
 /**
- * The app under `npm run dev`. It loads everything before the one that runs is stopped: what does not load ends here, with
- * the error on stderr, and the old code goes on.
+ * The app under `npm run dev`. It loads everything before the running app is stopped: code that does not load ends this
+ * process, with the error on stderr, and the old app goes on.
  */
 try {
   const { settings } = await import('../../../integration/settings.ts')
@@ -21,7 +21,7 @@ try {
 }
 process.send?.('loaded')
 process.once('message', ({ inspect }: { inspect: boolean }) => {
-  // Its port is free only now.
+  // The debugger's port is free only now.
   if (inspect) open()
   process.channel?.unref()
   void import('../../../main.ts')

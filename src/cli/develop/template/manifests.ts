@@ -2,13 +2,13 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Manifest } from './repository.ts'
 
 export interface Sides {
-  /** What both grew from. */
+  /** The version from which both sides grew. */
   readonly base: Manifest
   readonly ours: Manifest
   readonly theirs: Manifest
 }
 
-/** They say whose project it is, and stay. */
+/** These members say whose project it is: ours stay. */
 const OURS = new Set([
   'name',
   'version',
@@ -20,7 +20,7 @@ const OURS = new Set([
   'template',
 ])
 
-/** package.json by its members, and by theirs: where both sides changed one, the template's newer value is taken. */
+/** Merges package.json member by member. Where both sides changed one, the template's newer value is taken. */
 export function mergeManifests({ base, ours, theirs }: Sides): Manifest {
   const result: Record<string, unknown> = {}
   for (const key of new Set([...Object.keys(ours), ...Object.keys(theirs)])) {

@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { Usage } from '../../command.ts'
 
-/** Where a clone came from; stands in package.json as `template`. */
+/** The version of the template that a clone came from; `template` in package.json. */
 export interface Stamp {
   readonly version: string
-  /** Of the template's own history; absent where `mine` found no history. */
+  /** A commit of the template's own history; absent where `mine` found none. */
   readonly commit?: string
 }
 
@@ -26,7 +26,7 @@ export function git(args: readonly string[], input?: string | Buffer, env: NodeJ
   }).replace(/\n$/, '')
 }
 
-/** Undefined where git refuses. */
+/** Runs git; undefined where git refuses. */
 export function tryGit(...args: string[]): string | undefined {
   try {
     return git(args)
@@ -55,7 +55,7 @@ export function refuseUnclean(again: string): void {
 
 export const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
-/** npm keeps the name in its lock file, too. */
+/** The lock file with this name and version, which npm keeps there, too. */
 export function lockFor(lock: string, { name, version }: Pick<Manifest, 'name' | 'version'>): string {
   const parsed = JSON.parse(lock) as { packages?: Record<string, object> }
   const packages = { ...parsed.packages, '': { ...parsed.packages?.[''], name, version } }
