@@ -45,12 +45,10 @@ export interface SandboxOptions {
   apiDelayMs?: number
 }
 
-export type RefusalCode = 'production' | 'not_loopback'
-
 /** The sandbox issues tokens to any visitor who presses a button: it must never face a network. */
 export class SandboxRefused extends Error {
-  readonly code: RefusalCode
-  constructor(code: RefusalCode) {
+  readonly code: 'production' | 'not_loopback'
+  constructor(code: SandboxRefused['code']) {
     super(
       code === 'production'
         ? 'the sandbox does not run in production'

@@ -71,7 +71,7 @@ export type Code = Static<typeof Code>
 export type Review = Static<typeof Review>
 export type State = Static<typeof State>
 
-export const isState = (value: unknown): value is State => Value.Check(State, value)
+const isState = (value: unknown): value is State => Value.Check(State, value)
 
 export function emptyState(): State {
   return { version: 1, installations: {}, codes: {}, access_tokens: {}, refresh_tokens: {}, reviews: {} }

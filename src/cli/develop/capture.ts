@@ -8,16 +8,11 @@ import { Refused } from '../command.ts'
 
 const HARNESS = fileURLToPath(new URL('../../../test/helpers/handlers.ts', import.meta.url))
 
-export interface Captured {
-  readonly fixture: string
-  readonly test: string
-}
-
 /**
  * Writes the redacted payload of a delivery as a fixture, and a test that signs it anew and sends it to the app with
  * your handlers. Overwrites nothing.
  */
-export async function capture(query: Queries, id: string, folder: string): Promise<Captured> {
+export async function capture(query: Queries, id: string, folder: string) {
   const event = await payloadOf(query, id)
   const name = `${fileName(event.type)}-${id}`
   const fixture = join(folder, 'captured', `${name}.json`)

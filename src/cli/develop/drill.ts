@@ -5,16 +5,10 @@ import { readEnvironment } from '../../config/settings.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { print, printJson, runCommand, Usage, type Values } from '../command.ts'
 import { DAYS } from './drill/days.ts'
+import type { Day } from './drill/open-world.ts'
 import { runDays, type Verdict } from './drill/run.ts'
-import type { Day } from './drill/world.ts'
 
-export interface Totals {
-  readonly passed: number
-  readonly failed: number
-  readonly not_run: number
-}
-
-export function totals(verdicts: readonly Verdict[]): Totals {
+function totals(verdicts: readonly Verdict[]) {
   const count = (status: Verdict['status']) => verdicts.filter(one => one.status === status).length
   return { passed: count('passed'), failed: count('failed'), not_run: count('not_run') }
 }
@@ -23,7 +17,7 @@ const INDENT = ' '.repeat(9)
 const MARK = { passed: 'ok', failed: 'FAILED', not_run: 'not run' } as const
 
 /** A line for each day, and the details of a failed one. At `consoleUrl` the same faults are buttons. */
-export function scorecard(verdicts: readonly Verdict[], consoleUrl: string, ms: number): string {
+function scorecard(verdicts: readonly Verdict[], consoleUrl: string, ms: number): string {
   const width = Math.max(...verdicts.map(({ day }) => day.name.length))
   const lines = verdicts.flatMap(verdict => {
     const { day, status } = verdict
@@ -46,10 +40,10 @@ function details({ day, status, reason, look, folder }: Verdict, consoleUrl: str
   ]
 }
 
-export const faultUrl = ({ fault }: Day, consoleUrl: string) =>
+const faultUrl = ({ fault }: Day, consoleUrl: string) =>
   fault === undefined ? undefined : `${consoleUrl}/faults#${fault}`
 
-export const listOf = (days: readonly Day[], consoleUrl: string): string =>
+const listOf = (days: readonly Day[], consoleUrl: string): string =>
   days
     .map(day => {
       const url = faultUrl(day, consoleUrl)
@@ -57,7 +51,7 @@ export const listOf = (days: readonly Day[], consoleUrl: string): string =>
     })
     .join('\n')
 
-export function asJson(verdicts: readonly Verdict[], consoleUrl: string, ms: number): object {
+function asJson(verdicts: readonly Verdict[], consoleUrl: string, ms: number): object {
   const days = verdicts.map(({ day, status, ms, reason, look, folder, warnings }) => {
     const { name, title, why } = day
     return {

@@ -18,7 +18,7 @@ interface Done {
 }
 
 /** One thing that the console does: the target of a form below /console, and a JSON route below /console/api. */
-export interface Action {
+interface Action {
   readonly path: string
   /** 202: the work goes on after the answer. */
   readonly status?: 202

@@ -69,7 +69,7 @@ export function createFaults(runtime: Pick<Runtime, 'now'>, log: FastifyBaseLogg
 
 export type Refusal = NonNullable<Effect['answer']>
 
-export interface FaultyDoor {
+interface FaultyDoor {
   faults: Faults
   runtime: Pick<Runtime, 'sleep'>
   door: 'token' | 'api'

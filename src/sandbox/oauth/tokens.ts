@@ -3,12 +3,12 @@ import { ACCESS_TOKEN_S, CONSENT_S, REFRESH_TOKEN_S } from '../../revento/platfo
 import type { Clock } from '../clock.ts'
 import type { Code, Installation, State } from '../state.ts'
 
-export const CODE_LIFE_MS = 60_000
+const CODE_LIFE_MS = 60_000
 
 export const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const secretText = (clock: Clock) => clock.bytes(32).toString('base64url')
 
-export type Consent = Omit<Code, 'issued_at' | 'spent' | 'installation'>
+type Consent = Omit<Code, 'issued_at' | 'spent' | 'installation'>
 
 /** Issues a code for a consent. Only the hash of it is kept. */
 export function issueCode(state: State, consent: Consent, clock: Clock): string {
@@ -98,7 +98,7 @@ export function rotate(state: State, refreshToken: string, now: number): Install
   return installation
 }
 
-export type AccessVerdict =
+type AccessVerdict =
   | { ok: true; installation: Installation }
   | { ok: false; code: 'invalid_token' | 'token_expired' | 'token_revoked' }
 

@@ -9,7 +9,7 @@ import { createDeliveryLog, type Delivery, freshIds, idIn, type Message } from '
 import { envelope, story } from './story.ts'
 
 /** The pauses between attempts in seconds. A delivery that fails after the last of them is dead. */
-export const RETRY_AFTER_S = [1, 2, 4, 8, 16, 30, 60] as const
+const RETRY_AFTER_S = [1, 2, 4, 8, 16, 30, 60] as const
 
 interface Needs {
   options: SandboxOptions

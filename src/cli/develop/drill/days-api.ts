@@ -1,5 +1,6 @@
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
-import { type Day, expect, Failed, type World } from './world.ts'
+import type { Day, World } from './open-world.ts'
+import { expect, Failed } from './world.ts'
 
 async function connected(world: World): Promise<void> {
   await world.start()

@@ -7,8 +7,9 @@ import { expectInTime } from './days-webhooks.ts'
 import { deletion, ENDINGS, handledTypes, handlerFile, otherSenders, storyOf } from './deliveries.ts'
 import { expectErased, expectSame, fileOfTable, peopleOf, tablesNaming } from './effects.ts'
 import { delivered, handled, send, tellAll, tellRest } from './handling.ts'
+import type { Day, World } from './open-world.ts'
 import { doubledOutside } from './outside.ts'
-import { type Day, expect, Failed, type Sent, type World } from './world.ts'
+import { expect, Failed, type Sent } from './world.ts'
 
 const LOOK = 'src/integration/handlers'
 

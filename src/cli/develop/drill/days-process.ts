@@ -4,7 +4,8 @@ import { nextTry } from './days-tokens.ts'
 import { storyOf } from './deliveries.ts'
 import { effects, expectSame } from './effects.ts'
 import { handled, send, tellRest } from './handling.ts'
-import { type Day, expect, Failed, NotHere, type Row, type Sent, type World } from './world.ts'
+import type { Day, World } from './open-world.ts'
+import { expect, Failed, NotHere, type Row, type Sent } from './world.ts'
 
 const LEASE_MS = 30_000
 const PATIENCE_MS = LEASE_MS + 30_000

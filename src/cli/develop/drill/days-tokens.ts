@@ -1,5 +1,6 @@
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
-import { type Day, EVENT, expect, type World } from './world.ts'
+import type { Day, World } from './open-world.ts'
+import { EVENT, expect } from './world.ts'
 
 const LOOK = 'src/oauth/access-token.ts'
 

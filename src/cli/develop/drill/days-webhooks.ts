@@ -1,7 +1,8 @@
 import { storyOf } from './deliveries.ts'
 import { effects, expectSame } from './effects.ts'
 import { delivered, handled, send, tellAll, tellRest } from './handling.ts'
-import { type Day, expect, Failed, type Sent, type World } from './world.ts'
+import type { Day, World } from './open-world.ts'
+import { expect, Failed, type Sent } from './world.ts'
 
 /** Checks that each delivery ran once, however often it came. */
 function expectOneRunEach(world: World, repeats: number): void {

@@ -3,7 +3,7 @@ import { HANDLER_DAYS } from './days-handlers.ts'
 import { PROCESS_DAYS } from './days-process.ts'
 import { TOKEN_DAYS } from './days-tokens.ts'
 import { WEBHOOK_DAYS } from './days-webhooks.ts'
-import type { Day } from './world.ts'
+import type { Day } from './open-world.ts'
 
 /** Every bad day there is, in the order of the scorecard. A new one is a new entry. */
 export const DAYS: readonly Day[] = [

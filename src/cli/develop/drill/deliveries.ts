@@ -33,14 +33,6 @@ export interface Draft {
   readonly body?: string
 }
 
-/** The webhooks for the handlers, in waves: the second wave is newer news of the same people. */
-export interface Story {
-  readonly first: readonly Draft[]
-  readonly second: readonly Draft[]
-  /** The endings: of an event of its own, and of the whole integration. Nothing can come after them. */
-  readonly last: readonly Draft[]
-}
-
 export const ENDINGS: readonly string[] = [DELETION_REQUIRED, SUSPENDED]
 const EARLIER = '2027-01-10T09:00:00.000Z'
 const LATER = '2027-01-10T10:30:00.000Z'
@@ -49,7 +41,8 @@ const CONNECTED = { event_id: EVENT, organization_id: ORGANIZATION }
 /** The folder in which `deliveries -- capture` puts redacted payloads: real ones are better than ours. */
 const CAPTURED = new URL('../../../../test/integration/captured/', import.meta.url)
 
-export function storyOf(): Story {
+/** The webhooks for the handlers, in waves. */
+export function storyOf() {
   const types = handledTypes('revento')
   const repeatable = types.filter(type => !ENDINGS.includes(type))
   return {
@@ -59,7 +52,9 @@ export function storyOf(): Story {
       ...otherSenders(),
       ...captured(),
     ],
+    /** Newer news of the same people. */
     second: repeatable.map(type => revento(type, type, LATER)),
+    /** The endings, of an event of its own and of the whole integration: nothing can come after them. */
     last: types.filter(type => ENDINGS.includes(type)).map(ending),
   }
 }

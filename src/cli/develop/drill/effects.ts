@@ -1,7 +1,8 @@
 import type { Schema } from '../../../storage/schema.ts'
 import { membersOf } from '../../../webhooks/verify/provider.ts'
 import { HANDLERS_FOLDER, handledTypes, handlerFile, trialOf } from './deliveries.ts'
-import { type Effects, EVENT, Failed, type World } from './world.ts'
+import type { World } from './open-world.ts'
+import { type Effects, EVENT, Failed } from './world.ts'
 
 /** The app's own book-keeping. Every other table counts, also the tables that you add. */
 const BOOKKEEPING: Record<Exclude<keyof Schema, 'participants' | 'erasures' | 'connections'>, true> = {
@@ -118,7 +119,7 @@ const tablesOf = (world: World) =>
     .map(({ name }) => name)
 
 /** Searches every column of every table, also of the tables that you add. */
-export function remnants(world: World, people: readonly string[]): { table: string; what: string }[] {
+function remnants(world: World, people: readonly string[]): { table: string; what: string }[] {
   return tablesOf(world).flatMap(name => {
     const needles = KEEPS_ID[name] ? people : [...people, EVENT]
     const rows = world.read<object>(`select * from "${name}"`).map(textOf)

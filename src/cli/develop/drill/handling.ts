@@ -1,7 +1,8 @@
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
 import { type Draft, handlerFile, storyOf } from './deliveries.ts'
 import { effects } from './effects.ts'
-import { type Effects, Failed, type Row, type Sent, type World } from './world.ts'
+import type { World } from './open-world.ts'
+import { type Effects, Failed, type Row, type Sent } from './world.ts'
 
 const ENDED = new Set(['done', 'ignored', 'duplicate'])
 /** A handler is stopped after 20 s; this leaves time to store its outcome. */

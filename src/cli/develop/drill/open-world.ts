@@ -5,16 +5,33 @@ import { Agent } from 'undici'
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
 import { createBrowser, type Reply } from './browser.ts'
 import { freePorts, runBeside, startProgram } from './program.ts'
-import { type Effects, EVENT, Failed, type Program, type Row, type World } from './world.ts'
+import { type Effects, EVENT, Failed, type Probe, type Program, type Row } from './world.ts'
 
-export interface WorldOptions {
+interface WorldOptions {
   readonly folder: string
   /** Waits, and lets other days run meanwhile. */
   readonly rest: <T>(wait: Promise<T>) => Promise<T>
   readonly undisturbed: () => Promise<Effects>
 }
 
-export async function openWorld({ folder, rest, undisturbed }: WorldOptions): Promise<World> {
+/** The stage of one day: an app of its own, reached over HTTP, and its database to read. */
+export type World = Awaited<ReturnType<typeof openWorld>>
+
+/** A bad day: something bad happens to the app, and it must come out as it should. */
+export interface Day {
+  readonly name: string
+  readonly title: string
+  /** The damage when the app fails it. */
+  readonly why: string
+  /** The file of this project in which to look when it fails. */
+  readonly look: string
+  /** The button of the sandbox's console that does the same by hand. */
+  readonly fault?: string
+  /** Resolves when the app passed, perhaps with a list of warnings; throws Failed with the reason, or NotHere. */
+  readonly run: (world: World) => Promise<unknown>
+}
+
+export async function openWorld({ folder, rest, undisturbed }: WorldOptions) {
   mkdirSync(folder, { recursive: true })
   const ports = await freePorts()
   const agent = new Agent()
@@ -54,11 +71,12 @@ export async function openWorld({ folder, rest, undisturbed }: WorldOptions): Pr
 
   return {
     folder,
+    /** The number of webhooks that the sandbox sends by itself after a connection. */
     get automatic() {
       return automatic
     },
     program: running,
-    async start(probe) {
+    async start(probe?: Probe) {
       program = await startProgram(folder, ports, probe)
     },
     async kill() {
@@ -69,7 +87,8 @@ export async function openWorld({ folder, rest, undisturbed }: WorldOptions): Pr
       await program?.kill()
       await agent.destroy()
     },
-    async connect(how) {
+    /** Connects as an organizer does. Four webhooks follow; with `quiet` the app refuses them. */
+    async connect(how?: 'quiet') {
       if (how === 'quiet') await call('/faults', { name: 'webhook_wrong_secret', count: 1000 })
       const asked = await get(`/connect?event_id=${EVENT}`)
       const consent = await browser.get(locationOf(asked))
@@ -83,25 +102,29 @@ export async function openWorld({ folder, rest, undisturbed }: WorldOptions): Pr
     },
     participants: () => get(`/participants?event_id=${EVENT}&limit=5`),
     get,
+    /** Calls the sandbox's console: POST with fields, GET without. */
     console: call,
-    async fault(name, term = { count: 1 }) {
+    async fault(name: string, term: { count: number; size?: number } = { count: 1 }) {
       await call('/faults', { name, ...term })
     },
-    async struck(name) {
+    async struck(name: string) {
       const { data } = await call<{ data: { name: string; struck: number }[] }>('/faults')
       return data.find(fault => fault.name === name)?.struck ?? 0
     },
+    /** The outcomes of the refreshes that reached the token endpoint. */
     async refreshes() {
       const { data } = await call<{ data: { grant_type: string; outcome: string }[] }>('/token-requests')
       return data.filter(one => one.grant_type === 'refresh_token').map(one => one.outcome)
     },
-    command: (path, args) => runBeside(folder, path, args),
+    /** Runs a command of this project beside the app, on its database. */
+    command: (path: string, args: readonly string[]) => runBeside(folder, path, args),
     rows: () =>
       read<Row>(`select id, provider, delivery_id, envelope_id, type, state, attempts, received_at, finished_at,
         last_error from inbox order by id`),
     read,
-    until: (what, ms, condition) => rest(poll(what, ms, condition)),
-    rest: ms => rest(runtime.sleep(ms)),
+    /** Waits for a condition while other days run. Fails with `what` after `ms`. */
+    until: <T>(what: string, ms: number, condition: () => Promise<T> | T) => rest(poll(what, ms, condition)),
+    /** The effects of the handlers when nothing disturbs them. They are measured once for all days. */
     undisturbed: () => rest(undisturbed()),
   }
 }

@@ -1,21 +1,22 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { handlerFile } from './deliveries.ts'
-import { Failed, type World } from './world.ts'
+import type { World } from './open-world.ts'
+import { Failed } from './world.ts'
 
-/** One request that a handler sent outside, and the pretend service took. */
+/** A request that a handler sent outside, and that the pretend service accepted. */
 export interface Sent {
   readonly delivery: number
   readonly provider: string
   readonly type: string
   readonly attempt: number
-  /** `POST https://example.com`, without path and query, which may name somebody. */
+  /** `POST https://example.com`, without path and query, which may name a person. */
   readonly what: string
-  /** Of the `once` around it. */
+  /** The name of the `once` around it. */
   readonly once?: string
 }
 
-/** Written by probe.ts, a line each, so that what a process did before it was killed counts too. */
+/** probe.ts writes a line for each request, so that those before a kill count, too. */
 export const OUTSIDE = 'outside.jsonl'
 
 const sentOutside = ({ folder }: World): Sent[] => {
@@ -28,8 +29,8 @@ const sentOutside = ({ folder }: World): Sent[] => {
 }
 
 /**
- * What reached the pretend service in more than one run of a delivery. Without `once` that is how handlers are: a warning.
- * With it the machinery is to blame.
+ * Warns of requests that reached the pretend service in more than one run of a delivery. Handlers run again, so without
+ * `once` that is a warning; with it the machinery is to blame, and the day fails.
  */
 export function doubledOutside(world: World): string[] {
   const effects = Object.groupBy(
@@ -46,11 +47,11 @@ export function doubledOutside(world: World): string[] {
       `once("${remembered.once}") ran again, and sent ${remembered.what} twice`,
       'src/builder/once.ts',
     )
-  const told = Map.groupBy(
+  const byHandler = Map.groupBy(
     doubled,
     ({ provider, type, what }) => `${handlerFile(provider, type)} sent ${what}`,
   )
-  return [...told].map(
+  return [...byHandler].map(
     ([sent, all]) =>
       `${sent} once more for ${all.length} of its deliveries, when these ran again: put once() around it`,
   )

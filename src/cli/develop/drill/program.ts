@@ -8,7 +8,7 @@ import { systemRuntime as runtime } from '../../../process/runtime.ts'
 import { freePort } from '../network.ts'
 import { Failed, type Probe, type Program } from './world.ts'
 
-export interface Ports {
+interface Ports {
   readonly port: number
   readonly sandboxPort: number
 }

@@ -2,8 +2,8 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
 import { tellAll } from './handling.ts'
-import { openWorld } from './open-world.ts'
-import { type Day, type Effects, Failed, NotHere, type World } from './world.ts'
+import { type Day, openWorld, type World } from './open-world.ts'
+import { type Effects, Failed, NotHere } from './world.ts'
 
 export interface Verdict {
   readonly day: Day
@@ -95,13 +95,7 @@ function verdictOf(error: unknown) {
 }
 
 /** Limits how many days run at a time; a day that only waits makes room for another. */
-export interface Places {
-  use<T>(work: () => Promise<T>): Promise<T>
-  /** Gives the place away during the wait, and goes to the front of the line afterwards. */
-  rest<T>(wait: Promise<T>): Promise<T>
-}
-
-export function createPlaces(count: number): Places {
+function createPlaces(count: number) {
   let free = count
   const line: (() => void)[] = []
 
@@ -120,7 +114,7 @@ export function createPlaces(count: number): Places {
   }
 
   return {
-    async use(work) {
+    async use<T>(work: () => Promise<T>): Promise<T> {
       await take(false)
       try {
         return await work()
@@ -128,7 +122,8 @@ export function createPlaces(count: number): Places {
         give()
       }
     },
-    async rest(wait) {
+    /** Gives the place away during the wait, and goes to the front of the line afterwards. */
+    async rest<T>(wait: Promise<T>): Promise<T> {
       give()
       try {
         return await wait

@@ -6,7 +6,7 @@ import type { Finding, Scene } from './scene.ts'
 import type { Delivered } from './webhook.ts'
 
 /** A point of Revento's checklist before a launch, as far as its guide shows it. */
-export interface Point {
+interface Point {
   readonly statement: string
   /** `shown`: this run saw it at this deployment. `tested`: only the tests and the drill can show it. */
   readonly status: 'shown' | 'tested' | 'failed'
@@ -101,17 +101,8 @@ function deletionHonoured(): Point {
   }
 }
 
-/** The values to register at Revento, byte for byte. */
-export interface Registration {
-  readonly redirect_uri: string
-  readonly webhook_url: string
-  readonly webhook_event_types: readonly string[]
-  readonly scopes: readonly string[]
-  /** The webhook URLs of the other providers. */
-  readonly other_webhook_urls: readonly string[]
-}
-
-export function registration(config: Config): Registration {
+/** The values to register at Revento, byte for byte, and the webhook URLs for the other providers. */
+export function registration(config: Config) {
   const others = Object.keys(config.providerSecrets).filter(name => name !== 'revento')
   return {
     redirect_uri: config.redirectUri,
@@ -125,7 +116,7 @@ export function registration(config: Config): Registration {
 }
 
 export interface Report {
-  readonly register: Registration
+  readonly register: ReturnType<typeof registration>
   readonly checks: readonly Finding[]
   readonly checklist: readonly Point[]
 }
