@@ -35,6 +35,7 @@ export async function readStore<T>(store: Store, work: (query: Queries) => Promi
 
 /** Runs `work` on the opened store, brought to the schema of this version first. */
 export async function writing<T>(store: Store, work: (query: Database['query']) => Promise<T>): Promise<T> {
+  refuseMissing(store)
   const database = await openDatabase(store, runtime)
   try {
     return await work(database.query)
@@ -46,8 +47,14 @@ export async function writing<T>(store: Store, work: (query: Database['query']) 
 /** The SQLite file of DATABASE_URL. `otherwise`: what to do with a PostgreSQL. */
 export function sqliteFile(store: Store, otherwise: string): SqliteStore {
   if (store.kind !== 'sqlite') throw new Usage(`DATABASE_URL is a PostgreSQL: ${otherwise}.`)
-  if (!existsSync(store.path)) throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
+  refuseMissing(store)
   return store
+}
+
+/** Opening a file that is not there would make one: a mistyped DATABASE_URL would look like an empty app. */
+function refuseMissing(store: Store): void {
+  if (store.kind === 'sqlite' && !existsSync(store.path))
+    throw new Usage(`There is no ${store.path}: check DATABASE_URL.`)
 }
 
 /** Opens a file of this app; another program's database is refused. */

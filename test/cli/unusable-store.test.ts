@@ -13,6 +13,7 @@ const COMMANDS: Record<string, string[]> = {
   reseal: [],
   backup: ['copy.db'],
   move: ['--to', 'postgres://u:Zq9@127.0.0.1:9/d'],
+  person: ['evt_1', 'ptp_1', '--export'],
 }
 
 /** For --import: root may open everything. */
