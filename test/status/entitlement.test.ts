@@ -255,6 +255,7 @@ const COMMANDS = [
   'jobs',
   'mine',
   'move',
+  'person',
   'postinstall',
   'reseal',
   'sandbox',
