@@ -43,8 +43,6 @@ export interface Dispatcher {
 
 const LEASE_MS = 30_000
 const POLL_MS = 1_000
-/** Outcomes that a power cut could still take away are no older than this, and a poll. */
-const FLUSH_MS = 500
 /**
  * So many runs may have ended without their outcome being stored, those that run included: more are not begun. A kill -9
  * has these repeated.
@@ -84,7 +82,6 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   let claimedAt = Number.NEGATIVE_INFINITY
   let erasedAskedAt = Number.NEGATIVE_INFINITY
   let asking = false
-  let flushedAt = runtime.monotonic()
   const mostUnsettled = Math.max(UNSETTLED, o.concurrency)
   /** What is held and not queued runs, or waits for its outcome to be stored. */
   const hasRoom = () => running.size < o.concurrency && held.size - queue.length < mostUnsettled
@@ -95,7 +92,8 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       stopLate()
       lookForParked()
       await lookForErased()
-      await flush()
+      // A store that fails is told of by what needs it.
+      await settler.flush().catch(() => {})
       const found = await fill().catch(err => {
         o.log.error({ part: 'dispatcher', err }, 'cannot read the inbox; trying again')
         return undefined
@@ -140,13 +138,6 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     if (result.claimed.some(({ type }) => type === DELETION_REQUIRED)) await dropErased()
     startQueued()
     return result.claimed.length + result.duplicates.length + result.ignored.length + result.exhausted.length
-  }
-
-  async function flush(): Promise<void> {
-    if (runtime.monotonic() - flushedAt < FLUSH_MS) return
-    flushedAt = runtime.monotonic()
-    // A store that fails is told of by what needs it.
-    await settler.flush().catch(() => {})
   }
 
   const lookForErased = async () => runtime.monotonic() - erasedAskedAt < RUN_FRESH_MS || dropErased()

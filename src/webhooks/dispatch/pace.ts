@@ -10,7 +10,9 @@ export interface Pace {
   pause(): number
 }
 
-const MOST = 100
+/** Random dedupe keys share their pages with more neighbours in a large claim; a small one holds up answers less. */
+const MOST = 500
+const MOST_BUSY = 100
 const LOOK_AHEAD_MS = 500
 const MIN_PAUSE_MS = 5
 const MAX_PAUSE_MS = 125
@@ -38,7 +40,7 @@ export function createPace(concurrency: number, runtime: Pick<Runtime, 'monotoni
       const [now, idle] = [runtime.monotonic(), runtime.idle()]
       const ms = Math.max(now - last, 0.1)
       const wanted = Math.round((finished / ms) * LOOK_AHEAD_MS)
-      batch = Math.max(Math.min(wanted, MOST), concurrency)
+      batch = Math.max(Math.min(wanted, arrived > 0 ? MOST_BUSY : MOST), concurrency)
       const busy = arrived > 0 && (idle - lastIdle) / ms < BUSY
       pause = busy ? Math.min(Math.max(pause * 2, MIN_PAUSE_MS), MAX_PAUSE_MS) : Math.floor(pause / 2)
       ;[last, lastIdle, finished, arrived] = [now, idle, 0, 0]
