@@ -2,6 +2,7 @@ import type { DescribeError } from '../process/errors.ts'
 import { firstLine } from '../process/errors.ts'
 import type { Log } from '../process/log.ts'
 import { atMost, type Runtime } from '../process/runtime.ts'
+import { waitLeft } from '../process/trusted-time.ts'
 import type { Own } from './context.ts'
 import type { Job } from './job.ts'
 import type { HeldJob, JobOutcome, JobRow, JobRows } from './job-rows.ts'
@@ -90,7 +91,7 @@ export function startJobs(o: JobsOptions, runtime: Runtime): RunningJobs {
     if (!row) return
     const now = runtime.now()
     if (row.lease_owner !== null) {
-      if (row.lease_until > now || !(await o.rows.miss(row))) return
+      if (isHeld(row, now) || !(await o.rows.miss(row))) return
       o.count(job.name, 'missed')
       o.log.warn(
         { part: 'jobs', job: job.name },
@@ -140,6 +141,11 @@ export function startJobs(o: JobsOptions, runtime: Runtime): RunningJobs {
   }
 }
 
-/** A beginning in the future is of a clock that was wrong. */
-const isDue = ({ started_at }: JobRow, { every }: Job, now: number) =>
-  started_at === null || started_at > now || started_at + (everyMs(every) ?? 0) <= now
+const isHeld = ({ lease_until: until }: JobRow, now: number) =>
+  waitLeft({ since: until - LEASE_MS, until }, now, LEASE_MS) > 0
+
+/** A run that began in the future was noted by a wrong clock: the job is due. */
+function isDue({ started_at: since }: JobRow, { every }: Job, now: number): boolean {
+  const ms = everyMs(every) ?? 0
+  return since === null || waitLeft({ since, until: since + ms }, now, ms) === 0
+}

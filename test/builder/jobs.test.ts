@@ -130,6 +130,22 @@ test('a run whose process was killed is missed: it is said and counted once, and
   expect([counted().toSorted(), runs]).toEqual([['seats done', 'seats missed'], 1])
 })
 
+test('a lease that a clock ahead has noted, and ended with its process, keeps the job from nobody', async () => {
+  const database = await testDatabase()
+  const clock = manualClock()
+  const rows = createJobRows(database.query, 'real')
+  await rows.add('seats')
+  const row = await rows.find('seats')
+  if (!row) throw new Error('the row is there')
+  await rows.claim(row, { owner: 'ahead', now: clock.now() + 31 * 24 * HOUR, leaseMs: 30_000 })
+  let runs = 0
+  const job: Job = { name: 'seats', every: '1h', run: async () => void runs++ }
+  const { counted } = instance(database, [job], clock)
+  await pass(clock, 2_000)
+  await until(() => counted.length === 2)
+  expect([counted, runs]).toEqual([['seats missed', 'seats done'], 1])
+})
+
 test('at the stop it is told to end, which is no failure, and it runs again after the start', async () => {
   const database = await testDatabase()
   const clock = manualClock()
