@@ -61,6 +61,7 @@ test('only these classes say their own text in production, and none of them take
     ...['ApiError', 'AppError', 'ConnectionUnavailable', 'EraseTooLong', 'ErasureGoesOn'],
     ...['HandlerErased', 'HandlerLate', 'HandlerMistake'],
     ...['HandlerStopped', 'HandlerTimeout', 'LeaseLost', 'NotAnAnswer', 'RunIsOver', 'StorageError'],
+    'TransactionTooLong',
     'UnsealError',
   ])
   const made = classes.map(([, name]) => name).join('|')

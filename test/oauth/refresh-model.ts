@@ -52,7 +52,7 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
   const platform: PlatformState = { refresh: '', alive: true, revoked: false, told: false, valid: new Set() }
   const repeats = new Map<string, number>()
   /** By refresh token: when each request began, and when the next may come, by a clock that nobody sets. */
-  const presented = new Map<string, { at: number[]; notBefore: number }>()
+  const presented = new Map<string, { at: number[]; notBefore: number; killed?: boolean }>()
   /** Consents of which the app was told invalid_grant. */
   const heard = new Set<number>()
   const consumed = new Set<string>()
@@ -107,7 +107,7 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
             : /lost/.test(fault)
               ? 5_000
               : 0
-        presented.set(token, { at: [...before.at, now], notBefore: now + rest })
+        presented.set(token, { at: [...before.at, now], notBefore: now + rest, killed: /killed/.test(fault) })
         const lately = before.at.filter(at => now - at < 300_000)
         expect(lately.length, 'more than ten requests in five minutes').toBeLessThan(10)
         if (/lost|killed|paused|timed out/.test(fault)) unaccounted++
@@ -190,6 +190,12 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
     committed.add(tokens.accessToken)
   }
 
+  /** A process that starts later has only the wall clock to tell how long ago another was killed in its request. */
+  function jump(ms: number): void {
+    time.jump(ms)
+    for (const request of presented.values()) if (request.killed) request.notBefore = 0
+  }
+
   const broken: unknown[] = []
   const watch = (call: Promise<unknown>) =>
     call.catch(error => {
@@ -208,7 +214,7 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
     if (command.do === 'revoke') platform.revoked = true
     if (command.do === 'reject') platform.alive = false
     if (command.do === 'consent') await consent()
-    if (command.do === 'jump') time.jump(command.ms)
+    if (command.do === 'jump') jump(command.ms)
     await time.pass(command.do === 'wait' ? command.ms : 0)
     await endedByRevento()
   }
