@@ -28,11 +28,11 @@ interface Told {
   }[]
 }
 
-async function drill(project: Pick<ProjectCopy, 'folder'>, days: string[], env = {}): Promise<Told> {
+async function drill(project: Pick<ProjectCopy, 'folder' | 'env'>, days: string[], env = {}): Promise<Told> {
   const args = days.flatMap(name => ['--only', name])
   const child = node([join(project.folder, 'src/cli/develop/drill.ts'), '--json', ...args], {
     cwd: testFolder(),
-    env: { TMPDIR: testFolder(), ...env },
+    env: { TMPDIR: testFolder(), ...project.env, ...env },
   })
   const code = await child.ended
   return { code, ...JSON.parse(child.output.out || `{"printed":${JSON.stringify(child.output.err)}}`) }
@@ -246,7 +246,7 @@ test('code that is broken is caught too: a longer time limit, and no second try'
 }, 120_000)
 
 test('a day that this system cannot make is said to be not run, and counts as neither', async () => {
-  const told = await drill({ folder: ROOT }, ['disk_full'], { PATH: testFolder() })
+  const told = await drill({ folder: ROOT, env: {} }, ['disk_full'], { PATH: testFolder() })
   expect(told).toMatchObject({ code: 0, passed: 0, failed: 0, not_run: 1 })
   expect(told.days[0]?.reason).toContain('prlimit')
 }, 60_000)

@@ -7,6 +7,8 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 export interface ProjectCopy {
   readonly folder: string
+  /** For its processes: what one copy has compiled serves the next. */
+  readonly env: Record<string, string>
   write(path: string, text: string): void
   /** Fails where there is nothing to replace: a change that changes nothing proves nothing. */
   replace(path: string, text: string, by: string): void
@@ -21,6 +23,7 @@ export function copyProject(): ProjectCopy {
   const write = (path: string, text: string) => writeFileSync(join(folder, path), text)
   return {
     folder,
+    env: { NODE_COMPILE_CACHE: join(folder, 'node_modules/.cache/node') },
     write,
     replace(path, text, by) {
       const before = readFileSync(join(folder, path), 'utf8')

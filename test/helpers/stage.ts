@@ -37,8 +37,8 @@ process.once('exit', () => {
 
 /** What every process needs of the environment of this one. */
 export function inherited() {
-  const { PATH, NODE_COMPILE_CACHE } = process.env
-  return { PATH, NODE_COMPILE_CACHE }
+  const { PATH, NODE_COMPILE_CACHE, NODE_COMPILE_CACHE_PORTABLE } = process.env
+  return { PATH, NODE_COMPILE_CACHE, NODE_COMPILE_CACHE_PORTABLE }
 }
 
 /** Node with these arguments. */

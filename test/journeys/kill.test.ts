@@ -30,15 +30,15 @@ function openDatabase(folder: string) {
   return { rows, exec: (sql: string) => database.exec(sql) }
 }
 
-test('five kills under load lose nothing that was answered 200, and all of it is handled', async () => {
-  const result = await crashRounds({ folder: testFolder(), rounds: 5, hurry: true })
+test('three kills under load lose nothing that was answered 200, and all of it is handled', async () => {
+  const result = await crashRounds({ folder: testFolder(), rounds: 3, hurry: true })
   expect(result).toMatchObject({ lost: 0, unhandled: 0, handledTwice: 0 })
   expect(result.acknowledged).toBeGreaterThan(50)
 }, 120_000)
 
-test('five stops under load lose nothing either, and each ends with 0 within 10 s', async () => {
+test('three stops under load lose nothing either, and each ends with 0 within 10 s', async () => {
   const folder = testFolder()
-  const result = await crashRounds({ folder, rounds: 5, signal: 'SIGTERM' })
+  const result = await crashRounds({ folder, rounds: 3, signal: 'SIGTERM' })
   expect(result).toMatchObject({ lost: 0, unhandled: 0, handledTwice: 0, disorderly: 0 })
   expect(result.acknowledged).toBeGreaterThan(50)
 }, 120_000)

@@ -2,17 +2,16 @@ import { cpSync, existsSync, linkSync, mkdirSync, renameSync, rmSync, symlinkSyn
 import { join } from 'node:path'
 import { request } from 'undici'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { startApp, WEBHOOK_SECRET } from '../helpers/app.ts'
+import { loadConfig } from '../../src/config/settings.ts'
+import { openSealed } from '../../src/keys/open-sealed.ts'
+import { systemRuntime as runtime } from '../../src/process/runtime.ts'
+import { storageAdvice } from '../../src/storage/advice.ts'
+import { startApp } from '../helpers/app.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { startMain } from '../helpers/program.ts'
+import { settings } from '../helpers/sealed.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
-
-const REAL = {
-  REVENTO_CLIENT_ID: 'client-for-tests',
-  REVENTO_CLIENT_SECRET: 'client-secret-for-tests',
-  REVENTO_WEBHOOK_SECRET: WEBHOOK_SECRET,
-}
 
 async function post(url: string): Promise<number> {
   const { body, headers } = signedDelivery({ id: crypto.randomUUID() })
@@ -51,41 +50,50 @@ const LINKS: [string, (folder: string) => string][] = [
 /** A database that was used once and closed, behind the link. */
 async function linked(make: (folder: string) => string): Promise<{ folder: string; path: string }> {
   const folder = testFolder()
-  const first = await startMain({ folder, env: { ...REAL, DATABASE_URL: 'sqlite:real/x.db' } })
-  await first.says('Ready: open')
-  first.process.kill('SIGTERM')
-  await first.ended
+  const { database } = await openSealed(
+    settings({ kind: 'sqlite', path: join(folder, 'real/x.db') }, 1),
+    runtime,
+  )
+  await database.close()
   return { folder, path: make(folder) }
+}
+
+/** What the program would print of this database before it ends. */
+async function refusal(databaseUrl: string): Promise<string | undefined> {
+  const { store } = loadConfig({ DATABASE_URL: databaseUrl })
+  const error = await openSealed(settings(store, 1), runtime).then(
+    () => new Error('it was opened'),
+    failed => failed as unknown,
+  )
+  return storageAdvice(error, store)
 }
 
 describe.each(LINKS)('behind %s', (_, make) => {
   test('the guards look where SQLite looks, beside the file itself', async () => {
     const { folder, path } = await linked(make)
-    const env = { ...REAL, DATABASE_URL: `sqlite:${path}` }
-    const app = await startMain({ folder, env })
-    await app.says('Ready: open')
+    const app = await startApp({ databaseUrl: `sqlite:${folder}/${path}` })
+    onTestFinished(() => app.close())
     for (let n = 0; n < 3; n++) expect(await post(app.url)).toBe(200)
     const log = join(folder, 'real', 'x.db-wal')
     rmSync(log)
     for (let n = 0; n < 5; n++) expect(await post(app.url)).toBe(503)
     await until(async () => (await fetch(`${app.url}/ready`)).status === 503)
-    app.process.kill('SIGKILL')
-    await app.ended
   })
 
   test('a start finds the log of a database that is gone', async () => {
     const { folder, path } = await linked(make)
-    const env = { ...REAL, DATABASE_URL: `sqlite:${path}` }
-    const app = await startMain({ folder, env })
-    await app.says('Ready: open')
+    const app = await startApp({ databaseUrl: `sqlite:${folder}/${path}` })
     expect(await post(app.url)).toBe(200)
-    app.process.kill('SIGKILL')
-    await app.ended
+    // As a kill leaves it.
     const real = join(folder, 'real')
+    const killed = testFolder()
+    cpSync(real, killed, { recursive: true })
+    await app.close()
+    cpSync(killed, real, { recursive: true })
     renameSync(join(real, 'x.db'), join(real, 'x.db.away'))
-    const second = await startMain({ folder, env })
-    expect(await second.ended).toBe(1)
-    expect(second.output.err).toMatch(/is gone or empty, but its log|is a link to what is not there/)
+    expect(await refusal(`sqlite:${folder}/${path}`)).toMatch(
+      /is gone or empty, but its log|is a link to what is not there/,
+    )
     expect(existsSync(join(real, 'x.db-wal'))).toBe(true)
   })
 })
@@ -131,7 +139,13 @@ test.each([
 ])('%s is refused at the start', async (_, make, name, said) => {
   const { folder } = await linked(() => '')
   make(folder)
-  const app = await startMain({ folder, env: { ...REAL, DATABASE_URL: `sqlite:${name}` } })
+  expect(await refusal(`sqlite:${folder}/${name}`)).toMatch(said)
+})
+
+test('the program ends with 1 for a link to itself, and says so', async () => {
+  const folder = testFolder()
+  symlinkSync('x.db', join(folder, 'x.db'))
+  const app = await startMain({ folder, env: { DATABASE_URL: 'sqlite:x.db' } })
   expect(await app.ended).toBe(1)
-  expect(app.output.err).toMatch(said)
+  expect(app.output.err).toMatch(/x\.db is a link to what/)
 })

@@ -28,7 +28,7 @@ test('an app that takes stale webhooks is found, with the command that finds it 
   project.replace('src/webhooks/verify/signature.ts', "return 'timestamp_stale'", 'return undefined')
   const chaos = node([PROGRAM, ...STALE, '--only', '1', '--actions', '4'], {
     cwd: project.folder,
-    env: { TMPDIR: project.folder },
+    env: { ...project.env, TMPDIR: project.folder },
   })
   expect(await chaos.ended).toBe(1)
   expect(chaos.output.err).toContain('nothing forged, altered, stale or unsigned is taken')
