@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
@@ -8,7 +9,7 @@ const ON_POSTGRES = [
   'test/cli/person.test.ts',
   'test/hardening/{bodies,clock-jumps,deliveries}.test.ts',
   'test/keys/{key-change,meter,open-sealed,reseal,rotation}.test.ts',
-  'test/oauth/{callback-success,connect-cookies,ended-connections,flows,reconnect,refresh}.test.ts',
+  'test/oauth/{callback-success,flows,reconnect,refresh}.test.ts',
   'test/oauth/{refresh-clock,refresh-storage,sealed-connections,sessions,suspended}.test.ts',
   'test/revento/{api-limits-processes,api-limits-property}.test.ts',
   'test/status/entitlement.test.ts',
@@ -30,8 +31,8 @@ export default defineConfig({
   test: {
     // Node's own type stripping, as in production: a test cannot pass on syntax that `npm start` refuses.
     experimental: { viteModuleRunner: false },
-    // Most of them wait for processes and clocks: one a core, where Vitest would leave a core alone.
-    maxWorkers: '100%',
+    // Most of them wait for processes and clocks, so that three keep two cores busy.
+    maxWorkers: Math.ceil(availableParallelism() * 1.5),
     // The modules of `src` keep nothing between tests, and to import them takes longer than most test files.
     isolate: false,
     restoreMocks: true,
