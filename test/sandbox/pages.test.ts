@@ -87,6 +87,7 @@ describe('forms', () => {
       ],
       ['/faults/clear', {}, '/faults?done=faults-cleared&count=2', '2 bad days ended.'],
       ['/suspend', { tell: 'on' }, '/?done=suspend&count=1', 'the integration was suspended'],
+      ['/reset', {}, '/?done=reset&count=0', 'as it was when it was new'],
     ] as const) {
       const { status, headers } = await submit(sandbox, `/console${path}`, fields)
       expect([status, headers.location]).toEqual([303, back])

@@ -2,11 +2,11 @@ import { DELETION_REQUIRED, SUSPENDED } from '../../revento/platform.ts'
 import { Problem } from '../api/problem.ts'
 import type { Context } from '../context.ts'
 import { type Door, type Fault, findFault } from '../faults/fault-table.ts'
-import type { Wanted } from '../faults/faults.ts'
+import { wantedIn } from '../faults/faults.ts'
 import { type Fields, one, text, whole } from '../fields.ts'
 import { emptyState } from '../state.ts'
 import { type Change, changeConnections, end, expire, revokeRefresh } from './installations.ts'
-import { MOST_AT_ONCE, sendWebhooks } from './send.ts'
+import { sendWebhooks } from './send.ts'
 import { many, span } from './views.parts.ts'
 
 /** What an action did: as JSON, and as the count and the place on the page that its redirect carries. */
@@ -162,25 +162,8 @@ export const clockOf = ({ clock }: Context) => {
 }
 
 function startFault({ faults }: Context, fields: Fields): Done {
-  const wanted = readFault(fields)
+  const wanted = wantedIn(fields)
   faults.start(wanted)
   const found = faults.list().find(({ fault }) => fault.name === wanted.name)
   return { json: { ...found?.term, name: wanted.name }, what: wanted.name }
-}
-
-const MOST_TIMES = 1000
-const DAY_S = 86_400
-
-/** `count` or `seconds`; a form has `amount` and `unit` instead. */
-function readFault(fields: Fields): Wanted {
-  const name = text(fields, 'name') ?? ''
-  if (!findFault(name)) throw new Problem('unknown_fault')
-  const unit = text(fields, 'unit')
-  if (unit !== undefined && unit !== 'count' && unit !== 'seconds') throw new Problem('invalid_request')
-  const given = unit ? { [unit]: fields['amount'] } : fields
-  const [count, seconds] = [whole(given, 'count', MOST_TIMES), whole(given, 'seconds', DAY_S)]
-  const term = { name, size: whole(fields, 'size', MOST_AT_ONCE) }
-  if (count !== undefined && seconds === undefined) return { ...term, count }
-  if (seconds !== undefined && count === undefined) return { ...term, seconds }
-  throw new Problem('invalid_term')
 }

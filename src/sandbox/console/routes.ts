@@ -58,6 +58,7 @@ export async function consolePages(app: FastifyInstance, context: Context): Prom
  * - POST /webhooks `{type, provider?, event_id?, data? | body?, count?}`: 202 `{delivery_id, delivery_ids}`; GET /senders
  * - POST /deliveries/:id/resend; GET /deliveries, /deliveries/:id with the requests as they were sent
  * - GET /token-requests
+ * - POST /reset: makes the sandbox new
  */
 export async function consoleApi(app: FastifyInstance, context: Context): Promise<void> {
   const { state, clock, deliveries, faults, options, tokenRequests } = context

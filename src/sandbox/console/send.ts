@@ -3,11 +3,9 @@ import { Problem } from '../api/problem.ts'
 import type { Context } from '../context.ts'
 import { type Fields, object, text, whole } from '../fields.ts'
 import type { Sender } from '../options.ts'
-import { freshIds, type Message, sampleBody } from '../webhooks/delivery.ts'
+import { freshIds, type Message, MOST_AT_ONCE, sampleBody } from '../webhooks/delivery.ts'
 import { addressed, draftOf, envelope } from '../webhooks/story.ts'
 
-/** The largest burst, and the most webhooks of one request. */
-export const MOST_AT_ONCE = 200
 const TYPE = /^[a-z0-9_.]{1,100}$/
 
 /** Starts `count` deliveries of one message, each with ids of its own, and answers their delivery ids. */

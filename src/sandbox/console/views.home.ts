@@ -52,6 +52,9 @@ ${clockSection(context)}
     ({ row }) =>
       html`<li>${row.title} <code>${row.id}</code><br><span class="quiet">${row.starts_at.slice(0, 10)} to ${row.ends_at.slice(0, 10)}, ${row.publish_status}</span></li>`,
   )}</ul></section>
+<section><h2 id="reset">Reset</h2>
+<p class="quiet">It forgets every connection, delivery and bad day, and sets the clock back.</p>
+${button('/reset', 'Reset the sandbox', 'make it new')}</section>
 </div>
 </div>
 <details><summary>What this sandbox chose</summary>

@@ -5,8 +5,8 @@ import type { Context } from '../context.ts'
 import { findFault } from '../faults/fault-table.ts'
 import { one } from '../fields.ts'
 import type { Sender } from '../options.ts'
-import type { Attempt, Delivery } from '../webhooks/delivery.ts'
-import { believable, MOST_AT_ONCE } from './send.ts'
+import { type Attempt, type Delivery, MOST_AT_ONCE } from '../webhooks/delivery.ts'
+import { believable } from './send.ts'
 import { breakable, button, clockTime, many } from './views.parts.ts'
 
 const SHOWN = 100

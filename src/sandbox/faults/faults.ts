@@ -1,6 +1,9 @@
 import { Readable } from 'node:stream'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Runtime } from '../../process/runtime.ts'
+import { Problem } from '../api/problem.ts'
+import { type Fields, text, whole } from '../fields.ts'
+import { MOST_AT_ONCE } from '../webhooks/delivery.ts'
 import { type Door, type Effect, FAULTS, type Fault, findFault } from './fault-table.ts'
 
 /** How long a fault lasts: for `left` more times, or until a moment in milliseconds; the other is null. */
@@ -11,7 +14,24 @@ export interface Term {
   size: number
 }
 
-export type Wanted = { name: string; size?: number | undefined } & ({ count: number } | { seconds: number })
+type Wanted = { name: string; size?: number | undefined } & ({ count: number } | { seconds: number })
+
+const MOST_TIMES = 1000
+const DAY_S = 86_400
+
+/** The fault that a request asks for, by `count` or `seconds`; a form has `amount` and `unit` instead. */
+export function wantedIn(fields: Fields): Wanted {
+  const name = text(fields, 'name') ?? ''
+  if (!findFault(name)) throw new Problem('unknown_fault')
+  const unit = text(fields, 'unit')
+  if (unit !== undefined && unit !== 'count' && unit !== 'seconds') throw new Problem('invalid_request')
+  const given = unit ? { [unit]: fields['amount'] } : fields
+  const [count, seconds] = [whole(given, 'count', MOST_TIMES), whole(given, 'seconds', DAY_S)]
+  const term = { name, size: whole(fields, 'size', MOST_AT_ONCE) }
+  if (count !== undefined && seconds === undefined) return { ...term, count }
+  if (seconds !== undefined && count === undefined) return { ...term, seconds }
+  throw new Problem('invalid_term')
+}
 
 export const BURST_SIZE = 25
 

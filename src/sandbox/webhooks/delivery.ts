@@ -44,6 +44,9 @@ export function listed({ body: _body, attempts, ...rest }: Delivery) {
   return { ...rest, attempts: attempts.map(({ request: _request, answer: _answer, ...attempt }) => attempt) }
 }
 
+/** The largest burst, and the most webhooks of one request. */
+export const MOST_AT_ONCE = 200
+
 const KEPT = 300
 
 /** The newest deliveries, the last one first. */
