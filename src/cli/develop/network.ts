@@ -23,7 +23,7 @@ export async function withAgent<T>(work: (agent: Agent) => Promise<T>): Promise<
 }
 
 /**
- * A port that nobody listens on. It is below the range that systems give to outgoing connections and to port 0: one
+ * A port that is free. It is below the range that systems give to outgoing connections and to port 0: one
  * from there may be taken again before the caller listens on it.
  */
 export async function freePort(): Promise<number> {

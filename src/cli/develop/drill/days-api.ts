@@ -88,7 +88,7 @@ export const API_DAYS: readonly Day[] = [
       const asked = world.participants()
       for (const path of ['/health', '/ready']) expect(path, (await world.get(path)).status, 200)
       const ended = asked.then(reply => reply.status)
-      expect('the caller is told', await world.until('an answer', 20_000, () => ended), 504)
+      expect('the answer to the caller', await world.until('an answer', 20_000, () => ended), 504)
       await survives(world)
     },
   },
