@@ -1,7 +1,7 @@
 import { Agent, request } from 'undici'
 import { expect, onTestFinished, test } from 'vitest'
 import { systemRuntime } from '../../../src/process/runtime.ts'
-import { providers } from '../../../src/webhooks/providers/index.ts'
+import { providers, shippedProviders } from '../../../src/webhooks/providers/index.ts'
 import { sign } from '../../../src/webhooks/verify/signature.ts'
 import { startApp } from '../../helpers/app.ts'
 import { until } from '../../helpers/wait.ts'
@@ -71,14 +71,15 @@ test('8,000 hostile deliveries over sockets: none accepted, none answered 500, n
   expect(Object.keys(answers).every(status => ['401', '403', '415'].includes(status))).toBe(true)
   expect(await app.rows()).toBe(0)
 
-  for (const provider of providers) {
+  // The known answers of a builder's sender may be of bodies that are no envelopes.
+  for (const provider of shippedProviders) {
     const seed = seedOf(provider)
     app.at(seed.now)
     expect(await app.post(seed, seed), provider.name).toBe(200)
   }
   const stored = await until(async () => {
     const all = await app.database.query.selectFrom('inbox').select('provider').execute()
-    return all.length === providers.length && all
+    return all.length === shippedProviders.length && all
   })
-  expect(new Set(stored.map(row => row.provider))).toEqual(new Set(providers.map(p => p.name)))
+  expect(new Set(stored.map(row => row.provider))).toEqual(new Set(shippedProviders.map(p => p.name)))
 }, 90_000)
