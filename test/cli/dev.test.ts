@@ -7,6 +7,7 @@ import { copyProject } from '../helpers/project.ts'
 import { until } from '../helpers/wait.ts'
 
 const HANDLER = 'src/integration/handlers/index.ts'
+const ROUTES = 'src/integration/routes.ts'
 interface Clock {
   offset_s: number
 }
@@ -59,6 +60,12 @@ test('an edited handler serves the next delivery, code that does not load change
   await started(3)
   await handles('the third')
   expect(dev.output.out.split('Ready: open')).toHaveLength(4)
+
+  // It loads, and cannot start: the old code has been stopped by then.
+  expect(dev.output.err).not.toContain('Nothing runs')
+  project.write(ROUTES, "export const routes = app => app.get('/app/all', async () => 1)")
+  await until(() => dev.output.err.includes('Nothing runs until it is mended.'), 30_000)
+  expect(dev.output.err).toContain('src/integration/routes.ts:1: GET /app/all has no guard')
   process.kill(dev.pid, 'SIGTERM')
   expect(await dev.ended).toBe(0)
   await expect(fetch(`http://localhost:${port}/ready`)).rejects.toThrow()

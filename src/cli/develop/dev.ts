@@ -43,21 +43,23 @@ async function main({ host, port, inspect = false }: Flags): Promise<number> {
     const next = await load(args)
     if (next && state === snapshot()) {
       await end(running)
+      next.once('exit', sayNothingRuns)
       next.send({ inspect })
       running = next
     } else if (next) next.kill('SIGKILL')
-    else
-      say(
-        running && running.exitCode === null
-          ? 'The code before it goes on.'
-          : 'Nothing runs until it is mended.',
-      )
+    else if (isRunning(running)) say('The code before it goes on.')
+    else sayNothingRuns()
   }
   await end(running)
   return 0
 }
 
 const say = (text: string) => process.stderr.write(`\n${text}\n\n`)
+/** Also for code that loads and then ends at its start, such as a route without a guard: the old one has been stopped. */
+const sayNothingRuns = () => say('Nothing runs until it is mended.')
+
+const isRunning = (child: ChildProcess | undefined): child is ChildProcess =>
+  child !== undefined && child.exitCode === null && child.signalCode === null
 
 /** Fires at a signal, and when npm ends: its shell passes no signal on. */
 function stopsWithParent(): AbortSignal {
@@ -109,7 +111,8 @@ async function load(args: string[]): Promise<ChildProcess | undefined> {
 }
 
 async function end(child: ChildProcess | undefined): Promise<void> {
-  if (!child || child.exitCode !== null || child.signalCode !== null) return
+  if (!isRunning(child)) return
+  child.off('exit', sayNothingRuns)
   const ended = new Promise(resolve => child.once('exit', resolve))
   child.kill('SIGTERM')
   const impatient = setTimeout(() => child.kill('SIGKILL'), STOP_MS)

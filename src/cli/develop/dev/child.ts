@@ -12,6 +12,13 @@ try {
   const { checkJobs } = await import('../../../builder/jobs.ts')
   const { jobs } = await import('../../../integration/jobs.ts')
   checkJobs(jobs)
+  const { checkSenders } = await import('../../../builder/senders.ts')
+  const { senders } = await import('../../../integration/senders/index.ts')
+  const { shippedProviders } = await import('../../../webhooks/providers/index.ts')
+  checkSenders(senders, shippedProviders)
+  const { checkList } = await import('../../../storage/own-migrations.ts')
+  const { migrations } = await import('../../../integration/migrations/index.ts')
+  checkList(migrations)
   await import('../../../app.ts')
   await import('../../../sandbox/index.ts').catch(ifThere)
 } catch (error) {
