@@ -37,7 +37,7 @@ export function text(
 /** http or https, without a password in it. */
 export const url = (says: string, absent: Absent<string> = {}): Form<string> => ({
   ...absent,
-  says,
+  says: `${says} (begins with http:// or https://)`,
   read(value) {
     const parsed = /^https?:\/\//.test(value) && URL.canParse(value) ? new URL(value) : undefined
     return parsed && !parsed.username && !parsed.password ? value : undefined

@@ -36,7 +36,7 @@ function valueProblem(name: string, form: Form<unknown>, text: string | undefine
   const slip = slipIn(form.secret ? `${name}_SECRET` : name, text)
   if (slip) return `${slip}: ${says}`
   const value = form.read(text)
-  if (value === undefined) return `must be ${form.says}`
+  if (value === undefined) return `is not right: ${says}`
   return production && form.secret && value === form.development
     ? `is known to everybody: ${says}`
     : undefined

@@ -91,7 +91,9 @@ export class ConfigError extends Error {
     const lines = [...problems].map(([name, problem]) => `  ${name.padEnd(width)}  ${problem}`)
     const hints = warnings.map(warning => `  note: ${warning}`)
     const count = problems.size === 1 ? '1 setting is' : `${problems.size} settings are`
-    super([`${count} missing or wrong:`, ...lines, ...hints, 'See .env.example.'].join('\n'))
+    const isOurs = (name: string) => VARIABLE_NAMES.includes(name)
+    const yours = [...problems.keys()].every(isOurs) ? '' : ', and for your own src/integration/settings.ts'
+    super([`${count} missing or wrong:`, ...lines, ...hints, `See .env.example${yours}.`].join('\n'))
     this.name = 'ConfigError'
   }
 }

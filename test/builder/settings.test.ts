@@ -64,8 +64,10 @@ test('one report has every problem, ours first, then the builder’s in the orde
   }
   const report = problemsOf({ ...wrong, PORT: 'x' })
   expect(report.match(/^ {2}[A-Z_]+/gm)?.map(name => name.trim())).toEqual(['PORT', ...Object.keys(forms)])
-  expect(report).toContain('must be tries, 1 to 9')
-  expect(report).toContain('must be one of plain, fancy')
+  expect(report).toContain('is not right: give tries, 1 to 9')
+  expect(report).toContain('is not right: give one of plain, fancy')
+  expect(report).toMatch(/MAIL_URL +is not right: give where.* \(begins with http:\/\/ or https:\/\/\)\n/)
+  expect(report).toContain('\nSee .env.example, and for your own src/integration/settings.ts.')
   for (const value of Object.values(wrong)) expect(report).not.toContain(value)
 })
 

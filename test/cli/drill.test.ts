@@ -116,6 +116,21 @@ export async function applicationApproved({ event, db }: HandlerContext<'applica
   }, 120_000)
 })
 
+test('a setting that only .env has is told with what to type', async () => {
+  const project = copyProject()
+  project.write(
+    'src/integration/settings.ts',
+    `import { text } from '../builder/define.ts'
+export const settings = { BADGE_HALL: text('the hall where badges are printed') }
+`,
+  )
+  const told = await drill(project, ['stale'])
+  expect(told.days[0]?.reason).toContain('BADGE_HALL  is missing: give the hall')
+  expect(told.days[0]?.look).toMatch(
+    /^src\/integration\/settings\.ts: the drill does not read \.env, so give/,
+  )
+}, 60_000)
+
 test('a handler that posts again without once() is warned about, and one that keeps somebody is caught', async () => {
   const project = copyProject()
   project.write(

@@ -83,11 +83,17 @@ async function ready(child: ChildProcess, url: string, printed: () => string): P
   const giveUpAt = runtime.monotonic() + START_MS
   while (!(await answers(`${url}/ready`))) {
     if (child.exitCode !== null || child.signalCode !== null)
-      throw new Failed(`the app ended at its start: ${printed().slice(-600).trim()}`, 'src/main.ts')
+      throw new Failed(`the app ended at its start: ${printed().slice(-600).trim()}`, startsAt(printed()))
     if (runtime.monotonic() > giveUpAt) throw new Failed('the app was not ready within 30 s', 'src/main.ts')
     await runtime.sleep(25)
   }
 }
+
+/** A setting of the builder's is the one thing that a bare start may lack: the drill does not read .env. */
+const startsAt = (printed: string): string =>
+  printed.includes('for your own src/integration/settings.ts')
+    ? 'src/integration/settings.ts: the drill does not read .env, so give the setting `development`, or type VARIABLE=… npm run drill'
+    : 'src/main.ts'
 
 const answers = (url: string) =>
   request(url).then(
