@@ -14,6 +14,15 @@ const LIST = 'src/integration/migrations/index.ts'
 
 const placeIn = (name: string) => lineOf(LIST, `'${name}'`)
 
+/** An error of the database passed no line of the builder's: the file is the one that is named as the migration. */
+function fileOf(name: string): string {
+  try {
+    return lineOf(`src/integration/migrations/${name}.ts`, 'up(')
+  } catch {
+    return placeIn(name)
+  }
+}
+
 /** Refuses a list with a wrong name, an entry without `up`, or a wrong order. */
 export function checkList(own: OwnMigrations): void {
   const names = Object.keys(own)
@@ -94,15 +103,22 @@ function watch(
       } catch (error) {
         if (error instanceof StorageError) throw error
         const message = error instanceof Error ? error.message : String(error)
+        const advice = adviceOn(message)
         throw new BuilderMistake(
-          `${placeOf(error) ?? placeIn(name)}: your migration '${name}' failed: ${message}. Nothing of it was kept: ` +
-            'mend it, and start again.',
+          `${placeOf(error) ?? fileOf(name)}: your migration '${name}' failed: ${message}.${advice} Nothing of it was ` +
+            'kept: mend it, and start again.',
           { cause: error },
         )
       }
       await check(db, name)
     },
   }
+}
+
+function adviceOn(message: string): string {
+  const [, taken] = /\b(\w+)"? already exists/.exec(message) ?? []
+  if (taken === undefined || isOwn(taken)) return ''
+  return ` It is this app's. What is yours begins with ${OWN_PREFIX}: call it ${OWN_PREFIX}${taken}.`
 }
 
 interface Made {

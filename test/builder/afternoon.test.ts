@@ -29,6 +29,24 @@ export const services = {
 }
 export type Services = Started<typeof services>
 `,
+  'migrations/001-badges.ts': `export const badges = {
+  async up(db) {
+    await db.schema.createTable('app_badges').addColumn('holder', 'text').execute()
+  },
+}
+`,
+  'migrations/002-holders.ts': `import { sql } from 'kysely'
+export const holders = {
+  async up(db) {
+    await sql\`alter table app_badges ad column seat text\`.execute(db)
+  },
+}
+`,
+  'migrations/index.ts': `import { badges } from './001-badges.ts'
+import { holders } from './002-holders.ts'
+export const migrations = { '001-badges': badges }
+export const later = { '002-holders': holders }
+`,
   'routes.ts': `import { html } from '../http/html.ts'
 import type { Routes } from '../builder/route.ts'
 export const routes: Routes = (app, { guard, page, services, settings }) => {
@@ -65,6 +83,12 @@ const BROKEN: [file: string, text: string, by: string, says: string][] = [
     'const printed',
     "throw new Error('no paper')\n      const printed",
     'src/integration/services.ts:5: the service "printer" did not start: Error: no paper',
+  ],
+  [
+    'migrations/index.ts',
+    "'001-badges': badges }",
+    "'001-badges': badges, '002-holders': holders }",
+    `src/integration/migrations/002-holders.ts:3: your migration '002-holders' failed: near "ad": syntax error`,
   ],
   ['routes.ts', 'guard.organizer, async', 'async', 'src/integration/routes.ts:6: GET /app/mine has no guard'],
   ['jobs.ts', "'1h'", "'1w' as '1h'", `src/integration/jobs.ts:3: the job "count-badges" has every: '1w'`],

@@ -107,6 +107,7 @@ describe('the start is refused, and nothing is written', () => {
       'makes the view "people"',
       'app_people',
     ],
+    ['a table named like one of ours', makes('inbox'), `It is this app's`, 'call it app_inbox'],
     [
       'an index of ours',
       runs('create index app_i on inbox (type)'),

@@ -35,9 +35,9 @@ function typesOf(name: string): Types | undefined {
 function slipOf(provider: string, type: string, { known, isOpen }: Types): string[] {
   const near = meant(type, known)
   if (known.includes(type) || (isOpen && near === '')) return []
-  const list = provider === 'revento' ? '; if it does come, list it in src/integration/event-types.ts' : ''
+  const then = `${near === '' ? '; if' : ' If'} it does come, list it in src/integration/event-types.ts`
   return [
-    `${at(type)}: the handlers of ${provider} have "${type}", which it is not known to send${near}${list}`,
+    `${at(type)}: the handlers of ${provider} have "${type}", which it is not known to send${near}${provider === 'revento' ? then : ''}`,
   ]
 }
 
