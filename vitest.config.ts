@@ -36,7 +36,7 @@ export default defineConfig({
     // The modules of `src` keep nothing between tests, and to import them takes longer than most test files.
     isolate: false,
     restoreMocks: true,
-    testTimeout: 20_000,
+    testTimeout: 40_000,
     hookTimeout: 60_000,
     projects: [
       {

@@ -156,8 +156,10 @@ export function createOwnErasing(o: OwnErasingOptions, runtime: Runtime): OwnEra
   }
 }
 
+/** Rejects when the signal fires, or at once where it has fired already. */
 const aborted = (signal: AbortSignal): Promise<never> =>
   new Promise((_resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
 

@@ -121,6 +121,13 @@ test('what hangs holds up ours for five seconds, and no longer', async () => {
   expect(await left()).toBe(1)
 })
 
+test('a time limit that ends before theirs has begun holds up nothing either', async () => {
+  await mark()
+  const stopped = AbortSignal.abort(new Error('stopped'))
+  await erasing({ event: () => new Promise(() => {}) }).begin(OWNER, stopped)
+  expect(await left()).toBe(1)
+})
+
 test('a process that died before it had begun: the next one goes on, and asks once', async () => {
   await mark()
   const calls: string[] = []

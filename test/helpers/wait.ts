@@ -5,7 +5,7 @@ const MOST_MS = 15
 /** Polls, at first more often, until the condition gives something truthy; fails with the last value after `ms`. */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  ms = 10_000,
+  ms = 20_000,
 ): Promise<Exclude<T, false | undefined | null>> {
   const end = Date.now() + ms
   for (let pause = 1; ; pause = Math.min(pause * 2, MOST_MS)) {
