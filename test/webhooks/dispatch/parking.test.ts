@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { HandlerContext } from '../../../src/builder/context.ts'
+import type { Queries } from '../../../src/storage/database.ts'
+import { lock, transaction } from '../../../src/storage/sql.ts'
 import { startApp, type TestApp } from '../../helpers/app.ts'
 import { createClient, stateOf } from '../../helpers/client.ts'
 import { json, startUpstream, tokens, type Upstream } from '../../helpers/upstream.ts'
@@ -111,6 +113,13 @@ const firstCallCounted = () =>
     return row && JSON.parse(row.budget).ended.length === 1
   })
 
+/** As the app changes it: what it is about to store of the first call must not come after this, with what was before. */
+const changeBudget = (work: (trx: Queries) => Promise<unknown>) =>
+  transaction(app.database.query, async trx => {
+    await lock(trx, 'api budget real evt_test_published org_test_formal')
+    await work(trx)
+  })
+
 test('a list longer than one run can read ends its delivery at once, and says where it belongs', async () => {
   await app.close()
   const { authBase, apiBase } = upstream
@@ -124,7 +133,7 @@ test('a list longer than one run can read ends its delivery at once, and says wh
   upstream.onApi = (request, response) =>
     json(200, { data: [{}], next_cursor: `c${page++}`, has_more: page < 33 })(request, response)
   await firstCallCounted()
-  await app.database.query.deleteFrom('api_budgets').execute()
+  await changeBudget(trx => trx.deleteFrom('api_budgets').execute())
   const { body, headers } = signedDelivery({ event: { type: 'application.submitted' } })
   await client.post(`${app.url}/webhooks/revento`, body, headers)
   const dead = await reaches('dead')
@@ -137,7 +146,7 @@ test('a call whose minute others have used up puts its delivery back until there
   await firstCallCounted()
   const used = Array.from({ length: 30 }, () => Date.now())
   const budget = JSON.stringify({ at: Date.now(), ended: used, open: {} })
-  await app.database.query.updateTable('api_budgets').set({ budget }).execute()
+  await changeBudget(trx => trx.updateTable('api_budgets').set({ budget }).execute())
   const calls = upstream.apiRequests().length
   await deliver()
   const put = await until(async () => {
