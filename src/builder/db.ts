@@ -1,6 +1,7 @@
 import type { Kysely, KyselyPlugin } from 'kysely'
 import type { Tables } from '../integration/tables.ts'
 import { FixedTextError } from '../process/disclosure.ts'
+import { whenAborted } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { Platform } from '../storage/schema.ts'
 import { createGuard } from './guard.ts'
@@ -87,17 +88,14 @@ function bounded(begun: Transactions, signal: AbortSignal | undefined): object {
         const late = AbortSignal.timeout(TRANSACTION_MS)
         const until = AbortSignal.any([late, ...(signal ? [signal] : [])])
         const running = inTransaction.run(true, async () => work(trx.withPlugin(createGuard(until))))
-        return Promise.race([running, ended(until, late)])
+        const ended = whenAborted(until).catch(reason => {
+          throw late.aborted ? new TransactionTooLong() : reason
+        })
+        return Promise.race([running, ended])
       })
     },
   }
 }
-
-const ended = (signal: AbortSignal, late: AbortSignal): Promise<never> =>
-  new Promise((_resolve, reject) => {
-    const end = () => reject(late.aborted ? new TransactionTooLong() : signal.reason)
-    signal.addEventListener('abort', end, { once: true })
-  })
 
 class TransactionTooLong extends FixedTextError {
   override readonly name = 'TransactionTooLong'

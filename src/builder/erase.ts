@@ -1,6 +1,6 @@
 import { FixedTextError } from '../process/disclosure.ts'
 import type { Log } from '../process/log.ts'
-import type { Runtime } from '../process/runtime.ts'
+import { type Runtime, whenAborted } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import { isErased, isOf, type Owner } from '../storage/erasures.ts'
 import { isOpen } from '../storage/sql.ts'
@@ -85,7 +85,7 @@ export function createOwnErasing(o: OwnErasingOptions, runtime: Runtime): OwnEra
           organizationId: organization_id || null,
           through,
         }
-        await Promise.race([erase.event({ ...of, log, signal }), aborted(signal)])
+        await Promise.race([erase.event({ ...of, log, signal }), whenAborted(signal)])
       }
       await query
         .updateTable('erasures')
@@ -155,13 +155,6 @@ export function createOwnErasing(o: OwnErasingOptions, runtime: Runtime): OwnEra
     return done
   }
 }
-
-/** Rejects when the signal fires, or at once where it has fired already. */
-const aborted = (signal: AbortSignal): Promise<never> =>
-  new Promise((_resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
 
 class EraseTooLong extends FixedTextError {
   override readonly name = 'EraseTooLong'

@@ -53,3 +53,10 @@ export async function atMost(
   const done = work.catch(() => {}).then(() => settled.abort())
   await Promise.race([done, runtime.sleep(ms, settled.signal).catch(() => {})])
 }
+
+/** Rejects with the signal's reason when it fires, and at once where it has fired before: then no event comes any more. */
+export const whenAborted = (signal: AbortSignal): Promise<never> =>
+  new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })

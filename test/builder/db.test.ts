@@ -132,6 +132,13 @@ describe('it refuses', () => {
     ).toEqual([])
   })
 
+  test('a transaction whose run had ended before it could begin', async () => {
+    stop.abort(new Error('the run is over'))
+    const endless = db.transaction().execute(() => new Promise(() => {}))
+    await expect(endless).rejects.toThrow('the run is over')
+    expect(await query.selectFrom('erasures').selectAll().execute()).toEqual([])
+  })
+
   test.each(['destroy', 'connection', 'startTransaction'] as const)('%s: the app has only one', name => {
     expect(() => db[name]()).toThrow('db is opened and closed by the app')
   })

@@ -3,7 +3,7 @@ import { AppError } from '../../http/errors.ts'
 import { FixedTextError } from '../../process/disclosure.ts'
 import type { DescribeError } from '../../process/errors.ts'
 import type { Log } from '../../process/log.ts'
-import { atMost, type Runtime } from '../../process/runtime.ts'
+import { atMost, type Runtime, whenAborted } from '../../process/runtime.ts'
 import { HandlerStopped } from '../dispatch/run.ts'
 import type { Incoming } from '../inbox/append.ts'
 import { senderOf } from '../inbox/dedupe.ts'
@@ -116,7 +116,9 @@ export function createInline({ answers, find, log, describeError }: InlineOption
   }
 
   const stopped = (ended: AbortSignal) =>
-    aborted(AbortSignal.any([stopping.signal, ended])).then((): Ending => ({ error: new HandlerStopped() }))
+    whenAborted(AbortSignal.any([stopping.signal, ended])).catch(
+      (): Ending => ({ error: new HandlerStopped() }),
+    )
 
   async function store({ key, owner }: Held, delivery: Incoming, outcome: Ending) {
     if ('error' in outcome) {
@@ -135,7 +137,7 @@ export function createInline({ answers, find, log, describeError }: InlineOption
 
   /** What the handler answers later is kept for those who ask again. */
   async function untilLate(late: AbortSignal): Promise<never> {
-    await aborted(late)
+    await whenAborted(late).catch(() => {})
     log.warn(
       { part: 'inline', err: late.reason },
       'the handler has not answered yet: the sender has to ask again',
@@ -173,12 +175,6 @@ type Ending = { readonly answer: StoredAnswer } | { readonly error: unknown }
 
 const ending = (result: Promise<unknown>, provider: Provider): Promise<Ending> =>
   result.then(value => ({ answer: toAnswer(value, provider) })).catch((error: unknown) => ({ error }))
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise(resolve => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 
 class HandlerLate extends FixedTextError {
   override readonly name = 'HandlerLate'
