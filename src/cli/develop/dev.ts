@@ -16,7 +16,6 @@ sandbox's clock stay as they are.
 
 const CHILD = fileURLToPath(new URL('./dev/child.ts', import.meta.url))
 const SRC = fileURLToPath(new URL('../../../src/', import.meta.url))
-const COMPILED = fileURLToPath(new URL('../../../node_modules/.cache/compiled/', import.meta.url))
 const LOOK_EVERY_MS = 100
 /** A little more than a stop of the app may take. */
 const STOP_MS = 10_000
@@ -100,8 +99,6 @@ function stampOf(path: string): string {
 async function load(args: string[]): Promise<ChildProcess | undefined> {
   const child = spawn(process.execPath, [CHILD, ...args], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-    // The cache of compiled code halves the time of loading.
-    env: { NODE_COMPILE_CACHE: COMPILED, ...process.env },
   })
   const loaded = await new Promise<boolean>(resolve => {
     child.once('message', () => resolve(true))

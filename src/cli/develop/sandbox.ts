@@ -1,4 +1,5 @@
 import { SANDBOX_CREDENTIALS } from '../../config/checks.ts'
+import { readEnvironment } from '../../config/settings.ts'
 import { createLogger } from '../../process/logger.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { createOutgoing } from '../../revento/http.ts'
@@ -30,7 +31,11 @@ async function main(values: Values<typeof options>): Promise<number> {
   const secrets = { [revento.name]: { current: SANDBOX_CREDENTIALS.webhookSecret } }
   const outgoing = createOutgoing()
   const sandbox = await startSandbox({
-    ...{ host: '127.0.0.1', port: portOf(values.port), production: process.env['NODE_ENV'] === 'production' },
+    ...{
+      host: '127.0.0.1',
+      port: portOf(values.port),
+      production: readEnvironment({})['NODE_ENV'] === 'production',
+    },
     ...{ ...SANDBOX_CREDENTIALS, redirectUri, runtime, dispatcher: outgoing.api },
     senders: [{ provider: revento, secret: SANDBOX_CREDENTIALS.webhookSecret, url: webhookUrl }],
     explain: ({ provider, headers, body, at }) => autopsy(provider, secrets, headers, Buffer.from(body), at),

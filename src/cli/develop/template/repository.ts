@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { environmentOfOthers } from '../../../config/settings.ts'
 import { Usage } from '../../command.ts'
 
 /** The version of the template that a clone came from; `template` in package.json. */
@@ -16,10 +17,14 @@ export interface Manifest extends Record<string, unknown> {
 }
 
 /** Runs git in the working tree and gives what it prints, without the last line's end. */
-export function git(args: readonly string[], input?: string | Buffer, env: NodeJS.ProcessEnv = {}): string {
+export function git(
+  args: readonly string[],
+  input?: string | Buffer,
+  env: Readonly<Record<string, string>> = {},
+): string {
   return execFileSync('git', args, {
     input: input ?? '',
-    env: { ...process.env, ...env },
+    env: { ...environmentOfOthers(), ...env },
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,
     stdio: ['pipe', 'pipe', 'pipe'],
