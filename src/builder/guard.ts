@@ -1,5 +1,6 @@
 import {
   AliasNode,
+  FromNode,
   type KyselyPlugin,
   ListNode,
   type OperationNode,
@@ -62,7 +63,7 @@ function check(root: RootOperationNode): void {
   walk(root, node => {
     const read = READ[node.kind]
     const written = WRITTEN[node.kind] ?? (node.kind === 'DeleteQueryNode' ? 'from' : undefined)
-    const member = (name: string) => (node as unknown as Record<string, unknown>)[name]
+    const member = (name: string): unknown => Reflect.get(node, name)
     if (read !== undefined) for (const name of namesIn(member(read))) refuseStrange(name, named)
     if (written !== undefined) for (const name of namesIn(member(written))) refuseUnowned(name, named)
     if (RawNode.is(node)) refuseText(node.sqlFragments.join(' ? '))
@@ -90,7 +91,7 @@ function namesIn(place: unknown): string[] {
   const node = place as OperationNode
   if (AliasNode.is(node)) return namesIn(node.node)
   if (ListNode.is(node)) return node.items.flatMap(namesIn)
-  if (node.kind === 'FromNode') return namesIn((node as unknown as { froms: unknown }).froms)
+  if (FromNode.is(node)) return namesIn(node.froms)
   return [nameOf(node) ?? []].flat()
 }
 
