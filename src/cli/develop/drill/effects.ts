@@ -1,27 +1,13 @@
 import type { Schema } from '../../../storage/schema.ts'
+import { OUR_TABLES } from '../../../storage/tables.ts'
 import { membersOf } from '../../../webhooks/verify/provider.ts'
 import { HANDLERS_FOLDER, handledTypes, handlerFile, trialOf } from './deliveries.ts'
 import type { World } from './open-world.ts'
 import { type Effects, EVENT, Failed } from './world.ts'
 
-/** The app's own book-keeping. Every other table counts, also the tables that you add. */
-const BOOKKEEPING: Record<Exclude<keyof Schema, 'participants' | 'erasures' | 'connections'>, true> = {
-  flows: true,
-  sessions: true,
-  session_connections: true,
-  inbox: true,
-  delivery_keys: true,
-  attempts: true,
-  effects: true,
-  health: true,
-  sealing_keys: true,
-  inline_answers: true,
-  handshake_callers: true,
-  key_uses: true,
-  api_budgets: true,
-  key_instances: true,
-  jobs: true,
-}
+/** Tables of ours that say what a handler did. Every other one is book-keeping; the tables that you add count, too. */
+const EFFECTS: readonly string[] = ['participants', 'erasures', 'connections']
+const BOOKKEEPING: readonly string[] = OUR_TABLES.filter(name => !EFFECTS.includes(name))
 const COLUMNS_OF: Readonly<Record<string, readonly string[]>> = {
   connections: ['event_id', 'state'],
   erasures: ['event_id', 'organization_id'],
@@ -32,7 +18,7 @@ export function effects(world: World): Effects {
   const tables = world.read<{ name: string }>(
     `select name from sqlite_schema where type = 'table' and name not like 'sqlite_%' and name not like 'kysely_%'`,
   )
-  const counted = tables.map(({ name }) => name).filter(name => !Object.hasOwn(BOOKKEEPING, name))
+  const counted = tables.map(({ name }) => name).filter(name => !BOOKKEEPING.includes(name))
   return new Map(counted.map(name => [name, rowsOf(world, name)]))
 }
 
