@@ -1,12 +1,12 @@
 import type { Kysely, KyselyPlugin } from 'kysely'
 import type { Tables } from '../integration/tables.ts'
 import { FixedTextError } from '../process/disclosure.ts'
+import { HandlerMistake } from '../process/mistake.ts'
 import { whenAborted } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { Platform } from '../storage/schema.ts'
 import { createGuard } from './guard.ts'
 import { inTransaction, refuseInTransaction } from './in-transaction.ts'
-import { HandlerMistake } from './mistake.ts'
 
 /** Of our tables, what stays under these names; to be read, not written. */
 export interface Views {

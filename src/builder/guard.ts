@@ -8,8 +8,8 @@ import {
   type RootOperationNode,
   TableNode,
 } from 'kysely'
+import { HandlerMistake } from '../process/mistake.ts'
 import { isOwn, OUR_TABLES } from '../storage/tables.ts'
-import { HandlerMistake } from './mistake.ts'
 
 const VIEWS: readonly string[] = ['revento_participants', 'revento_connections']
 const QUERIES: readonly string[] = [

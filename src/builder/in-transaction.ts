@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { HandlerMistake } from './mistake.ts'
+import { HandlerMistake } from '../process/mistake.ts'
 
 /** Whether this code was called from inside a transaction of the builder's. */
 export const inTransaction = new AsyncLocalStorage<true>()

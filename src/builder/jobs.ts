@@ -1,12 +1,12 @@
 import type { DescribeError } from '../process/errors.ts'
 import { firstLine } from '../process/errors.ts'
 import type { Log } from '../process/log.ts'
+import { BuilderMistake, lineOf } from '../process/mistake.ts'
 import { atMost, type Runtime } from '../process/runtime.ts'
 import { waitLeft } from '../process/trusted-time.ts'
 import type { Own } from './context.ts'
 import type { Job } from './job.ts'
 import type { HeldJob, JobOutcome, JobRow, JobRows } from './job-rows.ts'
-import { BuilderMistake, lineOf } from './mistake.ts'
 import type { Revento } from './revento.ts'
 
 export interface JobsOptions {

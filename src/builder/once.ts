@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { sql } from 'kysely'
 import { FixedTextError } from '../process/disclosure.ts'
+import { HandlerMistake } from '../process/mistake.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { Call } from '../revento/request.ts'
 import type { Queries } from '../storage/database.ts'
@@ -8,7 +9,6 @@ import { isErased } from '../storage/erasures.ts'
 import type { Platform } from '../storage/schema.ts'
 import { eventLock, lockShared, transaction } from '../storage/sql.ts'
 import { refuseInTransaction } from './in-transaction.ts'
-import { HandlerMistake } from './mistake.ts'
 
 /** What an effect gets. */
 export interface Effect {

@@ -1,5 +1,5 @@
+import { BuilderMistake, lineOf } from '../process/mistake.ts'
 import type { Provider } from '../webhooks/verify/provider.ts'
-import { BuilderMistake, lineOf } from './mistake.ts'
 
 const FILE = 'src/integration/senders/index.ts'
 

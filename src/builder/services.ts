@@ -1,7 +1,7 @@
 import type { DescribeError } from '../process/errors.ts'
 import { firstLine } from '../process/errors.ts'
+import { BuilderMistake, lineOf, placeOf } from '../process/mistake.ts'
 import { atMost, type Runtime } from '../process/runtime.ts'
-import { BuilderMistake, lineOf, placeOf } from './mistake.ts'
 import type { Service, ServiceContext } from './service.ts'
 
 /** Each `stop` takes what its own `start` makes; here nothing is known of it. */

@@ -1,5 +1,5 @@
-import { BuilderMistake } from '../builder/mistake.ts'
 import { causeText, StorageError } from '../process/errors.ts'
+import { BuilderMistake } from '../process/mistake.ts'
 import { DataFolderError } from './data-folder.ts'
 import { type Store, storeName } from './database.ts'
 import { storageError, UnusableDatabaseError } from './errors.ts'

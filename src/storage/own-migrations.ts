@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
-import { BuilderMistake, lineOf, placeOf } from '../builder/mistake.ts'
 import { StorageError } from '../process/errors.ts'
+import { BuilderMistake, lineOf, placeOf } from '../process/mistake.ts'
 import type { Queries } from './database.ts'
 import { isOwn, OWN_PREFIX } from './tables.ts'
 

@@ -71,10 +71,10 @@ test('only these classes say their own text in production, and none of them take
 test('a stack is read where errors are described, and by what a person runs', () => {
   const readers = filesWith(/\.stack\b/).filter(name => !name.startsWith('cli/'))
   expect(readers.toSorted()).toEqual([
-    'builder/mistake.ts',
     'builder/open-revento.ts',
     'main.ts',
     'process/errors.ts',
+    'process/mistake.ts',
     'status/views.story.ts',
   ])
 })

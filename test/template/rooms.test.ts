@@ -34,3 +34,11 @@ test('arrows go down: no room imports from one above it', () => {
   const upward = imports.filter(({ path, to }) => rank(path) !== -1 && rank(to) > rank(path))
   expect(upward.map(({ path, to }) => `${path} imports ${to}`)).toEqual([])
 })
+
+test('what stands below the webhooks knows nothing of the builder but the list of migrations', () => {
+  const below = ROOMS.slice(0, ROOMS.indexOf('webhooks'))
+  const upward = imports.filter(({ path, to }) => below.includes(roomOf(path)) && YOURS.includes(roomOf(to)))
+  // Whatever opens the database runs them, each command too: an argument would have to come from everywhere.
+  const known = ['storage/migrate.ts imports integration/migrations/index.ts']
+  expect(upward.map(({ path, to }) => `${path} imports ${to}`)).toEqual(known)
+})

@@ -1,6 +1,6 @@
 import type { Handlers } from '../../builder/context.ts'
-import { lineOf } from '../../builder/mistake.ts'
 import { eventTypes } from '../../integration/event-types.ts'
+import { lineOf } from '../../process/mistake.ts'
 import { nearestName } from '../../process/nearest-name.ts'
 import { providers } from '../providers/index.ts'
 

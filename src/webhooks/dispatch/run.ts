@@ -1,6 +1,6 @@
-import { HandlerMistake } from '../../builder/mistake.ts'
 import { FixedTextError } from '../../process/disclosure.ts'
 import type { DescribeError } from '../../process/errors.ts'
+import { HandlerMistake } from '../../process/mistake.ts'
 import type { Runtime } from '../../process/runtime.ts'
 import { ApiError, RefreshPending } from '../../revento/api.ts'
 import type { Call } from '../../revento/request.ts'

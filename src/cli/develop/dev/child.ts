@@ -1,8 +1,8 @@
 import { open } from 'node:inspector'
 import { enableCompileCache } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { BuilderMistake } from '../../../builder/mistake.ts'
 import { ConfigError, loadConfig, readEnvironment } from '../../../config/settings.ts'
+import { BuilderMistake } from '../../../process/mistake.ts'
 
 /** The cache of compiled code halves the time of loading. */
 enableCompileCache(fileURLToPath(new URL('../../../../node_modules/.cache/compiled/', import.meta.url)))

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { FixedTextError } from '../process/disclosure.ts'
+import { FixedTextError } from './disclosure.ts'
 
 /** Something in `src/integration` cannot be used. The message is for the builder, whole: file, line and what to type. */
 export class BuilderMistake extends Error {
