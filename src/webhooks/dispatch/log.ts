@@ -1,6 +1,6 @@
 import type { Log } from '../../process/log.ts'
 import type { Claimed, ClaimResult } from '../inbox/claim.ts'
-import type { Outcome } from '../inbox/settle.ts'
+import type { Outcome } from '../inbox/outcomes.ts'
 import type { Run } from './run.ts'
 
 export interface DispatchLogOptions {

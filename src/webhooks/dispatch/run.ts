@@ -5,7 +5,7 @@ import type { Runtime } from '../../process/runtime.ts'
 import { ApiError, RefreshPending } from '../../revento/api.ts'
 import type { Call } from '../../revento/request.ts'
 import type { Claimed } from '../inbox/claim.ts'
-import type { Outcome } from '../inbox/settle.ts'
+import type { Outcome } from '../inbox/outcomes.ts'
 import { ErasureGoesOn } from './owed.ts'
 
 /** Runs the handler of one claimed delivery; rejects when it failed. `ignored`: there is none. `note` takes what it asked of Revento. */

@@ -6,7 +6,7 @@ import { isErased } from '../../storage/erasures.ts'
 import type { AttemptOutcome, AttemptsTable, DeliveryState, Schema } from '../../storage/schema.ts'
 import { inlineProviders } from '../providers/index.ts'
 import { keysOf } from './dedupe.ts'
-import { MOST_RUNS } from './settle.ts'
+import { MOST_RUNS } from './outcomes.ts'
 
 /** A delivery as the page, /deliveries and the operator's list show it. Times are ISO 8601 UTC. */
 export interface DeliveryView {

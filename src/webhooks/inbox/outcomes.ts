@@ -1,0 +1,212 @@
+import { type Selectable, sql } from 'kysely'
+import { firstLine } from '../../process/errors.ts'
+import { DELETION_REQUIRED } from '../../revento/platform.ts'
+import type { Call } from '../../revento/request.ts'
+import type { Queries } from '../../storage/database.ts'
+import { erasedAmong } from '../../storage/erasures.ts'
+import type { InboxTable } from '../../storage/schema.ts'
+import { eventLock, ids, integer, lockShared, records, text } from '../../storage/sql.ts'
+import type { Claimed } from './claim.ts'
+
+/**
+ * How one run of a handler ended. `retry` comes back after a wait; `postponed` too, but it did not count: the run could
+ * not go on, and that was not its handler's fault; `released` comes back at once, and did not count. `error` is what
+ * `describeError` says: the delivery keeps its first line, the run all of it.
+ */
+export type Outcome =
+  | { state: 'done' | 'ignored' }
+  | { state: 'parked' | 'dead'; error: string }
+  | { state: 'retry' | 'postponed'; error: string; delayMs: number }
+  | { state: 'released' }
+
+export interface Ended {
+  readonly delivery: Pick<Claimed, 'id' | 'type' | 'eventId' | 'attempt'>
+  readonly outcome: Outcome
+  /** Absent: it was given back before it began. Times in ms since 1970. */
+  readonly run?: { readonly startedAt: number; readonly endedAt: number; readonly calls: readonly Call[] }
+}
+
+const RECONNECTED_MS = 1_000
+/** Of each delivery the newest stay: what erases or removes a batch of them has a bound. */
+export const MOST_RUNS = 100
+
+/** Fenced by owner and attempt: a run that outlived its lease changes nothing, but is told of. */
+export async function writeOutcomes(
+  trx: Queries,
+  ended: readonly Ended[],
+  { owner, now }: { owner: string; now: number },
+): Promise<void> {
+  // Neither an erasure nor a reconnect of these events comes between what is read here and what is written.
+  const eventIds = ended.flatMap(({ delivery }) => delivery.eventId ?? [])
+  await lockShared(trx, eventIds.map(eventLock))
+  const group = await withoutErased(trx, ended)
+  const back = await reconnected(trx, group)
+  const rows = group.map(ended => ({
+    id: ended.delivery.id,
+    attempt: ended.delivery.attempt,
+    ...columns(ended, now, back.has(ended.delivery.id)),
+  }))
+  const [first] = rows
+  await updateAlike(
+    trx,
+    rows.filter(row => isAlike(row, first)),
+    owner,
+  )
+  await updateEach(
+    trx,
+    rows.filter(row => !isAlike(row, first)),
+    owner,
+  )
+  const erasing = group.filter(isErasing)
+  if (erasing.length > 0) await dropBodies(trx, erasing)
+  await recordAttempts(trx, group)
+}
+
+interface Row extends ReturnType<typeof columns> {
+  readonly id: number
+  readonly attempt: number
+}
+
+const isAlike = ({ id: _, ...row }: Row, other: Row | undefined) =>
+  Object.entries(row).every(([name, value]) => other?.[name as keyof Row] === value)
+
+/** Most handlers end well at the first run: of those only the ids differ, and SQLite takes a third of the time. */
+async function updateAlike(trx: Queries, rows: readonly Row[], owner: string): Promise<void> {
+  const [first] = rows
+  if (!first) return
+  const { id: _, attempt, ...values } = first
+  await trx
+    .updateTable('inbox')
+    .set({ ...values, lease_owner: null })
+    .where('id', 'in', ids(rows.map(row => row.id)))
+    .where('attempts', '=', attempt)
+    .where('state', '=', 'running')
+    .where('lease_owner', '=', owner)
+    .execute()
+}
+
+async function updateEach(trx: Queries, rows: readonly Row[], owner: string): Promise<void> {
+  if (rows.length === 0) return
+  await sql`update inbox set
+      state = ${text('state')}, attempts = ${integer('attempts')}, next_at = ${integer('next_at')},
+      last_error = ${text('last_error')}, finished_at = ${integer('finished_at')}, lease_owner = null
+    from ${records(rows)}
+    where inbox.id = ${integer('id')} and inbox.attempts = ${integer('attempt')}
+      and inbox.state = 'running' and inbox.lease_owner = ${owner}`.execute(trx)
+}
+
+export const isErasing = ({ delivery, outcome }: Ended) =>
+  delivery.type === DELETION_REQUIRED && outcome.state === 'done'
+
+/** Of a run that was under way when its event was erased nothing is written but that it ended. */
+async function withoutErased(trx: Queries, group: readonly Ended[]): Promise<readonly Ended[]> {
+  const erased = await erasedAmong(
+    trx,
+    group.map(({ delivery }) => delivery.id),
+  )
+  return group.map(ended => {
+    if (!erased.has(ended.delivery.id)) return ended
+    const outcome = ended.outcome.state === 'done' ? ended.outcome : ({ state: 'ignored' } as const)
+    return { ...ended, outcome, ...(ended.run ? { run: { ...ended.run, calls: [] } } : {}) }
+  })
+}
+
+/** The organizer was quicker than the handler: nothing would wake a delivery that is parked after the reconnect. */
+async function reconnected(trx: Queries, group: readonly Ended[]): Promise<Set<number>> {
+  const parked = group.filter(({ outcome }) => outcome.state === 'parked').map(({ delivery }) => delivery.id)
+  if (parked.length === 0) return new Set()
+  const rows = await trx
+    .selectFrom('inbox')
+    .innerJoin('connections', c =>
+      c
+        .onRef('connections.event_id', '=', 'inbox.event_id')
+        .onRef('connections.organization_id', '=', 'inbox.organization_id')
+        .onRef('connections.platform', '=', 'inbox.platform'),
+    )
+    .select('inbox.id')
+    .where('inbox.id', 'in', ids(parked))
+    .where('connections.state', '=', 'connected')
+    .execute()
+  return new Set(rows.map(row => row.id))
+}
+
+/** What a delivery becomes; one that did not count, or was not tried, gets its attempt back. */
+function columns(
+  { delivery: { attempt }, outcome }: Ended,
+  now: number,
+  reconnected: boolean,
+): Pick<Selectable<InboxTable>, 'state' | 'attempts' | 'next_at' | 'last_error' | 'finished_at'> {
+  const same = { attempts: attempt, next_at: now, last_error: null, finished_at: null }
+  switch (outcome.state) {
+    case 'released':
+      return { ...same, state: 'pending', attempts: attempt - 1 }
+    case 'retry':
+      return {
+        ...same,
+        state: 'pending',
+        next_at: now + Math.ceil(outcome.delayMs),
+        last_error: firstLine(outcome.error),
+      }
+    case 'postponed':
+      return { ...same, state: 'pending', attempts: attempt - 1, next_at: now + Math.ceil(outcome.delayMs) }
+    case 'parked':
+      return reconnected
+        ? { ...same, state: 'pending', next_at: now + RECONNECTED_MS }
+        : { ...same, state: 'parked', attempts: attempt - 1, last_error: firstLine(outcome.error) }
+    case 'dead':
+      return { ...same, state: 'dead', last_error: firstLine(outcome.error), finished_at: now }
+    default:
+      return { ...same, state: outcome.state, finished_at: now }
+  }
+}
+
+const dropBodies = (trx: Queries, erasing: readonly Ended[]) =>
+  trx
+    .updateTable('inbox')
+    .set({ body: null })
+    .where('id', 'in', ids(erasing.map(({ delivery }) => delivery.id)))
+    .where('state', '=', 'done')
+    .execute()
+
+async function recordAttempts(trx: Queries, group: readonly Ended[]): Promise<void> {
+  const rows = group.flatMap(({ delivery, outcome, run }) =>
+    run === undefined
+      ? []
+      : {
+          id: delivery.id,
+          attempt: delivery.attempt,
+          started_at: run.startedAt,
+          ended_at: run.endedAt,
+          outcome: outcome.state,
+          error: 'error' in outcome ? outcome.error : null,
+          calls: run.calls.length > 0 ? JSON.stringify(run.calls) : null,
+        },
+  )
+  if (rows.length === 0) return
+  await sql`insert into attempts (inbox_id, started_at, ended_at, attempt, outcome, error, calls)
+    select ${integer('id')}, ${integer('started_at')}, ${integer('ended_at')}, ${integer('attempt')},
+      ${text('outcome')}, ${text('error')}, ${text('calls')}
+    from ${records(rows)} where true on conflict do nothing`.execute(trx)
+  const mayComeBack = rows.filter(({ outcome }) => outcome !== 'done' && outcome !== 'ignored')
+  if (mayComeBack.length > 0)
+    await forgetOldRuns(
+      trx,
+      mayComeBack.map(({ id }) => id),
+    )
+}
+
+/** What waits for a connection or a limit runs again and again without being given up. */
+const forgetOldRuns = (trx: Queries, deliveries: readonly number[]) =>
+  trx
+    .deleteFrom('attempts')
+    .where('inbox_id', 'in', ids(deliveries))
+    .where('started_at', '<', eb =>
+      eb
+        .selectFrom('attempts as newer')
+        .select('newer.started_at')
+        .whereRef('newer.inbox_id', '=', 'attempts.inbox_id')
+        .orderBy('newer.started_at', 'desc')
+        .limit(1)
+        .offset(MOST_RUNS - 1),
+    )
+    .execute()
