@@ -20,8 +20,8 @@ export const SANDBOX_CREDENTIALS = {
 } as const
 export const SANDBOX_VERIFY_TOKEN = 'sandbox-verify-token'
 
-/** The form of a number: `Number` and typebox's conversion would also take 0x10, 3e3 and true. */
-export const DECIMAL = /^(0|[1-9]\d{0,9})$/
+/** The form of a number: `Number` would also take 0x10 and 3e3. */
+const DECIMAL = /^(0|[1-9]\d{0,9})$/
 
 const PLACEHOLDER =
   /^<.*>$|^\.+$|^x{3,}$|your[-_ ]|change[-_ ]?me|replace[-_ ]?me|placeholder|^todo$|^secret$|^example$/i

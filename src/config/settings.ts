@@ -1,5 +1,4 @@
 import { dirname, join, resolve } from 'node:path'
-import { Value } from 'typebox/value'
 import type { Forms } from '../builder/define.ts'
 import { type Store, sqliteStore } from '../storage/database.ts'
 import { providers } from '../webhooks/providers/index.ts'
@@ -18,7 +17,6 @@ import {
   checkSandbox,
   checkSenders,
   checkTrustProxy,
-  DECIMAL,
   type Env,
   exposureWarnings,
   hostWarnings,
@@ -31,7 +29,7 @@ import {
 } from './checks.ts'
 import { readEnvFile } from './env-file.ts'
 import { readOwn } from './own.ts'
-import { describe, isInteger, isRight, type Settings, VARIABLE_NAMES, Variables } from './variables.ts'
+import { type Settings, VARIABLE_NAMES, VARIABLES } from './variables.ts'
 
 export interface Config {
   /** In `sandbox` the built-in pretend Revento is started, and used over HTTP. */
@@ -159,18 +157,15 @@ export function loadConfig(env: Env, forms: Forms = {}): Config {
 }
 
 function readSettings(env: Env, problems: Problems): Settings {
-  const given: Record<string, unknown> = {}
-  for (const name of VARIABLE_NAMES) {
-    const value = env[name]
-    if (value === undefined) continue
-    const slip = slipIn(name, value)
-    if (slip) problems.set(name, `${slip}: ${describe(name)}`)
-    else given[name] = isInteger(name) && DECIMAL.test(value) ? Number(value) : value
+  const settings: Record<string, unknown> = {}
+  for (const [name, { says, read, otherwise }] of Object.entries(VARIABLES)) {
+    const given = env[name]
+    const slip = given === undefined ? undefined : slipIn(name, given)
+    const value = given === undefined || slip ? otherwise : read(given)
+    if (slip) problems.set(name, `${slip}: ${says}`)
+    else if (given !== undefined && value === undefined) problems.set(name, `must be ${says}`)
+    settings[name] = value ?? given
   }
-  const settings = Value.Default(Variables, given)
-  // Checked one by one, because typebox stops at the eighth error.
-  for (const [name, value] of Object.entries(settings as Record<string, unknown>))
-    if (!problems.has(name) && !isRight(name, value)) problems.set(name, `must be ${describe(name)}`)
   return settings as Settings
 }
 

@@ -1,41 +1,39 @@
-import { type Static, type TSchema, Type } from 'typebox'
-import { Value } from 'typebox/value'
+import { type Form, optional, type SettingsOf, text, wholeNumber } from '../builder/define.ts'
 import { ID } from '../revento/platform.ts'
 import { providers } from '../webhooks/providers/index.ts'
 import { SECRET_FORM } from '../webhooks/verify/provider.ts'
 
 /**
- * Every variable with its form, its default and, in the description, what to type. A description never shows a value.
- * `.env.example` and the README are checked against this table.
+ * Every variable with its form, its default and what to type, which never shows a value. `.env.example` and the README
+ * are checked against this table.
  */
-const optional = (pattern: string, description: string) =>
-  Type.Optional(Type.String({ pattern, description }))
-const withDefault = (value: string, pattern: string, description: string) =>
-  Type.String({ default: value, pattern, description })
-const integer = (value: number, minimum: number, maximum: number, unit: string) =>
-  Type.Integer({ default: value, minimum, maximum, description: `${unit}, ${minimum} to ${maximum}` })
+const perhaps = (pattern: string, says: string) => optional(text(says, { pattern: new RegExp(pattern) }))
+const withDefault = (otherwise: string, pattern: string, says: string) =>
+  text(says, { pattern: new RegExp(pattern), otherwise })
+const integer = (otherwise: number, least: number, most: number, unit: string) =>
+  wholeNumber(unit, { otherwise, least, most })
 
 const KEY = '^[A-Za-z0-9+/]{43}=$'
 const URL_FORM = '^https?://[!-~]+$'
-const secret = (whose: string) => optional(SECRET_FORM, `${whose}: 8 to 512 visible characters, no spaces`)
+const secret = (whose: string) => perhaps(SECRET_FORM, `${whose}: 8 to 512 visible characters, no spaces`)
 const previous = (form: string) =>
-  optional(form, 'the secret before the last rotation; otherwise remove the line')
+  perhaps(form, 'the secret before the last rotation; otherwise remove the line')
 
-const Own = Type.Object({
-  NODE_ENV: optional('^(production|development|test)$', 'production, development or test'),
+const Own = {
+  NODE_ENV: perhaps('^(production|development|test)$', 'production, development or test'),
 
-  REVENTO_CLIENT_ID: optional('^[!-~]{1,512}$', 'the client id from Revento, no spaces'),
+  REVENTO_CLIENT_ID: perhaps('^[!-~]{1,512}$', 'the client id from Revento, no spaces'),
   REVENTO_CLIENT_SECRET: secret('the client secret from Revento'),
-  REVENTO_REDIRECT_URI: optional(URL_FORM, 'a URL as registered, e.g. https://app.example.com/callback'),
+  REVENTO_REDIRECT_URI: perhaps(URL_FORM, 'a URL as registered, e.g. https://app.example.com/callback'),
   REVENTO_SCOPES: withDefault(
     'event.read participants.read',
     '^[a-z_.]+( [a-z_.]+)*$',
     'scopes with one space between, e.g. event.read participants.read',
   ),
-  REVENTO_AUTH_BASE: optional(URL_FORM, 'a URL, e.g. https://auth.revento.example'),
-  REVENTO_API_BASE: optional(URL_FORM, 'a URL, e.g. https://api.revento.example/api/v1'),
-  REVENTO_EVENT_ID: optional(ID.source, 'an event id, e.g. evt_test_published'),
-  SANDBOX_EVENT_ID: optional(ID.source, 'an event id; REVENTO_EVENT_ID is its new name'),
+  REVENTO_AUTH_BASE: perhaps(URL_FORM, 'a URL, e.g. https://auth.revento.example'),
+  REVENTO_API_BASE: perhaps(URL_FORM, 'a URL, e.g. https://api.revento.example/api/v1'),
+  REVENTO_EVENT_ID: perhaps(ID.source, 'an event id, e.g. evt_test_published'),
+  SANDBOX_EVENT_ID: perhaps(ID.source, 'an event id; REVENTO_EVENT_ID is its new name'),
   SANDBOX_PORT: integer(3100, 1, 65_535, 'a port'),
 
   APP_NAME: withDefault(
@@ -45,14 +43,14 @@ const Own = Type.Object({
   ),
   HOST: withDefault('127.0.0.1', '^[0-9A-Za-z.:-]+$', 'an address to listen on, e.g. 127.0.0.1 or 0.0.0.0'),
   PORT: integer(3000, 1, 65_535, 'a port'),
-  TRUST_PROXY: optional('^[0-9A-Fa-f.:/]+(,[0-9A-Fa-f.:/]+)*$', 'proxy addresses, e.g. 10.0.0.1,10.1.0.0/16'),
+  TRUST_PROXY: perhaps('^[0-9A-Fa-f.:/]+(,[0-9A-Fa-f.:/]+)*$', 'proxy addresses, e.g. 10.0.0.1,10.1.0.0/16'),
   DATABASE_URL: withDefault(
     'sqlite:data/revento.db',
     '^(sqlite:[^?#]+|postgres(ql)?://[!-~]+)$',
     'sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE, e.g. sqlite:data/revento.db',
   ),
-  ENCRYPTION_KEY: optional(KEY, '32 random bytes in base64: openssl rand -base64 32'),
-  ENCRYPTION_KEY_PREVIOUS: optional(KEY, 'the key before the last rotation; otherwise remove the line'),
+  ENCRYPTION_KEY: perhaps(KEY, '32 random bytes in base64: openssl rand -base64 32'),
+  ENCRYPTION_KEY_PREVIOUS: perhaps(KEY, 'the key before the last rotation; otherwise remove the line'),
   LOG_LEVEL: withDefault(
     'info',
     '^(trace|debug|info|warn|error|fatal)$',
@@ -62,42 +60,30 @@ const Own = Type.Object({
   HANDLER_CONCURRENCY: integer(10, 1, 100, 'handlers at once'),
   WEBHOOK_BODY_LIMIT: integer(262_144, 1024, 16_777_216, 'bytes'),
   RETENTION_DAYS: integer(30, 30, 3650, 'days'),
-  PAYLOAD_DAYS: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: 3650, description: 'days, 1 to RETENTION_DAYS' }),
-  ),
-  METRICS_PORT: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535, description: 'a port' })),
+  PAYLOAD_DAYS: optional({
+    ...wholeNumber('days', { least: 1, most: 3650 }),
+    says: 'days, 1 to RETENTION_DAYS',
+  }),
+  METRICS_PORT: optional({ ...wholeNumber('a port', { least: 1, most: 65_535 }), says: 'a port' }),
 
   WEBHOOK_VERIFY_TOKEN: secret('the verify token'),
   WEBHOOK_VERIFY_TOKEN_PREVIOUS: previous(SECRET_FORM),
-})
+}
 
 /** Two variables for each provider, as its file says. */
 const OfProviders = Object.fromEntries(
   providers.flatMap(({ secret: { variable, form, says } }) => [
-    [variable, optional(form, says)],
+    [variable, perhaps(form, says)],
     [`${variable}_PREVIOUS`, previous(form)],
   ]),
 )
 
-export const Variables = Type.Object({ ...Own.properties, ...OfProviders } as Record<string, TSchema>)
+export const VARIABLES: Readonly<Record<string, Form<unknown>>> = { ...Own, ...OfProviders }
 
 type ProviderSettings = Readonly<Record<`${string}_WEBHOOK_SECRET${'' | '_PREVIOUS'}`, string | undefined>>
-export type Settings = Static<typeof Own> & ProviderSettings
+export type Settings = SettingsOf<typeof Own> & ProviderSettings
 
-export const VARIABLE_NAMES: readonly string[] = Object.keys(Variables.properties)
+export const VARIABLE_NAMES: readonly string[] = Object.keys(VARIABLES)
 
-export const isInteger = (name: string) =>
-  (Variables.properties as Record<string, { type?: unknown }>)[name]?.type === 'integer'
-
-/** Whether this value has the form of that variable. */
-export function isRight(name: string, value: unknown): boolean {
-  const schema = (Variables.properties as Record<string, TSchema>)[name]
-  return schema !== undefined && Value.Check(schema, value)
-}
-
-export function describe(name: string): string | undefined {
-  const schema = (Variables.properties as Record<string, TSchema>)[name]
-  return schema && 'description' in schema ? String(schema.description) : undefined
-}
-
-/** The variable that a misspelt name probably means. */
+/** What to type as this variable. */
+export const describe = (name: string): string | undefined => VARIABLES[name]?.says

@@ -1,77 +1,132 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { FastifyBaseLogger } from 'fastify'
-import Type, { type Static } from 'typebox'
-import Value from 'typebox/value'
 
 /**
  * Everything that the sandbox remembers, as plain data. Codes and tokens are stored by their SHA-256 only. An
  * installation is one consent: its tokens form the family that is revoked as a whole. Times are in milliseconds.
  */
-const Installation = Type.Object({
-  id: Type.String(),
-  event_id: Type.String(),
-  organization_id: Type.String(),
-  scope: Type.String(),
-  consented_at: Type.Number(),
+export interface Installation {
+  id: string
+  event_id: string
+  organization_id: string
+  scope: string
+  consented_at: number
   /** Null while it is active, else the reason for its end. */
-  ended: Type.Union([
-    Type.Null(),
-    Type.Literal('revoked'),
-    Type.Literal('replaced'),
-    Type.Literal('code_reused'),
-    Type.Literal('refresh_token_reused'),
-    Type.Literal('suspended'),
-    Type.Literal('archived'),
-  ]),
-})
+  ended: (typeof ENDED)[number] | null
+}
 
-const Code = Type.Object({
-  event_id: Type.String(),
-  organization_id: Type.String(),
-  scope: Type.String(),
-  redirect_uri: Type.String(),
-  code_challenge: Type.String(),
-  issued_at: Type.Number(),
-  spent: Type.Boolean(),
+export interface Code {
+  event_id: string
+  organization_id: string
+  scope: string
+  redirect_uri: string
+  code_challenge: string
+  issued_at: number
+  spent: boolean
   /** The installation that the code led to. */
-  installation: Type.Union([Type.Null(), Type.String()]),
-})
+  installation: string | null
+}
 
-const AccessToken = Type.Object({ installation: Type.String(), expires_at: Type.Number() })
-const RefreshToken = Type.Object({
-  installation: Type.String(),
-  expires_at: Type.Number(),
-  state: Type.Union([Type.Literal('usable'), Type.Literal('consumed'), Type.Literal('revoked')]),
-})
+interface AccessToken {
+  installation: string
+  expires_at: number
+}
+
+interface RefreshToken extends AccessToken {
+  state: (typeof TOKEN_STATES)[number]
+}
 
 /** What happened to a participant's application since the seed. */
-const Review = Type.Object({
-  application_status: Type.Optional(Type.String()),
-  last_review_action: Type.Optional(Type.String()),
-  last_reviewed_at: Type.Optional(Type.String()),
-  last_reviewer_id: Type.Optional(Type.String()),
-  registered_at: Type.Optional(Type.String()),
-})
+export interface Review {
+  application_status?: string
+  last_review_action?: string
+  last_reviewed_at?: string
+  last_reviewer_id?: string
+  registered_at?: string
+}
 
-const State = Type.Object({
-  version: Type.Literal(1),
+export interface State {
+  version: 1
   /** How far the sandbox's clock is ahead; files of earlier versions lack it. */
-  clock_offset_ms: Type.Optional(Type.Number({ minimum: 0, maximum: 1e12 })),
-  installations: Type.Record(Type.String(), Installation),
-  codes: Type.Record(Type.String(), Code),
-  access_tokens: Type.Record(Type.String(), AccessToken),
-  refresh_tokens: Type.Record(Type.String(), RefreshToken),
+  clock_offset_ms?: number
+  installations: Record<string, Installation>
+  codes: Record<string, Code>
+  access_tokens: Record<string, AccessToken>
+  refresh_tokens: Record<string, RefreshToken>
   /** Keyed by participant id. */
-  reviews: Type.Record(Type.String(), Review),
+  reviews: Record<string, Review>
+}
+
+const ENDED = ['revoked', 'replaced', 'code_reused', 'refresh_token_reused', 'suspended', 'archived'] as const
+const TOKEN_STATES = ['usable', 'consumed', 'revoked'] as const
+
+type Test = (value: unknown) => boolean
+type Tests<T> = { readonly [Name in keyof T]-?: Test }
+
+const text: Test = value => typeof value === 'string'
+const number: Test = value => typeof value === 'number'
+const truth: Test = value => typeof value === 'boolean'
+const oneOf =
+  (...known: unknown[]): Test =>
+  value =>
+    known.includes(value)
+const either =
+  (...tests: Test[]): Test =>
+  value =>
+    tests.some(test => test(value))
+const absent: Test = value => value === undefined
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+/** An object with these fields, each of which `T` has too. */
+const fields =
+  <T>(tests: Tests<T>): Test =>
+  value =>
+    isRecord(value) && Object.entries<Test>(tests).every(([name, test]) => test(value[name]))
+const each =
+  (test: Test): Test =>
+  value =>
+    isRecord(value) && Object.values(value).every(test)
+
+const TOKEN = { installation: text, expires_at: number }
+const isWhole = fields<State>({
+  version: oneOf(1),
+  clock_offset_ms: either(absent, value => typeof value === 'number' && value >= 0 && value <= 1e12),
+  installations: each(
+    fields<Installation>({
+      id: text,
+      event_id: text,
+      organization_id: text,
+      scope: text,
+      consented_at: number,
+      ended: oneOf(null, ...ENDED),
+    }),
+  ),
+  codes: each(
+    fields<Code>({
+      event_id: text,
+      organization_id: text,
+      scope: text,
+      redirect_uri: text,
+      code_challenge: text,
+      issued_at: number,
+      spent: truth,
+      installation: either(text, oneOf(null)),
+    }),
+  ),
+  access_tokens: each(fields<AccessToken>(TOKEN)),
+  refresh_tokens: each(fields<RefreshToken>({ ...TOKEN, state: oneOf(...TOKEN_STATES) })),
+  reviews: each(
+    fields<Review>({
+      application_status: either(absent, text),
+      last_review_action: either(absent, text),
+      last_reviewed_at: either(absent, text),
+      last_reviewer_id: either(absent, text),
+      registered_at: either(absent, text),
+    }),
+  ),
 })
-
-export type Installation = Static<typeof Installation>
-export type Code = Static<typeof Code>
-export type Review = Static<typeof Review>
-export type State = Static<typeof State>
-
-const isState = (value: unknown): value is State => Value.Check(State, value)
+const isState = (value: unknown): value is State => isWhole(value)
 
 export function emptyState(): State {
   return { version: 1, installations: {}, codes: {}, access_tokens: {}, refresh_tokens: {}, reviews: {} }
