@@ -6,7 +6,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 
-const CLI = fileURLToPath(new URL('../../src/cli/develop/', import.meta.url))
+const CLI = fileURLToPath(new URL('../../src/cli/template/', import.meta.url))
 const CORE = Array.from({ length: 30 }, (_, i) => `export const line${i} = ${i}`)
 const START = {
   'README.md': '# The template\n',

@@ -1,1 +1,1 @@
-export { freePort } from '../../src/cli/develop/network.ts'
+export { freePort } from '../../src/cli/network.ts'

@@ -3,13 +3,13 @@ import { settings as own } from '../../integration/settings.ts'
 import { readManifest } from '../../process/manifest.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { print, printJson, runCommand } from '../command.ts'
+import { withAgent } from '../network.ts'
 import { clock, dataFolder } from './go-live/host.ts'
 import { connect, reachable } from './go-live/public-url.ts'
 import { checklist, failures, type Report, registration, reportText } from './go-live/report.ts'
 import type { Scene } from './go-live/scene.ts'
 import { encryptionKey, node, rotation, senders, settings } from './go-live/settings.ts'
 import { type Delivered, webhook } from './go-live/webhook.ts'
-import { withAgent } from './network.ts'
 
 const HELP = `Usage: npm run go-live -- [--json]
 

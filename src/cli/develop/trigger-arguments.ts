@@ -5,7 +5,7 @@ import { providers } from '../../webhooks/providers/index.ts'
 import { numberText, parseLossless } from '../../webhooks/verify/lossless-json.ts'
 import { membersOf, type Provider } from '../../webhooks/verify/provider.ts'
 import { Usage, type Values, wholeNumber } from '../command.ts'
-import { appAddress } from './network.ts'
+import { appAddress } from '../network.ts'
 
 export const HELP = `Usage: npm run trigger -- PROVIDER [TYPE] [options]
 

@@ -3,7 +3,7 @@ import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { reasonOf } from '../../revento/http.ts'
 import { type Answer, post, showToken, signedHeaders } from '../../webhooks/verify/send.ts'
 import { print, printJson, readSettings, runCommand, Usage } from '../command.ts'
-import { STALE_MS, withAgent } from './network.ts'
+import { STALE_MS, withAgent } from '../network.ts'
 import { type Asked, HELP, OPTIONS, readAsked } from './trigger-arguments.ts'
 
 const TIMEOUT_MS = 10_000

@@ -5,8 +5,8 @@ import type { DeliveryState } from '../../storage/schema.ts'
 import { createDeliveries, type Deliveries, type DeliveryStory } from '../../webhooks/inbox/deliveries.ts'
 import { providers } from '../../webhooks/providers/index.ts'
 import { print, printJson, readSettings, runCommand, Usage, type Values, wholeNumber } from '../command.ts'
-import { capture } from '../develop/capture.ts'
 import { onStore, readStore, writing } from '../store.ts'
+import { capture } from './capture.ts'
 import { storyText, table } from './deliveries-text.ts'
 
 const STATES = ['pending', 'running', 'done', 'ignored', 'duplicate', 'parked', 'dead']

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
 import { environmentOfOthers } from '../../../config/settings.ts'
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
-import { freePort } from '../network.ts'
+import { freePort } from '../../network.ts'
 import { Failed, type Probe, type Program } from './world.ts'
 
 interface Ports {

@@ -1,8 +1,8 @@
 import { revento } from '../../../webhooks/providers/revento.ts'
 import { SELF_TEST } from '../../../webhooks/verify/provider.ts'
 import { signedHeaders } from '../../../webhooks/verify/send.ts'
+import { appAddress, STALE_MS } from '../../network.ts'
 import { reading } from '../../store.ts'
-import { appAddress, STALE_MS } from '../network.ts'
 import { type Answered, ask, check, type Finding, type Scene, type Unanswered } from './scene.ts'
 
 const RECORDED_MS = 10_000

@@ -1,15 +1,7 @@
 import { rmSync } from 'node:fs'
 import { print, runCommand, Usage } from '../command.ts'
-import { mergeManifests } from './template/manifests.ts'
-import {
-  git,
-  json,
-  lockFor,
-  type Manifest,
-  refuseUnclean,
-  type Stamp,
-  tryGit,
-} from './template/repository.ts'
+import { mergeManifests } from './manifests.ts'
+import { git, json, lockFor, type Manifest, refuseUnclean, type Stamp, tryGit } from './repository.ts'
 
 const HELP = `Usage: npm run update -- REF [--from COMMIT]
 

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { print, runCommand, Usage } from '../command.ts'
-import { git, json, lockFor, type Manifest, refuseUnclean, tryGit } from './template/repository.ts'
+import { git, json, lockFor, type Manifest, refuseUnclean, tryGit } from './repository.ts'
 
 const HELP = `Usage: npm run mine -- NAME
 

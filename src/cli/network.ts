@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 import { Agent } from 'undici'
-import type { Config } from '../../config/settings.ts'
+import type { Config } from '../config/settings.ts'
 
 /** The age of a webhook that must be refused: ten minutes, twice what is allowed. */
 export const STALE_MS = 600_000

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { environmentOfOthers } from '../../../config/settings.ts'
-import { Usage } from '../../command.ts'
+import { environmentOfOthers } from '../../config/settings.ts'
+import { Usage } from '../command.ts'
 
 /** The version of the template that a clone came from; `template` in package.json. */
 export interface Stamp {
