@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { sendToOwnHost } from '../http/own-host.ts'
@@ -11,7 +12,7 @@ import { participantsRoute } from './participants.route.ts'
 /** The organizer's page and its JSON. */
 export const status: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   await app.register(cookie)
-  asset(app, 'style.css', 'text/css; charset=utf-8')
+  asset(app, '../http/style.css', 'text/css; charset=utf-8')
   asset(app, 'page.js', 'text/javascript; charset=utf-8')
   asset(app, 'favicon.svg', 'image/svg+xml')
   app.route({
@@ -27,10 +28,10 @@ export const status: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   await app.register(actions, o)
 }
 
-/** Serves a file of this folder, which is read once. */
-function asset(app: FastifyInstance, name: string, type: string): void {
-  const content = readFileSync(new URL(`./${name}`, import.meta.url))
-  app.get(`/${name}`, (_request, reply) =>
+/** Serves a file, by its path from this folder; it is read once. */
+function asset(app: FastifyInstance, path: string, type: string): void {
+  const content = readFileSync(new URL(path, import.meta.url))
+  app.get(`/${basename(path)}`, (_request, reply) =>
     reply.type(type).header('cache-control', 'max-age=300').send(content),
   )
 }

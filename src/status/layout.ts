@@ -27,8 +27,8 @@ export function layout({ appName, title, body, session, stream }: Layout): Html 
 ${session && html`<script src="/page.js" type="module"></script>`}
 </head>
 <body>
-<header><a class="home" href="/">${appName}</a>
-${session && html`<form method="post" action="/logout">${formToken(session)}<button class="plain">Log out</button></form>`}</header>
+<header><div class="bar"><a class="home" href="/">${appName}</a>
+${session && html`<form method="post" action="/logout">${formToken(session)}<button class="plain">Log out</button></form>`}</div></header>
 <main${stream !== undefined && html` data-stream="${stream}"`}>${body}</main>
 </body>
 </html>

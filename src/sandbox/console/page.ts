@@ -5,7 +5,8 @@ import { PROBLEMS, Problem, type ProblemCode } from '../api/problem.ts'
 import type { Context } from '../context.ts'
 import { button, span, termText } from './views.parts.ts'
 
-const STYLE_PATH = '/sandbox.css'
+/** The one of all pages, and what this console has beside it. */
+const STYLES = { '/style.css': '../../http/style.css', '/sandbox.css': './sandbox.css' } as const
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/
 
 /** A host name rebound to loopback would let a web page read the console. */
@@ -116,7 +117,7 @@ function layout(content: Html, title: string | undefined): Html {
 <meta name="color-scheme" content="light dark">
 <title>${title && `${title} · `}Sandbox: a pretend Revento</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="${STYLE_PATH}">
+${Object.keys(STYLES).map(path => html`<link rel="stylesheet" href="${path}">`)}
 </head>
 <body>
 <header><p class="banner"><strong>Sandbox</strong>: a pretend Revento on your own machine. No real organizer, event or person is involved.</p></header>
@@ -126,7 +127,9 @@ ${content}
 `
 }
 
-export function styleRoute(app: FastifyInstance): void {
-  const css = readFileSync(new URL('./sandbox.css', import.meta.url))
-  app.get(STYLE_PATH, async (_request, reply) => reply.type('text/css; charset=utf-8').send(css))
+export function styleRoutes(app: FastifyInstance): void {
+  for (const [path, file] of Object.entries(STYLES)) {
+    const css = readFileSync(new URL(file, import.meta.url))
+    app.get(path, async (_request, reply) => reply.type('text/css; charset=utf-8').send(css))
+  }
 }
