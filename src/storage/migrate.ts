@@ -1,4 +1,4 @@
-import { Kysely, sql, type TableMetadata } from 'kysely'
+import { Kysely, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { migrations } from '../integration/migrations/index.ts'
 import { StorageError } from '../process/errors.ts'
@@ -30,18 +30,24 @@ export class NewerSchemaError extends Error {
 /** Runs our migrations and then the builder's, each once however many processes start: Kysely takes a lock for it. */
 export async function migrate(query: Queries, own: OwnMigrations = migrations): Promise<void> {
   checkList(own)
-  await refuseOtherMigrations(query)
-  const left = await refuseOtherOwn(query, own, await tablesOf(query))
-  if (left === 'pending')
+  const found = await refuseOthers(query, own)
+  if (found.left === 'pending')
     await inMemory(async model => migrateToLatest(model).then(() => rehearse(model, own)))
-  await migrateToLatest(query)
-  if (left === 'pending') await migrateOwnToLatest(query, own)
-  await refuseOtherSchema(query, own)
+  if (found.applied < KNOWN.length) await migrateToLatest(query)
+  if (found.left === 'pending') await migrateOwnToLatest(query, own)
+  // What was empty has the columns that the migrations have just made.
+  if (found.applied > 0) await refuseOtherSchema(query, own)
+}
+
+/** Whether every migration of both lists has been applied. Refuses what `migrate` would refuse, and only reads. */
+export async function isMigrated(query: Queries, own: OwnMigrations = migrations): Promise<boolean> {
+  checkList(own)
+  const { applied, left } = await refuseOtherSchema(query, own)
+  return applied === KNOWN.length && left === 'complete'
 }
 
 /** Migrates without a check of the result. */
 async function migrateToLatest(query: Queries): Promise<void> {
-  await refuseOtherMigrations(query)
   const schema = await schemaOf(query)
   const migrator = new Migrator({
     db: query,
@@ -53,7 +59,7 @@ async function migrateToLatest(query: Queries): Promise<void> {
   if (error === undefined) return
   if (error instanceof StorageError) throw await withGrant(query, error)
   // A newer version may have migrated a moment earlier.
-  await refuseOtherMigrations(query)
+  await refuseOtherMigrations(query, await tablesOf(query))
   throw new StorageError('migration_failed', { cause: error })
 }
 
@@ -67,16 +73,22 @@ async function migrateOwnToLatest(query: Queries, own: OwnMigrations): Promise<v
 }
 
 /** Refuses a database that is not as our migrations and the builder's left it. Only reads. */
-export async function refuseOtherSchema(query: Queries, own: OwnMigrations = migrations): Promise<void> {
-  const applied = await refuseOtherMigrations(query)
-  const left = await refuseOtherOwn(query, own, await tablesOf(query))
-  if (applied < KNOWN.length) return
-  await refuseMissingColumns(query, await columnsAfter(left === 'complete' ? own : NO_OWN))
+export async function refuseOtherSchema(query: Queries, own: OwnMigrations = migrations) {
+  const found = await refuseOthers(query, own)
+  if (found.applied === KNOWN.length)
+    await refuseMissingColumns(query, await columnsAfter(found.left === 'complete' ? own : NO_OWN))
+  return found
+}
+
+/** Refuses a database with migrations that neither list has. Returns how many of ours it has, and what of the builder's. */
+async function refuseOthers(query: Queries, own: OwnMigrations) {
+  const tables = await tablesOf(query)
+  const applied = await refuseOtherMigrations(query, tables)
+  return { applied, left: await refuseOtherOwn(query, own, tables) }
 }
 
 /** Returns how many of our migrations the database has. */
-async function refuseOtherMigrations(query: Queries): Promise<number> {
-  const tables = await tablesOf(query)
+async function refuseOtherMigrations(query: Queries, tables: readonly string[]): Promise<number> {
   if (!tables.includes('kysely_migration')) {
     refuseStrangers(query, tables)
     return 0
@@ -101,12 +113,29 @@ function refuseStrangers(query: Queries, tables: readonly string[]): void {
     )
 }
 
-/** The names of the tables that our queries see. */
-export async function tablesOf(query: Queries): Promise<string[]> {
-  const schema = await schemaOf(query)
-  const tables = await query.introspection.getTables({ withInternalKyselyTables: true })
-  return tables.filter(table => table.schema === schema).map(table => table.name)
+interface Column {
+  readonly table: string
+  readonly column: string
 }
+
+/** The columns of the tables and views that our queries see. Kysely's own look at the catalogue takes 4 ms. */
+async function columnsOf(query: Queries): Promise<Column[]> {
+  // Asked first, because it says in words that there is none.
+  const schema = await schemaOf(query)
+  const { rows } = await (schema === undefined
+    ? sql<Column>`select t.name as "table", c.name as "column" from sqlite_schema t, pragma_table_info(t.name) c
+        where t.type in ('table', 'view') and t.name not glob 'sqlite_*'`
+    : sql<Column>`select t.relname as "table", c.attname as "column" from pg_class t
+        join pg_attribute c on c.attrelid = t.oid and c.attnum > 0 and not c.attisdropped
+        where t.relnamespace = current_schema()::regnamespace and t.relkind in ('r', 'p', 'v')`
+  ).execute(query)
+  return rows
+}
+
+/** The names of the tables and views that our queries see. */
+export const tablesOf = async (query: Queries): Promise<string[]> => [
+  ...new Set((await columnsOf(query)).map(({ table }) => table)),
+]
 
 /** In PostgreSQL the first schema of the search path, where new tables are made. */
 async function schemaOf(query: Queries): Promise<string | undefined> {
@@ -116,9 +145,10 @@ async function schemaOf(query: Queries): Promise<string | undefined> {
   return rows[0].name
 }
 
+/** Reads the columns after the names of the migrations, so that those of a migration that has just ended are there. */
 async function refuseMissingColumns(query: Queries, wanted: readonly string[]): Promise<void> {
-  const has = new Set((await query.introspection.getTables()).flatMap(columnsOf))
-  const missing = wanted.find(column => !has.has(column))
+  const has = new Set(namesOf(await columnsOf(query)))
+  const missing = wanted.find(name => !has.has(name))
   if (missing)
     throw new UnusableDatabaseError(`The database has no ${missing}: it is not whole. Put a backup back.`)
 }
@@ -134,7 +164,7 @@ function columnsAfter(own: OwnMigrations): Promise<readonly string[]> {
     inMemory(async model => {
       await migrateToLatest(model)
       await migrateOwn(model, own)
-      return (await model.introspection.getTables()).flatMap(columnsOf)
+      return namesOf(await columnsOf(model))
     })
   made.set(own, known)
   return known
@@ -152,7 +182,6 @@ export async function inMemory<T>(work: (empty: Queries) => Promise<T>): Promise
   }
 }
 
-const columnsOf = ({ name, columns }: TableMetadata) => [
-  `table ${name}`,
-  ...columns.map(column => `column ${name}.${column.name}`),
-]
+/** A table is named before its columns, so that a missing one is not called a missing column. */
+const namesOf = (columns: readonly Column[]) =>
+  columns.flatMap(({ table, column }) => [`table ${table}`, `column ${table}.${column}`])

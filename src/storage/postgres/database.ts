@@ -1,7 +1,7 @@
 import { Kysely } from 'kysely'
 import type { Runtime } from '../../process/runtime.ts'
 import { type PostgresDatabase, probe, type Queries } from '../database.ts'
-import { migrate } from '../migrate.ts'
+import { isMigrated, migrate } from '../migrate.ts'
 import type { OwnMigrations } from '../own-migrations.ts'
 import type { Schema } from '../schema.ts'
 import { PgDialect } from './dialect.ts'
@@ -12,16 +12,25 @@ export async function openPostgres(
   runtime: Runtime,
   own?: OwnMigrations,
 ): Promise<PostgresDatabase> {
-  // Another instance may be migrating, which is waited for however long it takes.
-  const migrating = patientPostgres(url, runtime)
-  await migrate(migrating, own).finally(() => migrating.destroy())
   const query = queriesOf(url, runtime)
+  try {
+    if (!(await isMigrated(query, own))) await migratePatiently(url, runtime, own)
+  } catch (error) {
+    await query.destroy()
+    throw error
+  }
   return {
     kind: 'postgres',
     query,
     probe: () => probe(query, runtime),
     close: () => query.destroy(),
   }
+}
+
+/** Another instance may be migrating, which is waited for however long it takes. */
+function migratePatiently(url: string, runtime: Runtime, own?: OwnMigrations): Promise<void> {
+  const query = patientPostgres(url, runtime)
+  return migrate(query, own).finally(() => query.destroy())
 }
 
 export const readPostgres = (url: string, runtime: Runtime): Queries => queriesOf(url, runtime)
