@@ -91,7 +91,11 @@ function done(request: FastifyRequest, reply: FastifyReply, path: string, said: 
  * send no referrer, so over plain http on a name other than localhost a browser sends only `Origin: null`: there the
  * token alone decides.
  */
-export function checkForm(request: FastifyRequest, session: Session, origin: string): void {
+export function checkForm(
+  request: FastifyRequest,
+  session: Pick<Session, 'formToken'>,
+  origin: string,
+): void {
   const { origin: from, 'sec-fetch-site': site } = request.headers
   const isOwn =
     site === undefined

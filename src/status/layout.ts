@@ -10,7 +10,7 @@ export interface Layout {
   readonly title: string
   readonly body: Html
   /** The session of the reader, if there is one. */
-  readonly session?: Session | undefined
+  readonly session?: Pick<Session, 'formToken'> | undefined
   /** The URL from which the script gets the changing parts; without it they do not change. */
   readonly stream?: string
 }
@@ -35,7 +35,7 @@ ${session && html`<form method="post" action="/logout">${formToken(session)}<but
 `
 }
 
-export const formToken = (session: Session) =>
+export const formToken = (session: Pick<Session, 'formToken'>) =>
   html`<input type="hidden" name="${FORM_TOKEN}" value="${session.formToken}">`
 
 export const connectHref = (eventId: string) =>

@@ -44,7 +44,7 @@ export interface Overview extends Entitlement {
 /** What the changing parts of the page are rendered from. */
 export interface Parts extends Overview {
   readonly now: number
-  readonly session: Session
+  readonly session: Pick<Session, 'formToken'>
   /** The event whose participants are listed. */
   readonly selected: string
   readonly requestedScopes: readonly string[]
@@ -74,6 +74,18 @@ export async function soon(runtime: Pick<Runtime, 'sleep'>, trouble: Promise<str
     }),
   )
   return code
+}
+
+const TROUBLE_EVERY_MS = 10_000
+
+/** The test whether the store works is made less often than pages are drawn, because it writes. */
+export function everyTenSeconds<T>(ask: () => T, runtime: Pick<Runtime, 'monotonic'>): () => T {
+  let last: { at: number; answer: T } | undefined
+  return () => {
+    const now = runtime.monotonic()
+    if (last === undefined || now - last.at >= TROUBLE_EVERY_MS) last = { at: now, answer: ask() }
+    return last.answer
+  }
 }
 
 /** The deliveries of several grants in one list, the newest first. */

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { Html, html } from '../http/html.ts'
+import { marksOf } from '../http/live.ts'
 import { singleParameters } from '../http/parameters.ts'
 import { describeChange, type KeyState } from '../keys/verdict.ts'
 import type { ConnectionKey } from '../oauth/connections.ts'
@@ -7,7 +8,7 @@ import { type Entitlement, entitlement, type Grant, grantFor, isSame } from '../
 import { eventForm, layout, sandboxNote, time } from './layout.ts'
 import { look, type StatusOptions, soon } from './overview.ts'
 import { type Answered, askRevento, endCode, participantList, participantsSection } from './participants.ts'
-import { marksOf, type PartName, type Rendered, renderParts } from './parts.ts'
+import { type PartName, type Rendered, renderParts } from './parts.ts'
 import { breakable } from './views.deliveries.ts'
 import { welcomePage } from './views.messages.ts'
 

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import { type Html, html } from '../http/html.ts'
 import type { Parts } from './overview.ts'
 import { connections } from './views.connections.ts'
@@ -13,15 +12,11 @@ export const PARTS = {
 } as const
 
 export type PartName = keyof typeof PARTS
-export const PART_NAMES = Object.keys(PARTS) as PartName[]
+const PART_NAMES = Object.keys(PARTS) as PartName[]
 export type Rendered = Record<PartName, string>
 
 export const renderParts = (v: Parts): Rendered =>
   Object.fromEntries(PART_NAMES.map(name => [name, PARTS[name](v).text])) as Rendered
-
-/** A mark for the state of each part: a page names those it has, so that only other states are sent to it. */
-export const marksOf = (parts: Rendered): string[] =>
-  PART_NAMES.map(name => hash('sha256', parts[name], 'base64url').slice(0, 11))
 
 /** The sentence that says whether the reader has to do something. A failed call of the API is shown beside its list. */
 function health({ trouble, connections, dead, parked }: Parts): Html {

@@ -43,7 +43,11 @@ const many = ({ length }: readonly DeliveryView[]) =>
   length === 1 ? '1 delivery' : `${length >= 100 ? '100 or more' : length} deliveries`
 
 /** `from` is the page to which the browser returns. */
-export const replayForm = (d: DeliveryView, session: Session, from: 'page' | 'story') => html`
+export const replayForm = (
+  d: DeliveryView,
+  session: Pick<Session, 'formToken'>,
+  from: 'page' | 'story',
+) => html`
 <form method="post" action="/deliveries/${d.id}/replay">${formToken(session)}<input type="hidden" name="from" value="${from}">
 <button class="button small" id="replay-${d.id}">Replay<span class="unseen"> delivery ${d.id}</span></button></form>`
 

@@ -1,23 +1,27 @@
+import { hash } from 'node:crypto'
 import { Readable } from 'node:stream'
-import type { Session, Sessions } from '../oauth/sessions.ts'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
-import { look, type Overview, type OverviewOptions, soon } from './overview.ts'
-import { marksOf, PART_NAMES, renderParts } from './parts.ts'
-import type { Titles } from './titles.ts'
+import { errorBody } from './errors.ts'
+import { singleParameters } from './parameters.ts'
 
-export interface LiveOptions extends OverviewOptions {
-  readonly sessions: Pick<Sessions, 'alive'>
-  readonly titles: Titles
-  readonly requestedScopes: readonly string[]
-  readonly log: Pick<Log, 'error'>
-}
+/** The changing parts of a page, by name; each stands in an element of its own, `part-NAME`. */
+export type Rendered = Readonly<Record<string, string>>
 
-/** A page that listens, with what it shows already (see `marksOf`). */
+/** A page that listens. `selected` is what it is about, `marks` what it shows already (see `marksOf`). */
 export interface Listening {
-  readonly session: Session
+  readonly session: { readonly id: string; readonly formToken: string }
   readonly selected: string
   readonly marks: readonly string[]
+}
+
+export interface LiveOptions<Seen> {
+  /** Returns which of these sessions are alive, with what each may see. */
+  readonly alive: (ids: readonly string[]) => Promise<ReadonlyMap<string, Seen>>
+  /** Begins one look at the store, for any number of pages. */
+  readonly look: () => Promise<(seen: Seen, page: Listening) => Promise<Rendered>>
+  readonly log: Pick<Log, 'error'>
 }
 
 export interface Live {
@@ -30,8 +34,6 @@ export interface Live {
 /** How often the store is read, once for all listeners, and only while there are any. */
 const EVERY_MS = 1_000
 const BEAT_MS = 15_000
-/** The test whether the store works is made less often, because it writes. */
-const TROUBLE_EVERY_MS = 10_000
 /** A browser opens six connections to a host at most: the other two are for what people click. */
 const PER_SESSION = 4
 const PER_PROCESS = 200
@@ -39,6 +41,8 @@ const PER_PROCESS = 200
 const STALLED_MS = 60_000
 /** How long a browser waits before it reconnects. */
 const RETRY_MS = 3_000
+const BUSY_S = 10
+const MOST_PARTS = 20
 
 interface Listener extends Listening {
   readonly stream: Readable
@@ -46,15 +50,18 @@ interface Listener extends Listening {
   wroteAt: number
 }
 
+/** A mark for the state of each part: a page names those it has, so that only other states are sent to it. */
+export const marksOf = (parts: Rendered): string[] =>
+  Object.values(parts).map(text => hash('sha256', text, 'base64url').slice(0, 11))
+
 /**
  * Sends each listener the parts of its page that have changed. The id of an event names the state that was sent, so that
  * a browser that reconnects, to whichever process, gets only what it does not have.
  */
-export function createLive(o: LiveOptions, runtime: Runtime): Live {
+export function createLive<Seen>(o: LiveOptions<Seen>, runtime: Runtime): Live {
   const listeners = new Set<Listener>()
   const stopping = new AbortController()
   let polling = false
-  let trouble: { at: number; code: Promise<string | undefined> } | undefined
 
   async function poll(): Promise<void> {
     if (polling) return
@@ -69,20 +76,13 @@ export function createLive(o: LiveOptions, runtime: Runtime): Live {
   }
 
   async function tick(): Promise<void> {
-    const alive = await o.sessions.alive([...new Set([...listeners].map(l => l.session.id))])
-    const read = look(o, await soon(runtime, currentTrouble()))
+    const alive = await o.alive([...new Set([...listeners].map(l => l.session.id))])
+    const render = await o.look()
     for (const listener of listeners) {
-      const connections = alive.get(listener.session.id)
-      if (!connections) end(listener, 'event: end\ndata: the session has ended\n\n')
-      else if (isReading(listener)) update(listener, await read(connections))
+      const seen = alive.get(listener.session.id)
+      if (seen === undefined) end(listener, 'event: end\ndata: the session has ended\n\n')
+      else if (isReading(listener)) update(listener, await render(seen, listener))
     }
-  }
-
-  function currentTrouble(): Promise<string | undefined> {
-    const now = runtime.monotonic()
-    if (trouble === undefined || now - trouble.at >= TROUBLE_EVERY_MS)
-      trouble = { at: now, code: o.trouble() }
-    return trouble.code
   }
 
   /** A listener gets nothing while it has unread data: a later state makes up for those in between. */
@@ -92,15 +92,12 @@ export function createLive(o: LiveOptions, runtime: Runtime): Live {
     return false
   }
 
-  function update(listener: Listener, overview: Overview): void {
-    const { titles, requestedScopes } = o
-    const { session, selected } = listener
-    const parts = renderParts({ ...overview, session, selected, now: runtime.now(), titles, requestedScopes })
+  function update(listener: Listener, parts: Rendered): void {
     const marks = marksOf(parts)
-    const changed = PART_NAMES.filter((_, n) => marks[n] !== listener.marks[n])
+    const changed = Object.entries(parts).filter((_, n) => marks[n] !== listener.marks[n])
     listener.marks = marks
     if (changed.length > 0) {
-      const data = JSON.stringify(Object.fromEntries(changed.map(name => [name, parts[name]])))
+      const data = JSON.stringify(Object.fromEntries(changed))
       write(listener, `event: parts\nid: ${marks.join('.')}\ndata: ${data}\n\n`)
     } else if (runtime.monotonic() - listener.wroteAt >= BEAT_MS) write(listener, ': still here\n\n')
   }
@@ -134,4 +131,30 @@ export function createLive(o: LiveOptions, runtime: Runtime): Live {
       for (const listener of listeners) end(listener)
     },
   }
+}
+
+/** Answers with the stream of a page. `about` is the parameter that says what the page is about. */
+export function sendStream(
+  live: Live,
+  session: Listening['session'],
+  about: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const query = singleParameters(request) ?? new URLSearchParams()
+  const last = request.headers['last-event-id']
+  // What the page shows already; a browser that reconnects says so in Last-Event-ID.
+  const marks = (typeof last === 'string' ? last : (query.get('have') ?? '')).split('.').slice(0, MOST_PARTS)
+  const stream = live.listen({ session, selected: query.get(about) ?? '', marks })
+  reply.header('cache-control', 'no-store')
+  if (!stream)
+    return reply
+      .code(503)
+      .header('retry-after', String(BUSY_S))
+      .send(errorBody('too_many_streams', request.id))
+  // Proxies would buffer the stream without x-accel-buffering, and a kept connection would delay the server's end.
+  return reply
+    .type('text/event-stream')
+    .headers({ 'x-accel-buffering': 'no', connection: 'close' })
+    .send(stream)
 }

@@ -1,39 +1,31 @@
 import { expect, onTestFinished, test } from 'vitest'
-import type { ConnectionKey } from '../../src/oauth/connections.ts'
-import { createLive } from '../../src/status/live.ts'
+import { createLive } from '../../src/http/live.ts'
+import { everyTenSeconds } from '../../src/status/overview.ts'
 import { manualClock } from '../helpers/clock.ts'
 import { until } from '../helpers/wait.ts'
-
-const KEY: ConnectionKey = { eventId: 'evt_1', organizationId: 'org_1' }
 
 /** Live pages on a store that counts how often it is read, in a time that the test moves. */
 function bench() {
   const clock = manualClock()
-  const reads = { sessions: 0, connections: 0, deliveries: 0, trouble: 0 }
+  const reads = { sessions: 0, looks: 0, trouble: 0 }
   const state: { failing: boolean; error: string } = { failing: false, error: 'first' }
   const errors: string[] = []
+  const trouble = everyTenSeconds(async () => {
+    reads.trouble++
+    return state.error
+  }, clock)
   const live = createLive(
     {
-      sessions: {
-        alive: async ids => {
-          reads.sessions++
-          if (state.failing) throw new Error('no store')
-          return new Map(ids.map(id => [id, [KEY]]))
-        },
+      alive: async ids => {
+        reads.sessions++
+        if (state.failing) throw new Error('no store')
+        return new Map(ids.map(id => [id, 'seen']))
       },
-      connections: {
-        find: async () => {
-          reads.connections++
-          return undefined
-        },
+      async look() {
+        reads.looks++
+        const error = await trouble()
+        return async () => ({ health: error })
       },
-      deliveries: { newest: async () => [], stuck: async () => [] },
-      trouble: async () => {
-        reads.trouble++
-        return state.error
-      },
-      titles: { of: () => undefined, learn: async () => {} },
-      requestedScopes: [],
       log: { error: (_fields, message) => void errors.push(message) },
     },
     clock,
@@ -41,7 +33,7 @@ function bench() {
   onTestFinished(() => live.close())
   const listen = (id: string) => {
     const stream = live.listen({
-      session: { id, formToken: '', connections: [KEY] },
+      session: { id, formToken: '' },
       selected: '',
       marks: [],
     })
@@ -65,7 +57,7 @@ test('the store is read once a second, however many listen', async () => {
   for (const id of ['a', 'a', 'b', 'c', 'd']) b.listen(id)
   for (let n = 1; n <= 3; n++) {
     await b.second()
-    expect(b.reads).toMatchObject({ sessions: n, connections: n })
+    expect(b.reads).toMatchObject({ sessions: n, looks: n })
   }
   expect(b.reads.trouble).toBe(1)
 })
@@ -103,7 +95,7 @@ test('while nothing changes a line every fifteen seconds says that it is there',
 test('who does not read gets no queue of the past, and is let go after a minute', async () => {
   const b = bench()
   const stream = b.live.listen({
-    session: { id: 'a', formToken: '', connections: [KEY] },
+    session: { id: 'a', formToken: '' },
     selected: '',
     marks: [],
   })
@@ -144,7 +136,7 @@ test('trouble of the store is told of within ten seconds', async () => {
 test('two hundred streams at most', () => {
   const b = bench()
   const open = Array.from({ length: 201 }, (_, n) =>
-    b.live.listen({ session: { id: `s${n}`, formToken: '', connections: [] }, selected: '', marks: [] }),
+    b.live.listen({ session: { id: `s${n}`, formToken: '' }, selected: '', marks: [] }),
   )
   expect(open.map(stream => stream !== undefined).lastIndexOf(true)).toBe(199)
   expect(open[200]).toBeUndefined()
