@@ -37,13 +37,14 @@ interface RefreshToken extends AccessToken {
   state: (typeof TOKEN_STATES)[number]
 }
 
-/** What happened to a participant's application since the seed. */
+/** What happened to a participant since the seed. */
 export interface Review {
+  name?: string
   application_status?: string
   last_review_action?: string
   last_reviewed_at?: string
   last_reviewer_id?: string
-  registered_at?: string
+  registered_at?: string | null
 }
 
 export interface State {
@@ -56,6 +57,8 @@ export interface State {
   refresh_tokens: Record<string, RefreshToken>
   /** Keyed by participant id. */
   reviews: Record<string, Review>
+  /** Who came and who went, by event id; files of earlier versions lack it. */
+  people?: Record<string, { added: number; removed: string[] }>
 }
 
 const ENDED = ['revoked', 'replaced', 'code_reused', 'refresh_token_reused', 'suspended', 'archived'] as const
@@ -118,18 +121,36 @@ const isWhole = fields<State>({
   refresh_tokens: each(fields<RefreshToken>({ ...TOKEN, state: oneOf(...TOKEN_STATES) })),
   reviews: each(
     fields<Review>({
+      name: either(absent, text),
       application_status: either(absent, text),
       last_review_action: either(absent, text),
       last_reviewed_at: either(absent, text),
       last_reviewer_id: either(absent, text),
-      registered_at: either(absent, text),
+      registered_at: either(absent, text, oneOf(null)),
     }),
+  ),
+  people: either(
+    absent,
+    each(
+      fields<NonNullable<State['people']>[string]>({
+        added: number,
+        removed: value => Array.isArray(value) && value.every(text),
+      }),
+    ),
   ),
 })
 const isState = (value: unknown): value is State => isWhole(value)
 
 export function emptyState(): State {
-  return { version: 1, installations: {}, codes: {}, access_tokens: {}, refresh_tokens: {}, reviews: {} }
+  return {
+    version: 1,
+    installations: {},
+    codes: {},
+    access_tokens: {},
+    refresh_tokens: {},
+    reviews: {},
+    people: {},
+  }
 }
 
 /** Reads the state of the last run. A file that cannot be understood costs a new consent, and does not stop the start. */

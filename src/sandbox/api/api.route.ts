@@ -6,7 +6,7 @@ import { one } from '../fields.ts'
 import { judgeAccess, sha256 } from '../oauth/tokens.ts'
 import type { Installation } from '../state.ts'
 import { findEvent, programLists, type TestEvent } from './events.ts'
-import { participants } from './participants.ts'
+import { type Listed, participants } from './participants.ts'
 import { Problem } from './problem.ts'
 import { type Budget, createRate, untouched } from './rate.ts'
 
@@ -20,14 +20,14 @@ export async function apiRoutes(app: FastifyInstance, context: Context): Promise
   strike(app, { faults: context.faults, runtime, door: 'api', refuse })
 
   endpoint('/events/:id', 'event.read', ({ row }) => row)
-  list('participants', 'participants.read', ({ row }) => participants(state, row.id))
+  list('participants', 'participants.read', event => participants(state, event))
   for (const [name, rows] of Object.entries(programLists)) list(name, 'program.read', rows)
   app.get('/*', async (request, reply) => {
     admit(request, reply)
     throw new Problem('not_found')
   })
 
-  function list(name: string, scope: string, rows: (event: TestEvent) => unknown[]) {
+  function list(name: string, scope: string, rows: (event: TestEvent) => Listed<unknown>) {
     endpoint(`/events/:id/${name}`, scope, (event, query) =>
       page(`${name} ${event.row.id}`, rows(event), query),
     )
@@ -96,7 +96,7 @@ function isAcceptable(accept: string | undefined): boolean {
  * One page of a list by `limit` and `cursor`. A cursor holds the name of its list, so that another list refuses it
  * instead of answering with the wrong rows.
  */
-export function page<Row>(list: string, rows: Row[], query: unknown): Page<Row> {
+export function page<Row>(list: string, rows: Listed<Row>, query: unknown): Page<Row> {
   const limit = readLimit(query)
   const start = readCursor(list, rows.length, query)
   const end = start + limit

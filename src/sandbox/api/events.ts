@@ -14,6 +14,8 @@ export interface TestEvent {
   organization: string
   /** The first number in the ids of this event, so that no participant id belongs to two events. */
   firstNumber: number
+  /** How many have applied in the seed. */
+  people: number
   /** The time of the first application. */
   applicationsFrom: number
 }
@@ -21,7 +23,7 @@ export interface TestEvent {
 const ORGANIZATION = { id: 'org_test_formal', name: 'Lantern Conventions e.V.' }
 
 const EVENTS: readonly TestEvent[] = [
-  testEvent(1, '2026-08-03T09:12:00.000Z', {
+  testEvent(1, 36, '2026-08-03T09:12:00.000Z', {
     id: 'evt_test_published',
     title: 'Lantern Con 2027',
     description: 'Three days of panels, workshops and tabletop games by the river.',
@@ -29,7 +31,7 @@ const EVENTS: readonly TestEvent[] = [
     ends_at: '2027-05-16T17:00:00.000Z',
     publish_status: 'published',
   }),
-  testEvent(101, '2026-09-14T17:40:00.000Z', {
+  testEvent(101, 36, '2026-09-14T17:40:00.000Z', {
     id: 'evt_test_second',
     title: 'Winter Makers Weekend',
     description: 'A small gathering for costume, prop and instrument makers.',
@@ -37,14 +39,36 @@ const EVENTS: readonly TestEvent[] = [
     ends_at: '2027-11-21T16:00:00.000Z',
     publish_status: 'published',
   }),
+  testEvent(1001, 1200, '2026-07-01T06:30:00.000Z', {
+    id: 'evt_test_large',
+    title: 'Harbour Games Fair',
+    description: 'Board games in four halls, of a size that takes 24 full pages to list.',
+    starts_at: '2027-06-11T08:00:00.000Z',
+    ends_at: '2027-06-13T18:00:00.000Z',
+    publish_status: 'published',
+  }),
+  testEvent(10_001, 10_000, '2026-07-01T06:30:00.000Z', {
+    id: 'evt_test_huge',
+    title: 'Northern Lights Expo',
+    description: 'Larger than a minute of requests can list: 200 full pages.',
+    starts_at: '2027-09-03T08:00:00.000Z',
+    ends_at: '2027-09-05T18:00:00.000Z',
+    publish_status: 'published',
+  }),
 ]
 
-function testEvent(firstNumber: number, from: string, row: Omit<EventRow, 'organization_id'>): TestEvent {
+function testEvent(
+  firstNumber: number,
+  people: number,
+  from: string,
+  row: Omit<EventRow, 'organization_id'>,
+): TestEvent {
   const { id, name } = ORGANIZATION
   return {
     row: { ...row, organization_id: id },
     organization: name,
     firstNumber,
+    people,
     applicationsFrom: Date.parse(from),
   }
 }

@@ -1,59 +1,7 @@
 import type { ApplicationStatus } from '../../revento/platform.ts'
 import type { Review, State } from '../state.ts'
-import { findEvent, type TestEvent } from './events.ts'
-
-/** Names and mailboxes. The domain `example.org` is reserved (RFC 2606). */
-const PEOPLE = [
-  ['Amélie Rousseau', 'amelie.rousseau'],
-  ['Tomáš Dvořák', 'tomas.dvorak'],
-  ['李小龙', 'li.xiaolong'],
-  ['Fatima Zahra El Idrissi', 'fatima.elidrissi'],
-  ['Søren Kjærgaard', 'soren.kjaergaard'],
-  ['Oluwaseun Adébáyọ̀', 'seun.adebayo'],
-  ['佐藤 美咲', 'misaki.sato'],
-  ['José Ángel Muñoz', 'jose.munoz'],
-  ['Zoë van der Meer', 'zoe.vandermeer'],
-  ['Дмитрий Соколов', 'dmitri.sokolov'],
-  ['Priya Raghunathan', 'priya.r'],
-  ['Łukasz Wójcik', 'lukasz.wojcik'],
-  ["Siobhán O'Neill", 'siobhan.oneill'],
-  ['محمد الأحمد', 'mohammed.alahmad'],
-  ['Gökçe Yıldırım', 'gokce.yildirim'],
-  ['김민준', 'minjun.kim'],
-  ['Anneliese Weiß', 'anneliese.weiss'],
-  ['Nguyễn Thị Hương', 'huong.nguyen'],
-  ['Kwame Asante', 'kwame.asante'],
-  ['Ελένη Παπαδοπούλου', 'eleni.papadopoulou'],
-  ['João Gonçalves', 'joao.goncalves'],
-  ['Þóra Björnsdóttir', 'thora.bjornsdottir'],
-  ['รัตนา ศรีสุข', 'rattana.srisuk'],
-  ['Mihai Țăranu', 'mihai.taranu'],
-  ['Ngozi Okonjo-Eze', 'ngozi.okonjoeze'],
-  ['נועה לוי', 'noa.levi'],
-  ['Aleksandra Đorđević', 'aleksandra.djordjevic'],
-  ['Wanjiku Kamau', 'wanjiku.kamau'],
-  ['Jean-Baptiste Lefèvre', 'jb.lefevre'],
-  ['अनन्या शर्मा', 'ananya.sharma'],
-  ['Rūta Kazlauskienė', 'ruta.kazlauskiene'],
-  ['Mateo Quispe Huamán', 'mateo.quispe'],
-  ['Keala Kahananui', 'keala.k'],
-  ['Nino გელაშვილი', 'nino.gelashvili'],
-  ['Björn Ååkesson', 'bjorn.aakesson'],
-  ['X Æ Whitfield', 'x.whitfield'],
-] as const
-
-export interface Person {
-  name: string
-  email: string
-}
-
-/** All 36 people, in an order that begins elsewhere for each event. */
-export function people(first: number): Person[] {
-  return PEOPLE.map((_, index) => {
-    const [name, mailbox] = PEOPLE[(index + first) % PEOPLE.length] ?? PEOPLE[0]
-    return { name, email: `${mailbox}@example.org` }
-  })
-}
+import type { TestEvent } from './events.ts'
+import { personOf } from './names.ts'
 
 export interface ParticipantRow {
   id: string
@@ -88,24 +36,81 @@ const TRACKS = ['Worldbuilding', 'Game design', 'Craft and props', 'Community'] 
 const DIETS = [null, 'vegetarian', null, 'no nuts', 'vegan', null, 'halal', 'gluten free'] as const
 const at = <T>(list: readonly [T, ...T[]] | readonly T[], index: number) => list[index % list.length] as T
 
-/** The participants of an event as they are now: the seed with every review since. */
-export function participants(state: State, eventId: string): ParticipantRow[] {
-  const event = findEvent(eventId)
-  if (!event) return []
-  return people(event.firstNumber - 1).map((person, index) => {
-    const seed = seedRow(event, index, person)
-    return { ...seed, ...state.reviews[seed.id] }
-  })
+/** A list whose rows are made when they are read: a page of a large event costs no more than one of a small one. */
+export interface Listed<Row> {
+  readonly length: number
+  slice(start: number, end: number): Row[]
 }
 
+/** The participants of an event as they are now: the seed with everything that happened since. */
+export function participants(state: State, event: TestEvent): Listed<ParticipantRow> {
+  const seats = seatsOf(state, event)
+  return {
+    length: seats.length,
+    slice: (start, end) => seats.slice(start, end).map(seat => rowOf(state, event, seat)),
+  }
+}
+
+/** The first participants to whom something applies. */
+export function findParticipants(
+  state: State,
+  event: TestEvent,
+  isWanted: (row: ParticipantRow) => boolean,
+  count: number,
+): ParticipantRow[] {
+  const found: ParticipantRow[] = []
+  for (const seat of seatsOf(state, event)) {
+    if (found.length === count) break
+    const row = rowOf(state, event, seat)
+    if (isWanted(row)) found.push(row)
+  }
+  return found
+}
+
+/** Who is in the list: the number behind `ptp_`, and which person of the seed it is. */
+interface Seat {
+  readonly number: string
+  readonly index: number
+}
+
+const numberOf = ({ firstNumber }: TestEvent, index: number) => String(firstNumber + index).padStart(3, '0')
+
+const changesOf = (state: State, { row }: TestEvent) => state.people?.[row.id] ?? { added: 0, removed: [] }
+
+/** In the order of the ids. Those who were added stand among the others, so that later pages move. */
+function seatsOf(state: State, event: TestEvent): Seat[] {
+  const { added, removed } = changesOf(state, event)
+  const gone = new Set(removed)
+  const seats = Array.from({ length: event.people }, (_, index) => ({
+    number: numberOf(event, index),
+    index,
+  }))
+  const isThere = ({ number }: Seat) => !gone.has(`ptp_${number}`)
+  if (added === 0) return gone.size > 0 ? seats.filter(isThere) : seats
+  const late = Array.from({ length: added }, (_, nth) => lateSeat(event, nth))
+  return [...seats, ...late].filter(isThere).sort((a, b) => (a.number < b.number ? -1 : 1))
+}
+
+/** An odd step spreads them over the whole list. */
+function lateSeat(event: TestEvent, nth: number): Seat {
+  const neighbour = numberOf(event, (nth * 7919) % event.people)
+  return { number: `${neighbour}_${nth}`, index: event.people + nth }
+}
+
+function rowOf(state: State, event: TestEvent, seat: Seat): ParticipantRow {
+  return { ...seedRow(event, seat), ...state.reviews[`ptp_${seat.number}`] }
+}
+
+/** The applications of the seed come in over six weeks. */
+const WEEKS_6 = 1044 * HOUR
+
 function seedRow(
-  { applicationsFrom, firstNumber }: TestEvent,
-  index: number,
-  { name, email }: Person,
+  { applicationsFrom, firstNumber, people }: TestEvent,
+  { number, index }: Seat,
 ): ParticipantRow {
-  const number = String(firstNumber + index).padStart(3, '0')
-  const status = at(STATUSES, index)
-  const submitted = applicationsFrom + index * 29 * HOUR + index * 247_000
+  const { name, email } = personOf(index, firstNumber - 1)
+  const status = index < people ? at(STATUSES, index) : 'pending'
+  const submitted = applicationsFrom + Math.round((index * WEEKS_6) / people) + index * 247_000
   const reviewed = status === 'pending' ? null : iso(submitted + (20 + (index % 5) * 9) * HOUR)
   return {
     id: `ptp_${number}`,
@@ -136,11 +141,25 @@ export function amend(state: State, row: ParticipantRow, change: Review): Partic
   return { ...row, ...change }
 }
 
-/** A participant whose application is pending. When none is left the event is put back to its seed first. */
-export function nextPending(state: State, eventId: string): ParticipantRow | undefined {
+/** Adds people who have applied, and answers their ids. */
+export function addPeople(state: State, event: TestEvent, count: number): string[] {
+  const { added, removed } = changesOf(state, event)
+  state.people = { ...state.people, [event.row.id]: { added: added + count, removed } }
+  return Array.from({ length: count }, (_, nth) => `ptp_${lateSeat(event, added + nth).number}`)
+}
+
+/** Takes people out of the list: the API does not name them any more. */
+export function removePeople(state: State, event: TestEvent, ids: readonly string[]): void {
+  const { added, removed } = changesOf(state, event)
+  state.people = { ...state.people, [event.row.id]: { added, removed: [...removed, ...ids] } }
+  for (const id of ids) delete state.reviews[id]
+}
+
+/** A participant whose application is pending. When none is left every application is put back to its seed first. */
+export function nextPending(state: State, event: TestEvent): ParticipantRow | undefined {
   const isPending = (row: ParticipantRow) => row.application_status === 'pending'
-  const waiting = participants(state, eventId).find(isPending)
+  const [waiting] = findParticipants(state, event, isPending, 1)
   if (waiting) return waiting
-  for (const { id } of participants(state, eventId)) delete state.reviews[id]
-  return participants(state, eventId).find(isPending)
+  for (const { number } of seatsOf(state, event)) delete state.reviews[`ptp_${number}`]
+  return findParticipants(state, event, isPending, 1)[0]
 }

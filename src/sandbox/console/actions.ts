@@ -6,6 +6,7 @@ import { wantedIn } from '../faults/faults.ts'
 import { type Fields, one, text, whole } from '../fields.ts'
 import { emptyState } from '../state.ts'
 import { type Change, changeConnections, end, expire, revokeRefresh } from './installations.ts'
+import { add, cancel, edit, eventIn, type PeopleChange, remove } from './people.ts'
 import { sendWebhooks } from './send.ts'
 import { many, span } from './views.parts.ts'
 
@@ -13,7 +14,7 @@ import { many, span } from './views.parts.ts'
 interface Done {
   readonly json: object
   readonly count?: number
-  /** A fault or a delivery. */
+  /** A fault, a delivery or an event. */
   readonly what?: string
 }
 
@@ -32,6 +33,7 @@ interface Action {
 }
 
 const RELOAD = "Reload your app's page to see what it makes of it."
+const COMPARE = 'Without a webhook your app learns of it when it compares.'
 const REFRESH = 'It shows at the next refresh.'
 
 /** Everything that the console can do. */
@@ -104,6 +106,10 @@ export const ACTIONS: readonly Action[] = [
       return { json: { delivery_id, delivery_ids }, count: delivery_ids.length, what: delivery_id }
     },
   },
+  people('', 'added', n => `${many(n, 'person', 'people')} added. ${COMPARE}`, add),
+  people('/edit', 'edited', n => `${many(n, 'person', 'people')} changed. ${COMPARE}`, edit),
+  people('/cancel', 'cancelled', n => `${many(n, 'person', 'people')} cancelled. ${COMPARE}`, cancel),
+  people('/remove', 'removed', n => `${many(n, 'person', 'people')} removed. ${COMPARE}`, remove),
   {
     path: '/deliveries/:id/resend',
     status: 202,
@@ -147,6 +153,16 @@ function control(name: string, said: Action['said'], change: Change, webhook?: s
     return { json: { changed }, count: changed }
   }
   return { path: `/${name}`, page: '/', done: name, said, run }
+}
+
+function people(path: string, done: string, said: Action['said'], change: PeopleChange): Action {
+  const run = (context: Context, fields: Fields) => {
+    const participant_ids = change(context, fields)
+    context.save()
+    const what = eventIn(fields).row.id
+    return { json: { participant_ids }, count: participant_ids.length, what }
+  }
+  return { path: `/people${path}`, page: '/people', done: `people-${done}`, said, run }
 }
 
 function moveClock(context: Context, fields: Fields): Done {

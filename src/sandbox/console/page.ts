@@ -28,6 +28,7 @@ export async function refuseOtherOrigins(request: FastifyRequest): Promise<void>
 
 const PAGES = {
   home: { path: '/', title: 'Connections' },
+  people: { path: '/people', title: 'People' },
   faults: { path: '/faults', title: 'Bad days' },
   webhooks: { path: '/webhooks', title: 'Webhooks' },
 } as const

@@ -10,8 +10,10 @@ import { listed } from '../webhooks/delivery.ts'
 import { ACTIONS, clockOf, noticeIn, pageAfter } from './actions.ts'
 import { holdings } from './installations.ts'
 import { type ConsolePage, problemBody, refuseForeignHosts, refuseOtherOrigins, sendConsole } from './page.ts'
+import { everybody } from './people.ts'
 import { faultsPage } from './views.faults.ts'
 import { homePage } from './views.home.ts'
+import { peoplePage } from './views.people.ts'
 import { deliveryPage, editPage, webhooksPage } from './views.webhooks.ts'
 
 const BODY_LIMIT = 512 * 1024
@@ -24,6 +26,7 @@ export async function consolePages(app: FastifyInstance, context: Context): Prom
   app.setErrorHandler((err, request, reply) => sendFailure(context, request, reply, codeOf(err, request)))
   app.addHook('onRequest', refuseForeignHosts)
   page('/', 'home', () => homePage(context))
+  page('/people', 'people', ({ query }) => peoplePage(context, query))
   page('/faults', 'faults', () => faultsPage(context))
   page('/webhooks', 'webhooks', () => webhooksPage(context))
   page('/webhooks/edit', 'webhooks', ({ query }) => editPage(context, query))
@@ -56,6 +59,8 @@ export async function consolePages(app: FastifyInstance, context: Context): Prom
  * - POST /clock `{advance_s}`, /clock/reset; GET /clock: `{now, offset_s}`
  * - POST /faults `{name, count | seconds, size?}`, /faults/clear `{name?}`; GET /faults: each with `active`, `struck`
  * - POST /webhooks `{type, provider?, event_id?, data? | body?, count?}`: 202 `{delivery_id, delivery_ids}`; GET /senders
+ * - POST /people, /people/edit, /people/cancel, /people/remove `{event_id, participant_id? | count?, name?, status?, tell?}`:
+ *   `{participant_ids}`; GET /people?event_id= everybody, as the API has them
  * - POST /deliveries/:id/resend; GET /deliveries, /deliveries/:id with the requests as they were sent
  * - GET /token-requests
  * - POST /reset: makes the sandbox new
@@ -73,6 +78,7 @@ export async function consoleApi(app: FastifyInstance, context: Context): Promis
     )
   app.get('/clock', async () => clockOf(context))
   app.get<ById>('/deliveries/:id', async ({ params }) => deliveries.find(params.id ?? ''))
+  app.get('/people', async ({ query }) => ({ data: everybody(context, fieldsOf(query)) }))
   app.get('/token-requests', async () => tokenRequests.list())
   list('/faults', () => faults.list().map(shownFault))
   list('/senders', () =>

@@ -3,7 +3,7 @@ import { findEvent, testEvents } from '../api/events.ts'
 import type { Context } from '../context.ts'
 import type { Installation } from '../state.ts'
 import { holdings } from './installations.ts'
-import { button, moment, span } from './views.parts.ts'
+import { button, many, moment, span } from './views.parts.ts'
 
 /** What Revento's guide leaves open and this sandbox had to decide: nothing may be built on any of it. */
 const CHOICES: readonly string[] = [
@@ -20,6 +20,7 @@ const CHOICES: readonly string[] = [
   'A limit above 50 is refused with 400. Cursors do not expire; rows are sorted by id.',
   'Rate windows are fixed and begin with the first request in them; the headers describe the window with the fewest requests left. A refreshed access token has fresh budgets, and the token endpoint has none.',
   'A webhook that gets no 2xx within 10 seconds is repeated after 1, 2, 4, 8, 16, 30 and 60 seconds, then given up. Each attempt is signed anew with a fresh timestamp; the delivery id stays.',
+  'A person who cancels stays in the list as cancelled, one who is removed leaves it, and no webhook tells either. A person who is added stands among the others, so that the rows behind move on; a cursor is a position.',
   'Deliveries do not wait for each other: a repeated one may arrive after its successors.',
   'After each connection a waiting application is approved and its participant registers; when none waits any more, the event goes back to its first state.',
   'A request id that is not a UUID is replaced, not refused.',
@@ -49,8 +50,8 @@ ${endedList(all.filter(({ ended }) => ended !== null))}
 <div>
 ${clockSection(context)}
 <section><h2 id="events">Test events</h2><ul class="plain">${testEvents().map(
-    ({ row }) =>
-      html`<li>${row.title} <code>${row.id}</code><br><span class="quiet">${row.starts_at.slice(0, 10)} to ${row.ends_at.slice(0, 10)}, ${row.publish_status}</span></li>`,
+    ({ row, people }) =>
+      html`<li>${row.title} <code>${row.id}</code><br><span class="quiet">${row.starts_at.slice(0, 10)} to ${row.ends_at.slice(0, 10)}, ${row.publish_status}, <a href="/people?event_id=${row.id}">${many(people, 'person', 'people')}</a></span></li>`,
   )}</ul></section>
 <section><h2 id="reset">Reset</h2>
 <p class="quiet">It forgets every connection, delivery and bad day, and sets the clock back.</p>

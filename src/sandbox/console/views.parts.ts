@@ -9,7 +9,8 @@ const UNITS = [
   [1000, 'second'],
 ] as const
 
-export const many = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`
+export const many = (n: number, noun: string, several = `${noun}s`): string =>
+  `${n} ${n === 1 ? noun : several}`
 
 /** A time span in its two largest units. */
 export function span(ms: number): string {

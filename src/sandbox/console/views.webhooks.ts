@@ -128,7 +128,7 @@ ${state !== 'pending' && resend(delivery)}
 ${
   attempts.length
     ? attempts.map((attempt, index) => attemptCard(attempt, index + 1))
-    : html`<p class="empty">The first attempt is under way. Refresh to see its answer.</p>`
+    : html`<p class="empty">${state === 'pending' ? 'The first attempt is under way. Refresh to see its answer.' : 'None: it was never sent.'}</p>`
 }`
 }
 

@@ -9,6 +9,8 @@ export interface Effect {
   readonly delayMs?: number
   /** HTTP doors: the connection is cut in place of the answer, or in its middle. */
   readonly cut?: 'whole' | 'half'
+  /** API: only requests for a later page are struck, those with a cursor. */
+  readonly laterPages?: true
   /** Webhooks: the signed timestamp is off by that much. */
   readonly shiftMs?: number
   /** Webhooks: changes the body after it was signed. */
@@ -18,6 +20,8 @@ export interface Effect {
   readonly repeat?: true
   /** Webhooks: the delivery waits until another one has overtaken it. */
   readonly hold?: true
+  /** Webhooks: the delivery is never sent. */
+  readonly lose?: true
   /** Webhooks: others like it are sent at the same moment. */
   readonly burst?: true
 }
@@ -90,6 +94,18 @@ const TABLE: Readonly<Record<Door, Readonly<Record<string, Omit<Fault, 'name' | 
       good: 'Tries again after a moment.',
       effect: { answer: { status: 429, error: 'concurrent_limit_exceeded' } },
     },
+    api_page_limited: {
+      title: 'API answers 429 in the middle of a list',
+      what: 'As above, but only to a request with a cursor: the first pages were read already.',
+      good: 'Waits, goes on at the same cursor, and does not take what it has for the whole list.',
+      effect: { answer: { status: 429, error: 'rate_limit_exceeded', retryAfterS: 3 }, laterPages: true },
+    },
+    api_cursor_refused: {
+      title: 'API refuses a cursor',
+      what: '400 invalid_cursor to a request for a later page, as for a cursor that is too old.',
+      good: 'Reads the list again from its first page, and removes nobody for it.',
+      effect: { answer: { status: 400, error: 'invalid_cursor' }, laterPages: true },
+    },
     api_500: {
       title: 'API answers 500',
       what: 'An error of the platform.',
@@ -121,6 +137,12 @@ const TABLE: Readonly<Record<Door, Readonly<Record<string, Omit<Fault, 'name' | 
       what: 'The same delivery with the same id follows at once.',
       good: 'Acknowledges both and runs its handler once.',
       effect: { repeat: true },
+    },
+    webhook_lost: {
+      title: 'Webhook never comes',
+      what: 'It is not sent at all, and ends among the dead letters.',
+      good: 'Finds what happened by comparing its copy with the API, and tells its handlers then.',
+      effect: { lose: true },
     },
     webhook_out_of_order: {
       title: 'Webhook is overtaken',

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Runtime } from '../../process/runtime.ts'
 import { Problem } from '../api/problem.ts'
-import { type Fields, text, whole } from '../fields.ts'
+import { type Fields, one, text, whole } from '../fields.ts'
 import { MOST_AT_ONCE } from '../webhooks/delivery.ts'
 import { type Door, type Effect, FAULTS, type Fault, findFault } from './fault-table.ts'
 
@@ -47,9 +47,11 @@ export function createFaults(runtime: Pick<Runtime, 'now'>, log: FastifyBaseLogg
   }
 
   /** The fault that strikes at a door now, if any: the one that was started first. It is counted down. */
-  function due(door: Door): { fault: Fault; size: number } | undefined {
+  function due(door: Door, isLaterPage = false): { fault: Fault; size: number } | undefined {
     forgetPast()
-    const found = [...active].find(([name]) => findFault(name)?.door === door)
+    const strikes = (fault: Fault | undefined) =>
+      fault?.door === door && (isLaterPage || !fault.effect.laterPages)
+    const found = [...active].find(([name]) => strikes(findFault(name)))
     const fault = found && findFault(found[0])
     if (!found || !fault) return undefined
     const [name, term] = found
@@ -102,7 +104,7 @@ export function strike(app: FastifyInstance, { faults, runtime, door, refuse }: 
   const struck = new WeakMap<FastifyRequest, Effect>()
 
   app.addHook('preHandler', async (request, reply) => {
-    const due = faults.due(door)
+    const due = faults.due(door, one(request.query, 'cursor') !== undefined)
     if (!due) return undefined
     struck.set(request, due.fault.effect)
     const { answer } = due.fault.effect

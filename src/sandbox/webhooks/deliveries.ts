@@ -72,6 +72,7 @@ export function createDeliveries({ options, state, faults, save }: Needs) {
     const ended = AbortSignal.any([stopping.signal, forgotten.signal])
     for (const waitS of [...RETRY_AFTER_S, undefined]) {
       const due = isSpared ? undefined : faults.due('webhook')
+      if (due?.fault.effect.lose) break
       if (await isTaken(delivery, sender, due)) {
         delivery.state = 'delivered'
         return

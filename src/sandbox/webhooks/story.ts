@@ -1,6 +1,6 @@
 import type { Runtime } from '../../process/runtime.ts'
 import { capacitySnapshot, type TestEvent } from '../api/events.ts'
-import { amend, nextPending, type ParticipantRow, participants, REVIEWER } from '../api/participants.ts'
+import { amend, findParticipants, nextPending, type ParticipantRow, REVIEWER } from '../api/participants.ts'
 import type { State } from '../state.ts'
 
 type Data = Record<string, unknown>
@@ -32,7 +32,7 @@ interface Step {
 /** A participant applies, is approved and registers; then an activity fills up. Each draft is made when it is due. */
 export function story(state: State, event: TestEvent, runtime: Runtime): Step[] {
   const now = () => new Date(runtime.now()).toISOString()
-  const chosen = nextPending(state, event.row.id)?.id
+  const chosen = nextPending(state, event)?.id
   const step = (afterMs: number, type: string) => {
     return { afterMs, draft: () => draftOf(state, type, event, now(), chosen) }
   }
@@ -62,11 +62,11 @@ function dataOf(state: State, type: string, event: TestEvent, at: string, about:
   if (type.startsWith('activity.')) return capacitySnapshot(event, SIGNUPS)
   if (type === 'data.deletion_required') return { reason: 'connection_ended' }
   if (!/^(application|participant)\./.test(type)) return {}
-  const rows = participants(state, event.row.id)
+  const first = (isWanted: (row: ParticipantRow) => boolean) => findParticipants(state, event, isWanted, 1)[0]
   const person =
-    rows.find(({ id }) => id === about) ??
-    (type.startsWith('participant.') ? rows.find(isUnregistered) : undefined) ??
-    nextPending(state, event.row.id)
+    (about === undefined ? undefined : first(({ id }) => id === about)) ??
+    (type.startsWith('participant.') ? first(isUnregistered) : undefined) ??
+    nextPending(state, event)
   return person ? personData(state, type, person, at) : {}
 }
 
