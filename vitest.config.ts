@@ -44,7 +44,7 @@ export default defineConfig({
         test: {
           name: 'sqlite',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/postgres/**'],
+          exclude: ['test/postgres/**', 'test/lab/**'],
           provide: { store: 'sqlite' },
         },
       },
@@ -54,6 +54,16 @@ export default defineConfig({
           name: 'postgres',
           include: ON_POSTGRES,
           provide: { store: 'postgres' },
+          globalSetup: 'test/helpers/postgres-setup.ts',
+        },
+      },
+      {
+        extends: true,
+        test: {
+          // What takes minutes and breaks things: `npm run lab`, and the checks of a push. `npm test` has a short round of it.
+          name: 'lab',
+          include: ['test/lab/**/*.test.ts'],
+          provide: { store: 'sqlite' },
           globalSetup: 'test/helpers/postgres-setup.ts',
         },
       },

@@ -40,7 +40,11 @@ export async function crashRounds(o: {
   let disorderly = 0
   for (let n = 1; n <= o.rounds; n++) {
     const app = await startApp(o.folder, store.env)
-    const round = await loadUntilStopped(app, randomInt(0, 600), o.signal ?? 'SIGKILL')
+    const round = await loadUntilStopped(app, randomInt(0, 600), o.signal ?? 'SIGKILL').catch(async error => {
+      await app.stop('SIGKILL')
+      await store.close()
+      throw error
+    })
     acknowledged.push(...round.acknowledged)
     if (round.disorderly) disorderly++
     o.told?.(`round ${n} of ${o.rounds}: ${acknowledged.length} acknowledged`)

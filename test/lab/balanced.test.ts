@@ -6,9 +6,9 @@ import { freePort } from '../helpers/ports.ts'
 import { type RoundRobin, startRoundRobin } from '../helpers/round-robin.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
-import { SECRET } from '../lab/bench/processes.ts'
-import { type Cluster, startCluster } from '../lab/proof/cluster.ts'
-import { journey } from '../lab/proof/journey.ts'
+import { SECRET } from './bench/processes.ts'
+import { type Cluster, startCluster } from './proof/cluster.ts'
+import { journey } from './proof/journey.ts'
 
 const browser = await browserOrSkip()
 
