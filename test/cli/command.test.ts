@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
+import { typed } from '../helpers/typed.ts'
 
 const SRC = fileURLToPath(new URL('../../src/', import.meta.url))
 const { scripts } = JSON.parse(readFileSync(`${SRC}../package.json`, 'utf8')) as {
@@ -31,32 +32,29 @@ test('every command runs through runCommand, and nothing else there writes to st
   expect(writing).toEqual(['develop/drill/probe.ts'])
 })
 
-/** Each of them runs through runCommand, as the test above says; two stand for all. */
-const TWO = ['operate/deliveries', 'develop/trigger']
-
-test.each(TWO)('%s into a full device is an error, and exit code 1', async name => {
+/** One of them as a process whose output goes there, or to nobody. */
+async function run(name: string, stdout: number | 'pipe'): Promise<[code: unknown, err: string]> {
   const child = spawn(process.execPath, [cli(name), '--help'], {
     cwd: testFolder(),
     env: { PATH: process.env['PATH'] },
-    stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
+    stdio: ['ignore', stdout, 'pipe'],
   })
+  child.stdout?.destroy()
   let err = ''
   child.stderr?.on('data', chunk => (err += chunk))
-  const code = await new Promise(resolve => child.once('close', resolve))
-  expect([code, err]).toEqual([1, expect.stringContaining('The output cannot be written (ENOSPC).')])
+  return [await new Promise(resolve => child.once('close', resolve)), err]
+}
+
+// Each of them runs through runCommand, as the test above says: one stands for all.
+test('a command whose output goes into a full device is an error, and exit code 1', async () => {
+  expect(await run('operate/deliveries', openSync('/dev/full', 'w'))).toEqual([
+    1,
+    expect.stringContaining('The output cannot be written (ENOSPC).'),
+  ])
 })
 
-test.each(TWO)('%s ends quietly when nobody reads it any more', async name => {
-  const child = spawn(process.execPath, [cli(name), '--help'], {
-    cwd: testFolder(),
-    env: { PATH: process.env['PATH'] },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  child.stdout.destroy()
-  let err = ''
-  child.stderr.on('data', chunk => (err += chunk))
-  const code = await new Promise(resolve => child.once('close', resolve))
-  expect([code, err]).toEqual([0, ''])
+test('a command ends quietly when nobody reads it any more', async () => {
+  expect(await run('develop/trigger', 'pipe')).toEqual([0, ''])
 })
 
 test.each([
@@ -68,14 +66,20 @@ test.each([
   ],
   ['operate/deliveries', ['list'], 'json', 'npm run deliveries -- list --json'],
   ['develop/go-live', [], 'json', 'npm run go-live -- --json'],
-  ['../main', [], 'port', 'npm start -- --port'],
-] as const)('%s says so when npm kept its option: %j --%s', async (name, args, option, typed) => {
-  const script = name === '../main' ? 'start' : name.replace(/^.*\//, '')
-  const env = { npm_lifecycle_event: script, [`npm_config_${option}`]: 'true' }
-  const child = node([cli(name), ...args], { cwd: testFolder(), env })
+] as const)('%s says so when npm kept its option: %j --%s', async (name, args, option, toType) => {
+  const env = { npm_lifecycle_event: name.replace(/^.*\//, ''), [`npm_config_${option}`]: 'true' }
+  const { code, out, err } = await typed(cli(name), args, { env })
+  expect([code, out]).toEqual([1, ''])
+  expect(err).toContain(`npm kept --${option} for itself`)
+  expect(err).toContain(toType)
+})
+
+test('npm start says so too', async () => {
+  const env = { npm_lifecycle_event: 'start', npm_config_port: 'true' }
+  const child = node([cli('../main')], { cwd: testFolder(), env })
   expect([await child.ended, child.output.out]).toEqual([1, ''])
-  expect(child.output.err).toContain(`npm kept --${option} for itself`)
-  expect(child.output.err).toContain(typed)
+  expect(child.output.err).toContain('npm kept --port for itself')
+  expect(child.output.err).toContain('npm start -- --port')
 })
 
 /** What npm itself does with an option before "--". */
@@ -103,10 +107,10 @@ test('what an answer holds moves no cursor, in its headers, in its body and as J
   onTestFinished(() => void server.close())
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
   for (const how of [[], ['--json']]) {
-    const child = node([cli('develop/trigger'), 'barker', '--url', url, ...how], { cwd: testFolder() })
-    expect(await child.ended).toBe(0)
-    expect(child.output.out).toContain('\\u009b2J')
-    expect(child.output.out).toContain('\\u202e')
-    expect(child.output.out.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+    const { code, out } = await typed(cli('develop/trigger'), ['barker', '--url', url, ...how])
+    expect(code).toBe(0)
+    expect(out).toContain('\\u009b2J')
+    expect(out).toContain('\\u202e')
+    expect(out.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
   }
 })

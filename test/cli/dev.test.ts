@@ -1,11 +1,14 @@
 import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { node } from '../helpers/child.ts'
 import { freePort } from '../helpers/ports.ts'
 import { copyProject } from '../helpers/project.ts'
+import { typed } from '../helpers/typed.ts'
 import { until } from '../helpers/wait.ts'
 
+const TRIGGER = fileURLToPath(new URL('../../src/cli/develop/trigger.ts', import.meta.url))
 const HANDLER = 'src/integration/handlers/index.ts'
 const ROUTES = 'src/integration/routes.ts'
 interface Clock {
@@ -19,8 +22,6 @@ test('an edited handler serves the next delivery, code that does not load change
   const project = copyProject()
   const [port, sandboxPort] = [await freePort(), await freePort()]
   const env = { PORT: String(port), SANDBOX_PORT: String(sandboxPort) }
-  const run = (path: string, ...args: string[]) =>
-    node([join(project.folder, path), ...args], { cwd: project.folder, env })
   const api = async (path: string, body?: object) => {
     const init = body && {
       method: 'POST',
@@ -30,13 +31,11 @@ test('an edited handler serves the next delivery, code that does not load change
     return (await fetch(`http://127.0.0.1:${sandboxPort}/console/api${path}`, init)).json() as Promise<Clock>
   }
   project.write(HANDLER, handler('the first'))
-  const dev = run('src/cli/develop/dev.ts')
+  const dev = node([join(project.folder, 'src/cli/develop/dev.ts')], { cwd: project.folder, env })
   const started = (times: number) => until(() => dev.output.out.split('Ready: open').length > times, 30_000)
   const handles = async (says: string) => {
     // On a busy machine the app says so, and wants it again.
-    await until(
-      async () => (await run('src/cli/develop/trigger.ts', 'revento', 'activity.updated').ended) === 0,
-    )
+    await until(async () => (await typed(TRIGGER, ['revento', 'activity.updated'], { env })).code === 0)
     await until(() => dev.output.out.includes(says))
   }
   await started(1)

@@ -6,7 +6,6 @@ import { readEnvFile } from '../../src/config/env-file.ts'
 import { loadConfig } from '../../src/config/settings.ts'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
-import { freePort } from '../helpers/ports.ts'
 import { MAIN, slowness, startMain } from '../helpers/program.ts'
 
 const KEY = Buffer.alloc(32, 9).toString('base64')
@@ -111,6 +110,11 @@ describe('refused, by name and with what to type, and the value is not shown:', 
   })
 })
 
+test('production with nothing set: everything that it needs is listed', () => {
+  for (const name of [...Object.keys(ALL), 'ENCRYPTION_KEY', 'REVENTO_REDIRECT_URI'])
+    expect(() => loadConfig({ NODE_ENV: 'production' })).toThrow(`  ${name} `)
+})
+
 const listens = (port: number) =>
   new Promise<boolean>(resolve => {
     const socket = connect(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false))
@@ -161,32 +165,34 @@ test('the program lists them all at once, exits with 1 within 2 s, listens nowhe
 const AS_NOBODY = 'data:text/javascript,if(!process.getuid()){process.setgid(65534);process.setuid(65534)}'
 
 describe('.env', () => {
-  test.each([
-    ['a folder', (path: string) => mkdirSync(path), /^ {2}\.env {2}is a folder: remove it, or give a file$/m],
-    [
-      'not readable',
-      (path: string) => {
-        writeFileSync(path, 'PORT=3000\n')
-        chmodSync(path, 0)
-        if (process.getuid?.() === 0) chownSync(path, 65534, 65534)
-      },
-      /^ {2}\.env {2}is not readable for this user: chown it, or chmod 644$/m,
-    ],
-    [
-      'with a line that sets nothing',
-      (path: string) =>
-        writeFileSync(path, '# mine\nREVENTO_CLIENT_ID=client-1\nREVENTO_CLIENT_SECRET Zq9-secret\n'),
-      /^ {2}\.env line 3 {2}is no NAME=value, nor a # comment$/m,
-    ],
-  ])('%s: refused in a line', async (_, make, said) => {
+  test('a folder is refused in a line, with what to do', () => {
+    const path = join(testFolder(), '.env')
+    mkdirSync(path)
+    const problems = new Map<string, string>()
+    readEnvFile(path, problems)
+    expect([...problems]).toEqual([[path, 'is a folder: remove it, or give a file']])
+  })
+
+  test('not readable, it stops the program, which says in a line what to type', async () => {
     const folder = testFolder()
     chmodSync(folder, 0o755)
-    make(join(folder, '.env'))
+    const path = join(folder, '.env')
+    writeFileSync(path, 'PORT=3000\n')
+    chmodSync(path, 0)
+    if (process.getuid?.() === 0) chownSync(path, 65534, 65534)
     const child = node(['--import', AS_NOBODY, MAIN], { cwd: folder })
     expect([await child.ended, child.output.out]).toEqual([1, ''])
-    expect(child.output.err).toMatch(said)
-    expect(child.output.err).not.toMatch(/Zq9|\n +at /)
+    expect(child.output.err).toMatch(/^ {2}\.env {2}is not readable for this user: chown it, or chmod 644$/m)
+    expect(child.output.err).not.toMatch(/\n +at /)
     expect(readdirSync(folder)).toEqual(['.env'])
+  })
+
+  test('a line that sets nothing is refused by its number, and not shown', () => {
+    const path = join(testFolder(), '.env')
+    writeFileSync(path, '# mine\nREVENTO_CLIENT_ID=client-1\nREVENTO_CLIENT_SECRET Zq9-secret\n')
+    const problems = new Map<string, string>()
+    readEnvFile(path, problems)
+    expect([...problems]).toEqual([[`${path} line 3`, 'is no NAME=value, nor a # comment']])
   })
 
   const CUT = [2, 'REVENTO_WEBHOOK_SECRET would be cut at its #: put quotes around the value']
@@ -223,17 +229,5 @@ describe('.env', () => {
     const problems = new Map<string, string>()
     expect(readEnvFile(path, problems)['REVENTO_WEBHOOK_SECRET']).toMatch(/^Zq9_9f3k#?Q2$/)
     expect(problems).toEqual(new Map())
-  })
-
-  test('from Windows, with a BOM, CRLF, quotes, `export` and comments, is read as it is meant', async () => {
-    const folder = testFolder()
-    const port = await freePort()
-    const lines = [`\ufeffexport PORT="${port}"  # mine`, '', '  # more', "LOG_LEVEL = 'debug'", '']
-    writeFileSync(join(folder, '.env'), lines.join('\r\n'))
-    const sandbox = String(await freePort())
-    const child = node([MAIN], { cwd: folder, env: { SANDBOX_PORT: sandbox } })
-    await child.says(`Ready: open http://localhost:${port}`)
-    await fetch(`http://127.0.0.1:${port}/health`)
-    await child.says('"level":"debug"')
   })
 })

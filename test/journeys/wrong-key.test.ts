@@ -1,12 +1,14 @@
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { openSealed } from '../../src/keys/open-sealed.ts'
+import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
 import { MAIN, slowness } from '../helpers/program.ts'
-import { base64, sealedStore } from '../helpers/sealed.ts'
+import { base64, sealedStore, settings } from '../helpers/sealed.ts'
 import { typed } from '../helpers/typed.ts'
 
 async function start(folder: string, keys: Record<string, string>) {
@@ -56,73 +58,76 @@ async function expectRefused(folder: string, keys: Record<string, string>, messa
   return took
 }
 
-/** Runs the app with this key until it is ready, then ends it. */
-async function run(folder: string, keys: Record<string, string>, signal: NodeJS.Signals): Promise<void> {
-  const { child } = await start(folder, keys)
-  await child.says('Ready: open')
-  child.process.kill(signal)
-  await child.ended
-}
-
 const MESSAGE = /^ENCRYPTION_KEY is not the key of this database: .*\nNothing has been written\.\n$/
+
+const storeIn = (folder: string) => ({ kind: 'sqlite', path: join(folder, 'data', 'test.db') }) as const
+
+/** A start of the same in this process, which is refused. */
+const refusedHere = (folder: string, current: number, previous?: number) =>
+  expect(openSealed(settings(storeIn(folder), current, previous), runtime)).rejects.toThrow(
+    /^ENCRYPTION_KEY is not the key of this database: /,
+  )
 
 describe('a start with another ENCRYPTION_KEY than the database’s ends before any write', () => {
   // Again where it failed: two seconds can pass while other tests have the processor.
   test('after an orderly stop, within 2 s', { retry: 2 }, async () => {
     const folder = testFolder()
-    await sealedStore({ kind: 'sqlite', path: join(folder, 'data', 'test.db') }, 1, 2)
+    await sealedStore(storeIn(folder), 1, 2)
+    const limit = 2_000 * (await slowness())
     const both = { ENCRYPTION_KEY: base64(2), ENCRYPTION_KEY_PREVIOUS: base64(3) }
-    const took = [
-      await expectRefused(folder, { ENCRYPTION_KEY: base64(2) }, MESSAGE),
-      await expectRefused(folder, both, MESSAGE),
-    ]
-    // The quicker one counts, since other tests share the processor.
-    expect(Math.min(...took)).toBeLessThan(2_000 * (await slowness()))
-    await run(folder, { ENCRYPTION_KEY: base64(1) }, 'SIGTERM')
+    expect(await expectRefused(folder, both, MESSAGE)).toBeLessThan(limit)
+    await refusedHere(folder, 2)
+    const { database } = await openSealed(settings(storeIn(folder), 1), runtime)
+    await database.close()
   })
 
   test('after a crash that left a log behind', async () => {
-    const folder = testFolder()
-    await run(folder, { ENCRYPTION_KEY: base64(1) }, 'SIGKILL')
-    expect(contents(join(folder, 'data'))).toHaveProperty(['test.db-wal'])
+    const [running, folder] = [testFolder(), testFolder()]
+    const { database } = await openSealed(settings(storeIn(running), 1), runtime)
+    cpSync(running, folder, { recursive: true })
+    await database.close()
+    const data = join(folder, 'data')
+    expect(contents(data)).toHaveProperty(['test.db-wal'])
     await expectRefused(folder, { ENCRYPTION_KEY: base64(2) }, MESSAGE)
-    rmSync(join(folder, 'data', 'test.db-shm'))
-    await expectRefused(folder, { ENCRYPTION_KEY: base64(2) }, MESSAGE)
+    rmSync(join(data, 'test.db-shm'))
+    const before = contents(data)
+    await refusedHere(folder, 2)
+    expect(contents(data)).toEqual(before)
   })
 
   test('beside an app that runs with the right one, which goes on', async () => {
     const folder = testFolder()
-    const { child, ports } = await start(folder, { ENCRYPTION_KEY: base64(1) })
-    await child.says('Ready: open')
-    const other = await start(folder, { ENCRYPTION_KEY: base64(2) })
-    expect(await other.child.ended).toBe(1)
-    expect(other.child.output.err).toMatch(MESSAGE)
-    const ready = await fetch(`http://127.0.0.1:${ports[0]}/ready`)
-    expect(ready.status).toBe(200)
+    const { database } = await openSealed(settings(storeIn(folder), 1), runtime)
+    await expectRefused(folder, { ENCRYPTION_KEY: base64(2) }, MESSAGE)
+    await database.probe()
+    await database.close()
   })
 
   test('when the development key file is gone: no new one is made', async () => {
     const folder = testFolder()
-    await run(folder, {}, 'SIGTERM')
-    const file = join(folder, 'data', 'encryption.key')
-    rmSync(file)
+    const keyFile = join(folder, 'data', 'encryption.key')
+    const own = { ...settings(storeIn(folder), 1), encryptionKey: undefined, keyFile }
+    const { database } = await openSealed(own, runtime)
+    await database.close()
+    rmSync(keyFile)
     await expectRefused(folder, {}, /^ENCRYPTION_KEY is not set and the key file .* is gone/)
-    expect(existsSync(file)).toBe(false)
+    expect(existsSync(keyFile)).toBe(false)
   })
 })
 
 test('the three steps: both keys, reseal, the new key alone', async () => {
   const folder = testFolder()
-  const path = join(folder, 'data', 'test.db')
-  await sealedStore({ kind: 'sqlite', path: path }, 1, 3)
-  const both = { ENCRYPTION_KEY: base64(2), ENCRYPTION_KEY_PREVIOUS: base64(1) }
-  const { child } = await start(folder, both)
-  await child.says('Ready: open')
+  await sealedStore(storeIn(folder), 1, 3)
+  const { database } = await openSealed(settings(storeIn(folder), 2, 1), runtime)
+  const env = {
+    DATABASE_URL: 'sqlite:data/test.db',
+    ENCRYPTION_KEY: base64(2),
+    ENCRYPTION_KEY_PREVIOUS: base64(1),
+  }
   const reseal = MAIN.replace(/main\.ts$/, 'cli/operate/reseal.ts')
-  const env = { DATABASE_URL: 'sqlite:data/test.db', ...both }
   expect(await typed(reseal, [], { cwd: folder, env })).toMatchObject({ code: 0, err: '' })
-  child.process.kill('SIGTERM')
-  await child.ended
-  await run(folder, { ENCRYPTION_KEY: base64(2) }, 'SIGTERM')
-  await expectRefused(folder, { ENCRYPTION_KEY: base64(1) }, MESSAGE)
+  await database.close()
+  const { database: later } = await openSealed(settings(storeIn(folder), 2), runtime)
+  await later.close()
+  await refusedHere(folder, 1)
 })
