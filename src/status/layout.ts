@@ -41,7 +41,7 @@ export const formToken = (session: Pick<Session, 'formToken'>) =>
 export const connectHref = (eventId: string) =>
   `/connect?${new URLSearchParams({ event_id: eventId }).toString()}`
 
-export const connectLink = (eventId: string, text: string) =>
+export const connectLink = (eventId: string, text: string | Html) =>
   html`<a class="button" href="${connectHref(eventId)}">${text}</a>`
 
 /** A form for the id of any event, with `value` in its field. */
@@ -64,6 +64,18 @@ export function sandboxNote(sandbox: { url: string } | undefined): Html | false 
 export function time(ms: number): Html {
   const iso = new Date(ms).toISOString()
   return html`<time datetime="${iso}" title="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC</time>`
+}
+
+/** The day of a time, in UTC. */
+export function day(ms: number): Html {
+  const iso = new Date(ms).toISOString()
+  return html`<time datetime="${iso}" title="${iso}" data-day>${iso.slice(0, 10)}</time>`
+}
+
+/** A time that has passed: the script says how long ago, as long as that is a matter of days. */
+export function ago(ms: number): Html {
+  const iso = new Date(ms).toISOString()
+  return html`<time datetime="${iso}" title="${iso}" data-ago>${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC</time>`
 }
 
 /** A time to the second, for things that follow each other closely. */

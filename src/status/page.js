@@ -3,13 +3,32 @@
 
 const main = document.querySelector('main')
 const live = document.querySelector('#live')
+const toDay = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' })
 const toMinute = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 const toSecond = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
 
+const toAgo = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' })
+
+const UNITS = [
+  [86_400, 'day'],
+  [3_600, 'hour'],
+  [60, 'minute'],
+  [1, 'second'],
+]
+const DAYS_7 = 7 * 86_400
+
 /** @param {ParentNode} part */
 function localTimes(part) {
-  for (const time of part.querySelectorAll('time'))
-    time.textContent = ('seconds' in time.dataset ? toSecond : toMinute).format(new Date(time.dateTime))
+  for (const time of part.querySelectorAll('time')) time.textContent = shown(time, new Date(time.dateTime))
+}
+
+function shown({ dataset }, at) {
+  if ('seconds' in dataset) return toSecond.format(at)
+  if ('day' in dataset) return toDay.format(at)
+  const seconds = Math.round((Date.now() - at) / 1000)
+  if (!('ago' in dataset) || Math.abs(seconds) > DAYS_7) return toMinute.format(at)
+  const [size, unit] = UNITS.find(([least]) => Math.abs(seconds) >= least) ?? [1, 'second']
+  return toAgo.format(-Math.round(seconds / size), unit)
 }
 
 /** Puts new HTML in place of the old; focus and how far a table was scrolled stay. */
@@ -64,6 +83,7 @@ function say(text) {
 }
 
 localTimes(document)
+setInterval(localTimes, 10_000, document)
 if (main.dataset.stream !== undefined) {
   // A tab that nobody looks at needs no connection.
   document.addEventListener('visibilitychange', () => {

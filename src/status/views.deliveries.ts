@@ -1,7 +1,7 @@
 import { type Html, html } from '../http/html.ts'
 import type { Session } from '../oauth/sessions.ts'
 import type { DeliveryView } from '../webhooks/inbox/deliveries.ts'
-import { connectHref, duration, formToken, time } from './layout.ts'
+import { ago, connectHref, duration, formToken } from './layout.ts'
 import type { Parts } from './overview.ts'
 import { DELIVERY_STATES } from './words.ts'
 
@@ -33,7 +33,7 @@ ${list(parked, () => false)}`
 const list = (deliveries: readonly DeliveryView[], action: (d: DeliveryView) => Html | false) => html`
 <ul class="rows">${deliveries.slice(0, LISTED).map(
   d => html`
-<li class="row"><div><a href="/deliveries/${d.id}" id="stuck-${d.id}">${breakable(d.type)}</a> <span class="quiet">${time(Date.parse(d.received_at))}</span>
+<li class="row"><div><a href="/deliveries/${d.id}" id="stuck-${d.id}">${breakable(d.type)}</a> <span class="quiet">${ago(Date.parse(d.received_at))}</span>
 ${d.last_error !== null && html`<br><span class="quiet"><bdi>${d.last_error}</bdi></span>`}</div>${action(d)}</li>`,
 )}</ul>
 ${deliveries.length > LISTED && html`<p class="quiet">These are the newest ${LISTED}. The operator’s list has all of them.</p>`}`
@@ -55,13 +55,13 @@ export function deliveriesTable({ deliveries, connections }: Parts): Html {
   const several = connections.length > 1
   return html`
 <section aria-labelledby="deliveries-title">
-<h2 id="deliveries-title">Webhook deliveries</h2>
+<h2 id="deliveries-title">What came in</h2>
 ${
   deliveries.length === 0
     ? html`<p class="quiet">None yet. They appear here as they come in; if none does, check the webhook URL at Revento.</p>`
-    : html`<div class="scroll" tabindex="0" role="region" aria-label="Webhook deliveries, newest first"><table>
+    : html`<div class="card flush"><table class="stack">
 <thead><tr><th scope="col">Type</th><th scope="col">State</th>${several && html`<th scope="col">Event</th>`}
-<th scope="col">Received</th><th scope="col">Attempts</th><th scope="col">Took</th><th scope="col">Delivery</th></tr></thead>
+<th scope="col">Took</th><th scope="col">Received</th></tr></thead>
 <tbody>${deliveries.map(d => row(d, several))}</tbody>
 </table></div>`
 }
@@ -71,8 +71,7 @@ ${
 const row = (d: DeliveryView, several: boolean) => html`
 <tr data-state="${d.state}"><td><a href="/deliveries/${d.id}" id="delivery-${d.id}">${breakable(d.type)}<span class="unseen">, delivery ${d.id}</span></a></td>
 <td>${stateOf(d)}</td>${several && html`<td>${d.event_id}</td>`}
-<td>${time(Date.parse(d.received_at))}</td><td>${d.attempts}</td><td>${took(d)}</td>
-<td>${d.id}</td></tr>`
+<td class="quiet">${took(d)}${d.attempts > 1 && html`, ${d.attempts} attempts`}</td><td class="quiet">${ago(Date.parse(d.received_at))}</td></tr>`
 
 /** The time from a delivery's arrival to its end. */
 export const took = (d: DeliveryView) =>
@@ -84,7 +83,8 @@ export function stateOf(d: DeliveryView): Html {
   const error =
     (failed || d.state === 'dead') && html`<br><span class="quiet"><bdi>${d.last_error}</bdi></span>`
   const original = d.duplicate_of && html` of <a href="/deliveries/${d.duplicate_of}">${d.duplicate_of}</a>`
-  return html`${failed ? 'failed, runs again' : DELIVERY_STATES[d.state]}${original}${error}`
+  const state = failed ? 'failed, runs again' : DELIVERY_STATES[d.state]
+  return html`<span class="pill" data-state="${failed ? 'failed' : d.state}">${state}</span>${original}${error}`
 }
 
 /** Lets a narrow column break a type after its dots and underscores. */

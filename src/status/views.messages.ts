@@ -1,9 +1,9 @@
-import { ERRORS, type ErrorBody } from '../http/errors.ts'
+import type { ErrorBody } from '../http/errors.ts'
 import { type Html, html } from '../http/html.ts'
 import type { Connection } from '../oauth/connections.ts'
 import type { Session } from '../oauth/sessions.ts'
 import { connectLink, eventForm, formToken, layout, sandboxNote } from './layout.ts'
-import { NEXT } from './words.ts'
+import { capital, HEADINGS, NEXT, words } from './words.ts'
 
 export function welcomePage(o: {
   appName: string
@@ -44,9 +44,10 @@ export function errorPage(
   const again = next?.again !== undefined && { words: next.again }
   return layout({
     appName,
-    title: ERRORS[error][1],
+    title: HEADINGS[error] ?? capital(words(error)),
     body: html`
-<h1>${message}</h1>
+<h1>${HEADINGS[error] ?? capital(words(error))}</h1>
+<p>${message}</p>
 ${next && html`<p>${next.text}</p>`}
 ${next?.asks && eventForm('Event id', eventId)}
 ${again && html`<p>${eventId === undefined ? html`<a class="button" href="/connect">${again.words}</a>` : connectLink(eventId, `${again.words}: ${eventId}`)}</p>`}

@@ -11,6 +11,23 @@ export const STATES: Record<ConnectionState, string> = {
   deleted: 'Ended: Revento asked to delete what was stored of this event',
 }
 
+/** The same in a word or two, for a pill. */
+export const PILLS: Record<ConnectionState, string> = {
+  connected: 'Connected',
+  reconsent: 'Waiting for you',
+  revoked: 'Revoked',
+  suspended: 'Suspended',
+  deleted: 'Ended',
+}
+
+/** How a known application status is coloured; others are not. */
+export const APPLICATION_TONES: Readonly<Record<string, 'good' | 'wait' | 'bad' | undefined>> = {
+  approved: 'good',
+  pending: 'wait',
+  revision_requested: 'wait',
+  rejected: 'bad',
+}
+
 export const ADVICE: Record<ConnectionState, string | undefined> = {
   connected: undefined,
   reconsent: 'Connect it again. Webhooks that wait for it go on by themselves then.',
@@ -27,7 +44,7 @@ export const REASONS: Record<string, string> = {
   token_revoked: 'It was ended at Revento.',
 }
 
-/** Why Revento's own list is missing. */
+/** Why there is no list, or no newer one. */
 export const PROBLEMS: Record<string, string> = {
   reconsent_required: 'Revento asks to connect this event again.',
   revoked: 'This app has no access to the event any more.',
@@ -128,6 +145,36 @@ export const NEXT: Partial<Record<ErrorCode, Next>> = {
   },
   internal_error: { text: 'Give the request number below to whoever runs this app.' },
 }
+
+/** The heading of an error's page, where the code in words is no good one. */
+export const HEADINGS: Partial<Record<ErrorCode, string>> = {
+  invalid_event_id: 'No event id',
+  event_rejected: 'Event not accepted',
+  access_denied: 'Declined',
+  state_missing: 'Link incomplete',
+  state_mismatch: 'Another browser',
+  state_used: 'Link used already',
+  state_expired: 'Link expired',
+  code_rejected: 'Not connected',
+  event_mismatch: 'Another event',
+  unauthenticated: 'Connect first',
+  form_rejected: 'Page too old',
+  not_found: 'Not found',
+  reconsent_required: 'Connect again',
+  revoked: 'Access was ended',
+  suspended: 'App suspended',
+  scope_missing: 'Not allowed',
+  internal_error: 'Something went wrong',
+  configuration_error: 'App not accepted',
+  upstream_error: 'Revento unreachable',
+  rate_budget_used: 'Limit used up',
+  overloaded: 'Busy',
+  storage_unavailable: 'Cannot store',
+  upstream_timeout: 'Revento too slow',
+}
+
+/** The first letter as a capital. */
+export const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
 /** A code with spaces in place of its underscores. */
 export const words = (code: string) => code.replaceAll('_', ' ')

@@ -103,7 +103,7 @@ describe.skipIf(!browser)('in a browser', () => {
     await page.goto(program.url)
     await page.getByRole('link', { name: 'Connect evt_test_published' }).click()
     await page.getByRole('button', { name: 'Decline' }).click()
-    await page.getByRole('heading', { name: 'The connection was declined.' }).waitFor()
+    await page.getByRole('heading', { name: 'Declined' }).waitFor()
     await page.getByRole('link', { name: 'Back to the start page' }).click()
     await page.getByRole('heading', { name: 'Connect a Revento event' }).waitFor()
     await page.context().close()

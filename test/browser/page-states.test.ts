@@ -178,6 +178,8 @@ describe.skipIf(!browser)('every state of the page', () => {
     const time = page.locator('#part-deliveries time')
     await time.filter({ hasText: '09.05.2026, 21:00' }).waitFor()
     expect(await time.getAttribute('title')).toBe('2026-05-09T12:00:00.123Z')
+    await inbox(pair, { received_at: Date.now() - 120_000 })
+    await time.filter({ hasText: 'vor 2 Minuten' }).waitFor()
     await page.context().close()
   })
 })

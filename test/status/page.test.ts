@@ -102,7 +102,7 @@ test('a webhook appears as handled, and changes its participant', async () => {
   await client.post(`${pair.app.url}/webhooks/revento`, body, headers)
   const text = await until(async () => {
     const shown = await client.get(`${pair.app.url}/`, BROWSER)
-    return /handled<\/td>/.test(shown.text) && shown.text
+    return />handled<\/span>/.test(shown.text) && shown.text
   })
   expect(text).toMatch(/<bdi>application\.<wbr>approved<wbr><\/bdi> <time/)
 })
