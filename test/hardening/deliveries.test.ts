@@ -1,19 +1,20 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { handlers } from '../../src/integration/handlers/index.ts'
 import { EVENT_TYPES } from '../../src/revento/platform.ts'
+import { exampleHandlers } from '../helpers/example-handlers.ts'
+import { rounds } from '../helpers/rounds.ts'
 import { until } from '../helpers/wait.ts'
 import { type Receiver, startReceiver } from '../webhooks/harness.ts'
 
 /**
  * Rightly signed deliveries with any JSON in them, on both databases: the stated 400, or 200 and the very bytes are
- * stored and handled. A failure prints the seed and the smallest case. FUZZ_RUNS=20000 in the environment tries more.
+ * stored and handled. A failure prints the seed and the smallest case. ROUNDS=200 in the environment tries 20,000.
  */
-const RUNS = Number(process.env['FUZZ_RUNS'] ?? 300)
+const RUNS = rounds(100)
 
 let app: Receiver
 beforeAll(async () => {
-  app = await startReceiver({ handlers })
+  app = await startReceiver({ handlers: exampleHandlers })
 })
 afterAll(() => app.close())
 

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { EVENT_TYPES } from '../../src/revento/platform.ts'
 import { providers } from '../../src/webhooks/providers/index.ts'
+import { rounds } from '../helpers/rounds.ts'
 import { WEBHOOK_SECRET } from '../helpers/secrets.ts'
 import { secretOf, signedAs } from '../helpers/senders.ts'
 import { exchange } from './raw.ts'
@@ -9,9 +10,9 @@ import { cookieOf, judge, judgeAfter, MARKER, routesOf, type Surface, startSurfa
 
 /**
  * Any method, path, query, headers, cookies and body, as raw bytes against the running app. A failure prints the seed and
- * the smallest case. FUZZ_RUNS=20000 in the environment tries more; the suite tries a few hundred.
+ * the smallest case. ROUNDS=200 in the environment tries 20,000.
  */
-const RUNS = Number(process.env['FUZZ_RUNS'] ?? 400)
+const RUNS = rounds(100)
 
 let surface: Surface
 beforeAll(async () => {

@@ -141,7 +141,7 @@ const PATHS = /^(\/oauth\/token|\/api\/v1\/events\/evt_\d+\/participants(\?limit
 const PRIVATE = new RegExp(`${UPSTREAM_TEXT}|${SECRET}|(access|refresh)-of|code-for-|upstream=`)
 /** Two calls of at most 10 s each, and what a busy machine adds. */
 const ANSWERED_MS = 25_000
-/** More than a gigabyte is offered, and 1.6 GB in compressed form; what is kept of it goes with a collection. */
+/** Half a gigabyte is offered, and 1.6 GB in compressed form; what is kept of it goes with a collection. */
 const GROWTH = 256 * 1024 * 1024
 
 /** What went wrong is told to the operator: in a word of ours or of the network's. */

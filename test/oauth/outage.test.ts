@@ -14,7 +14,7 @@ import { virtualTime } from '../helpers/virtual-time.ts'
 const MINUTE_MS = 60_000
 const OUTAGE_MS = 10 * MINUTE_MS
 const CALL_EVERY_MS = 10_000
-const COUNT = 50
+const COUNT = 12
 const log = { info() {}, warn() {}, error() {} }
 
 const cut: TokenOutcome = { kind: 'unknown', detail: 'UND_ERR_SOCKET', timeout: false, atWork: false }
@@ -28,7 +28,7 @@ interface Outage {
   readonly isProcessed?: true
 }
 
-/** Fifty connections in use whose access tokens expire, and a token endpoint that is in trouble for ten minutes. */
+/** Connections in use whose access tokens expire, and a token endpoint that is in trouble for ten minutes. */
 async function outage({ outcome, ms = 0, isProcessed }: Outage) {
   const time = virtualTime()
   const { runtime } = time

@@ -4,9 +4,10 @@ import { systemRuntime } from '../../src/process/runtime.ts'
 import type { Database } from '../../src/storage/database.ts'
 import { openDatabase } from '../../src/storage/open.ts'
 import { type NewStore, newStore } from '../helpers/database.ts'
+import { rounds } from '../helpers/rounds.ts'
 import { type Command, FAULTS, runModel } from './refresh-model.ts'
 
-const RUNS = Number(process.env['MODEL_RUNS'] ?? 150)
+const RUNS = rounds(40)
 let made: NewStore
 let database: Database
 beforeAll(async () => {
@@ -34,7 +35,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
  * five minutes; an access token is used only after its pair was committed; nothing is asked of the token endpoint after a
  * connection ended, nor of the API after token_revoked; and a new consent heals everything.
  */
-test('every interleaving of callers, faults and consents keeps the rules', { timeout: 120_000 }, async () => {
+test('every interleaving of callers, faults and consents keeps the rules', { timeout: 600_000 }, async () => {
   let n = 0
   const seen = { consumed: 0, repeats: 0 }
   await fc.assert(

@@ -148,12 +148,12 @@ test('a connection has a hundred sessions at most: the oldest ends', async () =>
   expect((await other.get(participantsUrl(pair, 'evt_two'))).status).toBe(200)
 })
 
-test('thousands of forged cookies: 401 or the signed-out page, never an error of ours', async () => {
+test('hundreds of forged cookies: 401 or the signed-out page, never an error of ours', async () => {
   const pair = await startPair()
   await grant(pair, 'evt_one')()
   const random = (bytes: number) => Buffer.from(crypto.getRandomValues(new Uint8Array(bytes)))
   const name = nameOf(pair)
-  const forged = Array.from({ length: 2_000 }, (_, n) => {
+  const forged = Array.from({ length: 400 }, (_, n) => {
     if (n % 4 === 0) return `${name}=${random(32).toString('base64url')}`
     if (n % 4 === 1)
       return `${name}=${random(n % 300)

@@ -5,6 +5,7 @@ import { createLimiter } from '../../src/revento/rate-limiter.ts'
 import { createBudgets } from '../../src/storage/api-budgets.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import { testDatabase } from '../helpers/database.ts'
+import { rounds } from '../helpers/rounds.ts'
 import { manualClock, mostWithin, times } from './api-harness.ts'
 
 /** Both bind within few requests. */
@@ -129,7 +130,7 @@ test.for([
 ] as const)(
   'several processes, a slow network, %s: no window of the platform holds too many',
   {
-    timeout: 120_000,
+    timeout: 600_000,
   },
   async ([, fixed]) => {
     const { query } = await testDatabase()
@@ -143,7 +144,7 @@ test.for([
           drawn.map((one, n) => ({ ...one, jumpMs: n === 1 ? one.jumpMs : 0, ...fixed })),
         ),
       ),
-      { numRuns: 12 },
+      { numRuns: rounds(4) },
     )
   },
 )

@@ -210,10 +210,21 @@ const FOREIGN: Partial<Record<Visitor, Key | undefined>> = {
   'other event': OTHERS[1],
 }
 
+/** What the page says after the end of a connection, beside how to connect it again. */
+const ENDED: Partial<Record<Visitor, string>> = {
+  revoked: 'Revoked: this app has no access',
+  disconnected: 'Disconnected here',
+  deleted: 'Ended: Revento asked to delete',
+}
+
 describe.for(VISITORS)('to "%s"', visitor => {
   test('each route shows and changes what is granted, and nothing else', async () => {
     const own = visitor === 'none' || visitor === 'sandbox' ? undefined : (FOREIGN[visitor] ?? MINE)
     const s = await stage(visitor)
+    const { text: page } = await s.client.get(s.pair.app.url, BROWSER)
+    const ended = ENDED[visitor]
+    const shown = ended && [ended, 'evt_a', 'org_1', 'href="/connect?event_id=evt_a"', 'Log out']
+    for (const words of shown ?? []) expect(page).toContain(words)
     for (const [route, row] of Object.entries(ROUTES)) {
       if (typeof row === 'string') continue
       const before = [await s.state(), await s.connection()]
@@ -229,19 +240,6 @@ describe.for(VISITORS)('to "%s"', visitor => {
       await until(async () => ['dead', 'done'].includes((await s.state()) ?? ''))
     }
   })
-})
-
-test('after its end a connection is named with its state, and can be connected again', async () => {
-  for (const [visitor, words] of [
-    ['revoked', 'Revoked: this app has no access'],
-    ['disconnected', 'Disconnected here'],
-    ['deleted', 'Ended: Revento asked to delete'],
-  ] as const) {
-    const { pair, client } = await stage(visitor)
-    const { text } = await client.get(pair.app.url, BROWSER)
-    for (const shown of [words, 'evt_a', 'org_1', 'href="/connect?event_id=evt_a"', 'Log out'])
-      expect(text).toContain(shown)
-  }
 })
 
 /** What runs from package.json, where the app runs. Each is the operator's: none asks for a session, and none is for one. */

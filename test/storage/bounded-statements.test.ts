@@ -14,7 +14,7 @@ import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { ORGANIZATION, seedLarge } from './large-data.ts'
 
-const ROWS = 1_600
+const ROWS = 600
 /** The largest batch there is: that of waking, and of what ends by itself. */
 const MOST = 500
 const HOUR = 3_600_000

@@ -10,7 +10,7 @@ import { signedDelivery } from '../helpers/webhook.ts'
 import { seedEvent } from '../lab/bench/seed.ts'
 import { bench, hanging } from '../webhooks/dispatch/dispatching.ts'
 
-const ROWS = 20_000
+const ROWS = 8_000
 const EVENT = { eventId: 'evt_1', organizationId: 'org_1' }
 
 /** `npm start` on this database, in real mode. */

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { createEventData, type ParticipantChange } from '../../src/storage/event-data.ts'
 import type { ParticipantsTable } from '../../src/storage/schema.ts'
 import { testDatabase } from '../helpers/database.ts'
+import { rounds } from '../helpers/rounds.ts'
 
 const at = (second: number) => new Date(Date.UTC(2026, 4, 9, 14, 0, second)).toISOString()
 
@@ -96,6 +97,6 @@ test('every order of the same events gives the same row, also where they are of 
         expect(await sorted(shuffled)).toEqual(await sorted(list))
       },
     ),
-    { numRuns: 60 },
+    { numRuns: rounds(20) },
   )
 })

@@ -10,7 +10,6 @@ import { testFolder } from '../helpers/folder.ts'
 import { logLines, startMain } from '../helpers/program.ts'
 
 const manifest = readManifest()
-const floor = manifest.engines.node.replace('>=', '')
 const CHOOSE = fileURLToPath(new URL('../../src/cli/choose-node.js', import.meta.url))
 const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
 
@@ -39,14 +38,6 @@ test('a start on a Node that is older than the floor says so, says why, and goes
     { level: 'warn', msg: expect.stringMatching(/^Node 26\.10\.0 is older .*CVE-\d+.* Install Node/) },
   ])
   expect(lines.find(({ url }) => url)).toMatchObject({ node: '26.10.0' })
-})
-
-test('a start on the Node of the floor says which Node runs, and no more', async () => {
-  const app = await startMain({ env: pretend(floor) })
-  await app.says('"Ready: ')
-  const lines = logLines(app)
-  expect(lines.filter(({ part }) => part === 'node')).toEqual([])
-  expect(lines.find(({ url }) => url)).toMatchObject({ node: floor })
 })
 
 /** What `node` is for npm's scripts, after an install where this machine's own Node has that version. */

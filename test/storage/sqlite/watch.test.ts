@@ -14,7 +14,7 @@ const OTHER = `
   db.exec('pragma synchronous = off')
   const insert = db.prepare('insert into t values (zeroblob(2000))')
   parentPort.postMessage('begun')
-  for (let i = 0; i < 20000; i++) {
+  for (let i = 0; i < 6000; i++) {
     insert.run()
     if (i % 3 === 0) db.exec('pragma wal_checkpoint(truncate)')
     if (i % 500 === 0) db.exec('delete from t')

@@ -1,9 +1,9 @@
 import { Agent, request } from 'undici'
 import { expect, onTestFinished, test } from 'vitest'
-import { systemRuntime } from '../../../src/process/runtime.ts'
 import { providers, shippedProviders } from '../../../src/webhooks/providers/index.ts'
 import { sign } from '../../../src/webhooks/verify/signature.ts'
 import { startApp } from '../../helpers/app.ts'
+import { testRuntime } from '../../helpers/runtime.ts'
 import { until } from '../../helpers/wait.ts'
 import { type Hostile, hostile } from './hostile.ts'
 import { type KnownAnswer, knownAnswers, seedOf } from './known-answers.ts'
@@ -13,7 +13,7 @@ const SENDERS = 16
 /** One app for all: each provider's secret is its known answers', and the clock stands at their moment. */
 async function start() {
   let now = Date.now()
-  const runtime = { ...systemRuntime, now: () => now }
+  const runtime = { ...testRuntime(), now: () => now }
   const env = Object.fromEntries(providers.map(p => [p.secret.variable, seedOf(p).secret]))
   const handlers = { revento: {}, aghanim: { 'player.verify': async () => undefined } }
   const app = await startApp({ env, runtime, handlers })
@@ -39,11 +39,15 @@ async function start() {
   return { ...app, rows, post, at }
 }
 
-/** What HTTP cannot carry, or trims on the way; `verify` itself meets it in providers.test.ts. */
+/** `verify` itself meets every one in providers.test.ts, also what HTTP cannot carry, or trims on the way. */
 const isSendable = ({ headers }: Hostile) =>
   Object.values(headers).every(value => /^[\t\x20-\x7e\x80-\xff]*$/.test(value) && value === value.trim())
 
-test('8,000 hostile deliveries over sockets: none accepted, none answered 500, none stored', async () => {
+/** Of one flipped bit, changed digit or cut at each place, every sixteenth; of all else, each. */
+const isSent = ({ what }: Hostile, n: number) =>
+  n % 16 === 0 || !/^(bit \d+ flipped|cut to \d+|byte \d+|. at \d+ of the signature)/.test(what)
+
+test('2,000 hostile deliveries over sockets: none accepted, none answered 500, none stored', async () => {
   const app = await start()
   const counts: Record<string, number> = {}
   const answers: Record<number, number> = {}
@@ -53,10 +57,9 @@ test('8,000 hostile deliveries over sockets: none accepted, none answered 500, n
     const signature = sign(k.provider, ours.secret, k.timestamp, k.body, k.id)
     const seed = { ...ours, signature, headers: { ...k.headers, [k.provider.signature.header]: signature } }
     app.at(k.now)
-    const corpus = hostile(seed)
+    const corpus = hostile(seed).filter((next, n) => isSendable(next) && isSent(next, n))
     const sender = async () => {
       for (const next of corpus) {
-        if (!isSendable(next)) continue
         counts[k.provider.name] = (counts[k.provider.name] ?? 0) + 1
         const status = await app.post(seed, next)
         answers[status] = (answers[status] ?? 0) + 1
@@ -67,7 +70,7 @@ test('8,000 hostile deliveries over sockets: none accepted, none answered 500, n
   }
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0)
   console.log(`hostile deliveries: ${total}`, counts, 'answers', answers)
-  expect(total).toBeGreaterThanOrEqual(8_000)
+  expect(total).toBeGreaterThanOrEqual(2_000)
   expect(Object.keys(answers).every(status => ['401', '403', '415'].includes(status))).toBe(true)
   expect(await app.rows()).toBe(0)
 
