@@ -15,6 +15,7 @@ const ON_POSTGRES = [
   'test/status/entitlement.test.ts',
   'test/storage/{aged-rows,bounded-statements,endings,erased-runs,erasing-processes,newer-schema}.test.ts',
   'test/storage/{participants,refresh-waits,storable}.test.ts',
+  'test/sync/*.test.ts',
   'test/webhooks/receive.test.ts',
   'test/webhooks/dispatch/{attempts,concurrency,endings,leases,parking,participants,retries,stalled}.test.ts',
   'test/webhooks/dispatch/{stopping,waking-processes}.test.ts',

@@ -17,12 +17,14 @@ import { createSteadyClock } from './process/trusted-time.ts'
 import { createApiClient } from './revento/api.ts'
 import { WINDOWS } from './revento/budget.ts'
 import type { Outgoing } from './revento/http.ts'
+import type { ConnectionKey } from './revento/platform.ts'
 import { createTokenEndpoint } from './revento/token-endpoint.ts'
 import { status } from './status/index.ts'
 import { createTitles } from './status/titles.ts'
 import { errorPage, onwardPage } from './status/views.messages.ts'
 import { createBudgets } from './storage/api-budgets.ts'
 import type { Database } from './storage/database.ts'
+import { createSync } from './sync/index.ts'
 import { createWebhooks } from './webhooks/index.ts'
 
 export interface AppEdge {
@@ -95,6 +97,16 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     runtime,
   )
   const { inbox, handling, deliveries, eventData, resume } = webhooks
+  const { sync: choices } = edge.integration ?? integration
+  const sync = createSync(
+    config,
+    { query, oauth, apiClient, inbox, choices, count: metrics.sync, log },
+    runtime,
+  )
+  const connected = (key: ConnectionKey) => {
+    resume(key)
+    sync.connected(key)
+  }
   const trouble = createProbe(database, inbox, handling, runtime)
 
   const { appName } = config
@@ -114,6 +126,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   app.addHook('onClose', async () => {
     const flushed = atMost(runtime, LAST_NOTES_MS, meter.flush())
     await jobsEnded
+    await atMost(runtime, Math.max(0, stopBy - runtime.monotonic()), sync.worker.settled())
     const servicesStopped = builder.stopServices()
     await atMost(runtime, Math.max(0, stopBy - runtime.monotonic()), oauth.accessTokens.settled())
     await servicesStopped
@@ -122,7 +135,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     await database.close()
   })
   await app.register(health, { trouble, runtime })
-  await app.register(oauth.routes, { onwardPage: url => onwardPage(appName, url), resume })
+  await app.register(oauth.routes, { onwardPage: url => onwardPage(appName, url), resume: connected })
   await app.register(webhooks.routes, { prefix: '/webhooks' })
   await app.register(status, {
     ...{ appName, origin: config.origin, production: config.production },
@@ -132,6 +145,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     ...{ sessions: oauth.sessions, connections: oauth.connections, api: oauth.api },
     ...{ deliveries, heard: eventData.participants, titles: createTitles(runtime), trouble, runtime },
     keyChanges: meter.changes,
+    ...{ sync, people: sync.people },
   })
   await app.register(builder.routes, {
     ...{ appName, origin: config.origin, sessions: oauth.sessions },
@@ -142,6 +156,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   app.addHook('onListen', async () => {
     webhooks.start(oauth.aged, stopped.signal)
     oauth.watch(stopped.signal)
+    sync.start(stopped.signal)
     const { connections, accessTokens } = oauth
     builder.startJobs({ connections, accessTokens, apiClient, origin: config.origin, count: metrics.job })
     void meter.watch(stopped.signal)

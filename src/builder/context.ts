@@ -5,9 +5,10 @@ import type { Settings } from '../integration/settings.ts'
 import type { Log } from '../process/log.ts'
 import type { EventApi } from '../revento/api.ts'
 import type { DataOf, ReventoEvent } from '../revento/events.ts'
-import type { EventType } from '../revento/platform.ts'
+import type { EventType, ParticipantRow } from '../revento/platform.ts'
 import type { Db } from './db.ts'
 import type { Once } from './once.ts'
+import type { Participants } from './participants.ts'
 
 /** What is the builder's own: the same for handlers, routes and jobs. */
 export interface Own {
@@ -55,7 +56,33 @@ export type EventOf<T extends HandledType> = T extends HandledType ? ReventoEven
 export interface HandlerContext<T extends HandledType = EventType> extends QueuedContext<EventOf<T>> {
   /** The API of the event's connection, with a token that is kept alive. Waits for a reconnect by itself. */
   readonly api: EventApi
+  /** The stored participants of the event: read without a call. */
+  readonly participants: Participants
 }
+
+/** What a comparison of the stored participants with Revento's list finds; see src/integration/sync.ts. */
+export interface SyncData {
+  'participant.added': Found
+  /** `changed`: the members that differ from `before`. */
+  'participant.changed': Found & { readonly changed: readonly string[]; readonly before: ParticipantRow }
+  /** `participant` is what was stored last. Revento has no event for it. */
+  'participant.removed': Found
+}
+interface Found {
+  readonly participant_id: string
+  readonly participant: ParticipantRow
+  /** The number of the comparison. */
+  readonly run: number
+}
+export type SyncType = keyof SyncData
+/** What a handler of `sync` gets; `event.occurred_at` is when Revento's list was read. */
+export interface SyncContext<T extends SyncType = SyncType>
+  extends Omit<HandlerContext, 'event'>,
+    QueuedContext<SyncEventOf<T>> {}
+export type SyncEventOf<T extends SyncType> = T extends SyncType
+  ? ReventoEvent<T, SyncData[T]> & { readonly event_id: string; readonly organization_id: string }
+  : never
+export type SyncHandler<T extends SyncType = SyncType> = (context: SyncContext<T>) => Promise<void>
 
 /** Throw to have the delivery run again later. */
 export type Handler<T extends HandledType = EventType> = (context: HandlerContext<T>) => Promise<void>
@@ -71,6 +98,8 @@ export type InlineHandler = (context: SenderContext) => Promise<InlineAnswer | u
 
 export interface Handlers extends SendersOfYours {
   readonly revento: { readonly [T in HandledType]?: Handler<T> }
+  /** This app itself: what it found out without a webhook. */
+  readonly sync?: { readonly [T in SyncType]?: SyncHandler<T> }
   readonly aghanim?: { readonly [type: string]: InlineHandler | undefined }
   readonly entrupy?: SenderHandlers
   readonly barker?: SenderHandlers

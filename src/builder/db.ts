@@ -14,7 +14,7 @@ export interface Views {
   revento_connections: ConnectionsView
 }
 
-/** What Revento's webhooks said of a participant. */
+/** A participant as Revento said last, in its list or in a webhook; see src/builder/participants.ts. */
 export interface ParticipantsView {
   platform: Platform
   event_id: string
@@ -23,7 +23,18 @@ export interface ParticipantsView {
   participant_id: string
   name: string | null
   application_status: string | null
-  /** Of the newest webhook; its time as ISO 8601, '' where it had none. */
+  role: string | null
+  last_reviewed_at: string | null
+  last_reviewer_id: string | null
+  last_review_action: string | null
+  /** Revento's row, as JSON. */
+  data: string | null
+  /** In ms since 1970. */
+  first_seen_at: number
+  /** ISO 8601, by Revento's clock: of the last list that had them, and since when no list has. */
+  listed_at: string | null
+  gone_at: string | null
+  /** Of the newest webhook, '' where none came; its time as ISO 8601, '' where it had none. */
   last_type: string
   occurred_at: string
   /** In ms since 1970. */

@@ -6,6 +6,7 @@ import { routes } from '../integration/routes.ts'
 import { senders } from '../integration/senders/index.ts'
 import { services } from '../integration/services.ts'
 import { settings as forms, type Settings } from '../integration/settings.ts'
+import { sync } from '../integration/sync.ts'
 import { createDescribeError } from '../process/errors.ts'
 import type { Log } from '../process/log.ts'
 import { hiding } from '../process/logger.ts'
@@ -19,6 +20,7 @@ import type { Erase } from './erase.ts'
 import type { Job } from './job.ts'
 import { createJobRows } from './job-rows.ts'
 import { checkJobs, type JobsOptions, startJobs } from './jobs.ts'
+import type { SyncChoices } from './participants.ts'
 import { createRevento, type ReventoParts } from './revento.ts'
 import type { Routes } from './route.ts'
 import { type BuilderRoutesOptions, builderRoutes } from './routes.ts'
@@ -31,9 +33,10 @@ export interface Integration {
   readonly routes: Routes
   readonly jobs: readonly Job[]
   readonly erase: Erase
+  readonly sync: SyncChoices
 }
 
-export const integration: Integration = { services, routes, jobs, erase }
+export const integration: Integration = { services, routes, jobs, erase, sync }
 
 export interface BuilderOptions {
   readonly integration: Integration
@@ -49,13 +52,13 @@ export interface Builder {
   readonly own: Omit<Own, 'db'>
   readonly erase: Erase
   readonly routes: FastifyPluginAsync<RoutesParts>
-  startJobs(o: ReventoParts & Pick<JobsOptions, 'count'>): void
+  startJobs(o: Omit<ReventoParts, 'query'> & Pick<JobsOptions, 'count'>): void
   stopJobs(): Promise<void>
   stopServices(): Promise<void>
 }
 
 type RoutesParts = Omit<BuilderRoutesOptions, 'routes' | 'own' | 'log' | 'production' | 'revento'> &
-  ReventoParts
+  Omit<ReventoParts, 'query'>
 
 /** Whoever asked for a page would rather hear that the limit is used up than wait for it. */
 const PAGE_PATIENCE_MS = 2_000
@@ -79,7 +82,11 @@ export async function openBuilder(o: BuilderOptions, runtime: Runtime): Promise<
     async routes(app, parts) {
       const { routes } = o.integration
       const all = { ...own, db: ownDb(o.query) }
-      const revento = createRevento(parts, { part: 'routes' }, { patienceMs: PAGE_PATIENCE_MS })
+      const revento = createRevento(
+        { ...parts, query: o.query },
+        { part: 'routes' },
+        { patienceMs: PAGE_PATIENCE_MS },
+      )
       await app.register(builderRoutes, {
         ...parts,
         routes,
@@ -90,7 +97,8 @@ export async function openBuilder(o: BuilderOptions, runtime: Runtime): Promise<
       })
     },
     startJobs({ count, ...parts }) {
-      const revento = (name: string, signal: AbortSignal) => createRevento(parts, { job: name }, { signal })
+      const revento = (name: string, signal: AbortSignal) =>
+        createRevento({ ...parts, query: o.query }, { job: name }, { signal })
       const rows = createJobRows(o.query, o.mode)
       const { jobs: list } = o.integration
       const ownFor = (signal: AbortSignal) => ({ ...own, db: ownDb(o.query, signal) })

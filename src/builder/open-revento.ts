@@ -78,7 +78,7 @@ async function opened(work: (revento: ScriptContext) => Promise<void>, signal: A
       },
       runtime,
     )
-    const parts = { connections, accessTokens, apiClient, origin: config.origin }
+    const parts = { query, connections, accessTokens, apiClient, origin: config.origin }
     const own = { db: ownDb(query), settings, services: running.all as Own['services'] }
     try {
       await work({ ...createRevento(parts, { part: 'script' }, { signal }), ...own, signal })

@@ -2,6 +2,8 @@ import { type AccessTokens, ConnectionUnavailable } from '../oauth/access-token.
 import { connectUrl } from '../oauth/connect.route.ts'
 import type { Connection, ConnectionKey, Connections } from '../oauth/connections.ts'
 import type { ApiClient, EventApi } from '../revento/api.ts'
+import type { Queries } from '../storage/database.ts'
+import { createParticipants, type Participants } from './participants.ts'
 
 /** Revento for what is no handler: jobs, and scripts by `openRevento`. */
 export interface Revento {
@@ -15,6 +17,8 @@ export interface ConnectedEvent extends ConnectionKey {
   readonly connection: Connection
   /** With a token that is kept alive, within the limits that all processes share. A call waits for its turn. */
   readonly api: EventApi
+  /** What is stored of its participants: read without a call. */
+  readonly participants: Participants
 }
 
 /** A connection that cannot be used now. The message says who has to do what, with the link. */
@@ -31,6 +35,7 @@ export class NotUsable extends Error {
 }
 
 export interface ReventoParts {
+  readonly query: Queries
   readonly connections: Pick<Connections, 'list'>
   readonly accessTokens: Pick<AccessTokens, 'use'>
   readonly apiClient: ApiClient
@@ -87,7 +92,9 @@ export function createRevento(
           eventId,
         )
       }
-      return { eventId, organizationId: connection.organizationId, connection, api: apiOf(connection) }
+      const participants = createParticipants(o.query, connection.platform, connection, signal)
+      const key = { eventId, organizationId: connection.organizationId }
+      return { ...key, connection, api: apiOf(connection), participants }
     },
   }
 }

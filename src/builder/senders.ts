@@ -5,7 +5,7 @@ const FILE = 'src/integration/senders/index.ts'
 
 /** Checks the builder's senders beside the template's; what is wrong in them is a BuilderMistake. */
 export function checkSenders(own: Readonly<Record<string, Provider>>, shipped: readonly Provider[]): void {
-  const taken = new Set(['handshake', ...shipped.map(({ name }) => name)])
+  const taken = new Set(['handshake', 'sync', ...shipped.map(({ name }) => name)])
   const variables = new Set(shipped.map(({ secret }) => secret.variable))
   const wrong = Object.entries(own).flatMap(([key, { name, secret }]) => {
     const place = lineOf(FILE, key)

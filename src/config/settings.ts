@@ -72,6 +72,8 @@ export interface Config {
   readonly stateTtlMs: number
   readonly handlerConcurrency: number
   readonly bodyLimit: number
+  /** How often the stored participants are compared with Revento's; 0 for only when asked. */
+  readonly syncEveryMs: number
   readonly retentionDays: number
   /** For how many days bodies are kept; at most `retentionDays`. */
   readonly payloadDays: number
@@ -226,6 +228,7 @@ function freeze(
     stateTtlMs: s.STATE_TTL_S * 1000,
     handlerConcurrency: s.HANDLER_CONCURRENCY,
     bodyLimit: s.WEBHOOK_BODY_LIMIT,
+    syncEveryMs: s.SYNC_EVERY_HOURS * 3_600_000,
     retentionDays: s.RETENTION_DAYS,
     payloadDays: s.PAYLOAD_DAYS ?? s.RETENTION_DAYS,
     underNpm,

@@ -64,6 +64,7 @@ const Own = {
     ...wholeNumber('days', { least: 1, most: 3650 }),
     says: 'days, 1 to RETENTION_DAYS',
   }),
+  SYNC_EVERY_HOURS: integer(24, 0, 720, 'hours'),
   METRICS_PORT: optional({ ...wholeNumber('a port', { least: 1, most: 65_535 }), says: 'a port' }),
 
   WEBHOOK_VERIFY_TOKEN: secret('the verify token'),

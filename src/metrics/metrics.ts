@@ -20,6 +20,8 @@ export interface Metrics {
   run(provider: string, outcome: RunOutcome): void
   /** A run of one of the builder's jobs ended. */
   job(name: string, outcome: 'done' | 'failed' | 'missed'): void
+  /** A comparison of stored participants with Revento's list ended. */
+  sync(outcome: 'done' | 'failed' | 'stopped'): void
   refresh(outcome: TokenOutcome['kind']): void
   /** Revento's API was called. `code` is Revento's status, or our code where no answer came. */
   apiRequest(code: string): void
@@ -41,6 +43,7 @@ export const noMetrics: Metrics = {
   committed: nothing,
   run: nothing,
   job: nothing,
+  sync: nothing,
   refresh: nothing,
   apiRequest: nothing,
   watchInbox: nothing,

@@ -25,6 +25,7 @@ export function createPrometheus(build: { version: string; mode: string }): Prom
   const commits = histogram('database_commit_seconds', 'From a verified delivery to its commit', [])
   const attempts = counter('delivery_attempts_total', 'Runs of handlers', ['provider', 'outcome'])
   const jobs = counter('job_runs_total', 'Runs of your jobs', ['job', 'outcome'])
+  const syncs = counter('sync_runs_total', 'Comparisons of the participants with Revento', ['outcome'])
   const refreshes = counter('token_refreshes_total', 'Answers to refresh requests', ['outcome'])
   const apiRequests = counter('api_requests_total', 'Requests to the Revento API', ['code'])
   const info = { name: 'build_info', help: 'What runs; always 1', registers: [register] }
@@ -40,6 +41,7 @@ export function createPrometheus(build: { version: string; mode: string }): Prom
     committed: seconds => commits.observe(seconds),
     run: (provider, outcome) => attempts.inc({ provider, outcome }),
     job: (job, outcome) => jobs.inc({ job, outcome }),
+    sync: outcome => syncs.inc({ outcome }),
     refresh: outcome => refreshes.inc({ outcome }),
     apiRequest: code => apiRequests.inc({ code }),
     watchInbox({ backlog, oldestSeconds }) {

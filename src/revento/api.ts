@@ -47,6 +47,10 @@ export interface Patience {
   readonly traceparent?: string
   /** Called with each request once it has ended. */
   readonly note?: (call: Call) => void
+  /** The caller leaves the rest of the limits to others; see `Wait`. */
+  readonly share?: readonly Window[]
+  /** Called with a moment (ms since 1970) by Revento's clock that is no later than what the answer shows. */
+  readonly onMoment?: (at: number) => void
 }
 
 export interface ApiClient {
@@ -64,7 +68,8 @@ export function createApiClient(o: ApiClientOptions, runtime: Runtime): ApiClien
   const callsOfOneRun = Math.min(...o.windows.map(window => window.limit))
 
   return {
-    forEvent(connection, withAccessToken, { patienceMs, comesBack, signal, about, traceparent, note }) {
+    forEvent(connection, withAccessToken, patience) {
+      const { patienceMs, comesBack, signal, about, traceparent, note, share, onMoment } = patience
       const begunAt = runtime.monotonic()
       let sent = 0
       const deadline = () => (comesBack ? begunAt : runtime.monotonic()) + patienceMs
@@ -76,7 +81,7 @@ export function createApiClient(o: ApiClientOptions, runtime: Runtime): ApiClien
       async function get(tail: string, query: Record<string, string>, scope: Scope): Promise<unknown> {
         if (!ID.test(connection.eventId)) throw new ApiError('invalid_event_id', 0, '')
         const path = `/events/${connection.eventId}${tail}`
-        const wait = { deadline: deadline(), signal, ...comesBackFor }
+        const wait = { deadline: deadline(), signal, share, ...comesBackFor }
         const retrying = createRetrying(wait, runtime)
         return limiters
           .of(connection)
@@ -86,7 +91,9 @@ export function createApiClient(o: ApiClientOptions, runtime: Runtime): ApiClien
                 retrying(() =>
                   place.send(onRate => {
                     sent += 1
-                    return send({ path, query, accessToken, signal, about, traceparent, note, onRate })
+                    return send({
+                      ...{ path, query, accessToken, signal, about, traceparent, note, onRate, onMoment },
+                    })
                   }),
                 ),
               scope,

@@ -23,6 +23,8 @@ export interface Wait {
   readonly signal?: AbortSignal | undefined
   /** Set by a caller that comes back when it is refused: says how many requests it will need then. */
   readonly comesBackFor?: () => number
+  /** Set by a caller that leaves the rest to others: it sends only while these windows have room, too, and after them. */
+  readonly share?: readonly Window[] | undefined
 }
 
 /** One of this process's five places in flight, from which a caller sends one request at a time. */
@@ -62,6 +64,10 @@ interface Look {
   readonly now: number
   readonly lookedAt: number
 }
+
+const isBegun = ({ begun, wait }: Waiting) => begun && wait.share === undefined
+const isAnybody = () => true
+const isNotSharing = ({ wait }: Waiting) => wait.share === undefined
 
 /** A timer cannot be longer than 24 days; looking again every hour costs nothing. */
 const LONGEST_SLEEP_MS = 3_600_000
@@ -110,7 +116,8 @@ export function createLimiter({ windows, change }: LimiterOptions, runtime: Runt
         look()
       }
       wait.signal?.addEventListener('abort', abort, { once: true })
-      line.splice(begun ? line.filter(other => other.begun).length : line.length, 0, waiting)
+      const after = wait.share ? isAnybody : begun ? isBegun : isNotSharing
+      line.splice(line.filter(after).length, 0, waiting)
       look()
     })
   }
@@ -150,11 +157,11 @@ export function createLimiter({ windows, change }: LimiterOptions, runtime: Runt
       if (line.includes(waiting)) waiting.admit(id)
       else happened('unsent', id)
     }
-    const left = (n: number) =>
-      Math.max(0, earliest(budget, n, now, windows) - now - (runtime.monotonic() - lookedAt))
+    const left = (n: number, share: readonly Window[] = []) =>
+      Math.max(0, earliest(budget, n, now, [...windows, ...share]) - now - (runtime.monotonic() - lookedAt))
     let ahead = 0
     for (const { wait, refuse } of [...line]) {
-      const waitMs = left(ahead + 1)
+      const waitMs = left(ahead + 1, wait.share)
       const remainingMs = wait.deadline - runtime.monotonic()
       if (remainingMs > 0 && waitMs <= remainingMs) ahead += 1
       else
@@ -167,7 +174,7 @@ export function createLimiter({ windows, change }: LimiterOptions, runtime: Runt
           ),
         )
     }
-    setAlarm(budget, left(1))
+    setAlarm(budget, left(1, line[0]?.wait.share))
   }
 
   /**
@@ -203,10 +210,11 @@ export function createLimiter({ windows, change }: LimiterOptions, runtime: Runt
     let free = RATE.inFlight - places
     const admitted: (readonly [Waiting, string])[] = []
     for (const waiting of line) {
-      if (!hasRoom(budget, now, windows) || (!waiting.begun && free === 0)) break
+      const { begun, wait } = waiting
+      if (!hasRoom(budget, now, [...windows, ...(wait.share ?? [])]) || (!begun && free === 0)) break
       const id = runtime.uuid()
       budget = after(budget, [{ kind: 'begun', id, at: now }])
-      if (!waiting.begun) free -= 1
+      if (!begun) free -= 1
       admitted.push([waiting, id])
     }
     return { budget, admitted }

@@ -37,6 +37,7 @@ interface ApiRequest {
   /** The trace of the caller's own request, which Revento continues. */
   readonly traceparent: string | undefined
   readonly note: ((call: Call) => void) | undefined
+  readonly onMoment: ((at: number) => void) | undefined
   /** Called with what the answer's headers say about the budget. */
   onRate(rate: RateHeaders): void
 }
@@ -59,6 +60,7 @@ export function createSend(o: RequestOptions, runtime: Runtime): Send {
     // Each request has an id of its own, which stands in the logs of both sides.
     const requestId = runtime.uuid()
     const startedAt = runtime.now()
+    const since = runtime.monotonic()
     const log = (outcome: Outcome) => {
       const ms = runtime.now() - startedAt
       const { path, about, note } = request
@@ -79,6 +81,7 @@ export function createSend(o: RequestOptions, runtime: Runtime): Send {
     const code = 'code' in result ? result.code : undefined
     const rate = readRateHeaders(answer, code, runtime.now())
     request.onRate(rate)
+    request.onMoment?.(momentOf(answer, runtime.monotonic() - since) ?? startedAt)
     if (rate.isOdd && !oddSaid)
       o.log.error({ part: 'api', path: request.path, code: 'odd_retry_after' }, ODD_RETRY_AFTER)
     oddSaid ||= rate.isOdd === true
@@ -86,6 +89,13 @@ export function createSend(o: RequestOptions, runtime: Runtime): Send {
     if ('code' in result) throw new ApiError(result.code, answer.status, requestId, rate.retryAfterMs)
     return result.body
   }
+}
+
+/** The Date of an answer is when it was made: what it shows was read after the request was sent. */
+function momentOf({ headers }: HttpAnswer, ms: number): number | undefined {
+  const { date } = headers
+  const at = typeof date === 'string' ? Date.parse(date) : Number.NaN
+  return Number.isNaN(at) ? undefined : Math.floor(at - ms)
 }
 
 function send(o: RequestOptions, request: ApiRequest, requestId: string): Promise<HttpAnswer> {

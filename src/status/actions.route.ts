@@ -42,6 +42,21 @@ export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
     return done(request, reply, '/', { event_id: key.eventId, organization_id: key.organizationId })
   })
 
+  app.post('/sync', async (request, reply) => {
+    const session = await permitted(request)
+    const of = [field(request, 'event_id'), field(request, 'organization_id')] as const
+    const { grant } = await own(o, session, ...of)
+    const run = grant && (await o.sync.ask(grant, 'asked'))
+    if (!run) throw new AppError('not_found')
+    const [event_id, organization_id] = of
+    request.outcome = { event_id, organization_id }
+    return done(request, reply, `/?${new URLSearchParams({ event_id })}`, {
+      event_id,
+      organization_id,
+      run: run.id,
+    })
+  })
+
   app.post<{ Params: { id: string } }>('/deliveries/:id/replay', async (request, reply) => {
     const session = await permitted(request)
     const { id } = request.params

@@ -4,7 +4,9 @@ import { type Entitlement, entitlement, type Grant } from '../oauth/entitlement.
 import type { Session, Sessions } from '../oauth/sessions.ts'
 import { atMost, type Runtime } from '../process/runtime.ts'
 import type { EventApi } from '../revento/api.ts'
-import type { ParticipantsTable } from '../storage/schema.ts'
+import type { People } from '../storage/people.ts'
+import type { ParticipantRecord } from '../storage/schema.ts'
+import type { Sync } from '../sync/index.ts'
 import type { Deliveries, DeliveryView } from '../webhooks/inbox/deliveries.ts'
 import type { Titles } from './titles.ts'
 
@@ -21,8 +23,10 @@ export interface StatusOptions {
   readonly connections: Connections
   readonly deliveries: Deliveries
   /** Returns what webhooks said about the participants. */
-  readonly heard: (grant: Grant) => Promise<ParticipantsTable[]>
+  readonly heard: (grant: Grant) => Promise<ParticipantRecord[]>
   readonly api: (grant: Grant, requestId: string) => EventApi
+  readonly sync: Pick<Sync, 'ask' | 'state'>
+  readonly people: People
   readonly titles: Titles
   /** Returns the secrets and keys that have a previous one. */
   readonly keyChanges: () => Promise<readonly KeyState[]>

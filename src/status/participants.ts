@@ -3,7 +3,7 @@ import { ConnectionUnavailable } from '../oauth/access-token.ts'
 import type { Connection } from '../oauth/connections.ts'
 import { ApiError, type EventApi } from '../revento/api.ts'
 import type { Page } from '../revento/platform.ts'
-import type { ParticipantsTable } from '../storage/schema.ts'
+import type { ParticipantRecord } from '../storage/schema.ts'
 import { connectLink, exactTime, time } from './layout.ts'
 import { breakable } from './views.deliveries.ts'
 import { PROBLEMS, words } from './words.ts'
@@ -42,7 +42,7 @@ export interface Answered {
 /** Lists a page of Revento's, or what webhooks said where Revento gives none. */
 export const participantList = (
   { page, problem, waitMs }: Answered,
-  heard: readonly ParticipantsTable[],
+  heard: readonly ParticipantRecord[],
 ): Pick<ParticipantList, 'rows' | 'nextCursor' | 'problem' | 'waitMs'> => ({
   // Participants that the organizer did not allow this app to see are not shown from webhooks either.
   rows: page
@@ -72,7 +72,7 @@ export async function askRevento(api: EventApi, cursor: string | undefined): Pro
 const text = (v: unknown) => (typeof v === 'string' ? v : undefined)
 
 /** Only the status is documented; other fields are shown where they are there. */
-function merge(row: Record<string, unknown>, local: readonly ParticipantsTable[]): ParticipantRow {
+function merge(row: Record<string, unknown>, local: readonly ParticipantRecord[]): ParticipantRow {
   const id = text(row['id']) ?? text(row['participant_id']) ?? ''
   const heard = local.find(l => l.participant_id === id)
   return {
@@ -83,7 +83,7 @@ function merge(row: Record<string, unknown>, local: readonly ParticipantsTable[]
   }
 }
 
-const localRow = (row: ParticipantsTable): ParticipantRow => ({
+const localRow = (row: ParticipantRecord): ParticipantRow => ({
   id: row.participant_id,
   name: row.name ?? row.participant_id,
   status: row.application_status ?? '',

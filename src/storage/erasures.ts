@@ -60,7 +60,11 @@ export async function markErased(trx: Queries, deliveryId: number, now: number):
         .where('erasures.through', '<=', through),
     )
     .execute()
-  if (!newer) await endConnection(trx, owner, now)
+  if (!newer) {
+    await endConnection(trx, owner, now)
+    // Nothing is known of the event any more: the next run is its first, and one under way finds its row gone.
+    await trx.deleteFrom('sync_runs').where(isOf(owner)).execute()
+  }
   return { owner, endsConnection: !newer, dated: occurredAt !== undefined }
 }
 
@@ -114,6 +118,14 @@ export async function allowAgain(trx: Queries, owner: Owner): Promise<number> {
     .where(isOf(owner))
     .where('through', '>', through)
     .execute()
+  // What runs have read counts as delivered next after the consent of then, which no delivery may have followed.
+  for (const fact of ['name_delivery', 'status_delivery', 'data_delivery'] as const)
+    await trx
+      .updateTable('participants')
+      .set({ [fact]: through })
+      .where(isOf(owner))
+      .where(fact, '>', through)
+      .execute()
   return through
 }
 

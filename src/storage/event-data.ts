@@ -3,7 +3,8 @@ import type { Runtime } from '../process/runtime.ts'
 import { momentOf } from '../revento/events.ts'
 import type { Queries } from './database.ts'
 import { erasedAmong, isOf, type Owner } from './erasures.ts'
-import type { ParticipantsTable } from './schema.ts'
+import { documented, encoded, PARTICIPANT_ID, taking } from './participant-rows.ts'
+import type { ParticipantRecord, ParticipantsTable } from './schema.ts'
 import { eventLock, lockShared, transaction } from './sql.ts'
 
 /** What a webhook says about a participant. Undefined members leave the stored values as they are. */
@@ -14,6 +15,9 @@ export interface ParticipantChange {
   readonly type: string
   /** The time in the envelope. For each fact the latest counts, in whatever order deliveries come. */
   readonly occurredAt: string
+  /** The resource as the event gives it. `isTheirs`: it is the participant, and not the application. */
+  readonly snapshot?: Readonly<Record<string, unknown>>
+  readonly isTheirs?: boolean
 }
 
 /** The delivery that brings a change. */
@@ -27,7 +31,7 @@ export interface Source {
 /** What webhooks said about the participants of each (event, organization). */
 export interface EventData {
   saveParticipant(source: Source, change: ParticipantChange): Promise<void>
-  participants(of: Pick<Source, 'eventId' | 'organizationId'>): Promise<ParticipantsTable[]>
+  participants(of: Pick<Source, 'eventId' | 'organizationId'>): Promise<ParticipantRecord[]>
 }
 
 export function createEventData(
@@ -63,9 +67,10 @@ async function upsert(
   trx: Queries,
   owner: Owner,
   delivery: number,
-  { participantId, name, applicationStatus, type, occurredAt }: ParticipantChange,
+  change: ParticipantChange,
   now: number,
 ): Promise<void> {
+  const { participantId, name, applicationStatus, type, occurredAt } = change
   const moment = momentOf(occurredAt)
   // A moment has one spelling, so that texts compare as times. A fact without a time is older than any with one.
   const at = moment === undefined ? '' : new Date(moment).toISOString()
@@ -80,17 +85,50 @@ async function upsert(
     }),
     ...{ last_type: type, occurred_at: at, last_delivery: delivery, updated_at: now },
   }
-  await trx
+  const saved = await trx
     .insertInto('participants')
-    .values(row)
+    .values({ ...row, first_seen_at: now })
     .onConflict(c =>
       c.columns(['platform', 'event_id', 'organization_id', 'participant_id']).doUpdateSet({
         ...latest('name', 'name_at', 'name_delivery'),
         ...latest('application_status', 'status_at', 'status_delivery'),
         ...latest('last_type', 'occurred_at', 'last_delivery'),
+        gone_at: sql`case when excluded.occurred_at > participants.gone_at then null else participants.gone_at end`,
         updated_at: now,
       }),
     )
+    .returning(['data', 'data_at', 'data_delivery'])
+    .executeTakeFirstOrThrow()
+  await saveSnapshot(trx, owner, { change, saved, delivery, at })
+}
+
+interface Saving {
+  readonly change: ParticipantChange
+  readonly saved: Pick<ParticipantRecord, 'data' | 'data_at' | 'data_delivery'>
+  readonly delivery: number
+  readonly at: string
+}
+
+/**
+ * Brings the stored row up to the event, unless a page or an event of a later moment has done so. An application has
+ * members of its own: of those, the row takes what it has already. It belongs to the older of its two sources, so that
+ * an erasure that reaches that one takes all of it.
+ */
+async function saveSnapshot(trx: Queries, owner: Owner, o: Saving): Promise<void> {
+  const { snapshot, isTheirs, participantId, applicationStatus } = o.change
+  const { data: stored, data_at, data_delivery } = o.saved
+  if (snapshot === undefined || (stored === null && !isTheirs)) return
+  if (data_at !== null && o.at <= data_at) return
+  const told = { ...snapshot, ...(applicationStatus && { application_status: applicationStatus }) }
+  const data =
+    stored === null ? { ...snapshot, [PARTICIPANT_ID]: participantId } : taking(JSON.parse(stored), told)
+  const text = encoded(data)
+  if (text === stored) return
+  await trx
+    .updateTable('participants')
+    .set({ data: text, data_at: o.at, data_delivery: data_delivery ?? o.delivery, ...documented(data) })
+    .where(isOf(owner))
+    .where('participant_id', '=', participantId)
     .execute()
 }
 

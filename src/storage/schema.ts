@@ -20,6 +20,7 @@ export interface Schema {
   api_budgets: ApiBudgetsTable
   key_instances: KeyInstancesTable
   jobs: JobsTable
+  sync_runs: SyncRunsTable
 }
 
 export interface FlowsTable {
@@ -156,8 +157,9 @@ export interface EffectsTable {
 }
 
 /**
- * What webhooks said about a participant. `*_at` is the time of a fact (ISO 8601 UTC, '' where the webhook gave none),
- * `*_delivery` the delivery that brought it.
+ * A participant, as Revento's list and its webhooks say. `*_at` in text is a moment of Revento's (ISO 8601 UTC, '' where
+ * a webhook gave none): of a fact in an event, or of the page that had it. `*_delivery` is the delivery that brought the
+ * fact; a page has the first number after the consent under which it was read.
  */
 export interface ParticipantsTable {
   platform: Platform
@@ -171,11 +173,29 @@ export interface ParticipantsTable {
   application_status: string | null
   status_at: string | null
   status_delivery: number | null
+  /** Revento's row as JSON, as it was listed or as a later webhook gave it; null where only an application is known. */
+  data: Generated<string | null>
+  data_at: Generated<string | null>
+  data_delivery: Generated<number | null>
+  /** Documented members of `data`. */
+  role: Generated<string | null>
+  last_reviewed_at: Generated<string | null>
+  last_reviewer_id: Generated<string | null>
+  last_review_action: Generated<string | null>
+  /** Of the newest webhook; all three are empty where none came. */
   last_type: string
   occurred_at: string
   last_delivery: number
+  first_seen_at: Generated<number>
+  /** Of the last page that had them, and the run that read it. */
+  listed_at: Generated<string | null>
+  seen_run: Generated<number>
+  /** Since when a complete run missed them; a newer webhook or page makes it null again. */
+  gone_at: Generated<string | null>
   updated_at: number
 }
+
+export type ParticipantRecord = Selectable<ParticipantsTable>
 
 /** An order to erase what is stored for one (platform, event, organization); see storage/erasures. */
 export interface ErasuresTable {
@@ -271,4 +291,44 @@ export interface JobsTable {
   runs: number
   failed: number
   missed: number
+}
+
+export type SyncReason = 'connected' | 'scheduled' | 'outage' | 'asked' | 'command'
+
+/** One comparison of a connection's list with Revento's; see sync/runs. */
+export interface SyncRunsTable {
+  id: Generated<number>
+  platform: Platform
+  event_id: string
+  organization_id: string
+  list: string
+  reason: SyncReason
+  /** Of the connection: a run ends with the consent under which it began. */
+  connected_at: number
+  /** 0 where what it finds is news to nobody, because nothing was stored before. */
+  tells: number
+  created_at: number
+  started_at: Generated<number | null>
+  /** Null while it is open; a connection's list has one open run at most. */
+  finished_at: Generated<number | null>
+  outcome: Generated<'done' | 'failed' | 'stopped' | null>
+  /** The code of why it failed or stopped. */
+  problem: Generated<string | null>
+  phase: 'list' | 'confirm' | 'judge'
+  cursor: Generated<string | null>
+  pages: Generated<number>
+  counted: Generated<number>
+  added: Generated<number>
+  changed: Generated<number>
+  removed: Generated<number>
+  restarts: Generated<number>
+  /** Revento's moment when it began, and when the present pass did. */
+  fresh_at: Generated<string | null>
+  pass_at: Generated<string | null>
+  waits_for: Generated<string | null>
+  waits_until: Generated<number | null>
+  /** Each claim adds one. */
+  fence: Generated<number>
+  lease_owner: Generated<string | null>
+  lease_until: Generated<number>
 }

@@ -2,6 +2,7 @@ import type { Runtime } from '../process/runtime.ts'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Queries } from './database.ts'
 import { isOf, type Owner } from './erasures.ts'
+import { documented } from './participant-rows.ts'
 import { byteBatch, deliveryBytes, ids, isPostgres, transaction } from './sql.ts'
 import { writeLog } from './sqlite/log.ts'
 
@@ -69,6 +70,8 @@ function participantsBatch(query: Queries, owner: Owner): Batch {
       await between.set(none).where('name_delivery', '<=', through).execute()
       const noStatus = { application_status: null, status_at: null, status_delivery: null }
       await between.set(noStatus).where('status_delivery', '<=', through).execute()
+      const noData = { data: null, data_at: null, data_delivery: null, ...documented({}) }
+      await between.set(noData).where('data_delivery', '<=', through).execute()
       await trx
         .deleteFrom('participants')
         .where(isOf(owner))
@@ -77,6 +80,7 @@ function participantsBatch(query: Queries, owner: Owner): Batch {
         .where('last_delivery', '<=', through)
         .where('name_delivery', 'is', null)
         .where('status_delivery', 'is', null)
+        .where('data_delivery', 'is', null)
         .execute()
       after = last
       return true

@@ -6,8 +6,9 @@ import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 
 import { tablesOf } from '../../src/storage/migrate.ts'
 import { openDatabase } from '../../src/storage/open.ts'
-import type { OwnMigrations } from '../../src/storage/own-migrations.ts'
+import { migrateOwn, type OwnMigrations } from '../../src/storage/own-migrations.ts'
 import { bareStore } from '../helpers/database.ts'
+import { takeBack } from '../helpers/older-schema.ts'
 import { settings } from '../helpers/sealed.ts'
 
 const makes = (name: string): Migration => ({
@@ -61,13 +62,9 @@ test('six starts at once on an empty database run them once', async () => {
 })
 
 test('ours may come later than theirs: the two lists know nothing of each other', async () => {
-  const { store, query } = await open(welcomes)
-  await sql`drop view revento_participants`.execute(query)
-  await sql`drop view revento_connections`.execute(query)
-  for (const table of ['effects', 'jobs']) await sql`drop table ${sql.ref(table)}`.execute(query)
-  for (const column of ['ending', 'own_done'])
-    await sql`alter table erasures drop column ${sql.ref(column)}`.execute(query)
-  await sql`delete from kysely_migration where name >= '020-builder'`.execute(query)
+  const { store, query } = await open({})
+  await takeBack(query, '019')
+  await migrateOwn(query, welcomes)
   const again = await open(welcomes, store)
   expect(await tablesOf(again.query)).toEqual(expect.arrayContaining(['effects', 'app_welcomes']))
 })

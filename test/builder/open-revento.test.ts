@@ -74,6 +74,7 @@ const reventoOf = (organizations: string[], code: UnavailableCode) =>
       apiClient: {
         forEvent: (_, withToken) => ({ event: () => withToken(async () => ({}), 'event.read') }) as never,
       },
+      query: undefined as never,
       origin: 'https://app.example.org',
     },
     {},

@@ -39,6 +39,7 @@ const PROMISED = [
   'LOG_LEVEL',
   'TRUST_PROXY',
   'WEBHOOK_BODY_LIMIT',
+  'SYNC_EVERY_HOURS',
   'RETENTION_DAYS',
   'PAYLOAD_DAYS',
   'HANDLER_CONCURRENCY',
@@ -78,10 +79,11 @@ describe('forms', () => {
     ['STATE_TTL_S', 60, 3600],
     ['HANDLER_CONCURRENCY', 1, 100],
     ['WEBHOOK_BODY_LIMIT', 1024, 16_777_216],
+    ['SYNC_EVERY_HOURS', 0, 720],
     ['RETENTION_DAYS', 30, 3650],
   ] as const)('takes %s from %d to %d and nothing outside', (name, lowest, highest) => {
     for (const value of [lowest, highest]) expect(refusal({ [name]: String(value) })).toBeUndefined()
-    for (const value of [lowest - 1, highest + 1, -lowest, 1e15])
+    for (const value of [lowest - 1, highest + 1, -lowest - 1, 1e15])
       expect(refusal({ [name]: String(value) }), String(value)).toContain(name)
   })
 

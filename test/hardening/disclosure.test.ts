@@ -63,6 +63,7 @@ test('only these classes say their own text in production, and none of them take
     ...['HandlerStopped', 'HandlerTimeout', 'LeaseLost', 'NotAnAnswer', 'RunIsOver', 'StorageError'],
     'TransactionTooLong',
     'UnsealError',
+    'UnusablePage',
   ])
   const made = classes.map(([, name]) => name).join('|')
   expect(filesWith(new RegExp(`new (${made})\\([^),{]*(\\.message|String\\()`))).toEqual([])

@@ -72,6 +72,8 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
       REVENTO_API_BASE: o.apiBase ?? `${NOWHERE}/api/v1`,
       REVENTO_EVENT_ID: 'evt_test_published',
       DATABASE_URL: made.url,
+      // A test of comparisons asks for them: other tests count the calls of the API.
+      SYNC_EVERY_HOURS: '0',
       ...o.env,
     },
     o.settings ?? OWN,
@@ -88,6 +90,7 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
     routes: () => {},
     jobs: [],
     erase: {},
+    sync: { tellFirstRun: false },
     ...o.integration,
   }
   const own = { ...(handlers && { handlers }), ...(integration && { integration }) }

@@ -35,10 +35,10 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** What every process needs of the environment of this one. */
+/** What every process needs of the environment of this one. Comparisons begin when asked for: many count API calls. */
 export function inherited() {
   const { PATH, NODE_COMPILE_CACHE, NODE_COMPILE_CACHE_PORTABLE } = process.env
-  return { PATH, NODE_COMPILE_CACHE, NODE_COMPILE_CACHE_PORTABLE }
+  return { PATH, NODE_COMPILE_CACHE, NODE_COMPILE_CACHE_PORTABLE, SYNC_EVERY_HOURS: '0' }
 }
 
 /** Node with these arguments. */

@@ -98,6 +98,7 @@ const ROUTES: Readonly<Record<string, Row | string>> = {
   'GET /disconnect': { ask: get(() => `/disconnect?${new URLSearchParams(MINE)}`), shows: LIVE },
   'POST /deliveries/:id/replay': { ask: press(s => `/deliveries/${s.id}/replay`), shows: [], changes: LIVE },
   'POST /disconnect': { ask: press(() => '/disconnect'), shows: [], changes: ['own', 'suspended'] },
+  'POST /sync': { ask: press(() => '/sync'), shows: [] },
   'POST /logout': 'ends the session that asks',
   'GET /connect': 'begins a flow, whoever asks',
   'GET /callback': 'shows what its own code and tokens give: the connection that they make',

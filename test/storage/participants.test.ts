@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createEventData, type ParticipantChange } from '../../src/storage/event-data.ts'
-import type { ParticipantsTable } from '../../src/storage/schema.ts'
+import type { ParticipantRecord } from '../../src/storage/schema.ts'
 import { testDatabase } from '../helpers/database.ts'
 import { rounds } from '../helpers/rounds.ts'
 
 const at = (second: number) => new Date(Date.UTC(2026, 4, 9, 14, 0, second)).toISOString()
 
 /** What does not depend on when we were told. */
-const facts = (rows: readonly ParticipantsTable[]) =>
+const facts = (rows: readonly ParticipantRecord[]) =>
   rows.map(({ name, name_at, application_status, status_at, last_type, occurred_at }) => ({
     ...{ name, name_at, application_status, status_at },
     ...{ last_type, occurred_at },

@@ -18,6 +18,7 @@ import { sessionPlatform } from './018-session-platform.ts'
 import { parkedByPlatform } from './019-parked-platform.ts'
 import { builder } from './020-builder.ts'
 import { jobs } from './030-jobs.ts'
+import { mirror } from './050-mirror.ts'
 
 /** Every migration, in the order in which they run. Add yours to src/integration/migrations instead. */
 export const MIGRATIONS = {
@@ -41,4 +42,5 @@ export const MIGRATIONS = {
   '019-parked-platform': parkedByPlatform,
   '020-builder': builder,
   '030-jobs': jobs,
+  '050-mirror': mirror,
 }

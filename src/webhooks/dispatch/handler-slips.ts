@@ -2,14 +2,14 @@ import type { Handlers } from '../../builder/context.ts'
 import { eventTypes } from '../../integration/event-types.ts'
 import { lineOf } from '../../process/mistake.ts'
 import { nearestName } from '../../process/nearest-name.ts'
-import { providers } from '../providers/index.ts'
+import { providers, SYNC, SYNC_TYPES } from '../providers/index.ts'
 
 /** A handler for a type that never comes would wait for ever without a word. One sentence for each, for the start's log. */
 export function handlerSlips(handlers: Handlers): string[] {
   return Object.entries({ ...handlers }).flatMap(([provider, list]) => {
     const types = typesOf(provider)
     if (!types) {
-      const names = [...providers.map(({ name }) => name), 'handshake']
+      const names = [...providers.map(({ name }) => name), 'handshake', SYNC]
       return [
         `${at(provider)}: the handlers have a sender "${provider}", and there is none${meant(provider, names)}`,
       ]
@@ -26,6 +26,7 @@ interface Types {
 
 function typesOf(name: string): Types | undefined {
   if (name === 'handshake') return { known: ['message'], isOpen: false }
+  if (name === SYNC) return { known: SYNC_TYPES, isOpen: false }
   const provider = providers.find(one => one.name === name)
   if (!provider) return undefined
   const listed = name === 'revento' ? Object.keys(eventTypes) : []

@@ -33,6 +33,8 @@ export async function keepParticipant(eventData: EventData, delivery: Claimed): 
     applicationStatus: PARTICIPANT_TYPES[type] ?? text(data['application_status']),
     type,
     occurredAt: String(occurred_at),
+    snapshot: data,
+    isTheirs: type.startsWith('participant.'),
   }
   await eventData.saveParticipant({ id, eventId, organizationId }, change)
 }

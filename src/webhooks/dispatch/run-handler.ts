@@ -1,6 +1,7 @@
 import type { Handlers, Own, SenderContext } from '../../builder/context.ts'
 import { type Db, ownDb } from '../../builder/db.ts'
 import { createOnce } from '../../builder/once.ts'
+import { createParticipants } from '../../builder/participants.ts'
 import { type AccessTokens, ConnectionUnavailable } from '../../oauth/access-token.ts'
 import type { Log } from '../../process/log.ts'
 import type { Runtime } from '../../process/runtime.ts'
@@ -9,7 +10,7 @@ import type { ReventoEvent } from '../../revento/events.ts'
 import type { Queries } from '../../storage/database.ts'
 import type { Incoming } from '../inbox/append.ts'
 import type { Claimed } from '../inbox/claim.ts'
-import { inlineProviders } from '../providers/index.ts'
+import { inlineProviders, SYNC } from '../providers/index.ts'
 import { PARTICIPANT_TYPES } from './keep-participant.ts'
 import type { Owed } from './owed.ts'
 import { CALLS_WITHIN_MS, type RunHandler } from './run.ts'
@@ -53,7 +54,7 @@ export function createRunHandler(o: RunHandlerOptions, runtime: Runtime): RunHan
     if (!handler) return Object.hasOwn(PARTICIPANT_TYPES, type) ? 'ignored' : undefined
     const context = contextOf(o, { ...delivery, body }, signal)
     const once = createOnce(o.query, delivery, { signal, note }, runtime)
-    if (provider !== 'revento') {
+    if (provider !== 'revento' && provider !== SYNC) {
       await handler(Object.assign(context, { once }))
       return undefined
     }
@@ -61,7 +62,10 @@ export function createRunHandler(o: RunHandlerOptions, runtime: Runtime): RunHan
     const about = { delivery: delivery.id }
     const patience = { signal, patienceMs: CALLS_WITHIN_MS, comesBack: true, about, note }
     const api = eventApi(o, event, patience)
-    await handler(Object.assign(context, { once, api }))
+    const { platform } = delivery
+    const key = { eventId: event.event_id ?? '', organizationId: event.organization_id ?? '' }
+    const participants = createParticipants(o.query, platform, key, signal)
+    await handler(Object.assign(context, { once, api, participants }))
     return undefined
   }
 }

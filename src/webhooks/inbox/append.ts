@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Database, Queries } from '../../storage/database.ts'
 import type { Platform } from '../../storage/schema.ts'
-import { storable } from '../../storage/sql.ts'
+import { isPostgres, storable } from '../../storage/sql.ts'
 import type { SqliteFile } from '../../storage/sqlite/sqlite.ts'
 import type { Envelope } from '../verify/provider.ts'
 
@@ -24,6 +24,19 @@ export const appendTo = (database: Database): Append =>
   database.kind === 'sqlite'
     ? deliveries => database.exclusively(file => deliveries.map(delivery => insert(file, delivery)))
     : deliveries => insertAll(database.query, deliveries)
+
+/** In a transaction of the caller's: what this app has found out by itself comes together with what it found it in. */
+export async function appendWithin(trx: Queries, deliveries: readonly Incoming[]): Promise<void> {
+  if (deliveries.length === 0) return
+  if (isPostgres(trx)) await insertAll(trx, deliveries)
+  else await trx.insertInto('inbox').values(deliveries.map(columnsOf)).execute()
+}
+
+const columnsOf = ({ envelope, ...d }: Incoming) => ({
+  ...{ provider: d.provider, platform: d.platform, delivery_id: d.deliveryId, envelope_id: envelope.id },
+  ...{ type: envelope.type, event_id: envelope.eventId, organization_id: envelope.organizationId },
+  ...{ received_at: d.receivedAt, body: d.body, state: 'pending' as const, attempts: 0, next_at: 0 },
+})
 
 const INSERT = `insert into inbox
   (provider, delivery_id, envelope_id, type, event_id, organization_id, state, attempts, next_at, received_at, body,

@@ -1,12 +1,16 @@
 import { StorageError } from '../../process/errors.ts'
 import type { Runtime } from '../../process/runtime.ts'
-import type { Database } from '../../storage/database.ts'
-import { appendTo, type Incoming } from './append.ts'
+import type { Database, Queries } from '../../storage/database.ts'
+import { appendTo, appendWithin, type Incoming } from './append.ts'
 import type { Backlog } from './backlog.ts'
 
 export interface Inbox {
   /** Resolves with the delivery's own id once it is committed; rejects with a StorageError, and nothing is kept. */
   append(delivery: Incoming): Promise<number>
+  /** Adds these to a transaction of the caller's, who calls what it gives once that is committed. */
+  appendWithin(trx: Queries, deliveries: readonly Incoming[]): Promise<() => void>
+  /** So many wait for their handler that no more are taken. */
+  isFull(): boolean
   /** Why the last one could not be stored, until one is or ten seconds have passed: for /ready. */
   trouble(): string | undefined
   /** For how long, in ms, the oldest has waited for its commit; 0 when none does. */
@@ -79,6 +83,14 @@ export function createInbox(
   }
 
   return {
+    async appendWithin(trx, deliveries) {
+      await appendWithin(trx, deliveries)
+      return () => {
+        backlog.added(deliveries.length)
+        if (deliveries.length > 0) onCommitted()
+      }
+    },
+    isFull: () => backlog.isFull(),
     trouble: () => (failed && runtime.monotonic() - failed.at < TROUBLE_MS ? failed.code : undefined),
     waitedMs() {
       const [oldest] = under

@@ -14,7 +14,7 @@ interface Ports {
 }
 
 const START_MS = 30_000
-const DATABASE = { DATABASE_URL: 'sqlite:data/drill.db' }
+const DATABASE = { DATABASE_URL: 'sqlite:data/drill.db', SYNC_EVERY_HOURS: '0' }
 const file = (path: string) => new URL(path, import.meta.url)
 const running = new Set<ChildProcess>()
 

@@ -1,0 +1,88 @@
+import { sql } from 'kysely'
+import type { ConnectionKey } from '../revento/platform.ts'
+import type { Queries } from './database.ts'
+import { isOf } from './erasures.ts'
+import type { ParticipantRecord, Platform } from './schema.ts'
+
+export interface PeoplePage {
+  /** A part of the name, in whatever case. */
+  readonly search?: string | undefined
+  readonly status?: string | undefined
+  /** Only who has gone; otherwise only who has not. */
+  readonly gone?: boolean
+  /** The last one of the page before. */
+  readonly after?: { readonly name: string; readonly id: string } | undefined
+  readonly limit: number
+}
+
+/** Reads the stored participants of a connection. */
+export interface People {
+  find(of: ConnectionKey, id: string): Promise<ParticipantRecord | undefined>
+  /** By name and then id; who has no name stands under the id. */
+  page(of: ConnectionKey, page: PeoplePage): Promise<ParticipantRecord[]>
+  /** In the order in which they changed here, from this moment (ms) and, at it, this id on; who has gone, too. */
+  changedSince(
+    of: ConnectionKey,
+    after: { readonly ms: number; readonly id: string },
+    limit: number,
+  ): Promise<ParticipantRecord[]>
+  /** How many are not gone. */
+  count(of: ConnectionKey): Promise<number>
+  /** What is stored is not older than this (ms, by Revento's clock); undefined before the first complete run. */
+  freshAsOf(of: ConnectionKey): Promise<number | undefined>
+}
+
+/** What stands first in a list of people. */
+export const shownName = ({ name, participant_id }: ParticipantRecord): string => name ?? participant_id
+
+export function createPeople(query: Queries, platform: Platform): People {
+  const rows = ({ eventId, organizationId }: ConnectionKey) =>
+    query
+      .selectFrom('participants')
+      .where(isOf({ platform, event_id: eventId, organization_id: organizationId }))
+  const shown = sql<string>`coalesce(name, participant_id)`
+  return {
+    find: (of, id) => rows(of).selectAll().where('participant_id', '=', id).executeTakeFirst(),
+    page: (of, { search, status, gone = false, after, limit }) =>
+      rows(of)
+        .selectAll()
+        .where('gone_at', gone ? 'is not' : 'is', null)
+        .$if(status !== undefined, select => select.where('application_status', '=', status ?? ''))
+        .$if(search !== undefined, select => select.where(holds(search ?? '')))
+        .$if(after !== undefined, select =>
+          select.where(sql<boolean>`(${shown}, participant_id) > (${after?.name}, ${after?.id})`),
+        )
+        .orderBy(shown)
+        .orderBy('participant_id')
+        .limit(limit)
+        .execute(),
+    changedSince: (of, { ms, id }, limit) =>
+      rows(of)
+        .selectAll()
+        .where(sql<boolean>`(updated_at, participant_id) > (${sql`cast(${ms} as bigint)`}, ${id})`)
+        .orderBy('updated_at')
+        .orderBy('participant_id')
+        .limit(limit)
+        .execute(),
+    async count(of) {
+      const counting = rows(of).where('gone_at', 'is', null)
+      const { n } = await counting.select(eb => eb.fn.countAll<number>().as('n')).executeTakeFirstOrThrow()
+      return Number(n)
+    },
+    async freshAsOf({ eventId, organizationId }) {
+      const done = await query
+        .selectFrom('sync_runs')
+        .select('fresh_at')
+        .where(isOf({ platform, event_id: eventId, organization_id: organizationId }))
+        .where('outcome', '=', 'done')
+        .orderBy('id', 'desc')
+        .limit(1)
+        .executeTakeFirst()
+      return done?.fresh_at ? Date.parse(done.fresh_at) : undefined
+    },
+  }
+}
+
+/** A text of the caller's: its signs stand for themselves. */
+const holds = (search: string) =>
+  sql<boolean>`lower(coalesce(name, participant_id)) like ${`%${search.toLowerCase().replaceAll(/[\\%_]/g, '\\$&')}%`} escape '\\'`

@@ -1,0 +1,179 @@
+import type { SyncChoices } from '../builder/participants.ts'
+import type { OAuth } from '../oauth/index.ts'
+import type { Log } from '../process/log.ts'
+import type { Runtime } from '../process/runtime.ts'
+import type { ApiClient } from '../revento/api.ts'
+import type { Window } from '../revento/budget.ts'
+import type { ConnectionKey } from '../revento/platform.ts'
+import type { Queries } from '../storage/database.ts'
+import { createPeople, type People } from '../storage/people.ts'
+import type { Platform } from '../storage/schema.ts'
+import type { Inbox } from '../webhooks/inbox/inbox.ts'
+import { createMirror } from './mirror.ts'
+import { createRuns, type RunRow, type SyncReason } from './runs.ts'
+import { createSchedule } from './schedule.ts'
+import { createWorker, type Worker, type WorkerOptions } from './worker.ts'
+
+/** A run while it is read, by Revento's clock a moment ago or long ago. Moments are ms since 1970. */
+export interface RunView {
+  readonly id: number
+  readonly reason: SyncReason
+  readonly createdAt: number
+  readonly startedAt: number | null
+  readonly finishedAt: number | null
+  readonly outcome: 'done' | 'failed' | 'stopped' | null
+  /** The code of why it failed or stopped. */
+  readonly problem: string | null
+  /** `confirm`: looks again for those whom the first pass has missed. */
+  readonly phase: 'list' | 'confirm' | 'judge'
+  readonly pages: number
+  readonly counted: number
+  readonly added: number
+  readonly changed: number
+  readonly removed: number
+  /** `limits`, `revento`, `refresh`, `suspended` or `backlog` while it waits for that. */
+  readonly waitsFor: string | null
+  readonly waitsUntil: number | null
+}
+
+export interface SyncState {
+  /** Nothing here is older than this, by Revento's clock; undefined before the first complete run. */
+  readonly freshAsOf: number | undefined
+  readonly open: RunView | undefined
+  readonly last: RunView | undefined
+  /** How many are not gone. */
+  readonly people: number
+}
+
+/** What the platform's budgets leave to runs. */
+export const SHARE: readonly Window[] = [
+  { limit: 20, lengthMs: 60_000 },
+  { limit: 300, lengthMs: 3_600_000 },
+]
+
+export interface SyncParts {
+  readonly query: Queries
+  readonly oauth: Pick<OAuth, 'connections' | 'accessTokens'>
+  readonly apiClient: ApiClient
+  readonly inbox: Pick<Inbox, 'appendWithin' | 'isFull' | 'trouble'>
+  readonly share?: readonly Window[]
+  readonly choices: SyncChoices
+  readonly count: WorkerOptions['count']
+  readonly log: WorkerOptions['log'] & Log
+}
+
+export interface Sync {
+  readonly people: People
+  readonly worker: Worker
+  /** Opens a run, or gives the one that is open. Undefined: the connection has ended. */
+  ask(key: ConnectionKey, reason: SyncReason): Promise<RunView | undefined>
+  run(id: number): Promise<RunView | undefined>
+  state(key: ConnectionKey): Promise<SyncState>
+  /** A connection was made: with SYNC_EVERY_HOURS 0 nothing follows of it. */
+  connected(key: ConnectionKey): void
+  start(signal: AbortSignal): void
+}
+
+/** Whoever has to wait longer for the limits waits by itself, and leaves its place to others. */
+const PATIENCE_MS = 2_000
+const LOOK_MS = 2_000
+const SCHEDULE_MS = 60_000
+
+/** The copy of Revento's lists, and the runs that compare it with them. */
+export function createSync(
+  config: { readonly mode: Platform; readonly syncEveryMs: number },
+  o: SyncParts,
+  runtime: Runtime,
+): Sync {
+  const { query, oauth, inbox, log } = o
+  const platform = config.mode
+  const everyMs = config.syncEveryMs
+  const runs = createRuns(query, { platform, tellFirst: o.choices.tellFirstRun }, runtime)
+  const people = createPeople(query, platform)
+  const mirror = createMirror(query, inbox.appendWithin, runtime)
+  const schedule = createSchedule({ query, runs, connections: oauth.connections, everyMs }, runtime)
+  const api: WorkerOptions['api'] = ({ id, event_id, organization_id }, more) => {
+    const key = { eventId: event_id, organizationId: organization_id }
+    return o.apiClient.forEvent(key, (call, scope) => oauth.accessTokens.use(key, call, { scope }), {
+      ...{ patienceMs: PATIENCE_MS, share: o.share ?? SHARE, about: { run: id } },
+      ...more,
+    })
+  }
+  const worker = createWorker({ runs, mirror, api, isFull: inbox.isFull, count: o.count, log }, runtime)
+  let wake = new AbortController()
+
+  const failing = (what: string) => (err: unknown) => log.error({ part: 'sync', err }, what)
+
+  async function ask(key: ConnectionKey, reason: SyncReason): Promise<RunView | undefined> {
+    const run = await runs.open(key, reason)
+    wake.abort()
+    return run && viewOf(run)
+  }
+
+  async function plan(): Promise<void> {
+    if (everyMs === 0 || inbox.trouble() !== undefined || inbox.isFull()) return
+    if (await schedule.beat()) {
+      log.warn(
+        { part: 'sync' },
+        'no webhook was taken for more than an hour: comparing all that is connected',
+      )
+      await schedule.all('outage')
+    }
+    await schedule.look()
+  }
+
+  async function watch(signal: AbortSignal): Promise<void> {
+    let plannedAt = Number.NEGATIVE_INFINITY
+    while (!signal.aborted) {
+      wake = new AbortController()
+      if (runtime.monotonic() - plannedAt >= SCHEDULE_MS) {
+        plannedAt = runtime.monotonic()
+        await plan().catch(failing('cannot look which comparisons are due; trying again'))
+      }
+      await worker.take(signal).catch(failing('cannot look for comparisons; trying again'))
+      await runtime.sleep(LOOK_MS, AbortSignal.any([signal, wake.signal])).catch(() => {})
+    }
+  }
+
+  return {
+    people,
+    worker,
+    ask,
+    async run(id) {
+      const run = await runs.find(id)
+      return run && viewOf(run)
+    },
+    async state(key) {
+      const [{ open, last }, freshAsOf, count] = await Promise.all([
+        runs.newest(key),
+        people.freshAsOf(key),
+        people.count(key),
+      ])
+      return { freshAsOf, open: open && viewOf(open), last: last && viewOf(last), people: count }
+    },
+    connected(key) {
+      if (everyMs > 0) void ask(key, 'connected').catch(failing('cannot begin the comparison; trying again'))
+    },
+    start(signal) {
+      void watch(signal)
+    },
+  }
+}
+
+const viewOf = (run: RunRow): RunView => ({
+  id: run.id,
+  reason: run.reason,
+  createdAt: run.created_at,
+  startedAt: run.started_at,
+  finishedAt: run.finished_at,
+  outcome: run.outcome,
+  problem: run.problem,
+  phase: run.phase,
+  pages: run.pages,
+  counted: run.counted,
+  added: run.added,
+  changed: run.changed,
+  removed: run.removed,
+  waitsFor: run.waits_for,
+  waitsUntil: run.waits_until,
+})

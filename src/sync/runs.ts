@@ -1,0 +1,177 @@
+import { type Selectable, sql } from 'kysely'
+import type { Runtime } from '../process/runtime.ts'
+import { waitLeft } from '../process/trusted-time.ts'
+import type { ConnectionKey } from '../revento/platform.ts'
+import type { Queries } from '../storage/database.ts'
+import { isOf, type Owner } from '../storage/erasures.ts'
+import type { ConnectionRow, Platform, SyncReason, SyncRunsTable } from '../storage/schema.ts'
+import { eventLock, lock, transaction } from '../storage/sql.ts'
+
+export type RunRow = Selectable<SyncRunsTable>
+export type { SyncReason } from '../storage/schema.ts'
+
+/** How a run ends. `again`: the next one begins at once. */
+export interface End {
+  readonly outcome: 'done' | 'failed' | 'stopped'
+  readonly problem?: string
+  readonly again?: boolean
+}
+
+/** The rows of runs. A write under a claim names its fence, and does nothing where another process has the run. */
+export interface Runs {
+  /** Opens a run of this list, or gives the one that is open. Undefined where the connection cannot be read. */
+  open(key: ConnectionKey, reason: SyncReason, restarts?: number): Promise<RunRow | undefined>
+  find(id: number): Promise<RunRow | undefined>
+  /** Claims an open run of this platform that nobody works at; `id`: only this one. */
+  claim(owner: string, among: { except: ReadonlySet<number>; id?: number }): Promise<RunRow | undefined>
+  /** False where it is not ours any more. */
+  renew(run: RunRow): Promise<boolean>
+  /** Notes what it waits for, and until when. */
+  wait(run: RunRow, what: string | null, until: number | null): Promise<void>
+  end(run: RunRow, end: End): Promise<void>
+  /** The process stops: another may go on at once. */
+  release(run: RunRow): Promise<void>
+  /** The newest run that has not ended, and the newest that has, each undefined where there is none. */
+  newest(key: ConnectionKey): Promise<{ open: RunRow | undefined; last: RunRow | undefined }>
+}
+
+/** Renewed each third of it; a run whose process was killed goes on elsewhere after it. */
+export const LEASE_MS = 30_000
+/** The history of a connection's list is this long. */
+const KEPT = 20
+const LIST = 'participants'
+
+export function createRuns(
+  query: Queries,
+  { platform, tellFirst }: { readonly platform: Platform; readonly tellFirst: boolean },
+  runtime: Pick<Runtime, 'now'>,
+): Runs {
+  const ownerOf = ({ eventId, organizationId }: ConnectionKey): Owner => ({
+    ...{ platform, event_id: eventId, organization_id: organizationId },
+  })
+  const of = (key: ConnectionKey) =>
+    query
+      .selectFrom('sync_runs')
+      .selectAll()
+      .where(isOf(ownerOf(key)))
+      .where('list', '=', LIST)
+  const newestOf = (key: ConnectionKey) => of(key).orderBy('id', 'desc').limit(1)
+  const held = ({ id, fence }: RunRow) =>
+    query
+      .updateTable('sync_runs')
+      .where('id', '=', id)
+      .where('fence', '=', fence)
+      .where('finished_at', 'is', null)
+
+  async function prune(owner: Owner): Promise<void> {
+    const kept = query.selectFrom('sync_runs').select('id').where(isOf(owner)).where('list', '=', LIST)
+    await query
+      .deleteFrom('sync_runs')
+      .where(isOf(owner))
+      .where('list', '=', LIST)
+      .where('finished_at', 'is not', null)
+      .where('id', 'not in', kept.orderBy('id', 'desc').limit(KEPT))
+      .execute()
+  }
+
+  return {
+    open: (key, reason, restarts = 0) =>
+      transaction(query, async trx => {
+        const owner = ownerOf(key)
+        // Under the lock of the event, so that no ending comes between the look and the row.
+        await lock(trx, eventLock(key.eventId))
+        const connection = await trx
+          .selectFrom('connections')
+          .selectAll()
+          .where(isOf(owner))
+          .executeTakeFirst()
+        if (!connection || !isReadable(connection)) return undefined
+        const { connected_at } = connection
+        const mine = () => trx.selectFrom('sync_runs').selectAll().where(isOf(owner)).where('list', '=', LIST)
+        const open = await mine().where('finished_at', 'is', null).executeTakeFirst()
+        if (open?.connected_at === connected_at) return open
+        const now = runtime.now()
+        if (open)
+          await trx
+            .updateTable('sync_runs')
+            .set({ finished_at: now, outcome: 'stopped', problem: 'connected_again', lease_owner: null })
+            .where('id', '=', open.id)
+            .execute()
+        const done = await mine().where('outcome', '=', 'done').limit(1).executeTakeFirst()
+        return trx
+          .insertInto('sync_runs')
+          .values({
+            ...{ ...owner, list: LIST, reason, connected_at, created_at: now, phase: 'list', restarts },
+            tells: done || tellFirst ? 1 : 0,
+          })
+          .returningAll()
+          .executeTakeFirst()
+      }),
+    find: id => query.selectFrom('sync_runs').selectAll().where('id', '=', id).executeTakeFirst(),
+    async claim(owner, { except, id }) {
+      const now = runtime.now()
+      const open = await query
+        .selectFrom('sync_runs')
+        .selectAll()
+        .where('platform', '=', platform)
+        .where('finished_at', 'is', null)
+        .$if(id !== undefined, select => select.where('id', '=', id ?? 0))
+        .orderBy('id')
+        .execute()
+      for (const run of open) {
+        if (except.has(run.id) || isHeld(run, now)) continue
+        const { numUpdatedRows } = await held(run)
+          .set({ lease_owner: owner, lease_until: now + LEASE_MS, fence: run.fence + 1 })
+          .set({ started_at: run.started_at ?? now, waits_for: null, waits_until: null })
+          .executeTakeFirst()
+        if (numUpdatedRows === 1n) return this.find(run.id)
+      }
+      return undefined
+    },
+    async renew(run) {
+      const until = runtime.now() + LEASE_MS
+      return (await held(run).set({ lease_until: until }).executeTakeFirst()).numUpdatedRows === 1n
+    },
+    async wait(run, what, until) {
+      await held(run).set({ waits_for: what, waits_until: until }).execute()
+    },
+    async end(run, { outcome, problem = null }) {
+      const ended = { finished_at: runtime.now(), outcome, problem, cursor: null }
+      await held(run)
+        .set({ ...ended, lease_owner: null, waits_for: null, waits_until: null })
+        .execute()
+      await prune(run)
+    },
+    async release(run) {
+      await held(run).set({ lease_owner: null, lease_until: 0 }).execute()
+    },
+    async newest(key) {
+      const [open, last] = await Promise.all([
+        newestOf(key).where('finished_at', 'is', null).executeTakeFirst(),
+        newestOf(key).where('finished_at', 'is not', null).executeTakeFirst(),
+      ])
+      return { open, last }
+    },
+  }
+}
+
+/** Whether Revento can be asked for the connection's lists, now or after a suspension. */
+export const isReadable = ({ state }: Pick<ConnectionRow, 'state'>): boolean =>
+  state === 'connected' || state === 'suspended'
+
+const isHeld = ({ lease_owner, lease_until: until }: RunRow, now: number) =>
+  lease_owner !== null && waitLeft({ since: until - LEASE_MS, until }, now, LEASE_MS) > 0
+
+/** The run where this process still has it, locked until the transaction ends. */
+export const heldRun = (trx: Queries, { id, fence }: RunRow) =>
+  trx
+    .selectFrom('sync_runs')
+    .selectAll()
+    .where('id', '=', id)
+    .where('fence', '=', fence)
+    .where('finished_at', 'is', null)
+    .executeTakeFirst()
+
+/** Adds to a count of the run. */
+export const plus = (column: 'pages' | 'counted' | 'added' | 'changed' | 'removed', n: number) =>
+  sql<number>`${sql.ref(column)} + ${n}`
