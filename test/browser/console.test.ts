@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { accessibilityProblems } from '../helpers/accessibility.ts'
+import { accessibilityProblems, LOOKS } from '../helpers/accessibility.ts'
 import { browserOrSkip } from '../helpers/browser.ts'
 import { type Program, startProgram } from '../helpers/program.ts'
 import { until } from '../helpers/wait.ts'
@@ -74,7 +74,7 @@ describe.skipIf(!browser)('the sandbox console in a browser', () => {
       '/nowhere',
     ]
     paths.push(connecting.pathname + connecting.search, '/oauth/authorize')
-    for (const look of [360, 1440].flatMap(width => [{ width }, { width, dark: true }])) {
+    for (const look of LOOKS) {
       const shown = await visit(look)
       for (const path of paths) {
         await open(shown, path)

@@ -2,7 +2,7 @@ import type { Insertable } from 'kysely'
 import type { Page } from 'playwright-core'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { InboxTable } from '../../src/storage/schema.ts'
-import { accessibilityProblems } from '../helpers/accessibility.ts'
+import { accessibilityProblems, LOOKS } from '../helpers/accessibility.ts'
 import { browserOrSkip } from '../helpers/browser.ts'
 import { type Answer, json } from '../helpers/upstream.ts'
 import { EVENT, type Pair, startPair } from '../oauth/harness.ts'
@@ -70,18 +70,12 @@ const inbox = ({ app }: Pair, change: Partial<Insertable<InboxTable>>) =>
 
 /** At both widths, in light and dark: nothing that axe finds, and no scrolling sideways. */
 async function expectReadable(page: Page, name: string): Promise<void> {
-  for (const width of [360, 1440])
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.setViewportSize({ width, height: 900 })
-      await page.emulateMedia({ colorScheme })
-      expect([name, width, colorScheme, await accessibilityProblems(page)]).toEqual([
-        name,
-        width,
-        colorScheme,
-        [],
-      ])
-      expect([name, await page.evaluate('document.documentElement.scrollWidth')]).toEqual([name, width])
-    }
+  for (const look of LOOKS) {
+    await page.setViewportSize({ width: look.width, height: 900 })
+    await page.emulateMedia({ colorScheme: look.dark ? 'dark' : 'light' })
+    expect([name, look, await accessibilityProblems(page)]).toEqual([name, look, []])
+    expect([name, await page.evaluate('document.documentElement.scrollWidth')]).toEqual([name, look.width])
+  }
 }
 
 describe.skipIf(!browser)('every state of the page', () => {

@@ -1,8 +1,17 @@
 import { readFileSync } from 'node:fs'
 import type { Page } from 'playwright-core'
+import { rounds } from './rounds.ts'
 
 /** As text: its types want the DOM library. */
 const axe = readFileSync(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
+
+/** The widths in light and dark that pages are looked at with: each once, and all pairs of them in CI. */
+export const LOOKS = [
+  { width: 360, dark: true },
+  { width: 1440, dark: false },
+  { width: 360, dark: false },
+  { width: 1440, dark: true },
+].slice(0, rounds(2))
 
 interface Found {
   violations: { id: string; help: string; nodes: { target: string[]; failureSummary: string }[] }[]

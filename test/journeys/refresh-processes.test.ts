@@ -10,6 +10,7 @@ import { openDatabase } from '../../src/storage/open.ts'
 import { type NewStore, newStore } from '../helpers/database.ts'
 import { elapse } from '../helpers/elapse.ts'
 import { type Platform, startPlatform } from '../helpers/platform.ts'
+import { rounds } from '../helpers/rounds.ts'
 import { until } from '../helpers/wait.ts'
 
 const WORKER = fileURLToPath(new URL('../helpers/refresh-worker.ts', import.meta.url))
@@ -129,13 +130,13 @@ async function killedWhileHeld(when: 'before' | 'after'): Promise<void> {
   kill(victim)
 }
 
-test('8 processes and 25 expiries make exactly 25 token requests', { timeout: 120_000 }, async () => {
+test('several processes make exactly one token request for each expiry', { timeout: 120_000 }, async () => {
   await connect()
-  const eight = await Promise.all(Array.from({ length: 8 }, takeWorker))
-  for (let round = 1; round <= 25; round++) {
+  const several = await Promise.all(Array.from({ length: Math.min(8, rounds(3)) }, takeWorker))
+  for (let round = 1; round <= rounds(5); round++) {
     platform.expire()
-    const outcomes = await Promise.all(eight.map(worker => worker.call()))
-    expect(outcomes).toEqual(Array(8).fill('ok'))
+    const outcomes = await Promise.all(several.map(worker => worker.call()))
+    expect(new Set(outcomes)).toEqual(new Set(['ok']))
     expect(tokenRequests()).toBe(round)
   }
   expect(platform.revoked()).toBe(false)
@@ -192,7 +193,9 @@ test('kill -9 after the commit: there is nothing to recover', async () => {
   expect(tokenRequests()).toBe(1)
 })
 
-test('a holder stopped for 5 s keeps its lease: the others wait for it', { timeout: 60_000 }, async () => {
+test('a holder stopped for two seconds keeps its lease: the others wait for it', {
+  timeout: 60_000,
+}, async () => {
   await connect()
   const [holder, other] = [await takeWorker(), await takeWorker()]
   platform.expire()
@@ -202,7 +205,7 @@ test('a holder stopped for 5 s keeps its lease: the others wait for it', { timeo
   holder.child.kill('SIGSTOP')
   const second = other.call()
   request.letGo()
-  setTimeout(() => holder.child.kill('SIGCONT'), 5_000)
+  setTimeout(() => holder.child.kill('SIGCONT'), 2_000)
   expect(await Promise.all([first, second])).toEqual(['ok', 'ok'])
   expect(tokenRequests()).toBe(1)
 })
