@@ -16,6 +16,7 @@ import { newPostgres } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { connectionsOf, idOf, saveFlow, sealedStore, sealerOf, settings } from '../helpers/sealed.ts'
 import { onEachStatement } from '../helpers/statements.ts'
+import { typed } from '../helpers/typed.ts'
 
 const file = (path: string) => fileURLToPath(new URL(`../../src/cli/operate/${path}`, import.meta.url))
 const ROWS = 1_203
@@ -26,9 +27,8 @@ async function filled(): Promise<string> {
   await sealedStore({ kind: 'sqlite', path }, 1, 3)
   const { query, close } = await openSqlite(path, runtime)
   await saveFlow(query, sealerOf(1), 'flow')
-  await query.transaction().execute(async trx => {
-    for (let id = 1; id <= ROWS + 1; id++) await deliver(trx, id)
-  })
+  const ids = Array.from({ length: ROWS + 1 }, (_, i) => i + 1)
+  for (let i = 0; i < ids.length; i += 400) await deliver(query, ids.slice(i, i + 400))
   await query
     .deleteFrom('inbox')
     .where('id', '=', ROWS + 1)
@@ -42,20 +42,27 @@ async function filled(): Promise<string> {
   return path
 }
 
-async function deliver(query: Queries, id: number): Promise<void> {
-  const row = { provider: 'revento', platform: 'real', delivery_id: `d${id}`, envelope_id: `e${id}` } as const
+async function deliver(query: Queries, ids: readonly number[]): Promise<void> {
+  const keyed = ids.map(id => ({
+    ...{ id, provider: 'revento', platform: 'real' as const },
+    ...{ delivery_id: `d${id}`, envelope_id: `e${id}` },
+  }))
   const rest = { type: 't', event_id: 'evt_1', organization_id: 'org_1', state: 'done', attempts: 1 } as const
-  const body = Buffer.from([0, 255, id % 256])
-  await query
-    .insertInto('inbox')
-    .values({ id, ...row, ...rest, next_at: 0, received_at: id, finished_at: id, body })
-    .execute()
-  const { envelope } = keysOf({ id, ...row })
-  await query.insertInto('delivery_keys').values({ key: envelope, inbox_id: id }).execute()
+  const rows = keyed.map(row => ({
+    ...{ ...row, ...rest, next_at: 0, received_at: row.id, finished_at: row.id },
+    body: Buffer.from([0, 255, row.id % 256]),
+  }))
+  await query.insertInto('inbox').values(rows).execute()
+  const keys = keyed.map(row => ({ key: keysOf(row).envelope, inbox_id: row.id }))
+  await query.insertInto('delivery_keys').values(keys).execute()
 }
 
 const move = (path: string, to: string) =>
   node([file('move.ts'), '--to', to], { cwd: testFolder(), env: { DATABASE_URL: `sqlite:${path}` } })
+
+/** The same without a process of its own. */
+const moveHere = (path: string, to: string) =>
+  typed(file('move.ts'), ['--to', to], { env: { DATABASE_URL: `sqlite:${path}` } })
 
 async function target() {
   const made = await newPostgres()
@@ -119,12 +126,9 @@ test('what pg cannot write down is not called an unreachable server', () => {
 
 test('a target with rows is refused, and stays as it is', async () => {
   const [path, to] = [await filled(), await target()]
-  expect(await move(path, to.url).ended).toBe(0)
-  const again = move(path, to.url)
-  expect([await again.ended, again.output.err]).toEqual([
-    1,
-    expect.stringContaining('is not empty: its table flows'),
-  ])
+  expect((await moveHere(path, to.url)).code).toBe(0)
+  const again = await moveHere(path, to.url)
+  expect([again.code, again.err]).toEqual([1, expect.stringContaining('is not empty: its table flows')])
 })
 
 test('while the app runs on the file nothing is moved', async () => {
@@ -138,25 +142,28 @@ test('while the app runs on the file nothing is moved', async () => {
 })
 
 test('a server that does not answer: nothing was moved, and no password is printed', async () => {
-  const child = move(await filled(), 'postgres://someone:canary-password@127.0.0.1:9/x')
-  expect([await child.ended, child.output.err]).toEqual([1, expect.stringContaining('database_unreachable')])
-  expect(child.output.err + child.output.out).not.toContain('canary')
+  const { code, out, err } = await moveHere(
+    await filled(),
+    'postgres://someone:canary-password@127.0.0.1:9/x',
+  )
+  expect([code, err]).toEqual([1, expect.stringContaining('database_unreachable')])
+  expect(err + out).not.toContain('canary')
 })
 
 test('the operator’s commands and the program read PostgreSQL; its password is printed nowhere', async () => {
   const to = await target()
   await sealedStore(to.store, 1, 2)
   const { query, close } = await openDatabase(to.store, runtime)
-  await deliver(query, 1)
+  await deliver(query, [1])
   await close()
   const url = Object.assign(new URL(to.url), { password: 'canary-password' }).href
   const key = sealerKey(1)
   const env = { DATABASE_URL: url, ENCRYPTION_KEY: sealerKey(2), ENCRYPTION_KEY_PREVIOUS: key }
-  const list = node([file('deliveries.ts'), 'list', '--json'], { cwd: testFolder(), env })
-  expect([await list.ended, JSON.parse(list.output.out)]).toMatchObject([0, { id: '1', delivery_id: 'd1' }])
+  const list = await typed(file('deliveries.ts'), ['list', '--json'], { env })
+  expect([list.code, JSON.parse(list.out)]).toMatchObject([0, { id: '1', delivery_id: 'd1' }])
   await (await openSealed(settings(to.store, 2, 1), runtime)).database.close()
-  const reseal = node([file('reseal.ts')], { cwd: testFolder(), env })
-  expect([await reseal.ended, reseal.output.out]).toEqual([0, expect.stringContaining('0 values left')])
+  const reseal = await typed(file('reseal.ts'), [], { env })
+  expect([reseal.code, reseal.out]).toEqual([0, expect.stringContaining('0 values left')])
   const wrong = node([file('../../main.ts')], {
     cwd: testFolder(),
     env: { ...env, ENCRYPTION_KEY: sealerKey(9) },
@@ -167,8 +174,8 @@ test('the operator’s commands and the program read PostgreSQL; its password is
     env: { ...env, DATABASE_URL: `${url}_none` },
   })
   expect([await missing.ended, missing.output.err]).toEqual([1, expect.stringContaining('database_missing')])
-  for (const { output } of [list, reseal, wrong, missing])
-    expect(output.out + output.err).not.toContain('canary')
+  for (const { out, err } of [list, reseal, wrong.output, missing.output])
+    expect(out + err).not.toContain('canary')
 })
 
 const sealerKey = (fill: number) => Buffer.alloc(32, fill).toString('base64')
