@@ -25,7 +25,7 @@ export async function checklist(scene: Scene, delivered: Delivered | undefined):
       'a missing or wrong signature is refused',
       refusesUnsigned && refusesWrong,
       'both answered 401 now',
-      'test/webhooks/refusals.test.ts',
+      'test/webhooks/receive-refusals.test.ts',
     ),
     await tokensSealed(scene),
     tested(

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { until } from '../../helpers/wait.ts'
-import { type Bench, bench, stopNow } from './dispatching.ts'
+import { type Bench, bench, stopNow } from '../dispatch/dispatching.ts'
 
 const runsOf = (b: Bench, id: number) =>
   b.database.query
