@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createApp } from './app.ts'
+import { CREDENTIALS } from './config/checks.ts'
 import { ownHelp, secretsOf } from './config/own.ts'
 import { type Config, keptByNpm, loadConfig, readEnvironment } from './config/settings.ts'
 import { settings } from './integration/settings.ts'
@@ -17,14 +19,17 @@ import { createOutgoing } from './revento/http.ts'
 import { storageAdvice } from './storage/advice.ts'
 import { checkDataFolder } from './storage/data-folder.ts'
 import { storeName } from './storage/database.ts'
-import { providers } from './webhooks/providers/index.ts'
-import { autopsy } from './webhooks/verify/autopsy.ts'
 
 const HELP = `Usage: npm start -- [--host ADDRESS] [--port PORT]
 
 Starts the app. Without REVENTO_CLIENT_ID, REVENTO_CLIENT_SECRET and REVENTO_WEBHOOK_SECRET it runs against the
 built-in sandbox. Every setting is in .env.example; --host and --port win over HOST and PORT.
 ${ownHelp(settings)}`
+
+/** The image leaves it out, and so does a project that has removed it. */
+const SANDBOX = new URL('./sandbox/', import.meta.url)
+const NO_SANDBOX = `There is no sandbox here. Put these into .env, one a line, with what Revento gave you, and start again:
+  ${CREDENTIALS.map(name => `${name}=…`).join('\n  ')}`
 
 /** How long requests under way may take after SIGTERM, the notice to balancers included; then their sockets are closed. */
 const DRAIN_MS = 6_000
@@ -64,42 +69,22 @@ async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSi
     crashed,
     ...(metrics && { metrics }),
   })
-  const sandbox = config.mode === 'sandbox' ? await startSandbox(config, logger) : undefined
+  // part: sandbox {
+  // Loaded only when it is used: the image leaves its folder out.
+  const startBeside = config.mode === 'sandbox' && (await import('./sandbox/beside.ts')).startBeside
+  const sandbox =
+    startBeside && (await startBeside(config, { runtime, dispatcher: createOutgoing().api, log: logger }))
+  // part: sandbox }
   // Listens before the app does: a used port must stop the start before anything is claimed.
   const scrapes = await metrics?.listen()
   await app.listen({ host: config.host, port: config.port })
   const stop = async () => {
-    // The sandbox ends after the app, so that a refresh under way still gets its answer.
     await drain(app)
-    await sandbox?.close()
+    // After the app, so that a refresh under way still gets its answer.
+    if (sandbox) await sandbox.close() // part: sandbox
     await scrapes?.close()
   }
   return { stop, metricsUrl: metrics?.url }
-}
-
-const SANDBOX = new URL('./sandbox/index.ts', import.meta.url).href
-
-/** The sandbox is loaded only when it is used: its folder can be deleted, and is not in the image. */
-async function startSandbox(config: Config, logger: FastifyBaseLogger): Promise<{ close(): Promise<void> }> {
-  const sandbox = await import('./sandbox/index.ts')
-  return sandbox.startSandbox({
-    host: '127.0.0.1',
-    port: config.sandboxPort,
-    production: config.production,
-    clientId: config.clientId,
-    clientSecret: config.clientSecret,
-    redirectUri: config.redirectUri,
-    senders: providers.flatMap(provider => {
-      const secret = config.providerSecrets[provider.name]?.current
-      return secret ? [{ provider, secret, url: `${config.origin}/webhooks/${provider.name}` }] : []
-    }),
-    explain: ({ provider, headers, body, at }) =>
-      autopsy(provider, config.providerSecrets, headers, Buffer.from(body), at),
-    stateFile: config.sandboxFile,
-    runtime,
-    dispatcher: createOutgoing().api,
-    log: logger,
-  })
 }
 
 async function drain(app: FastifyInstance): Promise<void> {
@@ -131,14 +116,12 @@ function portName(port: number | undefined, { sandboxPort, metricsPort }: Config
 
 function explain(error: unknown, config: Config): string {
   if (error instanceof BuilderMistake) return error.message
-  const { code, port, url } = error as { code?: string; port?: number; url?: string }
+  const { code, port } = error as { code?: string; port?: number }
   if (code === 'EADDRINUSE')
     return `Port ${port} is in use. Stop what listens there, or set ${portName(port, config)}.`
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
     return 'HOST is no address of this machine. Set 127.0.0.1, or 0.0.0.0 for all of them.'
   if (code === 'EACCES' && port !== undefined) return `Port ${port} needs more rights. Set PORT above 1023.`
-  if (code === 'ERR_MODULE_NOT_FOUND' && url === SANDBOX)
-    return 'There is no sandbox here (src/sandbox; the image leaves it out). Set NODE_ENV=production and the three credentials of Revento.'
   if (error instanceof StorageError && error.code === 'cannot_create_key_file')
     return `The folder of ${config.keyFile} is not writable for this user. Give it to the user, or set ENCRYPTION_KEY and DATABASE_URL.`
   if (error instanceof StorageError && error.code.includes('key_file'))
@@ -155,6 +138,7 @@ try {
     process.exit(0)
   }
   const config = loadConfig(readEnvironment(overrides), settings)
+  if (config.mode === 'sandbox' && !existsSync(SANDBOX)) fail(NO_SANDBOX)
   const logger = await createLogger(config.logLevel, {
     terminal: process.stdout.isTTY && !config.production,
     production: config.production,

@@ -100,11 +100,13 @@ export interface Handlers extends SendersOfYours {
   readonly revento: { readonly [T in HandledType]?: Handler<T> }
   /** This app itself: what it found out without a webhook. */
   readonly sync?: { readonly [T in SyncType]?: SyncHandler<T> }
+  // part: senders {
   readonly aghanim?: { readonly [type: string]: InlineHandler | undefined }
   readonly entrupy?: SenderHandlers
   readonly barker?: SenderHandlers
   readonly standard?: SenderHandlers
   readonly handshake?: SenderHandlers
+  // part: senders }
 }
 /** One with `inline: true` (written as `satisfies Provider`, so that the type knows) wants the answer of its handler. */
 type SendersOfYours = {

@@ -23,7 +23,7 @@ import {
   nameWarnings,
   type Problems,
   SANDBOX_CREDENTIALS,
-  SANDBOX_VERIFY_TOKEN,
+  SANDBOX_VERIFY_TOKEN, // part: senders
   senderSecrets,
   slipIn,
 } from './checks.ts'
@@ -50,7 +50,7 @@ export interface Config {
   /** The same secrets by variable. */
   readonly secrets: Readonly<Record<string, Secrets>>
   /** The token of the verify-token handshake, where that is on. */
-  readonly verifyToken: Secrets | undefined
+  readonly verifyToken?: Secrets | undefined
   readonly authBase: string
   readonly apiBase: string
   readonly scopes: string
@@ -190,7 +190,6 @@ function freeze(
     (sandbox ? play : (given ?? real)).replace(/\/+$/, '')
   const bytes = (text: string | undefined) => (text ? Buffer.from(text, 'base64') : undefined)
   const providerSecrets = Object.freeze(senderSecrets(s, sandbox))
-  const token = s.WEBHOOK_VERIFY_TOKEN ?? (sandbox ? SANDBOX_VERIFY_TOKEN : undefined)
   return Object.freeze({
     mode: sandbox ? 'sandbox' : 'real',
     production,
@@ -208,9 +207,7 @@ function freeze(
         return given ? [[secret.variable, given]] : []
       }),
     ),
-    verifyToken: token
-      ? Object.freeze({ current: token, previous: s.WEBHOOK_VERIFY_TOKEN_PREVIOUS })
-      : undefined,
+    verifyToken: verifyTokenOf(s, sandbox), // part: senders
     authBase: base(s.REVENTO_AUTH_BASE, 'https://auth.revento.example', sandboxBase),
     apiBase: base(s.REVENTO_API_BASE, 'https://api.revento.example/api/v1', `${sandboxBase}/api/v1`),
     scopes: s.REVENTO_SCOPES,
@@ -236,6 +233,13 @@ function freeze(
     warnings: Object.freeze(warnings),
   })
 }
+
+// part: senders {
+function verifyTokenOf(s: Settings, sandbox: boolean): Secrets | undefined {
+  const current = s.WEBHOOK_VERIFY_TOKEN ?? (sandbox ? SANDBOX_VERIFY_TOKEN : undefined)
+  return current ? Object.freeze({ current, previous: s.WEBHOOK_VERIFY_TOKEN_PREVIOUS }) : undefined
+}
+// part: senders }
 
 const storeOf = (url: string): Store =>
   url.startsWith('sqlite:')

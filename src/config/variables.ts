@@ -66,9 +66,11 @@ const Own = {
   }),
   SYNC_EVERY_HOURS: integer(24, 0, 720, 'hours'),
   METRICS_PORT: optional({ ...wholeNumber('a port', { least: 1, most: 65_535 }), says: 'a port' }),
+  // part: senders {
 
   WEBHOOK_VERIFY_TOKEN: secret('the verify token'),
   WEBHOOK_VERIFY_TOKEN_PREVIOUS: previous(SECRET_FORM),
+  // part: senders }
 }
 
 /** Two variables for each provider, as its file says. */

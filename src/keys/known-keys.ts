@@ -30,7 +30,7 @@ export function appKeys(
   {
     secrets,
     verifyToken,
-  }: { secrets: Readonly<Record<string, KeyPair | undefined>>; verifyToken: KeyPair | undefined },
+  }: { secrets: Readonly<Record<string, KeyPair | undefined>>; verifyToken?: KeyPair | undefined },
   sealer: Sealer,
 ): AppKey[] {
   const secretsOf = (variable: string, secrets: KeyPair | undefined, quietMs: number): AppKey[] => {

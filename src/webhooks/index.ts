@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import type { Handlers, Own } from '../builder/context.ts'
 import { createOwnErasing, type Erase } from '../builder/erase.ts'
 import { errorBody } from '../http/errors.ts'
-import { VERIFY_TOKEN } from '../keys/known-keys.ts'
+import { VERIFY_TOKEN } from '../keys/known-keys.ts' // part: senders
 import type { NoteUse } from '../keys/meter.ts'
 import { countDeliveries, type Metrics, noMetrics, timeCommits } from '../metrics/metrics.ts'
 import { isParking } from '../oauth/access-token.ts'
@@ -21,8 +21,8 @@ import { createDispatcher, type Dispatcher } from './dispatch/dispatcher.ts'
 import { handlerSlips } from './dispatch/handler-slips.ts'
 import { createOwed } from './dispatch/owed.ts'
 import { createRunHandler, findInlineHandler, findOwed, findQueuedHandler } from './dispatch/run-handler.ts'
-import { CALLER_ROWS, createHandshakeCallers } from './handshake/callers.ts'
-import { handshakeRoutes } from './handshake/handshake.route.ts'
+import { CALLER_ROWS, createHandshakeCallers } from './handshake/callers.ts' // part: senders
+import { handshakeRoutes } from './handshake/handshake.route.ts' // part: senders
 import { createBacklog } from './inbox/backlog.ts'
 import { createDeliveries, type Deliveries } from './inbox/deliveries.ts'
 import { createInbox, type Inbox } from './inbox/inbox.ts'
@@ -41,7 +41,7 @@ export interface WebhooksSettings {
   readonly origin: string
   /** By provider: one without a secret has no route. */
   readonly providerSecrets: Readonly<Record<string, Secrets>>
-  readonly verifyToken: Secrets | undefined
+  readonly verifyToken?: Secrets | undefined // part: senders
   readonly trustProxy: readonly string[]
   readonly bodyLimit: number
   readonly handlerConcurrency: number
@@ -142,7 +142,8 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
       void erasing.watch(signal)
       if (database.kind === 'sqlite') void watchLog(query, runtime, signal)
       const { retentionDays: days, payloadDays } = config
-      const all = [...aged, CALLER_ROWS, answerRows(days)]
+      const all = [...aged, answerRows(days)]
+      all.push(CALLER_ROWS) // part: senders
       void watchRetention({ query, days, payloadDays, clock, aged: all, log }, runtime, signal)
     },
     /** Encapsulated, so that only these routes take raw bytes of any content type. */
@@ -156,7 +157,7 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
       })
       const taking = { inbox, platform, bodyLimit: config.bodyLimit, runtime }
       const countedAs = (name: string) => countDeliveries(metrics, name)
-      const { providerSecrets: secrets, verifyToken } = config
+      const { providerSecrets: secrets } = config
       for (const provider of providers)
         if (secrets[provider.name])
           receiveRoute(app, {
@@ -164,6 +165,8 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
             counted: countedAs(provider.name),
             noteUse: parts.noteUse(provider.secret.variable),
           })
+      // part: senders {
+      const { verifyToken } = config
       if (verifyToken)
         handshakeRoutes(app, {
           ...{ ...taking, token: verifyToken, trustedProxies: config.trustProxy },
@@ -171,6 +174,7 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
           counted: countedAs('handshake'),
           noteUse: parts.noteUse(VERIFY_TOKEN),
         })
+      // part: senders }
       // Beside the drain, not before it: the sockets stay open for the answers.
       let stopped: Promise<unknown> | undefined
       app.addHook('preClose', async () => {

@@ -1,3 +1,4 @@
+// part: sandbox
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { accessibilityProblems, LOOKS } from '../helpers/accessibility.ts'

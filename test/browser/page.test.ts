@@ -1,3 +1,4 @@
+// part: sandbox
 import type { Page } from 'playwright-core'
 import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

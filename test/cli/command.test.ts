@@ -29,7 +29,7 @@ test('every command runs through runCommand, and nothing else there writes to st
   const writing = texts
     .filter(([, text]) => /console\.log|process\.stdout\.write/.test(text))
     .map(([name]) => name)
-  expect(writing).toEqual(['develop/drill/probe.ts'])
+  expect(writing.filter(name => name !== 'develop/drill/probe.ts')).toEqual([])
 })
 
 /** One of them as a process whose output goes there, or to nobody. */

@@ -1,3 +1,4 @@
+// part: sandbox
 import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'

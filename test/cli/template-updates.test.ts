@@ -8,13 +8,31 @@ import { testFolder } from '../helpers/folder.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli/template/', import.meta.url))
 const CORE = Array.from({ length: 30 }, (_, i) => `export const line${i} = ${i}`)
+const PARTS = {
+  template: { holds: 'promises', paths: ['test/template'] },
+  radio: { holds: 'the radio', paths: ['src/radio'] },
+}
 const START = {
   'README.md': '# The template\n',
   'CHANGELOG.md': '# Changes\n',
   'src/core.ts': `${CORE.join('\n')}\n`,
+  'src/cli/template/parts.json': JSON.stringify(PARTS),
+  'src/main.ts': `import { radio } from './radio/index.ts' // part: radio
+export const main = [
+  'app',
+  // part: radio {
+  radio,
+  // part: radio }
+]
+`,
+  'src/radio/index.ts': 'export const radio = 1\n',
+  'test/radio.test.ts': "import { radio } from '../src/radio/index.ts'\n",
+  'test/uses.test.ts': "import './radio.test.ts'\n",
+  'test/waves.test.ts': '// part: radio\n',
+  'test/main.test.ts': "import { main } from '../src/main.ts'\n",
   'src/integration/handlers/index.ts': 'export const handlers = {}\n',
   'test/template/names.test.ts': 'the name is the-template\n',
-  'package.json': `${JSON.stringify({ name: 'the-template', version: '1.0.0', scripts: { start: 'node a' }, dependencies: { fastify: '5.0.0', pg: '8.0.0' } }, null, 2)}\n`,
+  'package.json': `${JSON.stringify({ name: 'the-template', version: '1.0.0', scripts: { start: 'node a', radio: 'node src/radio/index.ts' }, dependencies: { fastify: '5.0.0', pg: '8.0.0' } }, null, 2)}\n`,
   'package-lock.json': `${JSON.stringify({ name: 'the-template', version: '1.0.0', packages: { '': { name: 'the-template', version: '1.0.0' } } }, null, 2)}\n`,
 }
 type Files = Record<string, string | null>
@@ -46,7 +64,7 @@ function repository(folder: string) {
       git('commit', '-q', '-m', message)
       return git('rev-parse', 'HEAD')
     },
-    async run(command: 'mine' | 'update', ...args: string[]) {
+    async run(command: 'mine' | 'update' | 'remove', ...args: string[]) {
       const name = { GIT_AUTHOR_NAME: 't', GIT_AUTHOR_EMAIL: 't@example.org' }
       const committer = { GIT_COMMITTER_NAME: 't', GIT_COMMITTER_EMAIL: 't@example.org' }
       const child = node([join(CLI, `${command}.ts`), ...args], {
@@ -72,6 +90,10 @@ const NEWER: Files = {
   'CHANGELOG.md': '# Changes\n\n## 1.1.0\n',
   'src/core.ts': `${CORE.with(2, 'export const line2 = "newer"').join('\n')}\n`,
   'src/moved.ts': 'export const moved = 1\n',
+  'src/main.ts': START['src/main.ts'].replace("'app'", "'newer app'").replace('  radio,', '  radio, 2'),
+  'src/radio/index.ts': 'export const radio = 2\n',
+  'src/radio/more.ts': 'export const more = 1\n',
+  'test/newer.test.ts': "import { more } from '../src/radio/more.ts'\n",
   'src/integration/handlers/index.ts': 'export const handlers = { example: 1 }\n',
   'src/integration/example.ts': 'export const example = 1\n',
   'test/template/names.test.ts': 'the name is still the-template\n',
@@ -159,7 +181,7 @@ test.each(['with history', 'as a copy'] as const)(
       name: 'badges',
       version: '1.0.0',
       template: { version: '1.1.0', commit: newer },
-      scripts: { start: 'node a' },
+      scripts: { start: 'node a', radio: 'node src/radio/index.ts' },
       dependencies: { fastify: '5.1.0', pg: '8.0.0', nodemailer: '9.0.0' },
     })
     expect(JSON.parse(mine.read('package-lock.json'))).toMatchObject({ name: 'badges', version: '1.0.0' })
@@ -189,6 +211,67 @@ test('what both sides changed is named, and nothing is changed', async () => {
     1,
     expect.stringContaining('Both sides changed:\n  src/core.ts\nNothing was changed here.'),
   ])
+  expect([mine.git('rev-parse', 'HEAD'), mine.git('status', '--porcelain')]).toEqual([head, ''])
+
+  expect(await mine.run('update', 'FETCH_HEAD', '--by-hand')).toMatchObject({
+    code: 1,
+    said: expect.stringContaining('git merge --abort'),
+  })
+  expect(mine.git('diff', '--name-only', '--diff-filter=U')).toBe('src/core.ts')
+  expect(mine.read('src/core.ts')).toMatch(/<<<<<<< .*line2 = "mine".*line2 = "newer".*>>>>>>> /s)
+  mine.git('merge', '--abort')
+  expect([mine.git('rev-parse', 'HEAD'), mine.git('status', '--porcelain')]).toEqual([head, ''])
+
+  await mine.run('update', 'FETCH_HEAD', '--by-hand')
+  mine.write({ 'src/core.ts': 'export const settled = 1\n' })
+  mine.git('add', '-A')
+  mine.git('commit', '-q', '--no-edit')
+  expect(await mine.run('update', 'FETCH_HEAD')).toMatchObject({
+    code: 0,
+    said: expect.stringContaining('Nothing to do'),
+  })
+})
+
+test.each(['with history', 'as a copy'] as const)(
+  'a part goes with its lines and tests, and no update of a clone %s brings it back',
+  async how => {
+    const mine = clone(how)
+    expect(await mine.run('remove', 'radio')).toMatchObject({ code: 1, said: /npm run mine -- NAME first/ })
+    await makeMine(mine)
+    expect(await mine.run('remove', 'radar')).toMatchObject({ code: 1, said: /radar is no part: radio/ })
+    expect(await mine.run('remove', 'radio')).toMatchObject({ code: 0, said: /Without radio: src had \d+/ })
+    mine.commit('No radio')
+    expect(mine.read('src/main.ts')).toBe("export const main = [\n  'app',\n]\n")
+    const tests = () => mine.git('ls-files', 'test', 'src/radio')
+    expect(tests()).toBe('test/main.test.ts')
+    expect(JSON.parse(mine.read('package.json'))).toMatchObject({
+      scripts: { start: 'node a' },
+      template: { without: ['radio'] },
+    })
+    expect(await mine.run('remove', 'radio')).toMatchObject({ code: 0, said: /Nothing to do/ })
+
+    release()
+    mine.git('fetch', '-q', template.folder, 'main')
+    const from = how === 'as a copy' ? ['--from', first] : []
+    expect(await mine.run('update', 'FETCH_HEAD', ...from)).toMatchObject({ code: 0 })
+    expect(mine.read('src/main.ts')).toBe("export const main = [\n  'newer app',\n]\n")
+    expect([tests(), mine.git('status', '--porcelain')]).toEqual(['test/main.test.ts', ''])
+    const manifest = JSON.parse(mine.read('package.json'))
+    expect([manifest.scripts, manifest.template.without]).toEqual([{ start: 'node a' }, ['radio']])
+  },
+)
+
+test('a part that files of yours use stays, and they are named', async () => {
+  const mine = clone('with history')
+  await makeMine(mine)
+  mine.write({ 'src/integration/waves.ts': "import { radio } from '../radio/index.ts'\n" })
+  const head = mine.commit('Waves')
+  expect(await mine.run('remove', 'radio')).toMatchObject({
+    code: 1,
+    said: expect.stringMatching(
+      /files of yours use radio:\n {2}src\/integration\/waves.ts\nNothing was changed/,
+    ),
+  })
   expect([mine.git('rev-parse', 'HEAD'), mine.git('status', '--porcelain')]).toEqual([head, ''])
 })
 

@@ -39,6 +39,7 @@ export const handlers: Handlers = {
       await new Promise(() => {})
     },
   },
+  // part: senders {
   aghanim: {
     'player.verify': async ({ event }) => {
       throw new Error('not this player', { cause: event })
@@ -49,4 +50,5 @@ export const handlers: Handlers = {
       throw new Error(`cannot bark: ${raw}`)
     },
   },
+  // part: senders }
 }

@@ -6,6 +6,7 @@ const done = async () => {}
 /** One handler for each type there is, as the starter's own: the builder may have changed or deleted those. */
 export const exampleHandlers: Handlers = {
   revento: Object.fromEntries(EVENT_TYPES.map(type => [type, done])),
+  // part: senders {
   aghanim: {
     'player.verify': async ({ event }) => {
       const { event_data: player } = event as { event_data?: { player_id?: unknown } }
@@ -14,4 +15,5 @@ export const exampleHandlers: Handlers = {
     },
   },
   barker: { message: done },
+  // part: senders }
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { request } from 'undici'
 import { until } from './wait.ts'
 
@@ -35,10 +36,21 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
+/** Where the sandbox was removed the app is for a real platform, which is nowhere. A path in one word would be a use of it. */
+const PLATFORM = existsSync(join(import.meta.dirname, '..', '..', 'src', 'sandbox'))
+  ? undefined
+  : {
+      REVENTO_CLIENT_ID: 'sandbox-client',
+      REVENTO_CLIENT_SECRET: 'sandbox-client-secret-for-development-only',
+      REVENTO_WEBHOOK_SECRET: 'sandbox-webhook-secret-for-development-only',
+      REVENTO_AUTH_BASE: 'http://127.0.0.1:9',
+      REVENTO_API_BASE: 'http://127.0.0.1:9/api/v1',
+    }
+
 /** What every process needs of the environment of this one. Comparisons begin when asked for: many count API calls. */
 export function inherited() {
   const { PATH, NODE_COMPILE_CACHE, NODE_COMPILE_CACHE_PORTABLE } = process.env
-  return { PATH, NODE_COMPILE_CACHE, NODE_COMPILE_CACHE_PORTABLE, SYNC_EVERY_HOURS: '0' }
+  return { PATH, NODE_COMPILE_CACHE, NODE_COMPILE_CACHE_PORTABLE, SYNC_EVERY_HOURS: '0', ...PLATFORM }
 }
 
 /** Node with these arguments. */

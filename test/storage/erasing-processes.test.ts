@@ -5,9 +5,9 @@ import { storeDelivery } from '../helpers/erase.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { type Program, startProgram } from '../helpers/program.ts'
 import { CLIENT_SECRET, WEBHOOK_SECRET } from '../helpers/secrets.ts'
+import { seedEvent } from '../helpers/seed.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
-import { seedEvent } from '../lab/bench/seed.ts'
 import { bench, hanging } from '../webhooks/dispatch/dispatching.ts'
 
 const ROWS = 8_000

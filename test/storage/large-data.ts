@@ -4,7 +4,7 @@ import { tokenColumns } from '../../src/oauth/token-columns.ts'
 import { systemRuntime } from '../../src/process/runtime.ts'
 import type { Queries, Store } from '../../src/storage/database.ts'
 import type { DeliveryState, Schema } from '../../src/storage/schema.ts'
-import { seedEvent } from '../lab/bench/seed.ts'
+import { seedEvent } from '../helpers/seed.ts'
 
 const DAY = 86_400_000
 export const ORGANIZATION = 'org_test_formal'

@@ -104,7 +104,7 @@ test('neither the sandbox nor the drill is in it, and nothing that is in it need
       join(path, '..', to),
     ]),
   )
-  expect(needed.filter(([, to = '']) => isLeft(to))).toEqual([['src/main.ts', 'src/sandbox/index.ts']])
+  expect(needed.filter(([, to = '']) => isLeft(to))).toEqual([['src/main.ts', 'src/sandbox/beside.ts']])
 })
 
 test('what it holds, started as development, says that there is no sandbox and what to set', async () => {
@@ -117,7 +117,7 @@ test('what it holds, started as development, says that there is no sandbox and w
   const port = String(await freePort())
   const app = node(['src/main.ts'], { cwd: folder, env: { PORT: port } })
   expect(await app.ended).toBe(1)
-  expect(app.output.err).toMatch(/^There is no sandbox here .* Set NODE_ENV=production/)
+  expect(app.output.err).toMatch(/^There is no sandbox here\. .*\n {2}REVENTO_CLIENT_ID=…\n/)
 })
 
 test('what it copies is let through, and what the operator runs is in it', () => {

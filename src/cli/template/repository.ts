@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { environmentOfOthers } from '../../config/settings.ts'
 import { Usage } from '../command.ts'
 
@@ -8,11 +9,14 @@ export interface Stamp {
   readonly version: string
   /** A commit of the template's own history; absent where `mine` found none. */
   readonly commit?: string
+  /** The parts that `remove` took out, which no update brings back. */
+  readonly without?: readonly string[]
 }
 
 export interface Manifest extends Record<string, unknown> {
   readonly name: string
   readonly version: string
+  readonly scripts?: Readonly<Record<string, string>>
   readonly template?: Stamp
 }
 
@@ -58,6 +62,15 @@ export function refuseUnclean(again: string): void {
     throw new Usage(`These files are not committed:\n${changed}\nCommit or stash them, then type: ${again}`)
 }
 
+export const manifestAt = (commit: string) => JSON.parse(git(['show', `${commit}:package.json`])) as Manifest
+
+/** The same without the scripts whose file is gone. */
+export function withoutScripts(manifest: Manifest, isGone: (path: string) => boolean): Manifest {
+  const runs = (command: string) => /(?:^|\s)((?:src|test)\/\S+)/.exec(command)?.[1] ?? ''
+  const left = Object.entries(manifest.scripts ?? {}).filter(([, command]) => !isGone(runs(command)))
+  return { ...manifest, scripts: Object.fromEntries(left) }
+}
+
 export const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
 /** The lock file with this name and version, which npm keeps there, too. */
@@ -66,3 +79,86 @@ export function lockFor(lock: string, { name, version }: Pick<Manifest, 'name' |
   const packages = { ...parsed.packages, '': { ...parsed.packages?.[''], name, version } }
   return json({ ...parsed, name, version, packages })
 }
+
+/** Writes these texts into the working tree, and removes what has none, with the folders that are empty then. */
+export function apply(changes: Changes): void {
+  for (const [path, text] of changes)
+    if (text !== null) writeFileSync(path, text)
+    else {
+      rmSync(path, { force: true })
+      removeEmpty(dirname(path))
+    }
+}
+
+function removeEmpty(folder: string): void {
+  if (folder === '.' || readdirSync(folder).length > 0) return
+  rmdirSync(folder)
+  removeEmpty(dirname(folder))
+}
+
+export const commitTree = (tree: string, parents: readonly string[], message: string): string =>
+  git(['commit-tree', tree, ...parents.flatMap(parent => ['-p', parent]), '-m', message])
+
+/** What becomes of files: a new text, or nothing where it is null. */
+export type Changes = ReadonlyMap<string, string | null>
+
+/** An index of its own, so that the real one and the working tree stay as they are. */
+interface Index {
+  paths(): string[]
+  write(changes: Changes): void
+  /** Takes these paths as they are in another commit. */
+  take(commit: string, paths: readonly string[]): void
+}
+
+const NOTHING = `0 ${'0'.repeat(40)}`
+
+/** The tree that comes out when `work` has changed that of `start`. */
+export function withIndex(start: string, work: (index: Index) => void): string {
+  const file = git(['rev-parse', '--git-path', 'update.index'])
+  const run = (args: string[], input = '') => git(args, input, { GIT_INDEX_FILE: file })
+  const modes = () =>
+    new Map(
+      run(['ls-files', '-s', '-z'])
+        .split('\0')
+        .filter(Boolean)
+        .map(line => [line.slice(line.indexOf('\t') + 1), line.slice(0, 6)]),
+    )
+  const blob = (text: string) => git(['hash-object', '-w', '--stdin'], text)
+  run(['read-tree', start])
+  work({
+    paths: () => [...modes().keys()],
+    write(changes) {
+      const known = modes()
+      const lines = [...changes].map(([path, text]) =>
+        text === null ? `${NOTHING}\t${path}` : `${known.get(path) ?? '100644'} ${blob(text)}\t${path}`,
+      )
+      run(['update-index', '-z', '--index-info'], [...lines, ''].join('\0'))
+    },
+    take: (commit, paths) =>
+      run(['update-index', '-z', '--index-info'], git(['ls-tree', '-r', '-z', commit, '--', ...paths])),
+  })
+  const tree = run(['write-tree'])
+  rmSync(file, { force: true })
+  return tree
+}
+
+/** Leaves a merge as git does where it stops: every side of a conflict in the index, and both in the file. */
+export function leaveUnderWay(
+  tree: string,
+  theirs: string,
+  message: string,
+  unmerged: readonly string[],
+): void {
+  git(['read-tree', '-m', '-u', 'HEAD', tree])
+  const removed = pathsOf(unmerged).map(path => `${NOTHING}\t${path}`)
+  git(['update-index', '-z', '--index-info'], [...removed, ...unmerged, ''].join('\0'))
+  const note = (file: string, text: string) =>
+    writeFileSync(git(['rev-parse', '--git-path', file]), `${text}\n`)
+  note('MERGE_HEAD', theirs)
+  note('MERGE_MSG', message)
+}
+
+/** The paths of lines as `git ls-files --stage` prints them, each once. */
+export const pathsOf = (lines: readonly string[]): string[] => [
+  ...new Set(lines.map(line => line.slice(line.indexOf('\t') + 1))),
+]

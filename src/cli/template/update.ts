@@ -1,9 +1,23 @@
-import { rmSync } from 'node:fs'
 import { print, runCommand, Usage } from '../command.ts'
 import { mergeManifests } from './manifests.ts'
-import { git, json, lockFor, type Manifest, refuseUnclean, type Stamp, tryGit } from './repository.ts'
+import { isWithin, TEMPLATE, without, YOURS } from './parts.ts'
+import {
+  commitTree,
+  git,
+  json,
+  leaveUnderWay,
+  lockFor,
+  type Manifest,
+  manifestAt,
+  pathsOf,
+  refuseUnclean,
+  type Stamp,
+  tryGit,
+  withIndex,
+  withoutScripts,
+} from './repository.ts'
 
-const HELP = `Usage: npm run update -- REF [--from COMMIT]
+const HELP = `Usage: npm run update -- REF [--from COMMIT] [--by-hand]
 
 Takes a newer version of the template into a project that "npm run mine" made yours. Get it first:
 
@@ -11,17 +25,23 @@ Takes a newer version of the template into a project that "npm run mine" made yo
   npm run update -- FETCH_HEAD
 
 It merges and commits, or changes nothing and names the files that both sides changed. README.md, src/integration,
-test/integration and the name stay yours, and test/template stays away. Dependencies of both sides are kept. A copy without the template's
-history is merged from the commit that package.json remembers, or from --from.
+test/integration and the name stay yours, and what "npm run remove" took out stays away. Dependencies of both sides are
+kept. A copy without the template's history is merged from the commit that package.json remembers, or from --from.
+
+  --by-hand  leaves the merge under way where both sides changed the same lines: settle it, then git commit
 `
 
-/** Paths that the template never changes in a clone. Every other path is merged. */
-const YOURS = ['README.md', 'LICENSE', 'src/integration', 'test/integration', 'test/template']
 const PACKAGE_FILES = ['package.json', 'package-lock.json']
 
-function main({ from }: { from?: string | undefined }, [ref, ...more]: string[]): number {
+interface Flags {
+  readonly from?: string | undefined
+  readonly 'by-hand'?: boolean | undefined
+}
+
+function main({ from, 'by-hand': byHand }: Flags, [ref, ...more]: string[]): number {
   if (ref === undefined || more.length > 0) throw new Usage('update takes one REF, as FETCH_HEAD or a tag.')
-  refuseUnclean(`npm run update -- ${ref}`)
+  const again = `npm run update -- ${ref}`
+  refuseUnclean(again)
   const theirs = commitOf(ref)
   const ours = manifestAt('HEAD')
   const { template } = ours
@@ -30,23 +50,26 @@ function main({ from }: { from?: string | undefined }, [ref, ...more]: string[])
     print(`Nothing to do: ${ref} is in this project already.`)
     return 0
   }
-  const { base, side } = sides(theirs, template, from)
-  const { tree, conflicts } = merged(side, theirs)
-  if (conflicts.length > 0)
+  const base = baseOf(theirs, template, from)
+  const parts = [TEMPLATE, ...(template.without ?? [])]
+  const { tree, unmerged, manifest } = mergeSides(base, theirs, parts)
+  const conflicts = pathsOf(unmerged)
+  if (conflicts.length > 0 && !byHand)
     throw new Usage(
-      `Both sides changed:\n${conflicts.map(path => `  ${path}`).join('\n')}\nNothing was changed here. To settle it by hand: git merge ${
-        side === 'HEAD' ? '' : '--allow-unrelated-histories '
-      }${ref}`,
+      `Both sides changed:\n${listOf(conflicts)}\nNothing was changed here. To settle it by hand: ${again} --by-hand`,
     )
-  const manifest = mergeManifests({ base: manifestAt(base), ours, theirs: manifestAt(theirs) })
-  const version = String(manifestAt(theirs).version)
-  const stamped = { ...manifest, template: { version, commit: theirs } }
-  const commit = commitTree(
-    withYours(tree, theirs, stamped),
-    theirs,
-    `Take version ${version} of the template`,
-  )
-  git(['merge', '--ff-only', '--quiet', commit])
+  const { version } = manifestAt(theirs)
+  const stamped = { ...manifest, template: { ...template, version, commit: theirs } }
+  const whole = withYours(tree, theirs, stamped)
+  const message = `Take version ${version} of the template`
+  if (conflicts.length > 0) {
+    leaveUnderWay(whole, theirs, message, unmerged)
+    print(`Both sides changed:\n${listOf(conflicts)}
+Settle what stands between <<<<<<< and >>>>>>>, then type: npm run check && git commit -a
+To drop this update: git merge --abort`)
+    return 1
+  }
+  git(['merge', '--ff-only', '--quiet', commitTree(whole, ['HEAD', theirs], message)])
   print(
     `${template.version} → ${version}. CHANGELOG.md says what to do; entries marked security are the urgent ones.`,
   )
@@ -54,22 +77,18 @@ function main({ from }: { from?: string | undefined }, [ref, ...more]: string[])
   return 0
 }
 
+const listOf = (paths: readonly string[]) => paths.map(path => `  ${path}`).join('\n')
+
 const commitOf = (ref: string): string => {
   const commit = tryGit('rev-parse', '--verify', '--quiet', `${ref}^{commit}`)
   if (!commit) throw new Usage(`There is no ${ref} here. Fetch the template first: npm run update -- --help`)
   return commit
 }
 
-const manifestAt = (commit: string) => JSON.parse(git(['show', `${commit}:package.json`])) as Manifest
-
-/** The commit from which both sides grew, and our side as one that git can merge: a copy gets a parent of the template's. */
-function sides(
-  theirs: string,
-  { version, commit }: Stamp,
-  from: string | undefined,
-): { base: string; side: string } {
+/** The commit from which both sides grew. */
+function baseOf(theirs: string, { version, commit }: Stamp, from: string | undefined): string {
   const shared = tryGit('merge-base', 'HEAD', theirs)
-  if (shared) return { base: shared, side: 'HEAD' }
+  if (shared) return shared
   const base = [from, commit, `v${version}`].find(
     known => known !== undefined && tryGit('merge-base', '--is-ancestor', known, theirs) !== undefined,
   )
@@ -79,27 +98,36 @@ function sides(
       `What package.json remembers of the template (${commit ?? version}) is not in the history of what was fetched. ` +
         'Say which of its commits this project was made of: --from COMMIT',
     )
+  return base
+}
+
+/** One merge of what belongs to the template: each side without the builder's own files and without removed parts. */
+function mergeSides(base: string, theirs: string, parts: readonly string[]) {
+  const [before, ours, after] = [side(base, parts), side('HEAD', []), side(theirs, parts)]
+  const root = commitTree(before.tree, [], 'The template before')
+  const [one, other] = [ours, after].map(({ tree }) => commitTree(tree, [root], 'A side'))
+  const [tree = '', ...unmerged] = mergeTree(one ?? '', other ?? '').split('\0')
   return {
-    base,
-    side: git(['commit-tree', 'HEAD^{tree}', '-p', base, '-m', 'This project, as grown from the template']),
+    tree,
+    /** As `git update-index` reads them: mode, blob, stage and path. */
+    unmerged: unmerged.filter(Boolean),
+    manifest: mergeManifests({ base: before.manifest, ours: ours.manifest, theirs: after.manifest }),
   }
 }
 
-/** The merged tree, and the paths that neither git nor the rules of this file can merge. */
-function merged(side: string, theirs: string): { tree: string; conflicts: string[] } {
-  const out = mergeTree(side, theirs)
-  const [tree = '', ...rest] = out.split('\0')
-  const paths = rest.slice(0, rest.indexOf(''))
-  const isSettled = (path: string) => PACKAGE_FILES.includes(path) || isYours(path)
-  return { tree, conflicts: [...new Set(paths)].filter(path => !isSettled(path)) }
+function side(commit: string, parts: readonly string[]): { tree: string; manifest: Manifest } {
+  const { changes } = without(commit, parts)
+  const tree = withIndex(commit, index => {
+    const others = index.paths().filter(path => isWithin(path, [...YOURS, ...PACKAGE_FILES]))
+    index.write(new Map([...changes, ...others.map(path => [path, null] as const)]))
+  })
+  return { tree, manifest: withoutScripts(manifestAt(commit), path => changes.get(path) === null) }
 }
 
-const isYours = (path: string) => YOURS.some(own => path === own || path.startsWith(`${own}/`))
-
 /** git exits with 1 where there are conflicts; its output is needed then, too. */
-function mergeTree(side: string, theirs: string): string {
+function mergeTree(one: string, other: string): string {
   try {
-    return git(['merge-tree', '--write-tree', '--name-only', '--no-messages', '-z', side, theirs])
+    return git(['merge-tree', '--write-tree', '--no-messages', '-z', one, other])
   } catch (error) {
     const { status, stdout } = error as { status?: number; stdout?: string }
     if (status === 1 && stdout) return stdout
@@ -108,34 +136,22 @@ function mergeTree(side: string, theirs: string): string {
 }
 
 /** The merged tree with our own files as they are in HEAD, and both package files. */
-function withYours(tree: string, theirs: string, manifest: Manifest): string {
-  const file = git(['rev-parse', '--git-path', 'update.index'])
-  const index = { GIT_INDEX_FILE: file }
-  git(['read-tree', tree], '', index)
-  const merged = git(['ls-files', '-z'], '', index).split('\0').filter(isYours)
-  git(['update-index', '--force-remove', '-z', '--stdin'], merged.join('\0'), index)
-  git(['update-index', '-z', '--index-info'], git(['ls-tree', '-r', '-z', 'HEAD', '--', ...YOURS]), index)
-  const lock = tryGit('show', `${theirs}:package-lock.json`)
-  const files = {
-    'package.json': json(manifest),
-    ...(lock && { 'package-lock.json': lockFor(lock, manifest) }),
-  }
-  for (const [path, text] of Object.entries(files)) {
-    const blob = git(['hash-object', '-w', '--stdin'], text)
-    git(['update-index', '--add', '--cacheinfo', `100644,${blob},${path}`], '', index)
-  }
-  const result = git(['write-tree'], '', index)
-  rmSync(file, { force: true })
-  return result
-}
-
-const commitTree = (tree: string, theirs: string, message: string) =>
-  git(['commit-tree', tree, '-p', 'HEAD', '-p', theirs, '-m', message])
+const withYours = (tree: string, theirs: string, manifest: Manifest): string =>
+  withIndex(tree, index => {
+    index.take('HEAD', YOURS)
+    const lock = tryGit('show', `${theirs}:package-lock.json`)
+    index.write(
+      new Map([
+        ['package.json', json(manifest)],
+        ...(lock ? [['package-lock.json', lockFor(lock, manifest)] as const] : []),
+      ]),
+    )
+  })
 
 await runCommand({
   name: 'update',
   help: HELP,
-  options: { from: { type: 'string' } },
+  options: { from: { type: 'string' }, 'by-hand': { type: 'boolean' } },
   takesWords: true,
   main,
 })

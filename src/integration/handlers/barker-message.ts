@@ -1,3 +1,4 @@
+// part: senders
 import type { SenderContext } from '../../builder/context.ts'
 
 /** Barker sends any content: `event` is there where it is JSON, `raw` always. */

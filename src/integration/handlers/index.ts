@@ -1,9 +1,9 @@
 import type { Handlers } from '../../builder/context.ts'
 import { applicationApproved } from './application-approved.ts'
-import { barkerMessage } from './barker-message.ts'
+import { barkerMessage } from './barker-message.ts' // part: senders
 import { integrationSuspended } from './integration-suspended.ts'
 import { logEvent } from './log-event.ts'
-import { playerVerify } from './player-verify.ts'
+import { playerVerify } from './player-verify.ts' // part: senders
 
 /** The only list. An event whose type is not here is stored and marked `ignored` (Aghanim: refused with 400). */
 export const handlers: Handlers = {
@@ -19,6 +19,6 @@ export const handlers: Handlers = {
     'data.deletion_required': logEvent,
     'integration.suspended': integrationSuspended,
   },
-  aghanim: { 'player.verify': playerVerify },
-  barker: { message: barkerMessage },
+  aghanim: { 'player.verify': playerVerify }, // part: senders
+  barker: { message: barkerMessage }, // part: senders
 }

@@ -1,3 +1,4 @@
+// part: senders
 import type { InlineAnswer, SenderContext } from '../../builder/context.ts'
 
 /** The player of Aghanim's own example. Look yours up instead; whoever is not known is denied. */

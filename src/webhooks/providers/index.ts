@@ -1,13 +1,17 @@
 import { senders } from '../../integration/senders/index.ts'
 import type { Provider } from '../verify/provider.ts'
-import { aghanim } from './aghanim.ts'
-import { barker } from './barker.ts'
-import { entrupy } from './entrupy.ts'
+import { aghanim } from './aghanim.ts' // part: senders
+import { barker } from './barker.ts' // part: senders
+import { entrupy } from './entrupy.ts' // part: senders
 import { revento } from './revento.ts'
-import { standard } from './standard.ts'
+import { standard } from './standard.ts' // part: senders
 
 /** Those of the template. */
-export const shippedProviders: readonly Provider[] = [revento, entrupy, aghanim, barker, standard]
+export const shippedProviders: readonly Provider[] = [
+  // The one that every project has.
+  revento,
+  ...[entrupy, aghanim, barker, standard], // part: senders
+]
 
 /**
  * Who sends what a comparison of the participants finds: this app itself. It has no route and no secret, so nothing outside

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { startPostgres } from '../../helpers/postgres.ts'
+import { seed } from '../../helpers/seed.ts'
 import type { LoadResult } from './load.ts'
 import { runLoad, SECRET, type Server, startApp, startPeer } from './processes.ts'
-import { seed } from './seed.ts'
 import { type BenchStore, countOf, postgresStore, sqliteStore } from './stores.ts'
 
 const HELP = `Usage: npm run bench -- [--seconds N] [--rounds N] [--rows N] [--body N] [--delay MS] [--json]

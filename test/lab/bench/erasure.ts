@@ -8,9 +8,9 @@ import { systemRuntime } from '../../../src/process/runtime.ts'
 import type { Store } from '../../../src/storage/database.ts'
 import { openDatabase } from '../../../src/storage/open.ts'
 import { startPostgres } from '../../helpers/postgres.ts'
+import { seedEvent } from '../../helpers/seed.ts'
 import { signedDelivery } from '../../helpers/webhook.ts'
 import { SECRET, startApp } from './processes.ts'
-import { seedEvent } from './seed.ts'
 import { type BenchStore, postgresStore, sqliteStore } from './stores.ts'
 
 /**

@@ -7,10 +7,10 @@ import type { Store } from '../../../src/storage/database.ts'
 import { openDatabase } from '../../../src/storage/open.ts'
 import { createClient, sessionCookie, stateOf } from '../../helpers/client.ts'
 import { startPostgres } from '../../helpers/postgres.ts'
+import { seedEvent } from '../../helpers/seed.ts'
 import { startUpstream } from '../../helpers/upstream.ts'
 import { signedDelivery } from '../../helpers/webhook.ts'
 import { SECRET, startApp } from './processes.ts'
-import { seedEvent } from './seed.ts'
 import { type BenchStore, postgresStore, sqliteStore } from './stores.ts'
 
 /**

@@ -14,21 +14,25 @@ test.each([
   ['revento', 'application.aproved', 'did you mean "application.approved"? If it does come, list it in'],
   ['revento', 'participants.registered', 'did you mean "participant.registered"?'],
   ['revento', 'badge.printed', 'known to send; if it does come, list it in src/integration/event-types.ts'],
+  // part: senders {
   ['aghanim', 'player.verfy', 'did you mean "player.verify"?'],
   ['aghanim', 'badge.printed', 'which it is not known to send'],
   ['barker', 'mesage', 'did you mean "message"?'],
   ['handshake', 'ping', 'which it is not known to send'],
   ['standard', 'mesage', 'did you mean "message"?'],
   ['barkr', 'message', 'did you mean "barker"?'],
+  // part: senders }
 ])('a handler of %s for %s is named with what to do', (provider, type, says) => {
   const list = { revento: {}, [provider]: { [type]: handler } }
   expect(handlerSlips(list)).toEqual([expect.stringContaining(says)])
 })
 
+// part: senders {
 test('a sender whose users name the types may have any', () => {
   const list = { [`order.shipped`]: handler }
   expect(handlerSlips({ revento: {}, standard: list, entrupy: list })).toEqual([])
 })
+// part: senders }
 
 test('the start says it in one line of the log', async () => {
   const misspelt = { revento: { ...handlers.revento, 'application.aproved': handler } }

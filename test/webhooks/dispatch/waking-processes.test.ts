@@ -6,9 +6,9 @@ import { testStore } from '../../helpers/database.ts'
 import { testFolder } from '../../helpers/folder.ts'
 import { startProgram } from '../../helpers/program.ts'
 import { CLIENT_SECRET, WEBHOOK_SECRET } from '../../helpers/secrets.ts'
+import { seedEvent } from '../../helpers/seed.ts'
 import { startUpstream } from '../../helpers/upstream.ts'
 import { until } from '../../helpers/wait.ts'
-import { seedEvent } from '../../lab/bench/seed.ts'
 
 const ROWS = 6_000
 const EVENT = { eventId: 'evt_test_published', organizationId: 'org_test_formal', type: 'activity.updated' }

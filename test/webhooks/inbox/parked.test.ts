@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Platform } from '../../../src/storage/schema.ts'
 import { parkedAndConnected } from '../../../src/webhooks/inbox/parked.ts'
-import { seedEvent } from '../../lab/bench/seed.ts'
+import { seedEvent } from '../../helpers/seed.ts'
 import { type Bench, bench, KEY } from '../dispatch/dispatching.ts'
 
 const PLATFORMS: [mine: Platform, other: Platform][] = [

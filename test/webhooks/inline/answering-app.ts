@@ -1,3 +1,4 @@
+// part: senders
 import { setTimeout as delay } from 'node:timers/promises'
 import { createApp } from '../../../src/app.ts'
 import { loadConfig } from '../../../src/config/settings.ts'

@@ -25,7 +25,7 @@ try {
   const { migrations } = await import('../../../integration/migrations/index.ts')
   checkList(migrations)
   await import('../../../app.ts')
-  await import('../../../sandbox/index.ts').catch(ifThere)
+  await import('../../../sandbox/beside.ts') // part: sandbox
 } catch (error) {
   if (!(error instanceof ConfigError || error instanceof BuilderMistake)) throw error
   process.stderr.write(`${error.message}\n`)
@@ -39,8 +39,3 @@ process.once('message', ({ inspect }: { inspect: boolean }) => {
   void import('../../../main.ts')
 })
 process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
-
-/** The sandbox may have been deleted: then the real platform is used, and its start says the rest. */
-function ifThere(error: unknown): void {
-  if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error
-}

@@ -1,8 +1,8 @@
-import { Agent } from 'undici'
-import { SANDBOX_VERIFY_TOKEN } from '../../../config/checks.ts'
+import { Agent } from 'undici' // part: senders
+import { SANDBOX_VERIFY_TOKEN } from '../../../config/checks.ts' // part: senders
 import { systemRuntime as runtime } from '../../../process/runtime.ts'
 import { EVENT_TYPES } from '../../../revento/platform.ts'
-import { post, showToken } from '../../../webhooks/verify/send.ts'
+import { post, showToken } from '../../../webhooks/verify/send.ts' // part: senders
 import { expectInTime } from './days-webhooks.ts'
 import { deletion, ENDINGS, handledTypes, handlerFile, otherSenders, storyOf } from './deliveries.ts'
 import { expectErased, expectSame, fileOfTable, peopleOf, tablesNaming } from './effects.ts'
@@ -37,6 +37,7 @@ async function inlineAnswers(world: World): Promise<void> {
   }
 }
 
+// part: senders {
 /** Acts as a sender that cannot sign: its address shows a token, and may post from then on. */
 async function handshake(world: World): Promise<void> {
   const url = `${world.program().url}/webhooks/handshake`
@@ -60,6 +61,7 @@ async function handshake(world: World): Promise<void> {
     await agent.destroy()
   }
 }
+// part: senders }
 
 /** By the command that an operator has for it. */
 async function expectForgotten(world: World): Promise<void> {
@@ -145,6 +147,7 @@ export const HANDLER_DAYS: readonly Day[] = [
       await expectForgotten(world)
     },
   },
+  // part: senders {
   {
     name: 'handshake',
     title: 'a sender that cannot sign, and whose handler throws after its work',
@@ -161,6 +164,7 @@ export const HANDLER_DAYS: readonly Day[] = [
       ])
     },
   },
+  // part: senders }
   {
     name: 'slow_handler',
     title: 'every handler takes twelve seconds',

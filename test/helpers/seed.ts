@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
-import { systemRuntime } from '../../../src/process/runtime.ts'
-import type { Store } from '../../../src/storage/database.ts'
-import type { DeliveryState } from '../../../src/storage/schema.ts'
-import { openSqlite } from '../../../src/storage/sqlite/database.ts'
-import { keysOf } from '../../../src/webhooks/inbox/dedupe.ts'
+import { systemRuntime } from '../../src/process/runtime.ts'
+import type { Store } from '../../src/storage/database.ts'
+import type { DeliveryState } from '../../src/storage/schema.ts'
+import { openSqlite } from '../../src/storage/sqlite/database.ts'
+import { keysOf } from '../../src/webhooks/inbox/dedupe.ts'
 
 const INSERT = `insert into inbox (id, provider, delivery_id, envelope_id, type, event_id, organization_id, state,
   attempts, next_at, received_at, finished_at, body)

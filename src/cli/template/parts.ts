@@ -1,0 +1,120 @@
+import { dirname, posix } from 'node:path'
+import { Usage } from '../command.ts'
+import { type Changes, git, tryGit } from './repository.ts'
+
+/** A part that a project may do without. The table of them is a file, so that each commit is read by its own. */
+export interface Part {
+  readonly holds: string
+  /** Its files and folders. */
+  readonly paths: readonly string[]
+}
+export type Parts = Readonly<Record<string, Part>>
+
+export interface Removal {
+  readonly changes: Changes
+  /** The builder's own files that use what is gone. */
+  readonly users: readonly string[]
+}
+
+const TABLE = 'src/cli/template/parts.json'
+/** What only the template itself promises. It goes when a project is made somebody's own. */
+export const TEMPLATE = 'template'
+
+/** Paths that the template never changes in a clone. */
+export const YOURS = ['README.md', 'LICENSE', 'src/integration', 'test/integration']
+const OWN_CODE = YOURS.filter(path => path.includes('/'))
+
+/** The table as it stands in that commit; a commit from before it has no parts. */
+export const partsAt = (commit: string): Parts => JSON.parse(tryGit('show', `${commit}:${TABLE}`) ?? '{}')
+
+/** Whether a path is one of these, or in one of these folders. */
+export const isWithin = (path: string, roots: readonly string[]): boolean =>
+  roots.some(root => path === root || path.startsWith(`${root}/`))
+
+/**
+ * What changes in the tree of `commit` without these parts: their files go, and so do the lines of other files that are
+ * marked with their names. A test goes as a whole where it then still names a file that is gone.
+ */
+export function without(commit: string, names: readonly string[]): Removal {
+  const table = partsAt(commit)
+  const roots = names.flatMap(name => table[name]?.paths ?? [])
+  const paths = git(['ls-tree', '-r', '-z', '--name-only', commit]).split('\0').filter(Boolean)
+  const changes = new Map<string, string | null>(
+    paths.filter(path => isWithin(path, roots)).map(path => [path, null]),
+  )
+  const isLeft = (path: string) => changes.get(path) !== null
+  for (const [path, text] of textsAt(commit, marked(commit).filter(isLeft))) {
+    const kept = unmarked(path, text, names)
+    if (kept !== text) changes.set(path, kept)
+  }
+  const isCode = (path: string) =>
+    /\.ts$/.test(path) && (isWithin(path, ['test']) || isWithin(path, OWN_CODE))
+  const named = textsAt(commit, paths.filter(isLeft).filter(isCode)).map(
+    ([path, text]) => [path, namedIn(path, changes.get(path) ?? text)] as const,
+  )
+  const using = () => {
+    const gone = [...roots, ...paths.filter(path => !isLeft(path))]
+    const uses = (file: string) => gone.includes(file)
+    return named.flatMap(([path, files]) => (isLeft(path) && files.some(uses) ? [path] : []))
+  }
+  const isOwn = (path: string) => isWithin(path, OWN_CODE)
+  for (;;) {
+    const tests = using().filter(path => !isOwn(path))
+    if (tests.length === 0) return { changes, users: using().filter(isOwn) }
+    for (const path of tests) changes.set(path, null)
+  }
+}
+
+/** The files in which lines are marked. */
+const marked = (commit: string): string[] =>
+  (tryGit('grep', '-l', '-z', '-E', '(//|#) part: [a-z, -]+[{}]?$', commit) ?? '')
+    .split('\0')
+    .filter(Boolean)
+    .map(line => line.slice(commit.length + 1))
+
+const MARK = /(?:\/\/|#) part: ([a-z-]+(?:, [a-z-]+)*)(?: ([{}]))?$/
+
+/**
+ * The text without the marked lines: those that end in `// part: NAME`, and those from `// part: NAME {` to
+ * `// part: NAME }`. A first line that is a mark and nothing else stands for the whole file: null.
+ */
+export function unmarked(path: string, text: string, names: readonly string[]): string | null {
+  const kept: string[] = []
+  let open: { name: string; isGone: boolean } | undefined
+  let wentBefore = false
+  for (const [n, line] of text.split('\n').entries()) {
+    const [mark, name = '', brace] = MARK.exec(line) ?? []
+    const isGone = name.split(', ').some(part => names.includes(part))
+    if (n === 0 && mark === line && isGone && brace === undefined) return null
+    if (brace === '}' ? name !== open?.name : brace === '{' && open)
+      throw new Usage(`${path}:${n + 1} does not close the mark before it. Nothing was changed.`)
+    if (brace === '{') open = { name, isGone }
+    const isKept = !open?.isGone && !isGone
+    // Of the empty lines around a block that went, one stays.
+    if (isKept && !(wentBefore && line === '' && kept.at(-1) === '')) kept.push(line)
+    wentBefore = !isKept
+    if (brace === '}') open = undefined
+  }
+  if (open) throw new Usage(`${path}: the mark of ${open.name} is not closed. Nothing was changed.`)
+  return kept.join('\n')
+}
+
+/** The files that a file imports, or names in quotes: from itself (`./a.ts`), or from the top folder (`src/a.ts`). */
+const namedIn = (path: string, text: string): string[] =>
+  [...text.matchAll(/['`](\.{1,2}\/|src\/|test\/)([\w./-]*)['`]/g)].map(([, start = '', rest = '']) =>
+    posix.join(start.startsWith('.') ? dirname(path) : '', start, rest).replace(/\/$/, ''),
+  )
+
+/** The texts of many files, which git gives one after the other. */
+function textsAt(commit: string, paths: readonly string[]): [string, string][] {
+  if (paths.length === 0) return []
+  const names = paths.map(path => `${commit}:${path}\n`).join('')
+  const out = Buffer.from(git(['cat-file', '--batch'], names))
+  let at = 0
+  return paths.map(path => {
+    const end = out.indexOf('\n', at)
+    const size = Number(out.toString('utf8', at, end).split(' ')[2])
+    at = end + 1 + size + 1
+    return [path, out.toString('utf8', end + 1, end + 1 + size)]
+  })
+}
