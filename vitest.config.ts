@@ -9,7 +9,7 @@ const ON_POSTGRES = [
   'test/cli/person.test.ts',
   'test/hardening/{bodies,clock-jumps,deliveries}.test.ts',
   'test/keys/{key-instances,meter,open-sealed,reseal,rotation}.test.ts',
-  'test/oauth/{callback-success,flows,reconnect,refresh}.test.ts',
+  'test/oauth/{callback-success,flows,login,reconnect,refresh}.test.ts',
   'test/oauth/{refresh-lease,refresh-storage,sealed-connections,sessions,suspended}.test.ts',
   'test/revento/{rate-limiter-processes,rate-limiter-property}.test.ts',
   'test/status/entitlement.test.ts',

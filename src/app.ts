@@ -1,11 +1,13 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Handlers } from './builder/context.ts'
 import { type Integration, integration, openBuilder } from './builder/index.ts'
+import { meRoutes } from './builder/me.ts'
 import type { Config } from './config/settings.ts'
 import { createProbe, health } from './http/health.ts'
 import { createTraces } from './http/request-log.ts'
 import { createServer } from './http/server.ts'
 import { handlers } from './integration/handlers/index.ts'
+import { mePage } from './integration/me.ts'
 import type { KeyInstance } from './keys/key-instances.ts'
 import { appKeys } from './keys/known-keys.ts'
 import { createMeter } from './keys/meter.ts'
@@ -148,10 +150,14 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     ...{ sync, people: sync.people },
   })
   await app.register(builder.routes, {
-    ...{ appName, origin: config.origin, sessions: oauth.sessions },
+    ...{ appName, origin: config.origin, sessions: oauth.sessions, login: oauth.login },
     ...{ connections: oauth.connections, api: oauth.api },
     ...{ accessTokens: oauth.accessTokens, apiClient },
   })
+  if (oauth.login) {
+    const { origin, production } = config
+    await app.register(meRoutes, { appName, origin, production, login: oauth.login, page: mePage })
+  }
   // Work begins once the app listens: a start that fails on a used port must not have claimed anything.
   app.addHook('onListen', async () => {
     webhooks.start(oauth.aged, stopped.signal)

@@ -1,13 +1,17 @@
-import { sql } from 'kysely'
+import { type SqlBool, sql } from 'kysely'
 import type { Runtime } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { memberOf } from '../storage/erasures.ts'
 import type { Platform } from '../storage/schema.ts'
 import { transaction } from '../storage/sql.ts'
 import { writeLog } from '../storage/sqlite/log.ts'
 import { emptyDeliveries } from '../storage/sweep.ts'
 import { isOwn } from '../storage/tables.ts'
 
-/** Somebody whom an event's data is about. Both are ids of Revento, of letters, digits, `-` and `_`. */
+/**
+ * Somebody whom an event's data is about. Both are ids of Revento, of letters, digits, `-` and `_`: the second that of a
+ * participant, or of a user, which is what a sign-in knows.
+ */
 export interface Person {
   readonly platform: Platform
   readonly eventId: string
@@ -34,8 +38,10 @@ export async function exportPerson(query: Queries, person: Person): Promise<obje
     .where('participant_id', '=', participantId)
     .execute()
   const deliveries: object[] = []
+  const users = new Set([participantId])
   for await (const batch of deliveriesOf(query, person))
     for (const { id, type, received_at, body } of batch) {
+      addUser(users, participantId, body)
       const effects = await query
         .selectFrom('effects')
         .select(['name', 'result'])
@@ -46,8 +52,13 @@ export async function exportPerson(query: Queries, person: Person): Promise<obje
       deliveries.push({ id, type, received_at: received, payload: textOf(body), effects })
     }
   const own = await ownRowsOf(query, person)
+  const signIns = await query
+    .selectFrom('sign_ins')
+    .select(['id', 'user_id', 'state', 'scope', 'connected_at', 'updated_at'])
+    .where(isSignInOf(person, users))
+    .execute()
   return {
-    ...{ event_id: eventId, participant_id: participantId, participants, deliveries },
+    ...{ event_id: eventId, participant_id: participantId, participants, deliveries, sign_ins: signIns },
     own: Object.fromEntries(own.map(({ table, rows }) => [table, rows])),
   }
 }
@@ -57,10 +68,12 @@ export async function erasePerson(
   query: Queries,
   person: Person,
   runtime: Pick<Runtime, 'now'>,
-): Promise<{ participants: number; deliveries: number }> {
+): Promise<{ participants: number; deliveries: number; signIns: number }> {
   const { platform, eventId, participantId } = person
   let deliveries = 0
+  const users = new Set([participantId])
   for await (const batch of deliveriesOf(query, person)) {
+    for (const { body } of batch) addUser(users, participantId, body)
     await transaction(query, trx =>
       emptyDeliveries(
         trx,
@@ -71,14 +84,24 @@ export async function erasePerson(
     await writeLog(query)
     deliveries += batch.length
   }
+  const signIns = await query.deleteFrom('sign_ins').where(isSignInOf(person, users)).executeTakeFirst()
   const { numDeletedRows } = await query
     .deleteFrom('participants')
     .where('platform', '=', platform)
     .where('event_id', '=', eventId)
     .where('participant_id', '=', participantId)
     .executeTakeFirst()
-  return { participants: Number(numDeletedRows), deliveries }
+  return { participants: Number(numDeletedRows), deliveries, signIns: Number(signIns.numDeletedRows) }
 }
+
+/** A sign-in has the id of a user; a delivery about a participant may say which one that is. */
+function addUser(users: Set<string>, participantId: string, body: Uint8Array | null): void {
+  const { participant_id, user_id } = (memberOf(body, 'data') ?? {}) as Record<string, unknown>
+  if (participant_id === participantId && typeof user_id === 'string') users.add(user_id)
+}
+
+const isSignInOf = ({ platform, eventId }: Person, users: ReadonlySet<string>) =>
+  sql<SqlBool>`platform = ${platform} and event_id = ${eventId} and user_id in (${sql.join([...users])})`
 
 /** Those whose payload names them, a batch at a time, in the order of the index. */
 async function* deliveriesOf(query: Queries, { platform, eventId, participantId }: Person) {

@@ -2,7 +2,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Html } from '../http/html.ts'
 import type { ConnectionKey } from '../oauth/connections.ts'
 import type { Log } from '../process/log.ts'
-import type { EventApi } from '../revento/api.ts'
+import type { EventApi, MeApi } from '../revento/api.ts'
+import type { SignInKey } from '../revento/platform.ts'
 import type { Own } from './context.ts'
 import type { Revento } from './revento.ts'
 
@@ -13,13 +14,23 @@ export interface Guards {
    * changes something (any method but GET) has to come from a page of this app, with `formToken(request)` in it.
    */
   readonly organizer: Guard
+  /**
+   * A participant who signed in (GET /login); 401 for any other, 404 where REVENTO_USER_SCOPES is not set.
+   * `request.participant` has their own API, and forms need `formToken(request)` as for organizers.
+   */
+  readonly participant: Guard
   /** Everybody. */
   readonly open: Guard
 }
 export interface Guard {
   readonly config: { readonly guard: GuardName }
 }
-export type GuardName = 'organizer' | 'open'
+export type GuardName = 'organizer' | 'participant' | 'open'
+
+/** Somebody who signed in, for the event of that sign-in. */
+export interface Participant extends SignInKey {
+  readonly me: MeApi
+}
 
 /** Who has come, and what may be shown to them. */
 export interface Organizer {
@@ -55,5 +66,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Of a route with `guard.organizer`; throws in any other. */
     organizer: Organizer
+    /** Of a route with `guard.participant`; throws in any other. */
+    participant: Participant
   }
 }

@@ -6,7 +6,9 @@ import { sendToOwnHost } from '../http/own-host.ts'
 import { ConnectionUnavailable } from '../oauth/access-token.ts'
 import type { Connection, ConnectionKey, Connections } from '../oauth/connections.ts'
 import { type Entitlement, entitlement } from '../oauth/entitlement.ts'
+import type { Login } from '../oauth/index.ts'
 import { type Session, type Sessions, signedIn } from '../oauth/sessions.ts'
+import { participantOf } from '../oauth/sign-in-sessions.ts'
 import type { Log } from '../process/log.ts'
 import { BuilderMistake, placeOf } from '../process/mistake.ts'
 import type { EventApi } from '../revento/api.ts'
@@ -15,8 +17,9 @@ import { formToken, layout } from '../status/layout.ts'
 import { apiFailure } from '../status/participants.route.ts'
 import { endCode } from '../status/participants.ts'
 import type { Own } from './context.ts'
+import { isEnded } from './me.ts'
 import { NotUsable, type Revento } from './revento.ts'
-import type { Guards, Organizer, Routes } from './route.ts'
+import type { Guards, Organizer, Participant, Routes } from './route.ts'
 
 export interface BuilderRoutesOptions {
   readonly routes: Routes
@@ -25,6 +28,7 @@ export interface BuilderRoutesOptions {
   readonly origin: string
   readonly production: boolean
   readonly sessions: Sessions
+  readonly login: Login | undefined
   readonly connections: Pick<Connections, 'find'>
   readonly api: (key: ConnectionKey, requestId: string) => EventApi
   readonly revento: Revento
@@ -34,28 +38,38 @@ export interface BuilderRoutesOptions {
 const FORM_LIMIT = 64 * 1024
 const GUARDS: Guards = {
   organizer: { config: { guard: 'organizer' } },
+  participant: { config: { guard: 'participant' } },
   open: { config: { guard: 'open' } },
 }
 
 /** The builder's routes, each behind its guard. A route without one is a BuilderMistake: the app does not start. */
 export const builderRoutes: FastifyPluginAsync<BuilderRoutesOptions> = async (app, o) => {
-  const known = new WeakMap<FastifyRequest, { session: Session; organizer: Organizer }>()
+  const known = new WeakMap<FastifyRequest, Known>()
   const toOwnHost = sendToOwnHost(o)
   await app.register(cookie)
   await app.register(formbody, { bodyLimit: FORM_LIMIT })
-  app.decorateRequest('organizer', {
-    getter(this: FastifyRequest) {
-      const found = known.get(this)
-      if (!found)
-        throw new Error(`${this.routeOptions.url} has not guard.organizer: request.organizer is not known`)
-      return found.organizer
-    },
-  })
+  for (const name of ['organizer', 'participant'] as const)
+    app.decorateRequest(name, {
+      getter(this: FastifyRequest) {
+        const found = known.get(this)?.[name]
+        if (!found)
+          throw new Error(`${this.routeOptions.url} has not guard.${name}: request.${name} is not known`)
+        return found as Organizer & Participant
+      },
+    })
   // Of this scope, not of the route's options: those can be overwritten without a word.
   app.addHook('onRequest', async (request, reply) => {
-    if (request.routeOptions.config.guard !== 'organizer') return
+    const { guard } = request.routeOptions.config
+    if (guard !== 'organizer' && guard !== 'participant') return
     if (request.method === 'GET' && (await toOwnHost(request, reply))) return reply
     reply.header('cache-control', 'no-store')
+    if (guard === 'participant') {
+      if (!o.login) throw new AppError('not_found')
+      const session = await participantOf(o.login.sessions, request)
+      const participant = { ...session.key, me: o.login.me(session.key, request.id) }
+      known.set(request, { session, participant, area: '/me' })
+      return
+    }
     const session = await signedIn(o.sessions, request)
     const held = await entitlement(o.connections.find, session.connections)
     known.set(request, { session, organizer: organizerOf(o, request, held) })
@@ -70,6 +84,7 @@ export const builderRoutes: FastifyPluginAsync<BuilderRoutesOptions> = async (ap
       error instanceof NotUsable
         ? [error.cause ?? error, error.eventId]
         : [error, request.outcome?.['event_id']]
+    if (known.get(request)?.participant && isEnded(error)) throw new AppError('sign_in_again')
     throw apiFailure(cause, { eventId: String(eventId ?? ''), organizationId: '' }, o.origin)
   })
   const guardless = watchGuards(route => app.addHook('onRoute', route))
@@ -80,14 +95,15 @@ export const builderRoutes: FastifyPluginAsync<BuilderRoutesOptions> = async (ap
       revento: o.revento,
       log: o.log,
       page: (reply, { title, body }) => {
-        const session = known.get(reply.request)?.session
+        const { session, area = '' } = known.get(reply.request) ?? {}
         return reply
           .type('text/html; charset=utf-8')
-          .send(layout({ appName: o.appName, title, body, session }).text)
+          .send(layout({ appName: o.appName, title, body, session, area }).text)
       },
       formToken(request) {
         const found = known.get(request)
-        if (!found) throw new Error('a form token is of an organizer: give the route guard.organizer')
+        if (!found)
+          throw new Error('a form token is of a session: give the route guard.organizer or guard.participant')
         return formToken(found.session)
       },
     }),
@@ -96,6 +112,13 @@ export const builderRoutes: FastifyPluginAsync<BuilderRoutesOptions> = async (ap
   app.addHook('onReady', async () => {
     if (guardless.length > 0) throw new BuilderMistake(guardless.join('\n'))
   })
+}
+
+interface Known {
+  readonly session: Pick<Session, 'formToken'>
+  readonly area?: '/me'
+  readonly organizer?: Organizer
+  readonly participant?: Participant
 }
 
 function organizerOf(o: BuilderRoutesOptions, request: FastifyRequest, held: Entitlement): Organizer {
@@ -128,8 +151,8 @@ function watchGuards(onRoute: (hook: (route: RouteOptions) => void) => void): st
     if (guard !== undefined && Object.hasOwn(GUARDS, guard)) return
     const name = `${[method].flat().join(', ')} ${url}`
     guardless.push(
-      `${here()}: ${name} has no guard. Write guard.organizer behind its path (who has connected an event), or ` +
-        'guard.open where everybody may come.',
+      `${here()}: ${name} has no guard. Write guard.organizer behind its path (who has connected an event), ` +
+        'guard.participant (who signed in), or guard.open where everybody may come.',
     )
   })
   return guardless

@@ -54,6 +54,8 @@ export interface Config {
   readonly authBase: string
   readonly apiBase: string
   readonly scopes: string
+  /** What participants are asked for; undefined where nobody can sign in. */
+  readonly userScopes: string | undefined
   /** Sent byte for byte in both OAuth requests, and the only source of the app's own origin. */
   readonly redirectUri: string
   readonly origin: string
@@ -211,6 +213,7 @@ function freeze(
     authBase: base(s.REVENTO_AUTH_BASE, 'https://auth.revento.example', sandboxBase),
     apiBase: base(s.REVENTO_API_BASE, 'https://api.revento.example/api/v1', `${sandboxBase}/api/v1`),
     scopes: s.REVENTO_SCOPES,
+    userScopes: s.REVENTO_USER_SCOPES,
     redirectUri,
     origin: new URL(redirectUri).origin,
     https: redirectUri.startsWith('https:'),

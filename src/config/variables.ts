@@ -30,6 +30,10 @@ const Own = {
     '^[a-z_.]+( [a-z_.]+)*$',
     'scopes with one space between, e.g. event.read participants.read',
   ),
+  REVENTO_USER_SCOPES: perhaps(
+    '^(profile\\.read( event\\.attendance)?|event\\.attendance( profile\\.read)?)$',
+    'what participants who sign in are asked for, e.g. profile.read event.attendance',
+  ),
   REVENTO_AUTH_BASE: perhaps(URL_FORM, 'a URL, e.g. https://auth.revento.example'),
   REVENTO_API_BASE: perhaps(URL_FORM, 'a URL, e.g. https://api.revento.example/api/v1'),
   REVENTO_EVENT_ID: perhaps(ID.source, 'an event id, e.g. evt_test_published'),

@@ -8,8 +8,8 @@ import { pathOf } from './request-log.ts'
 
 export interface ErrorAnswers {
   readonly https: boolean
-  /** Renders the page for a browser. `eventId` is the event that the request was about, where that is known. */
-  readonly errorPage: (error: ErrorBody, status: number, eventId?: string) => string
+  /** Renders the page for a browser. `about` is what is known of the request: its event, and whose flow it was of. */
+  readonly errorPage: (error: ErrorBody, status: number, about: FastifyRequest['outcome']) => string
 }
 
 /** Turns every failure into a code of the table; the reason goes to the log only. */
@@ -45,10 +45,8 @@ function sendError(
   status: number,
 ): FastifyReply {
   reply.code(status).header('cache-control', 'no-store')
-  const about = request.outcome?.['event_id']
-  const eventId = typeof about === 'string' ? about : undefined
   return prefersHtml(request)
-    ? reply.type('text/html; charset=utf-8').send(o.errorPage(body, status, eventId))
+    ? reply.type('text/html; charset=utf-8').send(o.errorPage(body, status, request.outcome))
     : reply.send(body)
 }
 

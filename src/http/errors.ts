@@ -19,6 +19,8 @@ export const ERRORS = {
   invalid_json: [400, 'The body is not valid JSON.'],
   invalid_payload: [400, 'The body is not an event envelope.'],
   unknown_event_type: [400, 'The event type is not known.'],
+  not_signed_in: [401, 'Sign in with Revento first.'],
+  sign_in_again: [401, 'Revento asks you to sign in again.'],
   unauthenticated: [401, 'Connect an event in this browser first.'],
   form_rejected: [403, 'This was not sent from this page, or the page was too old. Nothing was changed.'],
   not_found: [404, 'There is nothing here.'],

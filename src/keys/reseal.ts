@@ -1,7 +1,8 @@
-import { type Expression, type SqlBool, sql } from 'kysely'
+import { type Expression, type Selectable, type SqlBool, sql } from 'kysely'
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
+import { GRANT_TABLES, type GrantRow } from '../storage/grants.ts'
 import type { FlowsTable } from '../storage/schema.ts'
 import { isPostgres, transaction } from '../storage/sql.ts'
 import { createSealedTokens } from './sealed-tokens.ts'
@@ -26,7 +27,7 @@ const PAUSE_MS = 20
  * used. Returns how many values are left, by the id of their key.
  */
 export async function reseal(o: Resealing): Promise<Map<string, number>> {
-  for (const batch of [connectionsBatch(o), flowsBatch(o)])
+  for (const batch of [...GRANT_TABLES.map(table => grantsBatch(table, o)), flowsBatch(o)])
     while ((await transaction(o.query, batch)) === BATCH) {
       o.progress(sum(await countLeft(o)))
       await o.runtime.sleep(PAUSE_MS)
@@ -48,19 +49,19 @@ async function countLeft({
 const sum = (counts: Map<string, number>) => [...counts.values()].reduce((a, b) => a + b, 0)
 
 /** Each batch begins after the last row of the batch before, so that a value that cannot be opened is met once. */
-function connectionsBatch({ sealer, runtime, log }: Resealing) {
-  let after = { event_id: '', organization_id: '', platform: '' }
+function grantsBatch(table: (typeof GRANT_TABLES)[number], { sealer, runtime, log }: Resealing) {
+  const columns = table === 'sign_ins' ? ['id'] : ['event_id', 'organization_id', 'platform']
+  const key = sql.join(columns.map(column => sql.ref(column)))
+  let after: Record<string, unknown> = {}
   return async (trx: Queries): Promise<number> => {
     const tokens = createSealedTokens(trx, sealer, runtime, log)
     const rows = await trx
-      .selectFrom('connections')
+      .selectFrom(table as 'connections')
       .selectAll()
+      .$castTo<GrantRow>()
       .where(e => e.or([isUnderOther('access_token', sealer), isUnderOther('refresh_token', sealer)]))
-      .where(sql<SqlBool>`(event_id, organization_id, platform)
-        > (${after.event_id}, ${after.organization_id}, ${after.platform})`)
-      .orderBy('event_id')
-      .orderBy('organization_id')
-      .orderBy('platform')
+      .where(sql<SqlBool>`(${key}) > (${sql.join(columns.map(column => after[column] ?? ''))})`)
+      .orderBy(key)
       .limit(BATCH)
       // Locked one by one, these rows and the batch of another process would wait for each other.
       .$if(isPostgres(trx), select => select.forUpdate())
@@ -69,7 +70,7 @@ function connectionsBatch({ sealer, runtime, log }: Resealing) {
       const opened = await tokens.open(row).catch(keyNotGiven)
       if (opened && opened !== 'changed') await tokens.rewrite(row, opened)
     }
-    after = rows.at(-1) ?? after
+    after = { ...(rows.at(-1) ?? after) }
     return rows.length
   }
 }
@@ -103,7 +104,7 @@ function keyNotGiven(error: unknown): undefined {
 }
 
 /** Null for a damaged verifier. An expired one is sealed too: the clock of a command may be wrong. */
-function resealedVerifier(row: FlowsTable, sealer: Sealer): Uint8Array | null {
+function resealedVerifier(row: Selectable<FlowsTable>, sealer: Sealer): Uint8Array | null {
   if (!row.verifier) return null
   try {
     return sealer.seal(

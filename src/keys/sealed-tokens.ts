@@ -1,21 +1,20 @@
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
-import { isOf } from '../storage/erasures.ts'
-import type { ConnectionRow, ConnectionsTable } from '../storage/schema.ts'
+import { type GrantRow, updateGrant } from '../storage/grants.ts'
 import { keyIdOf, type Sealer, tokenPlace, UnsealError } from './sealing.ts'
 
-/** The two sealed columns of a connection. Every write is fenced: it changes only values that it has read. */
+/** The two sealed columns of a connection or a sign-in. Every write is fenced: it changes only values that it has read. */
 export interface SealedTokens {
-  seal(row: Pick<ConnectionsTable, 'event_id' | 'organization_id'>, tokens: OpenTokens): SealedColumns
+  seal(row: Pick<GrantRow, 'event_id' | 'organization_id' | 'id'>, tokens: OpenTokens): SealedColumns
   /**
    * Undefined: the row has no tokens, or they were damaged and are erased now (a live connection then waits for a new
    * consent). `changed`: another writer was first, so read the row again. Throws UnsealError where the tokens are under
    * a key of this database that this process was not given: those tokens are good, and stay.
    */
-  open(row: ConnectionRow): Promise<OpenTokens | 'changed' | undefined>
+  open(row: GrantRow): Promise<OpenTokens | 'changed' | undefined>
   /** Seals opened tokens again where they stand under an older key. False: another writer was first. */
-  rewrite(row: ConnectionRow, tokens: OpenTokens): Promise<boolean>
+  rewrite(row: GrantRow, tokens: OpenTokens): Promise<boolean>
 }
 
 export interface OpenTokens {
@@ -35,15 +34,13 @@ export function createSealedTokens(
     access_token: sealer.seal(tokens.accessToken, tokenPlace(row, 'access_token')),
     refresh_token: sealer.seal(tokens.refreshToken, tokenPlace(row, 'refresh_token')),
   })
-  const update = (row: ConnectionRow) =>
-    query
-      .updateTable('connections')
-      .where(isOf(row))
+  const update = (row: GrantRow) =>
+    updateGrant(query, row)
       .where('version', '=', row.version)
       .where('access_token', '=', row.access_token)
       .where('refresh_token', '=', row.refresh_token)
 
-  async function isDamage(row: ConnectionRow, error: UnsealError): Promise<boolean> {
+  async function isDamage(row: GrantRow, error: UnsealError): Promise<boolean> {
     if (error.code === 'damaged') return true
     const foreign = keyIdsOf(row).filter(id => !sealer.keys.includes(id))
     if (foreign.length === 0) return true
@@ -51,7 +48,7 @@ export function createSealedTokens(
     return (await keys.execute()).length === 0
   }
 
-  async function disable(row: ConnectionRow, error: UnsealError): Promise<boolean> {
+  async function disable(row: GrantRow, error: UnsealError): Promise<boolean> {
     // A live connection changes its state; a suspended one stays suspended.
     const state = row.state === 'connected' ? ENDED : {}
     const { numUpdatedRows } = await update(row)
@@ -60,7 +57,9 @@ export function createSealedTokens(
       .executeTakeFirst()
     if (numUpdatedRows !== 1n) return false
     const fields = { part: 'oauth', event_id: row.event_id, detail: error.code }
-    log.error(fields, 'stored tokens are damaged: the organizer has to connect this event again')
+    const what =
+      row.id === undefined ? 'the organizer has to connect this event' : 'a participant has to sign in'
+    log.error(fields, `stored tokens are damaged: ${what} again`)
     return true
   }
 
@@ -89,5 +88,5 @@ export function createSealedTokens(
 
 const ENDED = { state: 'reconsent', reason: 'sealed_value_damaged' } as const
 
-const keyIdsOf = (row: ConnectionRow) =>
+const keyIdsOf = (row: GrantRow) =>
   [row.access_token, row.refresh_token].flatMap(value => (value ? [keyIdOf(value)] : []))

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Runtime } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import { UnusableDatabaseError } from '../storage/errors.ts'
+import { GRANT_TABLES } from '../storage/grants.ts'
 import { tablesOf } from '../storage/migrate.ts'
 import { checkPlace, keyIdOf, type Place, type Sealer, tokenPlace, UnsealError } from './sealing.ts'
 
@@ -39,10 +40,17 @@ export async function countByKey(
   query: Queries,
   runtime: Pick<Runtime, 'now'>,
 ): Promise<Map<string, number>> {
+  // A database that is not migrated yet lacks the later one.
+  const tables = (await tablesOf(query)).filter(name => GRANT_TABLES.some(table => table === name))
+  const heads = tables.flatMap(table =>
+    ['access_token', 'refresh_token'].map(
+      column => sql`select substr(${sql.ref(column)}, 1, 5) as head from ${sql.table(table)}
+        where ${sql.ref(column)} is not null`,
+    ),
+  )
   const { rows } = await sql<{ head: Uint8Array; n: number }>`
     select head, count(*) as n from (
-      select substr(access_token, 1, 5) as head from connections where access_token is not null
-      union all select substr(refresh_token, 1, 5) from connections where refresh_token is not null
+      ${sql.join(heads, sql` union all `)}
       union all select substr(verifier, 1, 5) from flows where verifier is not null and expires_at > ${runtime.now()}
     ) as sealed group by head`.execute(query)
   const counts = new Map<string, number>()

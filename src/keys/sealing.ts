@@ -105,9 +105,12 @@ const associatedData = ({ table, row, column }: Place, head: Buffer) =>
 
 /** The place of each sealed value. A change here makes stored values unreadable. */
 export const tokenPlace = (
-  row: { event_id: string; organization_id: string },
+  row: { readonly event_id: string; readonly organization_id: string } | { readonly id: string },
   column: 'access_token' | 'refresh_token',
-): Place => ({ table: 'connections', row: `${row.event_id} ${row.organization_id}`, column })
+): Place =>
+  'id' in row
+    ? { table: 'sign_ins', row: row.id, column }
+    : { table: 'connections', row: `${row.event_id} ${row.organization_id}`, column }
 
 export const verifierPlace = (stateHash: string): Place => ({
   table: 'flows',

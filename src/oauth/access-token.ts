@@ -2,9 +2,16 @@ import { FixedTextError } from '../process/disclosure.ts'
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
 import { ApiError } from '../revento/api.ts'
-import type { Scope } from '../revento/platform.ts'
+import {
+  type GrantKey,
+  grantName,
+  type InstallationToken,
+  type Scope,
+  type UserScope,
+} from '../revento/platform.ts'
 import type { Call as ReventoCall } from '../revento/request.ts'
-import type { ConnectionKey, Connections, LiveToken } from './connections.ts'
+import type { ConnectionKey } from './connections.ts'
+import { about, type Grants, type LiveToken } from './grants.ts'
 import type { Refresh } from './refresh.ts'
 
 export type UnavailableCode =
@@ -33,30 +40,35 @@ export const isParking = (error: unknown): boolean =>
   error instanceof ConnectionUnavailable &&
   (error.code === 'reconsent_required' || error.code === 'suspended')
 
-type Call<T> = (accessToken: string) => Promise<T>
+type Call<Token, T> = (accessToken: Token) => Promise<T>
 /** Called with a refresh that a call had to wait for, once it has ended. */
 type Note = (refresh: ReventoCall) => void
 
-export interface AccessTokens {
+/** Those of connections, or those of sign-ins: each kind of grant has an own one, and gives its own kind of token. */
+export interface AccessTokens<Key = ConnectionKey, Token = InstallationToken> {
   /**
    * The only way to the API. Runs `call` with a live access token; after the exact `token_expired` it refreshes the token
    * and runs `call` once more. Throws ConnectionUnavailable, or the ApiError of the call. A suspended connection is tried
    * now and then: when the API answers, the suspension is over.
    */
-  use<T>(key: ConnectionKey, call: Call<T>, o?: { note?: Note | undefined; scope?: Scope }): Promise<T>
+  use<T>(
+    key: Key,
+    call: Call<Token, T>,
+    o?: { note?: Note | undefined; scope?: Scope | UserScope },
+  ): Promise<T>
   /** Resolves when the refreshes under way have ended, so that a process does not stop with one unaccounted for. */
   settled(): Promise<void>
 }
 
-export function createAccessTokens(
-  o: { connections: Connections; refresh: Refresh; log: Log; lifted?: () => void },
+export function createAccessTokens<Key extends GrantKey, Token>(
+  o: { connections: Grants<Key, Token>; refresh: Refresh; log: Log; lifted?: () => void },
   runtime: Pick<Runtime, 'now'>,
-): AccessTokens {
+): AccessTokens<Key, Token> {
   const { connections, log } = o
   /** Callers in this process share one refresh of the same token; other processes wait for the lease. */
   const refreshing = new Map<string, Promise<void>>()
 
-  async function liveToken(key: ConnectionKey, isTrying = false): Promise<LiveToken> {
+  async function liveToken(key: Key, isTrying = false): Promise<LiveToken<Token>> {
     const token = await connections.open(key, isTrying)
     if (token) return token
     const connection = await connections.find(key)
@@ -65,7 +77,7 @@ export function createAccessTokens(
     throw new ConnectionUnavailable(connection.state === 'reconsent' ? 'reconsent_required' : 'revoked')
   }
 
-  async function refreshed(key: ConnectionKey, seen: LiveToken, note: Note): Promise<LiveToken> {
+  async function refreshed(key: Key, seen: LiveToken<Token>, note: Note): Promise<LiveToken<Token>> {
     const at = runtime.now()
     const ended = (result: string) => note({ at, ms: runtime.now() - at, what: 'token refresh', result })
     try {
@@ -78,8 +90,8 @@ export function createAccessTokens(
     }
   }
 
-  async function refreshedOnce(key: ConnectionKey, seen: LiveToken): Promise<LiveToken> {
-    const name = `${key.eventId} ${key.organizationId} ${seen.version}`
+  async function refreshedOnce(key: Key, seen: LiveToken<Token>): Promise<LiveToken<Token>> {
+    const name = `${grantName(key)} ${seen.version}`
     const running =
       refreshing.get(name) ?? o.refresh(key, seen.version).finally(() => refreshing.delete(name))
     refreshing.set(name, running)
@@ -92,17 +104,17 @@ export function createAccessTokens(
    * repeated with the newer token. For a suspended integration Revento answers this until the suspension is lifted, so
    * nothing ends then.
    */
-  async function revoked<T>(key: ConnectionKey, seen: LiveToken, call: Call<T>): Promise<T> {
+  async function revoked<T>(key: Key, seen: LiveToken<Token>, call: Call<Token, T>): Promise<T> {
     if (seen.suspended) throw new ConnectionUnavailable('suspended')
     if (await connections.end(key, 'revoked', 'token_revoked', seen.version)) {
-      log.warn({ part: 'oauth', event_id: key.eventId }, 'connection revoked by Revento')
+      log.warn(about(key), 'connection revoked by Revento')
       throw new ConnectionUnavailable('revoked')
     }
     const newer = await liveToken(key)
     return call(newer.accessToken)
   }
 
-  async function callWith<T>(key: ConnectionKey, token: LiveToken, call: Call<T>): Promise<T> {
+  async function callWith<T>(key: Key, token: LiveToken<Token>, call: Call<Token, T>): Promise<T> {
     try {
       return await call(token.accessToken)
     } catch (error) {
@@ -112,10 +124,10 @@ export function createAccessTokens(
   }
 
   /** Revento may not know a token any more long after it ended. The token endpoint then says whether all has ended. */
-  const isForgotten = (error: unknown, { endsAt }: LiveToken) =>
+  const isForgotten = (error: unknown, { endsAt }: LiveToken<unknown>) =>
     endsAt <= runtime.now() && isRefusal(error, 'invalid_token')
 
-  async function lift(key: ConnectionKey): Promise<void> {
+  async function lift(key: Key): Promise<void> {
     const lifted = await connections.lift()
     log.info(
       { part: 'oauth', event_id: key.eventId, connections: lifted },
@@ -124,7 +136,12 @@ export function createAccessTokens(
     o.lifted?.()
   }
 
-  async function useToken<T>(key: ConnectionKey, token: LiveToken, call: Call<T>, note: Note): Promise<T> {
+  async function useToken<T>(
+    key: Key,
+    token: LiveToken<Token>,
+    call: Call<Token, T>,
+    note: Note,
+  ): Promise<T> {
     try {
       // A token that is known to be expired is refreshed without a call first. A suspended integration is called all the
       // same, because the API says whether the suspension still stands.

@@ -1,7 +1,8 @@
 import type { Runtime } from '../process/runtime.ts'
 import { isOlderThan, waitLeft } from '../process/trusted-time.ts'
 import type { Queries } from '../storage/database.ts'
-import { isOf, MARGIN_MS } from '../storage/erasures.ts'
+import { MARGIN_MS } from '../storage/erasures.ts'
+import { type GrantRow, updateGrant } from '../storage/grants.ts'
 import type { ConnectionRow, Platform } from '../storage/schema.ts'
 import { lock, transaction } from '../storage/sql.ts'
 
@@ -26,7 +27,6 @@ const isTooSoon = (askedAt: number, asks: number, now: number) =>
 export function createAsking(query: Queries, platform: Platform, runtime: Pick<Runtime, 'now' | 'sleep'>) {
   const all = (trx: Queries, state: 'connected' | 'suspended') =>
     trx.selectFrom('connections').where('platform', '=', platform).where('state', '=', state)
-  const one = (trx: Queries, row: ConnectionRow) => trx.updateTable('connections').where(isOf(row))
 
   /**
    * Changes the rows in batches, each committed; a changed row is not found again. The version stays, so that a refresh
@@ -89,7 +89,7 @@ export function createAsking(query: Queries, platform: Platform, runtime: Pick<R
         .limit(1)
         .executeTakeFirst()
       if (!oldest || !isOlderThan(oldest.access_expires_at, UNUSED_MS, now)) return undefined
-      await one(trx, oldest).set({ asked_at: now }).execute()
+      await updateGrant(trx, oldest).set({ asked_at: now }).execute()
       return oldest
     })
   }
@@ -103,14 +103,15 @@ export function createAsking(query: Queries, platform: Platform, runtime: Pick<R
       ),
     lift: () => change('suspended', { state: 'connected', reason: null }, Number.MAX_SAFE_INTEGER),
     /** True for one of the callers that come at the same time. */
-    async claimSuspended(row: ConnectionRow): Promise<boolean> {
+    async claimSuspended(row: GrantRow): Promise<boolean> {
       const now = runtime.now()
-      if (isTooSoon(row.asked_at, row.asks, now)) return false
-      const { numUpdatedRows } = await one(query, row)
-        .set({ asked_at: now, asks: row.asks + 1 })
+      const { asked_at = 0, asks = 0 } = row
+      if (isTooSoon(asked_at, asks, now)) return false
+      const { numUpdatedRows } = await updateGrant(query, row)
+        .set({ asked_at: now, asks: asks + 1 })
         .where('version', '=', row.version)
-        .where('asked_at', '=', row.asked_at)
-        .where('asks', '=', row.asks)
+        .where('asked_at', '=', asked_at)
+        .where('asks', '=', asks)
         .executeTakeFirst()
       return numUpdatedRows === 1n
     },

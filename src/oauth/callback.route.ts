@@ -3,13 +3,17 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../http/errors.ts'
 import { prefersHtml, singleParameters } from '../http/parameters.ts'
 import { ApiError, type EventApi } from '../revento/api.ts'
-import type { Page } from '../revento/platform.ts'
+import { INSTALLATION_PREFIX, type Page, SCOPES, USER_SCOPES } from '../revento/platform.ts'
 import type { TokenEndpoint } from '../revento/token-endpoint.ts'
 import type { TokenOutcome, TokenSet } from '../revento/token-outcome.ts'
+import type { GrantKind } from '../storage/schema.ts'
 import { ConnectionUnavailable } from './access-token.ts'
+import { LOGIN } from './connect.route.ts'
 import type { ConnectionKey, Connections } from './connections.ts'
-import type { Flows } from './flows.ts'
+import type { Consumed, Flows } from './flows.ts'
 import type { Sessions } from './sessions.ts'
+import type { SignInSessions } from './sign-in-sessions.ts'
+import type { SignIns } from './sign-ins.ts'
 
 export interface CallbackOptions {
   readonly cookie: CookieSerializeOptions
@@ -17,6 +21,8 @@ export interface CallbackOptions {
   readonly tokenEndpoint: TokenEndpoint
   readonly connections: Connections
   readonly sessions: Sessions
+  readonly signIns: SignIns
+  readonly signInSessions: SignInSessions
   readonly api: (key: ConnectionKey, requestId: string) => EventApi
   /** Called when a connection was made, so that its parked deliveries go on. */
   readonly resume: (key: ConnectionKey) => void
@@ -41,9 +47,10 @@ async function callback(
   const { state, error } = checkParameters(parameters)
   const flow = await consumeFlow(o, { request, reply }, state, error)
   if (error !== null) throw authorizationError(error)
+  if (flow.kind === 'user') return signIn(o, { request, reply }, parameters, flow)
 
   const outcome = await o.tokenEndpoint.exchangeCode(parameters, flow.codeVerifier)
-  const tokens = usableTokens(outcome, flow.eventId)
+  const tokens = usableTokens(outcome, flow)
   await o.connections.save(tokens)
   const key = { eventId: tokens.eventId, organizationId: tokens.organizationId }
   request.outcome = { event_id: key.eventId, organization_id: key.organizationId }
@@ -53,6 +60,28 @@ async function callback(
   const first = await firstCall(o, key, request.id)
   if (prefersHtml(request)) return reply.redirect('/', 303)
   return reply.send({ message: 'Connected!', event_id: key.eventId, ...first })
+}
+
+/** A participant's token needs no organization in its answer: the event's connection knows it. */
+async function signIn(
+  o: CallbackOptions,
+  { request, reply }: { request: FastifyRequest; reply: FastifyReply },
+  parameters: URLSearchParams,
+  flow: Consumed & { ok: true },
+): Promise<FastifyReply> {
+  const { eventId, codeVerifier } = flow
+  const organizationId = await o.signIns.organizationOf(eventId)
+  if (organizationId === undefined) throw new AppError(DECLINED, { reason: 'event_not_connected' })
+  const outcome = await o.tokenEndpoint.exchangeCode(parameters, codeVerifier, { eventId, organizationId })
+  const tokens = usableTokens(outcome, flow)
+  if (tokens.organizationId !== organizationId)
+    throw new AppError('event_mismatch', { reason: 'token_of_another_organization' })
+  const key = await o.signIns.save(tokens)
+  if (!key) throw new AppError(DECLINED, { reason: 'event_not_connected' })
+  request.outcome = { ...request.outcome, sign_in: key.signIn }
+  await o.signInSessions.begin(request, reply, key)
+  if (prefersHtml(request)) return reply.redirect('/me', 303)
+  return reply.send({ message: 'Signed in!', event_id: eventId })
 }
 
 const CODE = /^[\x20-\x7e]{1,2048}$/
@@ -77,7 +106,8 @@ async function consumeFlow(
   const flow = await o.flows.consume(state, request.cookies[name])
   if (flow.ok) void reply.clearCookie(name, o.cookie)
   // The event id is for the log, and for the button of the error page.
-  if (flow.eventId !== undefined) request.outcome = { event_id: flow.eventId }
+  if (flow.eventId !== undefined)
+    request.outcome = { event_id: flow.eventId, ...(flow.kind === 'user' && LOGIN) }
   if (!flow.ok) throw new AppError(error === DECLINED ? DECLINED : flow.reason, { reason: flow.reason })
   return flow
 }
@@ -98,7 +128,7 @@ function authorizationError(error: string): AppError {
   return new AppError(code ?? 'event_rejected', { reason: code ? error : 'undocumented_error' })
 }
 
-function usableTokens(outcome: TokenOutcome, eventId: string): TokenSet {
+function usableTokens(outcome: TokenOutcome, { eventId, kind }: Consumed & { ok: true }): TokenSet {
   switch (outcome.kind) {
     case 'rejected':
       throw new AppError('code_rejected', { reason: 'invalid_grant' })
@@ -112,7 +142,15 @@ function usableTokens(outcome: TokenOutcome, eventId: string): TokenSet {
   const { tokens } = outcome
   if (tokens.eventId !== eventId) throw new AppError('event_mismatch', { reason: 'token_for_another_event' })
   if (tokens.refreshToken === undefined) throw new AppError('upstream_error', { reason: 'no_refresh_token' })
+  if (isOfOther(kind, tokens)) throw new AppError('upstream_error', { reason: 'token_of_the_other_kind' })
   return tokens
+}
+
+/** Each flow has scopes of its own, and an installation's token says by its beginning what it is. */
+function isOfOther(kind: GrantKind, { accessToken, scope = '' }: TokenSet): boolean {
+  const others: readonly string[] = kind === 'user' ? SCOPES : USER_SCOPES
+  const isForeign = kind === 'user' && accessToken.startsWith(INSTALLATION_PREFIX)
+  return isForeign || scope.split(' ').some(name => others.includes(name))
 }
 
 /** The connection is already stored, so a failure of this call does not undo it. */

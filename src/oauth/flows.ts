@@ -5,9 +5,10 @@ import type { Runtime } from '../process/runtime.ts'
 import type { SteadyClock } from '../process/trusted-time.ts'
 import type { AgedRows } from '../storage/aged-rows.ts'
 import type { Queries } from '../storage/database.ts'
+import type { GrantKind } from '../storage/schema.ts'
 import { transaction } from '../storage/sql.ts'
 
-/** One passage from /connect to /callback. `state`, `cookie` and `codeVerifier` are 256 random bits each, base64url. */
+/** One passage from /connect or /login to /callback. `state`, `cookie` and `codeVerifier` are 256 random bits each, base64url. */
 export interface StartedFlow {
   readonly state: string
   readonly codeVerifier: string
@@ -17,12 +18,17 @@ export interface StartedFlow {
 }
 
 export type Consumed =
-  | { ok: true; eventId: string; codeVerifier: string }
-  /** `eventId` is given only to the browser that began the flow. */
-  | { ok: false; reason: 'state_mismatch' | 'state_used' | 'state_expired'; eventId?: string }
+  | { ok: true; eventId: string; kind: GrantKind; codeVerifier: string }
+  /** `eventId` and `kind` are given only to the browser that began the flow. */
+  | {
+      ok: false
+      reason: 'state_mismatch' | 'state_used' | 'state_expired'
+      eventId?: string
+      kind?: GrantKind
+    }
 
 export interface Flows {
-  start(eventId: string): Promise<StartedFlow>
+  start(eventId: string, kind?: GrantKind): Promise<StartedFlow>
   cookieName(state: string): string
   /** The names of a browser's oldest flow cookies beyond the limit, to be cleared when a new flow begins. */
   surplus(cookies: Readonly<Record<string, string | undefined>>): string[]
@@ -66,7 +72,7 @@ export function createFlows(
       Object.keys(cookies)
         .filter(name => name.startsWith(prefix))
         .slice(0, 1 - MOST_COOKIES),
-    async start(eventId) {
+    async start(eventId, kind = 'installation') {
       const now = clock.now()
       const flow = { state: random(), codeVerifier: random(), cookie: random() }
       const stateHash = hash(flow.state)
@@ -75,6 +81,7 @@ export function createFlows(
         cookie_hash: hash(flow.cookie),
         verifier: sealer.seal(flow.codeVerifier, verifierPlace(stateHash)),
         event_id: eventId,
+        kind,
         created_at: now,
         expires_at: now + o.ttlMs,
         used_at: null,
@@ -112,13 +119,14 @@ export function createFlows(
         .where('state_hash', '=', stateHash)
         .where('used_at', 'is', null)
         .where('expires_at', '>', now)
-        .returning('event_id')
+        .returning(['event_id', 'kind'])
         .executeTakeFirst()
-      if (taken && codeVerifier) return { ok: true, eventId: taken.event_id, codeVerifier }
+      if (taken && codeVerifier) return { ok: true, eventId: taken.event_id, kind: taken.kind, codeVerifier }
       return {
         ok: false,
         reason: row.used_at === null && row.expires_at <= now ? 'state_expired' : 'state_used',
         eventId: row.event_id,
+        kind: row.kind,
       }
     },
   }

@@ -7,7 +7,8 @@ import type { Sealer } from '../keys/sealing.ts'
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { SteadyClock } from '../process/trusted-time.ts'
-import type { ApiClient, EventApi } from '../revento/api.ts'
+import type { ApiClient, EventApi, MeApi, Patience } from '../revento/api.ts'
+import type { SignInKey } from '../revento/platform.ts'
 import type { TokenEndpoint } from '../revento/token-endpoint.ts'
 import type { AgedRows } from '../storage/aged-rows.ts'
 import type { Queries } from '../storage/database.ts'
@@ -21,11 +22,15 @@ import { createFlows, flowRows } from './flows.ts'
 import { createRefresh } from './refresh.ts'
 import { createRefreshLeases } from './refresh-lease.ts'
 import { createSessions, SESSION_ROWS, type Sessions } from './sessions.ts'
+import { createSignInSessions, SIGN_IN_SESSION_ROWS, type SignInSessions } from './sign-in-sessions.ts'
+import { createSignIns, SIGN_IN_ROWS, type SignIns } from './sign-ins.ts'
 
 export interface OAuthSettings {
   readonly mode: Platform
   readonly production: boolean
   readonly scopes: string
+  /** Undefined where participants cannot sign in. */
+  readonly userScopes?: string | undefined
   readonly origin: string
   readonly redirectUri: string
   readonly https: boolean
@@ -49,12 +54,22 @@ export interface OAuthParts {
   readonly lifted: () => void
 }
 
+/** Participants who signed in, apart from the organizers in everything. */
+export interface Login {
+  readonly sessions: SignInSessions
+  readonly signIns: SignIns
+  /** The API of a participant for a page request. */
+  me(key: SignInKey, requestId: string): MeApi
+}
+
 export interface OAuth {
   readonly connections: Connections
   readonly accessTokens: AccessTokens
   readonly sessions: Sessions
   /** The API of a connection for a page request. */
   api(key: ConnectionKey, requestId: string): EventApi
+  /** Undefined where REVENTO_USER_SCOPES is not set. */
+  readonly login: Login | undefined
   /** `onwardPage` renders the page that leads on to a URL; `resume` lets the parked deliveries of a connection go on. */
   routes: FastifyPluginAsync<{ onwardPage: (url: string) => string; resume: (key: ConnectionKey) => void }>
   /** The rows of this room that expire; the retention job of webhooks/ removes them. */
@@ -80,42 +95,62 @@ export function createOAuth(config: OAuthSettings, parts: OAuthParts, runtime: R
   const leases = createRefreshLeases(query, sealer, runtime, clock, platform)
   const refresh = createRefresh({ leases, tokenEndpoint, origin: config.origin, log, stopping }, runtime)
   const accessTokens = createAccessTokens({ connections, refresh, log, lifted: parts.lifted }, runtime)
+  const signIns = createSignIns(query, sealer, runtime, { log, platform, requestedScopes: config.userScopes })
+  const userTokens = createAccessTokens({ connections: signIns, refresh, log }, runtime)
   const flows = createFlows(query, sealer, runtime, clock, { ttlMs: config.stateTtlMs, ...names })
   const sessions = createSessions(query, runtime, clock, { ...names, cookie: cookieOptions, platform })
 
-  const apiFor = (key: ConnectionKey, about: object, traceparent?: string): EventApi =>
+  const signInSessions = createSignInSessions(query, runtime, clock, {
+    ...names,
+    cookie: cookieOptions,
+    platform,
+  })
+
+  const apiFor = (key: ConnectionKey, patience: Omit<Patience, 'patienceMs'>): EventApi =>
     parts.apiClient.forEvent(key, (call, scope) => accessTokens.use(key, call, { scope }), {
       patienceMs: PAGE_PATIENCE_MS,
-      about,
-      ...(traceparent !== undefined && { traceparent }),
+      ...patience,
     })
-  const api = (key: ConnectionKey, requestId: string) => {
+  const ofRequest = (requestId: string) => {
     const trace = parts.traceOf(requestId)
-    const about = { request_id: requestId, ...(trace && { trace_id: trace.traceId }) }
-    return apiFor(key, about, trace?.traceparent)
+    return {
+      about: { request_id: requestId, ...(trace && { trace_id: trace.traceId }) },
+      ...(trace && { traceparent: trace.traceparent }),
+    }
   }
+  const api = (key: ConnectionKey, requestId: string) => apiFor(key, ofRequest(requestId))
+  const me = (key: SignInKey, requestId: string): MeApi =>
+    parts.apiClient.forUser(key, (call, scope) => userTokens.use(key, call, { scope }), {
+      patienceMs: PAGE_PATIENCE_MS,
+      ...ofRequest(requestId),
+    })
 
   return {
     connections,
-    accessTokens,
+    accessTokens: {
+      use: accessTokens.use,
+      settled: async () => void (await Promise.all([accessTokens.settled(), userTokens.settled()])),
+    },
     sessions,
     api,
-    aged: [flowRows(config.stateTtlMs), SESSION_ROWS],
+    login: config.userScopes === undefined ? undefined : { sessions: signInSessions, signIns, me },
+    aged: [flowRows(config.stateTtlMs), SESSION_ROWS, SIGN_IN_SESSION_ROWS, SIGN_IN_ROWS],
     async routes(app, { onwardPage, resume }) {
       const { origin, production, defaultEventId, stateTtlMs } = config
       await app.register(cookie)
       connectRoute(app, {
         ...{ origin, production, defaultEventId, stateTtlMs, flows, tokenEndpoint, onwardPage },
         cookie: cookieOptions,
+        hasLogin: config.userScopes !== undefined,
         mayConnect: createAddressLimit(config.trustProxy, runtime),
       })
       callbackRoute(app, {
-        ...{ flows, tokenEndpoint, connections, sessions, api, resume },
+        ...{ flows, tokenEndpoint, connections, sessions, signIns, signInSessions, api, resume },
         cookie: cookieOptions,
       })
     },
     watch(signal) {
-      const keepAlive = (key: ConnectionKey) => apiFor(key, { reason: 'keep_alive' })
+      const keepAlive = (key: ConnectionKey) => apiFor(key, { about: { reason: 'keep_alive' } })
       void watchUnused({ connections, api: keepAlive, log }, runtime, signal)
       void watchEndings({ connections, log, origin: config.origin }, runtime, signal)
     },

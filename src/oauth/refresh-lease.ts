@@ -1,16 +1,17 @@
 import { type Sealer, tokenPlace } from '../keys/sealing.ts'
 import type { Runtime } from '../process/runtime.ts'
 import { createUnchanged, type SteadyClock, waitLeft } from '../process/trusted-time.ts'
+import { type GrantKey, grantName } from '../revento/platform.ts'
 import type { TokenSet } from '../revento/token-outcome.ts'
 import type { Queries } from '../storage/database.ts'
-import type { ConnectionRow, Platform, RefreshFailure } from '../storage/schema.ts'
+import { type GrantId, type GrantRow, grantId, selectGrant, updateGrant } from '../storage/grants.ts'
+import type { Platform, RefreshFailure } from '../storage/schema.ts'
 import { isPostgres, transaction } from '../storage/sql.ts'
-import type { ConnectionKey } from './connections.ts'
 import { AT_WORK_MS, DAY_MS, type Failures, type Retry } from './refresh-pace.ts'
-import { ENDED, isConnection, SETTLED, tokenColumns } from './token-columns.ts'
+import { ENDED, SETTLED, tokenColumns } from './token-columns.ts'
 
 /**
- * The right of one caller in one process to spend a connection's refresh token: columns of its row. The phase is
+ * The right of one caller in one process to spend a grant's refresh token: columns of its row. The phase is
  * committed before a request is sent, so that the next caller after a crash knows that a request is unaccounted for,
  * and when to ask again.
  *
@@ -18,7 +19,14 @@ import { ENDED, isConnection, SETTLED, tokenColumns } from './token-columns.ts'
  * - `sent`: one or more requests were sent, or about to be sent, whose outcome is not known.
  */
 export interface Lease extends Failures {
-  readonly key: ConnectionKey
+  readonly key: GrantKey
+  readonly row: GrantId
+  /** Whom the answer must be about; it need not say so. */
+  readonly ids: {
+    readonly eventId: string
+    readonly organizationId: string
+    readonly userId?: string | undefined
+  }
   readonly owner: string
   readonly refreshToken: string
   /** The fence: a write under this lease names the version that was read with it. */
@@ -37,7 +45,7 @@ export type Taken =
   | { kind: 'postponed'; ms: number; failure: RefreshFailure }
 
 export interface RefreshLeases {
-  take(key: ConnectionKey, version: number): Promise<Taken>
+  take(key: GrantKey, version: number): Promise<Taken>
   /**
    * Stores the new pair, even after the lease has passed to another caller, whose token is spent by now. False: a newer
    * pair or an end stands, and nothing was written.
@@ -54,7 +62,7 @@ export const LEASE_MS = 15_000
 const LONGEST_PAUSE_MS = 2 * DAY_MS
 
 /** Suspended ones are here because a connection is tried now and then while it is suspended, with an expired token. */
-const CALLABLE: ReadonlySet<ConnectionRow['state']> = new Set(['connected', 'suspended'])
+const CALLABLE: ReadonlySet<GrantRow['state']> = new Set(['connected', 'suspended'])
 
 export function createRefreshLeases(
   query: Queries,
@@ -65,21 +73,15 @@ export function createRefreshLeases(
 ): RefreshLeases {
   /** How long this process has seen a row unchanged, by its monotonic clock: wall clocks may be wrong, and differ. */
   const unchanged = createUnchanged(runtime)
-  const isOfKey = isConnection(platform)
-  const unchangedMs = ({ eventId, organizationId }: ConnectionKey, ...mark: unknown[]) =>
-    unchanged(`${eventId} ${organizationId}`, mark.join(' '))
+  const unchangedMs = (key: GrantKey, ...mark: unknown[]) => unchanged(grantName(key), mark.join(' '))
 
   /** Updates the row unless it was written since the lease was taken. */
-  const fenced = ({ key, version }: Lease) =>
-    query.updateTable('connections').where(isOfKey(key)).where('version', '=', version)
+  const fenced = ({ row, version }: Lease) => updateGrant(query, row).where('version', '=', version)
 
   return {
     take: (key, version) =>
       transaction(query, async trx => {
-        const row = await trx
-          .selectFrom('connections')
-          .selectAll()
-          .where(isOfKey(key))
+        const row = await selectGrant(trx, grantId(platform, key))
           // Of two callers the second waits here, and then reads what the first has written.
           .$if(isPostgres(trx), select => select.forUpdate())
           .executeTakeFirst()
@@ -88,12 +90,11 @@ export function createRefreshLeases(
         const stoodMs = unchangedMs(key, version, row.lease_owner, row.refresh_not_before)
         const refused = whyNot(row, now, (end, lengthMs) => clock.leaseLeft(end, lengthMs, stoodMs))
         if (refused) return refused
-        const lease = leaseOf(row, sealer, runtime)
+        const lease = leaseOf(key, row, grantId(platform, key), sealer, runtime)
         // Stands for the next caller if this process crashes; an outcome replaces it.
         const notBefore = lease.until + AT_WORK_MS
         unchangedMs(key, version, lease.owner, notBefore)
-        await trx
-          .updateTable('connections')
+        await updateGrant(trx, lease.row)
           .set({
             lease_owner: lease.owner,
             lease_until: lease.until,
@@ -102,14 +103,20 @@ export function createRefreshLeases(
             refresh_noted_at: now,
             refresh_failure: 'upstream_timeout',
           })
-          .where(isOfKey(key))
           .execute()
         return { kind: 'taken', lease }
       }),
     async complete(lease, tokens) {
       const { numUpdatedRows } = await fenced(lease)
         .set({
-          ...tokenColumns(sealer, tokens, lease.consentExpiresAt, runtime.now(), lease.refreshToken),
+          ...tokenColumns(
+            sealer,
+            tokens,
+            lease.consentExpiresAt,
+            runtime.now(),
+            lease.refreshToken,
+            lease.row,
+          ),
           ...(tokens.scope === undefined ? {} : { scope: tokens.scope }),
           ...SETTLED,
           version: lease.version + 1,
@@ -147,7 +154,7 @@ export function createRefreshLeases(
 
 /** `left` says how long a request that the row records may still be under way, whatever happened to the clocks. */
 function whyNot(
-  row: ConnectionRow,
+  row: GrantRow,
   now: number,
   left: (end: number, lengthMs: number) => number,
 ): Taken | undefined {
@@ -159,12 +166,14 @@ function whyNot(
   return ms > 0 ? { kind: 'postponed', ms, failure: row.refresh_failure ?? 'upstream_error' } : undefined
 }
 
-function leaseOf(row: ConnectionRow, sealer: Sealer, runtime: Runtime): Lease {
-  const key = { eventId: row.event_id, organizationId: row.organization_id }
+function leaseOf(key: GrantKey, row: GrantRow, id: GrantId, sealer: Sealer, runtime: Runtime): Lease {
+  const { event_id: eventId, organization_id: organizationId, user_id: userId } = row
   return {
     key,
+    row: id,
+    ids: { eventId, organizationId, userId: userId ?? undefined },
     owner: runtime.uuid(),
-    refreshToken: row.refresh_token ? sealer.open(row.refresh_token, tokenPlace(row, 'refresh_token')) : '',
+    refreshToken: row.refresh_token ? sealer.open(row.refresh_token, tokenPlace(id, 'refresh_token')) : '',
     version: row.version,
     unaccounted: row.refresh_phase !== 'idle',
     takenAt: runtime.monotonic(),

@@ -2,16 +2,17 @@ import { StorageError } from '../process/errors.ts'
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
 import { RefreshPending } from '../revento/api.ts'
+import type { GrantKey } from '../revento/platform.ts'
 import { ODD_RETRY_AFTER } from '../revento/rate-headers.ts'
 import type { TokenEndpoint } from '../revento/token-endpoint.ts'
-import type { TokenOutcome } from '../revento/token-outcome.ts'
+import type { TokenOutcome, TokenSet } from '../revento/token-outcome.ts'
 import { connectUrl } from './connect.route.ts'
-import type { ConnectionKey } from './connections.ts'
+import { about } from './grants.ts'
 import { LEASE_MS, type Lease, type RefreshLeases } from './refresh-lease.ts'
 import { afterFailure, type Failed } from './refresh-pace.ts'
 
-/** Resolves when the connection is newer than `version` or has ended. Throws RefreshPending where it has to wait. */
-export type Refresh = (key: ConnectionKey, version: number) => Promise<void>
+/** Resolves when the grant is newer than `version` or has ended. Throws RefreshPending where it has to wait. */
+export type Refresh = (key: GrantKey, version: number) => Promise<void>
 
 /** How long a caller waits for its own next try; it gets the error where that is further away. */
 const PATIENCE_MS = 3_000
@@ -67,7 +68,7 @@ export function createRefresh(
       await leases.release(lease, { ...lease, failure: 'upstream_timeout', pauseMs: 0 })
       return false
     }
-    const outcome = await o.tokenEndpoint.refresh(lease.refreshToken, lease.key)
+    const outcome = await o.tokenEndpoint.refresh(lease.refreshToken, lease.ids)
     const fields = { ...about(lease.key), outcome: outcome.kind, unaccounted: lease.unaccounted }
     switch (outcome.kind) {
       case 'tokens':
@@ -81,7 +82,7 @@ export function createRefresh(
 
   /** Commits the new pair before any caller uses it: a crash must not take the only copy with it. */
   async function store(lease: Lease, { tokens }: TokenOutcome & { kind: 'tokens' }, fields: object) {
-    if (tokens.eventId !== lease.key.eventId || tokens.organizationId !== lease.key.organizationId) {
+    if (!isAbout(lease.ids, tokens)) {
       log.error({ ...fields, outcome: 'other_event' }, 'refresh answered for another event: refused')
       return postpone(lease, OTHER_EVENT, { ...fields, detail: OTHER_EVENT.detail })
     }
@@ -126,9 +127,11 @@ export function createRefresh(
     const isPast = runtime.now() >= lease.endsAt
     const reason = lease.unaccounted ? 'refresh_interrupted' : isPast ? 'consent_expired' : 'invalid_grant'
     const ended = await leases.end(lease, reason)
-    if (ended)
+    const fields = { ...about(lease.key), reason }
+    if (ended && 'signIn' in lease.key) log.info(fields, 'the participant has to sign in again')
+    else if (ended)
       log.warn(
-        { ...about(lease.key), reason, connect_url: connectUrl(o.origin, lease.key.eventId) },
+        { ...fields, connect_url: connectUrl(o.origin, lease.key.eventId) },
         'the organizer has to connect this event again: send the link',
       )
     return ended
@@ -137,8 +140,8 @@ export function createRefresh(
 
 const OTHER_EVENT = { kind: 'unknown', detail: 'other_event', timeout: false, atWork: false } as const
 
-const about = ({ eventId, organizationId }: ConnectionKey) => ({
-  part: 'oauth',
-  event_id: eventId,
-  organization_id: organizationId,
-})
+/** A participant's answer may leave out who it is about, so only a name that differs is another's. */
+const isAbout = (ids: Lease['ids'], { eventId, organizationId, userId }: TokenSet): boolean =>
+  eventId === ids.eventId &&
+  organizationId === ids.organizationId &&
+  (userId === undefined || ids.userId === undefined || userId === ids.userId)

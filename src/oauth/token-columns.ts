@@ -1,14 +1,6 @@
 import { type Sealer, tokenPlace } from '../keys/sealing.ts'
-import { ACCESS_TOKEN_S, type ConnectionKey, REFRESH_TOKEN_S } from '../revento/platform.ts'
+import { ACCESS_TOKEN_S, CONSENT_S, REFRESH_TOKEN_S } from '../revento/platform.ts'
 import type { TokenSet } from '../revento/token-outcome.ts'
-import { isOf } from '../storage/erasures.ts'
-import type { Platform } from '../storage/schema.ts'
-
-/** The condition that selects one connection of this platform. */
-export const isConnection =
-  (platform: Platform) =>
-  ({ eventId, organizationId }: ConnectionKey) =>
-    isOf({ platform, event_id: eventId, organization_id: organizationId })
 
 /** No refresh is under way and none has failed: every new pair of tokens begins like this. */
 export const SETTLED = {
@@ -22,8 +14,27 @@ export const SETTLED = {
   refresh_failing_since: 0,
 }
 
-/** The columns of a connection that has no tokens any more. */
+/** The columns of a grant that has no tokens any more. */
 export const ENDED = { access_token: null, refresh_token: null, ...SETTLED }
+
+/** The columns that a consent writes, whosever it is. */
+export const consentColumns = (
+  sealer: Sealer,
+  tokens: TokenSet,
+  now: number,
+  requestedScopes: string | undefined,
+  row?: Row,
+) => ({
+  state: 'connected' as const,
+  reason: null,
+  scope: tokens.scope ?? requestedScopes ?? '',
+  ...tokenColumns(sealer, tokens, now + CONSENT_S * 1000, now, '', row),
+  ...SETTLED,
+  consent_expires_at: now + CONSENT_S * 1000,
+  connected_at: now,
+})
+
+type Row = Parameters<typeof tokenPlace>[0]
 
 /** The sealed pair. A refresh may be answered without a refresh token: then the spent one stays valid. */
 export function tokenColumns(
@@ -32,8 +43,8 @@ export function tokenColumns(
   consentEnd: number,
   now: number,
   spentRefreshToken = '',
+  row: Row = { event_id: tokens.eventId, organization_id: tokens.organizationId },
 ) {
-  const row = { event_id: tokens.eventId, organization_id: tokens.organizationId }
   const refreshToken = tokens.refreshToken ?? spentRefreshToken
   return {
     access_token: sealer.seal(tokens.accessToken, tokenPlace(row, 'access_token')),

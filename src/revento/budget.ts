@@ -1,5 +1,5 @@
 import { type Wait, waitLeft } from '../process/trusted-time.ts'
-import { type ConnectionKey, RATE } from './platform.ts'
+import { type GrantKey, RATE, USER_RATE } from './platform.ts'
 import type { RateHeaders } from './rate-headers.ts'
 
 /** At most `limit` requests in any stretch of `lengthMs`. */
@@ -33,11 +33,13 @@ export type BudgetEvent =
 
 type Limits = Pick<Budget, 'pause' | 'quota'>
 
-/** Revento's own limits. */
-export const WINDOWS: readonly Window[] = [
-  { limit: RATE.perMinute, lengthMs: 60_000 },
-  { limit: RATE.perHour, lengthMs: 3_600_000 },
+const windowsOf = ({ perMinute, perHour }: { perMinute: number; perHour: number }): readonly Window[] => [
+  { limit: perMinute, lengthMs: 60_000 },
+  { limit: perHour, lengthMs: 3_600_000 },
 ]
+/** Revento's own limits. */
+export const WINDOWS = windowsOf(RATE)
+export const USER_WINDOWS = windowsOf(USER_RATE)
 
 export const UNUSED: Budget = { at: 0, ended: [], open: {} }
 
@@ -157,8 +159,5 @@ export interface Budgets {
    * Replaces a connection's budget by the one that `work` returns, under a lock. `work` runs again where the database
    * gave up the transaction.
    */
-  change<T extends { readonly budget: Budget }>(
-    connection: ConnectionKey,
-    work: (budget: Budget) => T,
-  ): Promise<T>
+  change<T extends { readonly budget: Budget }>(grant: GrantKey, work: (budget: Budget) => T): Promise<T>
 }

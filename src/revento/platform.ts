@@ -7,6 +7,15 @@ export const REQUEST_ID_HEADER = 'x-revento-request-id'
 
 export const SCOPES = ['event.read', 'participants.read', 'program.read'] as const
 export type Scope = (typeof SCOPES)[number]
+/** Those of Login with Revento. A token has scopes of one flow only. */
+export const USER_SCOPES = ['profile.read', 'event.attendance'] as const
+export type UserScope = (typeof USER_SCOPES)[number]
+
+/** The two kinds of access token: neither is taken where the other is wanted, here by the types and there by Revento. */
+export type InstallationToken = string & { readonly kind?: 'installation' }
+export type UserToken = string & { readonly kind?: 'user' }
+/** What a token of an installation begins with. */
+export const INSTALLATION_PREFIX = 'rev_install_'
 
 /** Lifetimes in seconds: access token, sliding refresh token, hard end of a consent. */
 export const ACCESS_TOKEN_S = 3600
@@ -15,6 +24,7 @@ export const CONSENT_S = 31_536_000
 
 /** The limits of one access token. */
 export const RATE = { inFlight: 5, perMinute: 30, perHour: 500 } as const
+export const USER_RATE = { inFlight: RATE.inFlight, perMinute: 20, perHour: 200 } as const
 export const PAGE_LIMIT = { default: 25, max: 50 } as const
 
 /**
@@ -28,6 +38,18 @@ export interface ConnectionKey {
   readonly eventId: string
   readonly organizationId: string
 }
+
+/** A participant's consent for one event. The id is ours, because Revento's answer may not name the participant. */
+export interface SignInKey {
+  readonly eventId: string
+  readonly signIn: string
+}
+
+export type GrantKey = ConnectionKey | SignInKey
+
+/** One text for each grant. */
+export const grantName = (key: GrantKey): string =>
+  'signIn' in key ? `sign-in ${key.signIn}` : `${key.eventId} ${key.organizationId}`
 
 export const APPLICATION_STATUSES = ['pending', 'approved', 'rejected', 'revision_requested'] as const
 export type ApplicationStatus = (typeof APPLICATION_STATUSES)[number]
@@ -69,6 +91,18 @@ export interface ParticipantRow extends Row {
   last_reviewed_at?: string | null
   last_reviewer_id?: string | null
   last_review_action?: 'approved' | 'rejected' | 'revision_requested' | null
+}
+
+/** The participant who signed in. */
+export interface ProfileRow extends Row {
+  name?: string
+  email?: string
+}
+
+/** The participant's own application to the event. */
+export interface ApplicationRow extends Row {
+  application_status?: ApplicationStatus
+  role?: string
 }
 
 export interface ActivityRow extends Row {

@@ -2,14 +2,20 @@ import * as oauth from 'oauth4webapi'
 import type { Dispatcher } from 'undici'
 import type { Runtime } from '../process/runtime.ts'
 import { exchange } from './http.ts'
+import { EVENT_PARAMETER } from './login.ts'
 import { AUTHORIZE_PATH, type ConnectionKey, TOKEN_PATH } from './platform.ts'
 import { judged, type TokenOutcome, tolerant } from './token-outcome.ts'
 
 export interface TokenEndpoint {
-  /** The URL to which the organizer's browser is sent (RFC 6749 section 4.1.1, RFC 7636 section 4.3). */
-  authorizationUrl(flow: { state: string; codeVerifier: string; eventId: string }): Promise<string>
-  /** `callback` is the query of the callback, whose state was checked before. */
-  exchangeCode(callback: URLSearchParams, codeVerifier: string): Promise<TokenOutcome>
+  /** The URL to which the browser is sent (RFC 6749 section 4.1.1, RFC 7636 section 4.3). */
+  authorizationUrl(flow: {
+    state: string
+    codeVerifier: string
+    eventId: string
+    kind?: 'installation' | 'user'
+  }): Promise<string>
+  /** `callback` is the query of the callback, whose state was checked before; `ids` stand in for absent ones. */
+  exchangeCode(callback: URLSearchParams, codeVerifier: string, ids?: ConnectionKey): Promise<TokenOutcome>
   /** `ids` are the connection's, since the answer to a refresh need not repeat them. */
   refresh(refreshToken: string, ids: ConnectionKey): Promise<TokenOutcome>
 }
@@ -20,6 +26,8 @@ export interface TokenEndpointOptions {
   readonly clientSecret: string
   readonly redirectUri: string
   readonly scopes: string
+  /** Undefined where nobody can sign in. */
+  readonly userScopes?: string | undefined
 }
 
 export function createTokenEndpoint(
@@ -39,24 +47,24 @@ export function createTokenEndpoint(
     [oauth.allowInsecureRequests]: o.authBase.startsWith('http:'),
   }
   return {
-    async authorizationUrl({ state, codeVerifier, eventId }) {
+    async authorizationUrl({ state, codeVerifier, eventId, kind }) {
       const query = new URLSearchParams({
         response_type: 'code',
         client_id: o.clientId,
         redirect_uri: o.redirectUri,
-        scope: o.scopes,
-        event_id: eventId,
+        scope: (kind === 'user' ? o.userScopes : undefined) ?? o.scopes,
+        [EVENT_PARAMETER]: eventId,
         state,
         code_challenge: await oauth.calculatePKCECodeChallenge(codeVerifier),
         code_challenge_method: 'S256',
       })
       return `${as.authorization_endpoint}?${query}`
     },
-    exchangeCode(callback, codeVerifier) {
+    exchangeCode(callback, codeVerifier, ids) {
       // Unknown parameters are ignored (RFC 6749 section 4.1.2). So is `iss`, which is not documented: with one
       // authorization server there is no mix-up to prevent.
       const parameters = new URLSearchParams({ code: callback.get('code') ?? '' })
-      return judged(runtime, async () => {
+      const exchange = async () => {
         const checked = oauth.validateAuthResponse(as, client, parameters, oauth.skipStateCheck)
         const answer = await oauth.authorizationCodeGrantRequest(
           as,
@@ -68,7 +76,8 @@ export function createTokenEndpoint(
           options,
         )
         return oauth.processAuthorizationCodeResponse(as, client, answer)
-      })
+      }
+      return judged(runtime, exchange, ids)
     },
     refresh: (refreshToken, ids) =>
       judged(

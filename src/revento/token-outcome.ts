@@ -1,6 +1,7 @@
 import * as oauth from 'oauth4webapi'
 import type { Runtime } from '../process/runtime.ts'
 import { type HttpAnswer, isTimeout, neverSent, reasonOf } from './http.ts'
+import { USER_MEMBER } from './login.ts'
 import { type ConnectionKey, ID } from './platform.ts'
 import { type RetryAfter, retryAfter } from './rate-headers.ts'
 
@@ -13,6 +14,8 @@ export interface TokenSet {
   readonly scope: string | undefined
   readonly eventId: string
   readonly organizationId: string
+  /** Of a participant, where Revento names one. */
+  readonly userId?: string | undefined
 }
 
 /**
@@ -98,7 +101,7 @@ const isScope = (scope: unknown) => typeof scope === 'string' && scope.length <=
 
 /** ConnectionKey are checked before they can enter a path or a key; a refresh need not repeat them. */
 function readTokens(answer: oauth.TokenEndpointResponse, known?: ConnectionKey): TokenSet | undefined {
-  const { access_token, refresh_token, token_type, scope } = answer
+  const { access_token, refresh_token, token_type, scope, [USER_MEMBER]: userId } = answer
   const [eventId, organizationId] = [
     answer['event_id'] ?? known?.eventId,
     answer['organization_id'] ?? known?.organizationId,
@@ -115,6 +118,7 @@ function readTokens(answer: oauth.TokenEndpointResponse, known?: ConnectionKey):
     scope,
     eventId,
     organizationId,
+    userId: typeof userId === 'string' ? userId : undefined,
   }
 }
 
@@ -126,6 +130,7 @@ const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
   scope: isScope,
   event_id: isId,
   organization_id: isId,
+  [USER_MEMBER]: isId,
 }
 
 /**

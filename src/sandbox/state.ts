@@ -10,6 +10,8 @@ export interface Installation {
   id: string
   event_id: string
   organization_id: string
+  /** Of a participant who signed in; an organizer's has none. */
+  user_id?: string
   scope: string
   consented_at: number
   /** Null while it is active, else the reason for its end. */
@@ -19,6 +21,7 @@ export interface Installation {
 export interface Code {
   event_id: string
   organization_id: string
+  user_id?: string
   scope: string
   redirect_uri: string
   code_challenge: string
@@ -100,6 +103,7 @@ const isWhole = fields<State>({
       id: text,
       event_id: text,
       organization_id: text,
+      user_id: either(absent, text),
       scope: text,
       consented_at: number,
       ended: oneOf(null, ...ENDED),
@@ -109,6 +113,7 @@ const isWhole = fields<State>({
     fields<Code>({
       event_id: text,
       organization_id: text,
+      user_id: either(absent, text),
       scope: text,
       redirect_uri: text,
       code_challenge: text,

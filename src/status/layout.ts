@@ -9,13 +9,14 @@ export interface Layout {
   readonly appName: string
   readonly title: string
   readonly body: Html
-  /** The session of the reader, if there is one. */
+  /** The session of the reader, if there is one, and the pages that it is of: the organizer's, or a participant's. */
   readonly session?: Pick<Session, 'formToken'> | undefined
+  readonly area?: '' | '/me'
   /** The URL from which the script gets the changing parts; without it they do not change. */
   readonly stream?: string
 }
 
-export function layout({ appName, title, body, session, stream }: Layout): Html {
+export function layout({ appName, title, body, session, area = '', stream }: Layout): Html {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -27,8 +28,8 @@ export function layout({ appName, title, body, session, stream }: Layout): Html 
 ${session && html`<script src="/page.js" type="module"></script>`}
 </head>
 <body>
-<header><div class="bar"><a class="home" href="/">${appName}</a>
-${session && html`<form method="post" action="/logout">${formToken(session)}<button class="plain">Log out</button></form>`}</div></header>
+<header><div class="bar"><a class="home" href="${area || '/'}">${appName}</a>
+${session && html`<form method="post" action="${area}/logout">${formToken(session)}<button class="plain">Log out</button></form>`}</div></header>
 <main${stream !== undefined && html` data-stream="${stream}"`}>${body}</main>
 </body>
 </html>

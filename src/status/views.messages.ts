@@ -1,9 +1,10 @@
 import type { ErrorBody } from '../http/errors.ts'
 import { type Html, html } from '../http/html.ts'
+import { LOGIN } from '../oauth/connect.route.ts'
 import type { Connection } from '../oauth/connections.ts'
 import type { Session } from '../oauth/sessions.ts'
-import { connectLink, eventForm, formToken, layout, sandboxNote } from './layout.ts'
-import { capital, HEADINGS, NEXT, words } from './words.ts'
+import { eventForm, formToken, layout, sandboxNote } from './layout.ts'
+import { capital, HEADINGS, loginNext, NEXT, words } from './words.ts'
 
 export function welcomePage(o: {
   appName: string
@@ -33,14 +34,17 @@ export const onwardPage = (appName: string, url: string): string =>
 <p><a class="button" href="${url}">Continue to Revento</a></p>`,
   }).text
 
-/** `eventId` is the event that the person was about to connect, where that is known. */
+/** `about` names the event that the person was about to connect or to sign in for, where that is known. */
 export function errorPage(
   appName: string,
   { error, message, request_id }: ErrorBody,
   status: number,
-  eventId?: string,
+  about: Readonly<Record<string, unknown>> = {},
 ): string {
-  const next = NEXT[error]
+  const { event_id, flow } = about
+  const eventId = typeof event_id === 'string' ? event_id : undefined
+  const isLogin = flow === LOGIN.flow
+  const next = isLogin ? loginNext(error) : NEXT[error]
   const again = next?.again !== undefined && { words: next.again }
   return layout({
     appName,
@@ -50,11 +54,14 @@ export function errorPage(
 <p>${message}</p>
 ${next && html`<p>${next.text}</p>`}
 ${next?.asks && eventForm('Event id', eventId)}
-${again && html`<p>${eventId === undefined ? html`<a class="button" href="/connect">${again.words}</a>` : connectLink(eventId, `${again.words}: ${eventId}`)}</p>`}
-<p><a href="/">Back to the start page</a></p>
+${again && html`<p>${againLink(isLogin ? '/login' : '/connect', again.words, eventId)}</p>`}
+${!isLogin && html`<p><a href="/">Back to the start page</a></p>`}
 <p class="quiet">${status} ${error} · request ${request_id}</p>`,
   }).text
 }
+
+const againLink = (path: string, words: string, eventId: string | undefined): Html =>
+  html`<a class="button" href="${path}${eventId !== undefined && `?${new URLSearchParams({ event_id: eventId }).toString()}`}">${words}${eventId !== undefined && `: ${eventId}`}</a>`
 
 /** Asks for confirmation, and says what a disconnect does and does not do. */
 export function disconnectPage(

@@ -158,6 +158,8 @@ export const HEADINGS: Partial<Record<ErrorCode, string>> = {
   code_rejected: 'Not connected',
   event_mismatch: 'Another event',
   unauthenticated: 'Connect first',
+  not_signed_in: 'Sign in first',
+  sign_in_again: 'Sign in again',
   form_rejected: 'Page too old',
   not_found: 'Not found',
   reconsent_required: 'Connect again',
@@ -175,6 +177,10 @@ export const HEADINGS: Partial<Record<ErrorCode, string>> = {
 
 /** The first letter as a capital. */
 export const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
+
+/** The same for a participant, whom no field for an event id and no connection helps. */
+export const loginNext = (error: ErrorCode): Next | undefined =>
+  NEXT[error]?.again === undefined ? undefined : { text: 'Nothing was stored.', again: 'Sign in' }
 
 /** A code with spaces in place of its underscores. */
 export const words = (code: string) => code.replaceAll('_', ' ')

@@ -4,6 +4,8 @@ import type { Generated, Selectable } from 'kysely'
 export interface Schema {
   flows: FlowsTable
   connections: ConnectionsTable
+  sign_ins: SignInsTable
+  sign_in_sessions: SignInSessionsTable
   sessions: SessionsTable
   session_connections: SessionConnectionsTable
   inbox: InboxTable
@@ -32,14 +34,20 @@ export interface FlowsTable {
   created_at: number
   expires_at: number
   used_at: number | null
+  /** Whose consent it asks for, and so which table its tokens go to. */
+  kind: Generated<GrantKind>
 }
+
+/** An organizer's consent (an installation), or a participant's. */
+export type GrantKind = 'installation' | 'user'
 
 /** Which Revento issued the tokens or signed the delivery. Rows of one platform do not exist for the other. */
 export type Platform = 'sandbox' | 'real'
 
 export type ConnectionState = 'connected' | 'reconsent' | 'revoked' | 'suspended' | 'deleted'
 
-export interface ConnectionsTable {
+/** What both kinds of grant have: a sealed pair of tokens, their state, their fence and the lease of a refresh. */
+export interface GrantColumns {
   event_id: string
   organization_id: string
   state: ConnectionState
@@ -56,8 +64,6 @@ export interface ConnectionsTable {
   connected_at: number
   updated_at: number
   platform: Generated<Platform>
-  /** The newest delivery when the organizer consented: deliveries up to it came before this consent. */
-  after_delivery: Generated<number>
   /** The caller that may spend the refresh token, and until when; see oauth/refresh-lease. */
   lease_owner: Generated<string | null>
   lease_until: Generated<number>
@@ -68,12 +74,38 @@ export interface ConnectionsTable {
   refresh_failure: Generated<RefreshFailure | null>
   refresh_failures: Generated<number>
   refresh_failing_since: Generated<number>
+}
+
+export interface ConnectionsTable extends GrantColumns {
+  /** The newest delivery when the organizer consented: deliveries up to it came before this consent. */
+  after_delivery: Generated<number>
   /** When the app last made a keep-alive call, and how often in a row such a call brought nothing. */
   asked_at: Generated<number>
   asks: Generated<number>
 }
 
 export type ConnectionRow = Selectable<ConnectionsTable>
+
+/** A participant's consent for one event, under the organizer's connection of it. */
+export interface SignInsTable extends GrantColumns {
+  /** Ours, because Revento's answer may not say who signed in. */
+  id: string
+  /** Revento's id of the participant; null where Revento gave none. */
+  user_id: string | null
+  /** The `connected_at` of the organizer's consent under which it was given. */
+  under: number
+  /** The recent requests, as in `api_budgets`. */
+  budget: string | null
+}
+
+/** The session of a browser in which a participant signed in. */
+export interface SignInSessionsTable {
+  id_hash: string
+  sign_in: string
+  created_at: number
+  expires_at: number
+}
+
 export type RefreshPhase = 'idle' | 'sent'
 export type RefreshFailure = 'upstream_error' | 'upstream_timeout' | 'configuration_error'
 

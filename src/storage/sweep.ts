@@ -21,7 +21,11 @@ export async function sweep(
   runtime: Pick<Runtime, 'now' | 'sleep'>,
   signal: AbortSignal,
 ): Promise<boolean> {
-  for (const batch of [participantsBatch(query, owner), deliveriesBatch(query, owner, runtime)])
+  for (const batch of [
+    participantsBatch(query, owner),
+    signInsBatch(query, owner),
+    deliveriesBatch(query, owner, runtime),
+  ])
     while (await batch()) {
       await writeLog(query)
       // SQLite answers without a turn of the event loop: the pause lets other work run.
@@ -84,6 +88,27 @@ function participantsBatch(query: Queries, owner: Owner): Batch {
         .execute()
       after = last
       return true
+    })
+}
+
+/** Participants who signed in under an earlier connection than the one that stands, if one does. */
+function signInsBatch(query: Queries, owner: Owner): Batch {
+  return () =>
+    transaction(query, async trx => {
+      const standing = await trx
+        .selectFrom('connections')
+        .select('connected_at')
+        .where(isOf(owner))
+        .where('state', '<>', 'deleted')
+        .executeTakeFirst()
+      const rows = trx
+        .selectFrom('sign_ins')
+        .select('id')
+        .where(isOf(owner))
+        .$if(standing !== undefined, earlier => earlier.where('under', '<>', standing?.connected_at ?? 0))
+        .limit(ROWS)
+      const { numDeletedRows } = await trx.deleteFrom('sign_ins').where('id', 'in', rows).executeTakeFirst()
+      return numDeletedRows > 0n
     })
 }
 

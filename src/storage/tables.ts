@@ -4,6 +4,8 @@ import type { Schema } from './schema.ts'
 const TABLES: Record<keyof Schema, true> = {
   flows: true,
   connections: true,
+  sign_ins: true,
+  sign_in_sessions: true,
   sessions: true,
   session_connections: true,
   inbox: true,

@@ -73,6 +73,7 @@ const reventoOf = (organizations: string[], code: UnavailableCode) =>
       // What it is asked through, without the waiting and the requests.
       apiClient: {
         forEvent: (_, withToken) => ({ event: () => withToken(async () => ({}), 'event.read') }) as never,
+        forUser: () => expect.fail('nobody signed in'),
       },
       query: undefined as never,
       origin: 'https://app.example.org',

@@ -57,7 +57,7 @@ test('one person’s request is theirs alone: neither a longer id nor another ev
     ],
     own: {},
   })
-  expect(await erasePerson(query, ADA, runtime)).toEqual({ participants: 1, deliveries: 1 })
+  expect(await erasePerson(query, ADA, runtime)).toEqual({ participants: 1, deliveries: 1, signIns: 0 })
   expect(await filled(query)).toEqual([
     ['evt_1', 'evt_2', 'evt_2'],
     ['evt_1 ptp_11', 'evt_2 ptp_1', 'evt_2 ptp_11'],

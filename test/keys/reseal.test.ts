@@ -67,6 +67,8 @@ test('covers every column of the schema that is a blob, apart from bodies and th
     'flows.verifier',
     'inbox.body',
     'sealing_keys.check_value',
+    'sign_ins.access_token',
+    'sign_ins.refresh_token',
   ])
 })
 

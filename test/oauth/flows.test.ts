@@ -15,7 +15,7 @@ test('of many that have read the flow before one takes it, one gets it', async (
   const flow = await flows.start('evt_1')
   const all = await Promise.all(Array.from({ length: 10 }, () => flows.consume(flow.state, flow.cookie)))
   expect(all.filter(result => result.ok)).toEqual([
-    { ok: true, eventId: 'evt_1', codeVerifier: flow.codeVerifier },
+    { ok: true, eventId: 'evt_1', kind: 'installation', codeVerifier: flow.codeVerifier },
   ])
   expect(new Set(all.map(result => (result.ok ? 'ok' : result.reason)))).toEqual(
     new Set(['ok', 'state_used']),

@@ -33,7 +33,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
  * Whatever faults, kills, pauses and jumps of the clock meet: no connection ends for renewal unless `invalid_grant` was heard; a refresh token is
  * presented again only after a request that is unaccounted for, and when that one is surely over; at most ten times in
  * five minutes; an access token is used only after its pair was committed; nothing is asked of the token endpoint after a
- * connection ended, nor of the API after token_revoked; and a new consent heals everything.
+ * connection ended, nor of the API after token_revoked; and a new consent heals everything. So for sign-ins, too.
  */
 test('every interleaving of callers, faults and consents keeps the rules', { timeout: 600_000 }, async () => {
   let n = 0
@@ -42,8 +42,10 @@ test('every interleaving of callers, faults and consents keeps the rules', { tim
     fc.asyncProperty(
       fc.array(command, { minLength: 1, maxLength: 14 }),
       fc.array(fc.constantFrom(...FAULTS), { maxLength: 6 }),
-      async (commands, faults) => {
-        const { consumed, repeats } = await runModel(database.query, `evt_${++n}`, commands, [...faults])
+      fc.constantFrom('installation', 'user'),
+      async (commands, faults, kind) => {
+        const eventId = `evt_${++n}`
+        const { consumed, repeats } = await runModel(database.query, eventId, commands, [...faults], kind)
         seen.consumed += consumed
         seen.repeats += repeats
       },

@@ -2,14 +2,18 @@ import { expect } from 'vitest'
 import { createSealer } from '../../src/keys/sealing.ts'
 import { type AccessTokens, createAccessTokens } from '../../src/oauth/access-token.ts'
 import { createConnections } from '../../src/oauth/connections.ts'
+import type { Grants } from '../../src/oauth/grants.ts'
 import { createRefresh } from '../../src/oauth/refresh.ts'
 import { createRefreshLeases } from '../../src/oauth/refresh-lease.ts'
+import { createSignIns } from '../../src/oauth/sign-ins.ts'
 import { systemRuntime } from '../../src/process/runtime.ts'
 import { createSteadyClock } from '../../src/process/trusted-time.ts'
 import { ApiError } from '../../src/revento/api.ts'
+import type { GrantKey } from '../../src/revento/platform.ts'
 import type { TokenEndpoint } from '../../src/revento/token-endpoint.ts'
-import type { TokenOutcome } from '../../src/revento/token-outcome.ts'
+import type { TokenOutcome, TokenSet } from '../../src/revento/token-outcome.ts'
 import type { Queries } from '../../src/storage/database.ts'
+import type { GrantKind } from '../../src/storage/schema.ts'
 import { virtualTime } from '../helpers/virtual-time.ts'
 
 export const FAULTS = [
@@ -41,14 +45,26 @@ interface PlatformState {
 }
 
 /** What one run saw, of a platform that rotates, and revokes the family of a refresh token that comes twice. */
-export async function runModel(query: Queries, eventId: string, commands: Command[], faults: Fault[]) {
+export async function runModel(
+  query: Queries,
+  eventId: string,
+  commands: Command[],
+  faults: Fault[],
+  kind: GrantKind = 'installation',
+) {
   const time = virtualTime()
-  const key = { eventId, organizationId: 'org_1' }
+  const ids = { eventId, organizationId: 'org_1', ...(kind === 'user' && { userId: 'usr_1' }) }
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, systemRuntime)
-  const connections = createConnections(query, sealer, time.runtime, {
-    log: { error() {}, warn() {} },
-    platform: 'real',
-  })
+  const o = { log: { error() {}, warn() {} }, platform: 'real' } as const
+  const organizers = createConnections(query, sealer, time.runtime, o)
+  const covering = { accessToken: 'none', refreshToken: 'none', ...lifetimes, ...ids }
+  if (kind === 'user') await organizers.save(covering)
+  const signIns = createSignIns(query, sealer, time.runtime, o)
+  // The machinery takes either, each with keys of its own.
+  const connections = (kind === 'user' ? signIns : organizers) as Grants<GrantKey, string> & {
+    save(tokens: TokenSet): Promise<GrantKey | undefined>
+  }
+  let key: GrantKey = ids
   const platform: PlatformState = { refresh: '', alive: true, revoked: false, told: false, valid: new Set() }
   const repeats = new Map<string, number>()
   /** By refresh token: when each request began, and when the next may come, by a clock that nobody sets. */
@@ -69,7 +85,7 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
     const accessToken = `${eventId}_access_${serial}`
     platform.valid.add(accessToken)
     familyOf.set(accessToken, family).set(platform.refresh, family)
-    return { accessToken, refreshToken: platform.refresh, ...lifetimes, ...key }
+    return { accessToken, refreshToken: platform.refresh, ...lifetimes, ...ids }
   }
 
   /** The platform's side of a refresh. */
@@ -130,7 +146,7 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
     }
   }
 
-  function start(): { tokens: AccessTokens; alive: boolean } {
+  function start(): { tokens: AccessTokens<GrantKey, string>; alive: boolean } {
     const log = { info() {}, warn() {}, error() {} }
     const die = () => {
       self.alive = false
@@ -186,7 +202,8 @@ export async function runModel(query: Queries, eventId: string, commands: Comman
     platform.told = false
     family++
     const tokens = pair()
-    await connections.save(tokens)
+    const saved = await connections.save(tokens)
+    if (kind === 'user') key = saved ?? expect.fail('no organizer has connected the event')
     committed.add(tokens.accessToken)
   }
 

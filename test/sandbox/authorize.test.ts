@@ -34,7 +34,8 @@ describe('other errors are redirected with state', () => {
     ['no event', { event_id: undefined }, 'invalid_request'],
     ['no scope', { scope: undefined }, 'invalid_scope'],
     ['an unknown scope', { scope: 'event.read event.write' }, 'invalid_scope'],
-    ['a scope of the user flow', { scope: 'profile.read' }, 'invalid_scope'],
+    ['scopes of both flows', { scope: 'event.read profile.read' }, 'invalid_scope'],
+    ['a sign-in for an event that is not connected', { scope: 'profile.read' }, 'access_denied'],
   ])('%s', async (_name, overrides, error) => {
     const answer = await call(authorizeUrl(await start(), overrides))
     expect(answer.status).toBe(302)

@@ -94,6 +94,9 @@ export async function startMirror(
             return page
           }, 'participants.read'),
       }) as EventApi,
+    forUser: () => {
+      throw new Error('nobody signed in')
+    },
   }
   let told = 0
   const sync = createSync(

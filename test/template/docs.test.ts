@@ -83,7 +83,8 @@ const ownVariables = [
 describe('the route table', () => {
   let app: TestApp
   beforeAll(async () => {
-    app = await startApp({ env: SENDERS_ENV, handlers: { revento: {} } })
+    const env = { ...SENDERS_ENV, REVENTO_USER_SCOPES: 'profile.read' }
+    app = await startApp({ env, handlers: { revento: {} } })
   })
   afterAll(() => app.close())
 

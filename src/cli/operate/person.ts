@@ -19,11 +19,11 @@ const HELP = `Usage: npm run -s person -- EVENT PARTICIPANT --export
 Answers a person's request about the data that is kept of a participant, here and in your tables.
 
 --export  prints it as one JSON object: their row, the deliveries whose payload names them, the results that handlers
-          stored with these, and the rows of your tables that hold their id
+          stored with these, their sign-ins, and the rows of your tables that hold their id
 --erase   asks participant() of src/integration/erase.ts first, then removes what this app stores, and says which of your
           tables still holds them. Later webhooks about them are stored again: have them leave the event first
 
-EVENT and PARTICIPANT are ids of Revento, such as evt_… and ptp_…. The app may be running. Settings come from .env and the
+EVENT and PARTICIPANT are ids of Revento, such as evt_… and ptp_…; of somebody who signed in also usr_…. The app may be running. Settings come from .env and the
 environment, as for npm start. Exit code of --erase: 0 when nothing is left, else 1.
 `
 
@@ -55,9 +55,10 @@ async function eraseAll(query: Queries, config: Config, person: Person): Promise
     () => undefined,
     (error: unknown) => error,
   )
-  const { participants, deliveries } = await erasePerson(query, person, runtime)
+  const { participants, deliveries, signIns } = await erasePerson(query, person, runtime)
   const payloads = deliveries === 1 ? 'the payload of 1 delivery' : `the payloads of ${deliveries} deliveries`
-  print(`Erased: ${participants === 0 ? 'no row of theirs' : 'their row'}, and ${payloads}.`)
+  const signedIn = signIns === 0 ? '' : ', and their sign-in'
+  print(`Erased: ${participants === 0 ? 'no row of theirs' : 'their row'}, and ${payloads}${signedIn}.`)
   if (failed instanceof BuilderMistake) throw failed
   if (failed !== undefined) {
     const text = firstLine(createDescribeError(config.production).text(failed))

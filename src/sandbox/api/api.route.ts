@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { WRONG_KIND } from '../../revento/login.ts'
 import { ACCEPT, PAGE_LIMIT, type Page, RATE } from '../../revento/platform.ts'
 import type { Context } from '../context.ts'
 import { type Refusal, strike } from '../faults/faults.ts'
@@ -6,7 +7,7 @@ import { one } from '../fields.ts'
 import { judgeAccess, sha256 } from '../oauth/tokens.ts'
 import type { Installation } from '../state.ts'
 import { findEvent, programLists, type TestEvent } from './events.ts'
-import { type Listed, participants } from './participants.ts'
+import { findParticipants, type Listed, type ParticipantRow, participants } from './participants.ts'
 import { Problem } from './problem.ts'
 import { type Budget, createRate, untouched } from './rate.ts'
 
@@ -22,6 +23,14 @@ export async function apiRoutes(app: FastifyInstance, context: Context): Promise
   endpoint('/events/:id', 'event.read', ({ row }) => row)
   list('participants', 'participants.read', event => participants(state, event))
   for (const [name, rows] of Object.entries(programLists)) list(name, 'program.read', rows)
+  me('profile', 'profile.read', ({ user_id: id, name, email }) => ({ id, name, email }))
+  me(
+    'application',
+    'event.attendance',
+    ({ application_id: id, event_id, application_status, role, registered_at }) => ({
+      ...{ id, event_id, application_status, role, registered_at },
+    }),
+  )
   app.get('/*', async (request, reply) => {
     admit(request, reply)
     throw new Problem('not_found')
@@ -33,9 +42,23 @@ export async function apiRoutes(app: FastifyInstance, context: Context): Promise
     )
   }
 
+  /** What a participant may read of themselves. */
+  function me(name: string, scope: string, answer: (row: ParticipantRow & { event_id: string }) => object) {
+    app.get(`/me/${name}`, async (request, reply) => {
+      const { user_id, event_id, scope: granted } = admit(request, reply)
+      if (user_id === undefined) throw new Problem(WRONG_KIND.installation)
+      if (!granted.split(' ').includes(scope)) throw new Problem('missing_scope')
+      const event = findEvent(event_id)
+      const [row] = event ? findParticipants(state, event, one => one.user_id === user_id, 1) : []
+      if (!row) throw new Problem('not_found')
+      return answer({ ...row, event_id })
+    })
+  }
+
   function endpoint(path: string, scope: string, answer: Answer) {
     app.get<{ Params: { id: string } }>(path, async (request, reply) => {
       const installation = admit(request, reply)
+      if (installation.user_id !== undefined) throw new Problem(WRONG_KIND.user)
       if (installation.event_id !== request.params.id) throw new Problem('event_not_authorized')
       if (!installation.scope.split(' ').includes(scope)) throw new Problem('missing_scope')
       if (options.apiDelayMs) await runtime.sleep(options.apiDelayMs)
@@ -51,7 +74,7 @@ export async function apiRoutes(app: FastifyInstance, context: Context): Promise
     const token = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i.exec(request.headers.authorization ?? '')?.[1]
     const verdict = judgeAccess(state, token ?? '', clock.now())
     if (token === undefined || !verdict.ok) throw new Problem(verdict.ok ? 'invalid_token' : verdict.code)
-    charge(sha256(token), reply)
+    charge(sha256(token), verdict.installation.user_id !== undefined, reply)
     if (!isAcceptable(request.headers.accept)) throw new Problem('not_acceptable')
     return verdict.installation
   }
@@ -67,8 +90,8 @@ export async function apiRoutes(app: FastifyInstance, context: Context): Promise
     return reply.send({ error, message: 'A fault set in the sandbox.', request_id: request.id })
   }
 
-  function charge(tokenHash: string, reply: FastifyReply) {
-    const admission = rate.take(tokenHash)
+  function charge(tokenHash: string, isUser: boolean, reply: FastifyReply) {
+    const admission = rate.take(tokenHash, isUser)
     sendBudget(reply, admission.budget)
     if (admission.ok) return reply.raw.once('close', admission.release)
     const waitS = Math.max(1, Math.ceil((admission.budget.resetAt - runtime.now()) / 1000))

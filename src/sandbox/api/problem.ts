@@ -1,4 +1,5 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { WRONG_KIND } from '../../revento/login.ts'
 import { FAULTS } from '../faults/fault-table.ts'
 
 /** Every answer that is no success. Codes marked * are the sandbox's own, since the guide does not show the platform's. */
@@ -7,6 +8,8 @@ export const PROBLEMS = {
   token_expired: [401, 'The access token has expired.'],
   token_revoked: [401, 'The installation has been revoked.'],
   event_not_authorized: [403, 'The token belongs to another event.'],
+  [WRONG_KIND.installation]: [403, 'This endpoint is for a participant who signed in.'],
+  /* * */ [WRONG_KIND.user]: [403, 'This endpoint is for an installation.'],
   /* * */ missing_scope: [403, 'The token does not carry the scope this endpoint needs.'],
   /* * */ cross_origin: [403, 'Only the pages of this sandbox, and tools, may ask for this.'],
   /* * */ unknown_fault: [404, `There is no such bad day; there are: ${FAULTS.map(f => f.name).join(', ')}.`],

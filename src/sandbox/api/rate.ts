@@ -1,4 +1,4 @@
-import { RATE } from '../../revento/platform.ts'
+import { RATE, USER_RATE } from '../../revento/platform.ts'
 
 /** Times are in milliseconds. */
 export interface Budget {
@@ -16,6 +16,8 @@ interface Usage {
   windows: { limit: number; lengthMs: number; startedAt: number; used: number }[]
 }
 
+type Limits = Pick<typeof RATE | typeof USER_RATE, 'perMinute' | 'perHour'>
+
 const MINUTE = 60_000
 const HOUR = 3_600_000
 const TRACKED = 1000
@@ -24,12 +26,12 @@ const TRACKED = 1000
 export function createRate(now: () => number) {
   const usages = new Map<string, Usage>()
 
-  function usageOf(token: string): Usage {
+  function usageOf(token: string, { perMinute, perHour }: Limits): Usage {
     const usage = usages.get(token) ?? {
       inFlight: 0,
       windows: [
-        { limit: RATE.perMinute, lengthMs: MINUTE, startedAt: Number.NEGATIVE_INFINITY, used: 0 },
-        { limit: RATE.perHour, lengthMs: HOUR, startedAt: Number.NEGATIVE_INFINITY, used: 0 },
+        { limit: perMinute, lengthMs: MINUTE, startedAt: Number.NEGATIVE_INFINITY, used: 0 },
+        { limit: perHour, lengthMs: HOUR, startedAt: Number.NEGATIVE_INFINITY, used: 0 },
       ],
     }
     for (const window of usage.windows)
@@ -40,8 +42,8 @@ export function createRate(now: () => number) {
     return usage
   }
 
-  function take(token: string): Admission {
-    const usage = usageOf(token)
+  function take(token: string, isUser: boolean): Admission {
+    const usage = usageOf(token, isUser ? USER_RATE : RATE)
     const budget = tightest(usage)
     if (budget.remaining === 0) return { ok: false, code: 'rate_limit_exceeded', budget }
     if (usage.inFlight >= RATE.inFlight) return { ok: false, code: 'concurrent_limit_exceeded', budget }

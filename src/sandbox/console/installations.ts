@@ -44,7 +44,8 @@ export const end =
   }
 
 /**
- * Changes the connections of one event, or all of them without `event_id`. With `tell` the app also gets the webhook
+ * Changes the connections of one event, or all of them without `event_id`, with the sign-ins of their participants; with
+ * `user_id` only those of one participant. With `tell` the app also gets the webhook
  * that says so: one for each event, or a single one where its type is of the whole integration.
  */
 export function changeConnections(
@@ -55,9 +56,13 @@ export function changeConnections(
   const { state, options, clock, deliveries, save } = context
   const event_id = text(fields, 'event_id')
   if (event_id !== undefined && !findEvent(event_id)) throw new Problem('not_found')
+  const user_id = text(fields, 'user_id')
   const type = flag(fields, 'tell') ? webhook : undefined
   const installations = Object.values(state.installations).filter(
-    one => one.ended === null && (event_id === undefined || one.event_id === event_id),
+    one =>
+      one.ended === null &&
+      (event_id === undefined || one.event_id === event_id) &&
+      (user_id === undefined || one.user_id === user_id),
   )
   const changed = change({ installations, ...working(state, installations, clock.now()) }, clock.now())
   const events = [...new Set(installations.map(one => one.event_id))].flatMap(id => findEvent(id) ?? [])

@@ -55,7 +55,7 @@ export async function consolePages(app: FastifyInstance, context: Context): Prom
  * The same actions as JSON, for tests and tools, and what they change: POST takes an object, GET answers.
  * - GET /console/api: all routes
  * - POST /expire-access-tokens, /expire-refresh-tokens, /revoke-refresh-tokens, /revoke, /archive, /suspend
- *   `{event_id?, tell?}`: `{changed}`; GET /installations
+ *   `{event_id?, user_id?, tell?}`: `{changed}`; GET /installations
  * - POST /clock `{advance_s}`, /clock/reset; GET /clock: `{now, offset_s}`
  * - POST /faults `{name, count | seconds, size?}`, /faults/clear `{name?}`; GET /faults: each with `active`, `struck`
  * - POST /webhooks `{type, provider?, event_id?, data? | body?, count?}`: 202 `{delivery_id, delivery_ids}`; GET /senders

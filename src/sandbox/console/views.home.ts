@@ -23,6 +23,7 @@ const CHOICES: readonly string[] = [
   'A person who cancels stays in the list as cancelled, one who is removed leaves it, and no webhook tells either. A person who is added stands among the others, so that the rows behind move on; a cursor is a position.',
   'Deliveries do not wait for each other: a repeated one may arrive after its successors.',
   'After each connection a waiting application is approved and its participant registers; when none waits any more, the event goes back to its first state.',
+  'Login with Revento: who has no application, or whose event is not connected, comes back with access_denied; the token answer names the participant in user_id; a participant’s token is refused elsewhere with 403 installation_token_required, and ends with the connection that is revoked, archived or suspended.',
   'A request id that is not a UUID is replaced, not refused.',
   'Revoking, archiving and suspending send a webhook only where the box for it is ticked. All three end installations with token_revoked; a new consent makes the event usable again.',
 ]
@@ -38,7 +39,8 @@ export function homePage(context: Context): Html {
 <section><h2 id="installations">Installations and tokens</h2>
 ${
   current.length > 0
-    ? html`${current.map(installation => card(context, installation))}
+    ? html`${current.filter(one => one.user_id === undefined).map(installation => card(context, installation))}
+${signedIn(current.filter(one => one.user_id !== undefined))}
 <form method="post" action="/console/suspend" class="row">
 <button>Suspend the integration</button>${tell('integration.suspended')}
 </form>`
@@ -62,6 +64,15 @@ ${button('/reset', 'Reset the sandbox', 'make it new')}</section>
 <p>Revento's guide leaves these open, so the real platform may differ. Do not build on them.</p>
 <ul>${CHOICES.map(text => html`<li>${text}</li>`)}</ul>
 </details>`
+}
+
+function signedIn(current: readonly Installation[]): Html | undefined {
+  if (current.length === 0) return undefined
+  const rows = current.map(
+    ({ user_id = '', event_id, consented_at }) =>
+      html`<li class="row"><code>${user_id}</code> at <code>${event_id}</code>, ${moment(consented_at)} ${button('/revoke', 'Revoke', `the sign-in of ${user_id}`, { event_id, user_id })}</li>`,
+  )
+  return html`<h3>Participants who signed in: ${current.length}</h3><ul class="plain">${rows}</ul>`
 }
 
 const tell = (type: string) =>

@@ -2,13 +2,15 @@ import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Html, html } from '../../http/html.ts'
 import type { Runtime } from '../../process/runtime.ts'
-import { AUTHORIZE_PATH, SCOPES } from '../../revento/platform.ts'
+import { NOT_ELIGIBLE } from '../../revento/login.ts'
+import { AUTHORIZE_PATH, SCOPES, USER_SCOPES } from '../../revento/platform.ts'
 import { findEvent, type TestEvent } from '../api/events.ts'
+import { findParticipants, type ParticipantRow, participants } from '../api/participants.ts'
 import { refuseOtherOrigins, sendPage } from '../console/page.ts'
 import type { Context } from '../context.ts'
 import { one, single } from '../fields.ts'
 import type { SandboxOptions } from '../options.ts'
-import { issueCode } from './tokens.ts'
+import { isConnected, issueCode } from './tokens.ts'
 
 /** Shows the consent page to a browser, and redirects it back with the decision. */
 export async function authorizeRoutes(app: FastifyInstance, context: Context): Promise<void> {
@@ -19,6 +21,7 @@ export async function authorizeRoutes(app: FastifyInstance, context: Context): P
 
   async function ask(request: FastifyRequest, reply: FastifyReply) {
     const verdict = judgeAuthorize(request.query, context.options)
+    if (verdict.ok && verdict.request.isLogin) return askParticipant(reply, verdict.request)
     if (verdict.ok) {
       const page = consentPage(verdict.request, consents.add(verdict.request))
       // Chromium applies form-action to the redirect that follows the POST as well.
@@ -29,19 +32,44 @@ export async function authorizeRoutes(app: FastifyInstance, context: Context): P
     return sendBack(reply.code(302), backWith({ error, error_description, ...(state && { state }) }))
   }
 
+  /** Whoever applied to the event may sign in, once its organizer has connected it. */
+  function askParticipant(reply: FastifyReply, request: AuthorizeRequest) {
+    const { state, event } = request
+    if (!isConnected(context.state, event.row.id))
+      return sendBack(
+        reply.code(302),
+        backWith({ error: NOT_ELIGIBLE, error_description: 'no organizer has connected this event', state }),
+      )
+    const page = loginPage(
+      request,
+      consents.add(request),
+      participants(context.state, event).slice(0, LISTED),
+    )
+    return sendPage(reply, page, { formAction: new URL(context.options.redirectUri).origin })
+  }
+
   async function decide(request: FastifyRequest, reply: FastifyReply) {
     const agreed = one(request.body, 'decision') === 'authorize'
-    const location = consents.decide(one(request.body, 'consent') ?? '', asked =>
-      backWith({ ...(agreed ? { code: grant(asked) } : { error: 'access_denied' }), state: asked.state }),
-    )
+    const user = one(request.body, 'user')
+    const location = consents.decide(one(request.body, 'consent') ?? '', asked => {
+      const code = agreed ? grant(asked, user) : undefined
+      return backWith({ ...(code ? { code } : { error: 'access_denied' }), state: asked.state })
+    })
     if (!location) return sendPage(reply, refusalPage('consent'), { status: 400 })
     return sendBack(reply.code(303), location)
   }
 
-  function grant({ event, scope, codeChallenge }: AuthorizeRequest): string {
+  /** Undefined for a sign-in of somebody who has no application. */
+  function grant(
+    { event, scope, codeChallenge, isLogin }: AuthorizeRequest,
+    user_id: string | undefined,
+  ): string | undefined {
     const { id: event_id, organization_id } = event.row
     const redirect_uri = context.options.redirectUri
-    const consent = { event_id, organization_id, scope, redirect_uri, code_challenge: codeChallenge }
+    const isThere = ({ user_id: id }: ParticipantRow) => id === user_id
+    if (isLogin && findParticipants(context.state, event, isThere, 1).length === 0) return undefined
+    const whose = { event_id, organization_id, ...(isLogin && user_id !== undefined && { user_id }) }
+    const consent = { ...whose, scope, redirect_uri, code_challenge: codeChallenge }
     const code = issueCode(context.state, consent, context.clock)
     context.save()
     return code
@@ -60,6 +88,8 @@ export async function authorizeRoutes(app: FastifyInstance, context: Context): P
 interface AuthorizeRequest {
   event: TestEvent
   scope: string
+  /** The scopes are a participant's. */
+  isLogin: boolean
   state: string
   codeChallenge: string
 }
@@ -93,14 +123,17 @@ function judgeAuthorize(query: unknown, { clientId, redirectUri }: SandboxOption
   const event = findEvent(fields.get('event_id') ?? '')
   if (!event) return refuse('invalid_request', 'event_id is not a test event')
   const scope = readScope(fields.get('scope') ?? '')
-  if (!scope) return refuse('invalid_scope', `scopes of this flow: ${SCOPES.join(', ')}`)
-  return { ok: true, request: { event, scope, state, codeChallenge } }
+  if (!scope)
+    return refuse('invalid_scope', `scopes of one flow: ${SCOPES.join(', ')}; or ${USER_SCOPES.join(', ')}`)
+  return { ok: true, request: { event, ...scope, state, codeChallenge } }
 }
 
-/** Scopes of the other flow (profile.read, event.attendance) are refused like unknown ones. */
-function readScope(text: string): string | undefined {
+/** The scopes say which flow it is; those of the other one among them are refused like unknown ones. */
+function readScope(text: string): Pick<AuthorizeRequest, 'scope' | 'isLogin'> | undefined {
   const wanted = [...new Set(text.split(' '))]
-  return wanted.every(scope => SCOPES.some(known => known === scope)) ? wanted.join(' ') : undefined
+  const areOf = (known: readonly string[]) => wanted.every(scope => known.includes(scope))
+  const isLogin = areOf(USER_SCOPES)
+  return isLogin || areOf(SCOPES) ? { scope: wanted.join(' '), isLogin } : undefined
 }
 
 const LIFE_MS = 600_000
@@ -135,6 +168,8 @@ const SCOPE_MEANS: Record<string, string> = {
   'event.read': 'Read the event: title, dates, description, status',
   'participants.read': 'Read its participants: profiles, form answers, roles, application status',
   'program.read': 'Read its program: activities, threads, locations, registration waves',
+  'profile.read': 'Read your profile: name and email',
+  'event.attendance': 'See whether you attend the event',
 }
 
 /** The question to the organizer. */
@@ -154,6 +189,32 @@ function consentPage({ event, scope }: AuthorizeRequest, consentId: string): Htm
 <button name="decision" value="decline">Decline</button>
 </form>
 <p class="quiet">On the real platform an organizer sees Revento's own page here.</p>
+</main>`
+}
+
+/** With thousands of them the list would be longer than anybody reads. */
+const LISTED = 100
+
+/** The question to a participant. The sandbox has no accounts, so the page asks who it is. */
+function loginPage({ event, scope }: AuthorizeRequest, consentId: string, rows: ParticipantRow[]): Html {
+  const scopes = scope.split(' ').map(name => html`<li><code>${name}</code> ${SCOPE_MEANS[name]}</li>`)
+  const people = rows.map(
+    row => html`<option value="${row.user_id}">${row.name}, ${row.application_status}</option>`,
+  )
+  return html`<main class="narrow">
+<h1>Sign in to your app with Revento?</h1>
+<dl class="facts">
+<div><dt>Event</dt><dd>${event.row.title} <code>${event.row.id}</code></dd></div>
+</dl>
+<h2>It asks to</h2>
+<ul>${scopes}</ul>
+<form method="post" action="${AUTHORIZE_PATH}" class="decision">
+<input type="hidden" name="consent" value="${consentId}">
+<label>You are <select name="user">${people}<option value="nobody">Somebody who has not applied</option></select></label>
+<button name="decision" value="authorize" class="primary">Sign in</button>
+<button name="decision" value="decline">Decline</button>
+</form>
+<p class="quiet">On the real platform a participant is known there, and sees Revento's own page.</p>
 </main>`
 }
 

@@ -48,7 +48,9 @@ export async function tokenRoute(app: FastifyInstance, context: Context): Promis
     note(grantType, 'issued', verdict.installation.event_id)
     prune(state, clock.now())
     const tokens = issueTokens(state, verdict.installation, clock)
-    if (grantType === 'authorization_code') context.deliveries.playStory(verdict.installation)
+    const { user_id } = verdict.installation
+    if (grantType === 'authorization_code' && user_id === undefined)
+      context.deliveries.playStory(verdict.installation)
     return tokens
   }
 

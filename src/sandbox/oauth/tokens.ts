@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { ACCESS_TOKEN_S, CONSENT_S, REFRESH_TOKEN_S } from '../../revento/platform.ts'
+import { USER_MEMBER, USER_PREFIX } from '../../revento/login.ts'
+import { ACCESS_TOKEN_S, CONSENT_S, INSTALLATION_PREFIX, REFRESH_TOKEN_S } from '../../revento/platform.ts'
 import type { Clock } from '../clock.ts'
 import type { Code, Installation, State } from '../state.ts'
 
@@ -44,14 +45,25 @@ export function redeemCode(
 /** Makes an installation. A new consent for the same event and organization replaces the earlier one. */
 function install(state: State, code: Code, clock: Clock): Installation {
   for (const earlier of Object.values(state.installations))
-    if (earlier.event_id === code.event_id && earlier.organization_id === code.organization_id)
+    if (
+      earlier.event_id === code.event_id &&
+      earlier.organization_id === code.organization_id &&
+      earlier.user_id === code.user_id
+    )
       endInstallation(earlier, 'replaced')
-  const { event_id, organization_id, scope, issued_at } = code
+  const { event_id, organization_id, user_id, scope, issued_at } = code
   const id = `ins_${clock.bytes(9).toString('base64url')}`
-  const installation = { id, event_id, organization_id, scope, consented_at: issued_at, ended: null }
+  const whose = { event_id, organization_id, ...(user_id !== undefined && { user_id }) }
+  const installation = { id, ...whose, scope, consented_at: issued_at, ended: null }
   state.installations[id] = installation
   return installation
 }
+
+/** Whether an organizer's consent stands, without which no participant can sign in. */
+export const isConnected = (state: State, eventId: string) =>
+  Object.values(state.installations).some(
+    one => one.event_id === eventId && one.user_id === undefined && one.ended === null,
+  )
 
 export function endInstallation(
   installation: Installation | undefined,
@@ -63,10 +75,11 @@ export function endInstallation(
 /** The token answer of RFC 6749 section 5.1 with Revento's additions. Its times are in seconds. */
 export function issueTokens(state: State, installation: Installation, clock: Clock) {
   const now = clock.now()
-  const [access, refresh] = [`rev_install_${secretText(clock)}`, `rev_refresh_${secretText(clock)}`]
+  const prefix = installation.user_id === undefined ? INSTALLATION_PREFIX : USER_PREFIX
+  const [access, refresh] = [`${prefix}${secretText(clock)}`, `rev_refresh_${secretText(clock)}`]
   const leftS = Math.floor((endOfConsent(installation) - now) / 1000)
   const refreshS = Math.min(REFRESH_TOKEN_S, leftS)
-  const { id, scope, event_id, organization_id } = installation
+  const { id, scope, event_id, organization_id, user_id } = installation
   state.access_tokens[sha256(access)] = { installation: id, expires_at: now + ACCESS_TOKEN_S * 1000 }
   state.refresh_tokens[sha256(refresh)] = {
     installation: id,
@@ -82,6 +95,7 @@ export function issueTokens(state: State, installation: Installation, clock: Clo
     scope,
     event_id,
     organization_id,
+    ...(user_id !== undefined && { [USER_MEMBER]: user_id }),
   }
 }
 

@@ -19,6 +19,7 @@ import { parkedByPlatform } from './019-parked-platform.ts'
 import { builder } from './020-builder.ts'
 import { jobs } from './030-jobs.ts'
 import { mirror } from './050-mirror.ts'
+import { signIns } from './055-sign-ins.ts'
 
 /** Every migration, in the order in which they run. Add yours to src/integration/migrations instead. */
 export const MIGRATIONS = {
@@ -43,4 +44,5 @@ export const MIGRATIONS = {
   '020-builder': builder,
   '030-jobs': jobs,
   '050-mirror': mirror,
+  '055-sign-ins': signIns,
 }

@@ -1,0 +1,97 @@
+import { createHash, createHmac } from 'node:crypto'
+import type { CookieSerializeOptions } from '@fastify/cookie'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { AppError } from '../http/errors.ts'
+import type { Runtime } from '../process/runtime.ts'
+import type { SteadyClock } from '../process/trusted-time.ts'
+import type { SignInKey } from '../revento/platform.ts'
+import type { AgedRows } from '../storage/aged-rows.ts'
+import type { Queries } from '../storage/database.ts'
+import type { Platform } from '../storage/schema.ts'
+
+/** A participant's browser. An organizer's session (see sessions.ts) has a cookie and a table of its own. */
+export interface SignInSession {
+  readonly key: SignInKey
+  /** Stands in each form: only a page made for this session knows it. */
+  readonly formToken: string
+}
+
+export interface SignInSessions {
+  read(request: FastifyRequest): Promise<SignInSession | undefined>
+  /** Begins a session in place of the browser's last one, so that an id known before the consent is worthless after it. */
+  begin(request: FastifyRequest, reply: FastifyReply, key: SignInKey): Promise<void>
+  end(request: FastifyRequest, reply: FastifyReply): Promise<void>
+}
+
+const LIFETIME_MS = 7 * 24 * 3_600_000
+const TOKEN = /^[A-Za-z0-9_-]{43}$/
+
+export const SIGN_IN_SESSION_ROWS: AgedRows = {
+  table: 'sign_in_sessions',
+  key: 'id_hash',
+  ends: 'expires_at',
+  keptMs: 0,
+  longestMs: LIFETIME_MS,
+}
+
+/** Throws `not_signed_in` without a live session. */
+export async function participantOf(
+  sessions: SignInSessions | undefined,
+  request: FastifyRequest,
+): Promise<SignInSession> {
+  const session = await sessions?.read(request)
+  if (!session) throw new AppError('not_signed_in')
+  return session
+}
+
+export function createSignInSessions(
+  query: Queries,
+  runtime: Pick<Runtime, 'bytes'>,
+  clock: Pick<SteadyClock, 'now'>,
+  o: { cookiePrefix: string; cookie: CookieSerializeOptions; platform: Platform },
+): SignInSessions {
+  const name = `${o.cookiePrefix}revento_me`
+  const tokenOf = ({ cookies }: FastifyRequest) =>
+    TOKEN.test(cookies[name] ?? '') ? (cookies[name] ?? '') : ''
+  const remove = (request: FastifyRequest) =>
+    query
+      .deleteFrom('sign_in_sessions')
+      .where('id_hash', '=', hash(tokenOf(request)))
+      .execute()
+  return {
+    async read(request) {
+      const token = tokenOf(request)
+      if (token === '') return undefined
+      const row = await query
+        .selectFrom('sign_in_sessions')
+        .innerJoin('sign_ins', 'sign_ins.id', 'sign_in')
+        .select(['sign_in', 'event_id'])
+        .where('id_hash', '=', hash(token))
+        .where('platform', '=', o.platform)
+        .where('expires_at', '>', clock.now())
+        .executeTakeFirst()
+      if (!row) return undefined
+      const formToken = createHmac('sha256', token).update('form').digest('base64url')
+      return { key: { eventId: row.event_id, signIn: row.sign_in }, formToken }
+    },
+    async begin(request, reply, key) {
+      await remove(request)
+      const token = runtime.bytes(32).toString('base64url')
+      const now = clock.now()
+      const row = {
+        id_hash: hash(token),
+        sign_in: key.signIn,
+        created_at: now,
+        expires_at: now + LIFETIME_MS,
+      }
+      await query.insertInto('sign_in_sessions').values(row).execute()
+      void reply.setCookie(name, token, { ...o.cookie, maxAge: LIFETIME_MS / 1000 })
+    },
+    async end(request, reply) {
+      await remove(request)
+      void reply.clearCookie(name, o.cookie)
+    },
+  }
+}
+
+const hash = (token: string) => createHash('sha256').update(token).digest('base64url')
