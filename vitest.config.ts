@@ -12,7 +12,7 @@ const ON_POSTGRES = [
   'test/oauth/{callback-success,flows,login,reconnect,refresh}.test.ts',
   'test/oauth/{refresh-lease,refresh-storage,sealed-connections,sessions,suspended}.test.ts',
   'test/revento/{rate-limiter-processes,rate-limiter-property}.test.ts',
-  'test/status/entitlement.test.ts',
+  'test/status/{entitlement,listing}.test.ts',
   'test/storage/{aged-rows,bounded-statements,erased-runs,erasing-processes,erasures,event-data}.test.ts',
   'test/storage/{migrate,refresh-waits,storable}.test.ts',
   'test/sync/*.test.ts',

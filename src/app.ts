@@ -98,7 +98,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     },
     runtime,
   )
-  const { inbox, handling, deliveries, eventData, resume } = webhooks
+  const { inbox, handling, deliveries, resume } = webhooks
   const { sync: choices } = edge.integration ?? integration
   const sync = createSync(
     config,
@@ -145,7 +145,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     sandbox: config.mode === 'sandbox' ? { url: config.authBase } : undefined,
     requestedScopes: config.scopes.split(' '),
     ...{ sessions: oauth.sessions, connections: oauth.connections, api: oauth.api },
-    ...{ deliveries, heard: eventData.participants, titles: createTitles(runtime), trouble, runtime },
+    ...{ deliveries, titles: createTitles(runtime), trouble, runtime },
     keyChanges: meter.changes,
     ...{ sync, people: sync.people },
   })

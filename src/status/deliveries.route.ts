@@ -6,6 +6,7 @@ import { entitlement } from '../oauth/entitlement.ts'
 import { signedIn } from '../oauth/sessions.ts'
 import { everyTenSeconds, inOrder, look, type StatusOptions, soon } from './overview.ts'
 import { renderParts } from './parts.ts'
+import { readView } from './view.ts'
 import { storyPage } from './views.story.ts'
 
 const LISTED = 20
@@ -42,8 +43,8 @@ export function streamRoute(app: FastifyInstance, o: StatusOptions): void {
         const read = look(o, await soon(runtime, trouble()))
         return async (connections, { session, selected }) =>
           renderParts({
-            ...(await read(connections)),
-            ...{ session, selected, now: runtime.now(), titles, requestedScopes },
+            ...(await read(connections, readView(new URLSearchParams(selected)))),
+            ...{ session, now: runtime.now(), titles, requestedScopes },
           })
       },
       log: app.log,
@@ -53,6 +54,6 @@ export function streamRoute(app: FastifyInstance, o: StatusOptions): void {
   // Closed before the server waits for its answers: streams would never end by themselves.
   app.addHook('preClose', async () => live.close())
   app.get('/deliveries/stream', async (request, reply) =>
-    sendStream(live, await signedIn(sessions, request), 'event_id', request, reply),
+    sendStream(live, await signedIn(sessions, request), 'view', request, reply),
   )
 }

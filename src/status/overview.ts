@@ -1,14 +1,14 @@
 import type { KeyState } from '../keys/verdict.ts'
-import type { ConnectionKey, Connections } from '../oauth/connections.ts'
-import { type Entitlement, entitlement, type Grant } from '../oauth/entitlement.ts'
+import type { Connection, ConnectionKey, Connections } from '../oauth/connections.ts'
+import { type Entitlement, entitlement, type Grant, grantFor, isSame } from '../oauth/entitlement.ts'
 import type { Session, Sessions } from '../oauth/sessions.ts'
 import { atMost, type Runtime } from '../process/runtime.ts'
 import type { EventApi } from '../revento/api.ts'
-import type { People } from '../storage/people.ts'
-import type { ParticipantRecord } from '../storage/schema.ts'
 import type { Sync } from '../sync/index.ts'
 import type { Deliveries, DeliveryView } from '../webhooks/inbox/deliveries.ts'
+import { type Listing, type ListingOptions, listParticipants } from './participants.ts'
 import type { Titles } from './titles.ts'
+import type { View } from './view.ts'
 
 /** What the routes of the organizer's page need. */
 export interface StatusOptions {
@@ -22,11 +22,9 @@ export interface StatusOptions {
   readonly sessions: Sessions
   readonly connections: Connections
   readonly deliveries: Deliveries
-  /** Returns what webhooks said about the participants. */
-  readonly heard: (grant: Grant) => Promise<ParticipantRecord[]>
-  readonly api: (grant: Grant, requestId: string) => EventApi
+  readonly people: ListingOptions['people']
   readonly sync: Pick<Sync, 'ask' | 'state'>
-  readonly people: People
+  readonly api: (grant: Grant, requestId: string) => EventApi
   readonly titles: Titles
   /** Returns the secrets and keys that have a previous one. */
   readonly keyChanges: () => Promise<readonly KeyState[]>
@@ -41,6 +39,10 @@ export interface Overview extends Entitlement {
   readonly deliveries: readonly DeliveryView[]
   readonly dead: readonly DeliveryView[]
   readonly parked: readonly DeliveryView[]
+  /** The connection whose participants are listed, and those of them whom the view shows. */
+  readonly selected: Connection | undefined
+  readonly listing: Listing | undefined
+  readonly view: View
   /** The code of why nothing can be stored now. */
   readonly trouble: string | undefined
 }
@@ -49,13 +51,11 @@ export interface Overview extends Entitlement {
 export interface Parts extends Overview {
   readonly now: number
   readonly session: Pick<Session, 'formToken'>
-  /** The event whose participants are listed. */
-  readonly selected: string
   readonly requestedScopes: readonly string[]
   readonly titles: Titles
 }
 
-export interface OverviewOptions {
+export interface OverviewOptions extends ListingOptions {
   readonly connections: Pick<Connections, 'find'>
   readonly deliveries: Pick<Deliveries, 'newest' | 'stuck'>
   /** See http/health. */
@@ -104,17 +104,31 @@ export function look(o: OverviewOptions, trouble: string | undefined) {
     dead: await o.deliveries.stuck(grant, 'dead', STUCK),
     parked: await o.deliveries.stuck(grant, 'parked', STUCK),
   }))
-  return async (keys: readonly ConnectionKey[]): Promise<Overview> => {
+  return async (keys: readonly ConnectionKey[], view: View): Promise<Overview> => {
     const entitled = await entitlement(find, keys)
-    const shown = await Promise.all(entitled.grants.map(rows))
+    const selected = choose(entitled, view.eventId)
+    const grant = selected && grantFor(entitled, selected)
+    const [listing, ...shown] = await Promise.all([
+      grant && listParticipants(o, grant, view),
+      ...entitled.grants.map(rows),
+    ])
     return {
       ...entitled,
+      ...{ selected, listing, view },
       deliveries: inOrder(shown.map(s => s.deliveries)).slice(0, SHOWN),
       dead: inOrder(shown.map(s => s.dead)),
       parked: inOrder(shown.map(s => s.parked)),
       trouble,
     }
   }
+}
+
+/** Chooses the event of the view, or else the event connected last; before others one that has not ended. */
+export function choose(entitled: Entitlement, eventId: string | undefined): Connection | undefined {
+  const { connections, grants } = entitled
+  const isAsked = (key: ConnectionKey) => key.eventId === eventId
+  const key = grants.find(isAsked) ?? connections.find(isAsked) ?? grants[0] ?? connections[0]
+  return key && connections.find(isSame(key))
 }
 
 function once<K extends ConnectionKey, T>(read: (key: K) => Promise<T>): (key: K) => Promise<T> {

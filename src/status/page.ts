@@ -3,85 +3,64 @@ import { Html, html } from '../http/html.ts'
 import { marksOf } from '../http/live.ts'
 import { singleParameters } from '../http/parameters.ts'
 import { describeChange, type KeyState } from '../keys/verdict.ts'
-import type { ConnectionKey } from '../oauth/connections.ts'
-import { type Entitlement, entitlement, type Grant, grantFor, isSame } from '../oauth/entitlement.ts'
+import type { Connection } from '../oauth/connections.ts'
+import { type Entitlement, grantFor } from '../oauth/entitlement.ts'
 import { eventForm, layout, sandboxNote, time } from './layout.ts'
 import { look, type StatusOptions, soon } from './overview.ts'
-import { type Answered, askRevento, endCode, participantList, participantsSection } from './participants.ts'
 import { type PartName, type Rendered, renderParts } from './parts.ts'
+import { readView, type View, viewQuery } from './view.ts'
 import { breakable } from './views.deliveries.ts'
 import { welcomePage } from './views.messages.ts'
+import { searchForm } from './views.participants.ts'
 
 /** GET / shows what this browser's connections entitle it to, or how to begin. */
 export async function statusPage(o: StatusOptions, request: FastifyRequest): Promise<Html> {
   const session = await o.sessions.read(request)
   if (!session) return welcomePage(o)
-  const entitled = await entitlement(o.connections.find, session.connections)
-  const query = singleParameters(request) ?? new URLSearchParams()
-  const key = choose(entitled, query.get('event_id'))
-  if (!key) return welcomePage(o)
-
+  const view = readView(singleParameters(request) ?? new URLSearchParams())
+  const overview = await look(o, await soon(o.runtime, o.trouble()))(session.connections, view)
+  const { selected } = overview
+  if (!selected) return welcomePage(o)
+  learnTitle(o, overview, selected, request.id)
   const { titles, requestedScopes } = o
-  const cursor = query.get('cursor') ?? undefined
-  const grant = grantFor(entitled, key)
-  const asked = grant && (await ask(o, grant, entitled, { cursor, requestId: request.id }))
-  // Read after the call, which may have refreshed a token or found that the connection has ended.
-  const overview = await look(o, await soon(o.runtime, o.trouble()))(session.connections)
-  const granted = grantFor(overview, key)
-  const participants =
-    granted && asked
-      ? participantList(asked, await o.heard(granted))
-      : participantList({ problem: asked?.problem ?? endCode(overview.connections.find(isSame(key))) }, [])
-  const now = o.runtime.now()
-  const parts = renderParts({ ...overview, session, selected: key.eventId, now, titles, requestedScopes })
+  const parts = renderParts({ ...overview, session, now: o.runtime.now(), titles, requestedScopes })
+  const shown = { ...view, eventId: selected.eventId }
   return layout({
     appName: o.appName,
-    title: 'Connected events',
+    title: (grantFor(overview, selected) && titles.of(selected)) ?? selected.eventId,
     session,
-    stream: streamUrl(key.eventId, parts),
+    stream: streamUrl({ ...shown, after: view.after }, parts),
     body: html`
-<div class="top"><h1>Connected events</h1><p id="live" class="quiet"></p></div>
+<div class="top"><div id="part-heading">${partOf(parts, 'heading')}</div><p id="live" class="quiet"></p></div>
 <div id="part-health" role="status">${partOf(parts, 'health')}</div>
+<div id="part-stuck">${partOf(parts, 'stuck')}</div>
+<section class="card flush" aria-labelledby="participants-title">
+<header><h2 id="participants-title">Participants</h2>${searchForm(shown)}</header>
+<div id="part-participants">${partOf(parts, 'participants')}</div>
+</section>
+<div class="split">
+<div id="part-deliveries">${partOf(parts, 'deliveries')}</div>
+<div>
 <div id="part-connections">${partOf(parts, 'connections')}</div>
 <details><summary>Connect another event</summary>${eventForm('Event id')}</details>
-<div id="part-stuck">${partOf(parts, 'stuck')}</div>
-${participantsSection({
-  ...participants,
-  eventId: key.eventId,
-  title: granted && titles.of(granted),
-  laterPage: cursor !== undefined,
-  askedAt: now,
-})}
-<div id="part-deliveries">${partOf(parts, 'deliveries')}</div>
+</div>
+</div>
 ${rotationSection(await o.keyChanges())}
-<p class="without-script"><a href="/?event_id=${key.eventId}">Refresh the page</a></p>
+<p class="without-script"><a href="/?${viewQuery(shown, { after: view.after })}">Refresh the page</a></p>
 ${sandboxNote(o.sandbox)}`,
   })
 }
 
-/** Chooses the event of the query, or else the event connected last; before others one that has not ended. */
-function choose({ connections, grants }: Entitlement, eventId: string | null): ConnectionKey | undefined {
-  const isAsked = (key: ConnectionKey) => key.eventId === eventId
-  return grants.find(isAsked) ?? connections.find(isAsked) ?? grants[0] ?? connections[0]
-}
-
-/** Asks Revento for the participants, and for the event's title, which a later page shows. */
-async function ask(
-  o: StatusOptions,
-  grant: Grant,
-  { connections }: Entitlement,
-  { cursor, requestId }: { cursor: string | undefined; requestId: string },
-): Promise<Answered> {
-  const api = o.api(grant, requestId)
-  const connection = connections.find(isSame(grant))
-  if (connection?.state === 'connected' && connection.scopes.includes('event.read'))
-    void o.titles.learn(grant, () => api.event())
-  return askRevento(api, cursor)
+/** Asks for the event's title where it is unknown. Nobody waits for it: the next look shows it. */
+function learnTitle(o: StatusOptions, overview: Entitlement, selected: Connection, requestId: string): void {
+  const grant = grantFor(overview, selected)
+  if (grant && selected.state === 'connected' && selected.scopes.includes('event.read'))
+    void o.titles.learn(grant, () => o.api(grant, requestId).event())
 }
 
 /** The URL from which the script gets what changes from now on. */
-const streamUrl = (event_id: string, parts: Rendered) =>
-  `/deliveries/stream?${new URLSearchParams({ event_id, have: marksOf(parts).join('.') }).toString()}`
+const streamUrl = (view: View, parts: Rendered) =>
+  `/deliveries/stream?${new URLSearchParams({ view: viewQuery(view, { after: view.after }), have: marksOf(parts).join('.') }).toString()}`
 
 const partOf = (parts: Rendered, name: PartName) => new Html(parts[name])
 

@@ -3,13 +3,12 @@ import { AppError } from '../http/errors.ts'
 import { singleParameters } from '../http/parameters.ts'
 import { ConnectionUnavailable } from '../oauth/access-token.ts'
 import { connectUrl } from '../oauth/connect.route.ts'
-import type { ConnectionKey } from '../oauth/connections.ts'
+import type { Connection, ConnectionKey } from '../oauth/connections.ts'
 import { entitlement, type Grant } from '../oauth/entitlement.ts'
 import { signedIn } from '../oauth/sessions.ts'
 import { ApiError, type PageRequest } from '../revento/api.ts'
 import { PAGE_LIMIT } from '../revento/platform.ts'
 import type { StatusOptions } from './overview.ts'
-import { endCode } from './participants.ts'
 
 /** GET /participants?event_id=[&cursor=&limit=] answers with Revento's page as it is. */
 export function participantsRoute(app: FastifyInstance, o: StatusOptions): void {
@@ -54,6 +53,10 @@ async function entitled(o: StatusOptions, request: FastifyRequest, eventId: stri
   if (!grant) throw apiFailure(new ConnectionUnavailable(endCode(connection)), connection, o.origin)
   return grant
 }
+
+/** The code of why nothing is listed for a connection that has ended. */
+export const endCode = (connection: Connection) =>
+  connection.state === 'revoked' ? 'revoked' : 'not_connected'
 
 /** The answer of this app to a failure of Revento's API. */
 export function apiFailure(error: unknown, { eventId }: ConnectionKey, origin: string): unknown {

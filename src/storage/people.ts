@@ -3,9 +3,11 @@ import type { ConnectionKey } from '../revento/platform.ts'
 import type { Queries } from './database.ts'
 import { isOf } from './erasures.ts'
 import type { ParticipantRecord, Platform } from './schema.ts'
+import { isPostgres } from './sql.ts'
+import { folded } from './sqlite/sqlite.ts'
 
 export interface PeoplePage {
-  /** A part of the name, in whatever case. */
+  /** A part of the name, in whatever case and with or without accents. */
   readonly search?: string | undefined
   readonly status?: string | undefined
   /** Only who has gone; otherwise only who has not. */
@@ -13,6 +15,13 @@ export interface PeoplePage {
   /** The last one of the page before. */
   readonly after?: { readonly name: string; readonly id: string } | undefined
   readonly limit: number
+}
+
+export interface StatusCount {
+  /** Null where none is known. */
+  readonly status: string | null
+  readonly gone: boolean
+  readonly n: number
 }
 
 /** Reads the stored participants of a connection. */
@@ -26,6 +35,8 @@ export interface People {
     after: { readonly ms: number; readonly id: string },
     limit: number,
   ): Promise<ParticipantRecord[]>
+  /** How many have each status; who has gone is counted apart, whatever it was. */
+  counts(of: ConnectionKey): Promise<StatusCount[]>
   /** How many are not gone. */
   count(of: ConnectionKey): Promise<number>
   /** What is stored is not older than this (ms, by Revento's clock); undefined before the first complete run. */
@@ -41,6 +52,10 @@ export function createPeople(query: Queries, platform: Platform): People {
       .selectFrom('participants')
       .where(isOf({ platform, event_id: eventId, organization_id: organizationId }))
   const shown = sql<string>`coalesce(name, participant_id)`
+  const holds = (search: string) =>
+    isPostgres(query)
+      ? sql<boolean>`regexp_replace(normalize(${shown}, NFD), ${`[${ACCENTS}]`}, '', 'g') ~ ${inAnyCase(search)}`
+      : sql<boolean>`instr(folded(${shown}), ${folded(search)}) > 0`
   return {
     find: (of, id) => rows(of).selectAll().where('participant_id', '=', id).executeTakeFirst(),
     page: (of, { search, status, gone = false, after, limit }) =>
@@ -64,6 +79,19 @@ export function createPeople(query: Queries, platform: Platform): People {
         .orderBy('participant_id')
         .limit(limit)
         .execute(),
+    async counts(of) {
+      const gone = sql<number>`case when gone_at is null then 0 else 1 end`
+      const groups = rows(of).select(['application_status', gone.as('gone'), eb => eb.fn.countAll().as('n')])
+      const counted = await groups
+        .groupBy(['application_status', gone])
+        .orderBy('application_status')
+        .execute()
+      return counted.map(({ application_status: status, gone, n }) => ({
+        status,
+        gone: gone === 1,
+        n: Number(n),
+      }))
+    },
     async count(of) {
       const counting = rows(of).where('gone_at', 'is', null)
       const { n } = await counting.select(eb => eb.fn.countAll<number>().as('n')).executeTakeFirstOrThrow()
@@ -83,6 +111,15 @@ export function createPeople(query: Queries, platform: Platform): People {
   }
 }
 
-/** A text of the caller's: its signs stand for themselves. */
-const holds = (search: string) =>
-  sql<boolean>`lower(coalesce(name, participant_id)) like ${`%${search.toLowerCase().replaceAll(/[\\%_]/g, '\\$&')}%`} escape '\\'`
+const ACCENTS = '\u0300-\u036f'
+const bare = (text: string) => text.normalize('NFD').replace(new RegExp(`[${ACCENTS}]`, 'g'), '')
+
+/** A pattern for PostgreSQL, which may know the case of ASCII letters only. Every sign but letters stands for itself. */
+const inAnyCase = (search: string) =>
+  [...bare(search)]
+    .map(sign =>
+      /\p{L}/u.test(sign)
+        ? `[${sign.toLowerCase()}${sign.toUpperCase()}]`
+        : sign.replace(/[!-/:-@[-`{-~]/, '\\$&'),
+    )
+    .join('')

@@ -14,7 +14,7 @@ import type { SteadyClock } from '../process/trusted-time.ts'
 import type { ApiClient } from '../revento/api.ts'
 import type { AgedRows } from '../storage/aged-rows.ts'
 import type { Database } from '../storage/database.ts'
-import { createEventData, type EventData } from '../storage/event-data.ts'
+import { createEventData } from '../storage/event-data.ts'
 import type { Platform } from '../storage/schema.ts'
 import { watchLog } from '../storage/sqlite/log.ts'
 import { createDispatcher, type Dispatcher } from './dispatch/dispatcher.ts'
@@ -71,7 +71,6 @@ export interface Webhooks {
   readonly routes: FastifyPluginAsync
   readonly inbox: Inbox
   readonly deliveries: Deliveries
-  readonly eventData: EventData
   /** Whether what is stored is handled, too. */
   readonly handling: { stalledMs(): number; waiting(): number }
   readonly resume: Dispatcher['resume']
@@ -133,7 +132,6 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
   return {
     inbox,
     deliveries: createDeliveries(query),
-    eventData,
     handling: { stalledMs: dispatcher.stalledMs, waiting: backlog.waiting },
     resume: dispatcher.resume,
     start(aged, signal) {

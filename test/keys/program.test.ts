@@ -61,7 +61,7 @@ test('a secret and the encryption key are changed under the real program, and go
       async page() {
         const client = await connected(program)
         const { text } = await client.get(`${program.url}/`, BROWSER)
-        expect(text).toContain('<h1>Connected events</h1>')
+        expect(text).toContain('id="part-connections"')
         return text.replace(/<[^>]+>/g, '')
       },
     }

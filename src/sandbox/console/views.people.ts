@@ -20,15 +20,15 @@ export function peoplePage({ state }: Context, query: unknown): Html {
 <h1>People</h1>
 <p>What happens here changes what the API answers. Unless you tick the box no webhook tells it: your app finds out when
 it compares its copy with the API.</p>
-<form method="post" action="/console/people" class="edit">
-<p class="row"><label>Event <select name="event_id">${options}</select></label>
+<form method="post" action="/console/people" >
+<p class="ask"><label>Event <select name="event_id">${options}</select></label>
 <button formmethod="get" formaction="/people">Show</button></p>
-<p class="row"><label>Participant id <input name="participant_id" placeholder="the first ones" pattern="[A-Za-z0-9_\\-]{1,64}"></label>
+<p class="ask"><label>Participant id <input name="participant_id" placeholder="the first ones" pattern="[A-Za-z0-9_\\-]{1,64}"></label>
 <label>How many <input type="number" name="count" value="1" min="1" max="${MOST_PEOPLE}"></label></p>
-<p class="row"><label>Name <input name="name" maxlength="200" placeholder="unchanged"></label>
+<p class="ask"><label>Name <input name="name" maxlength="200" placeholder="unchanged"></label>
 <label>Review <select name="status"><option value="">unchanged</option>${REVIEWS.map(status => html`<option>${status}</option>`)}</select></label></p>
-<p class="row"><label class="tick"><input type="checkbox" name="tell"> and send the webhook, where there is one</label></p>
-<p class="row"><button class="primary">Add</button>
+<p class="ask"><label class="tick"><input type="checkbox" name="tell"> and send the webhook, where there is one</label></p>
+<p class="ask"><button class="primary">Add</button>
 <button formaction="/console/people/edit">Change</button>
 <button formaction="/console/people/cancel">They cancel</button>
 <button formaction="/console/people/remove" class="danger">Remove</button></p>

@@ -15,6 +15,9 @@ const CACHED_STATEMENTS = 200
 /** After these errors reads may be wrong and writes lost, even if the file is repaired: only a restart helps. */
 const BEYOND_REPAIR = ['database_corrupt', 'not_a_database', 'database_log_truncated']
 
+/** A text without case and accents, as people search for it: SQL has it as `folded(text)`. */
+export const folded = (text: string): string => text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase()
+
 interface SqliteFileOptions {
   readonly readOnly?: boolean
   readonly link?: string | undefined
@@ -39,6 +42,7 @@ export class SqliteFile {
     if (!readOnly && path !== IN_MEMORY) createPrivateFile(path)
     // SQLite waits by blocking the event loop, so it waits 10 ms only; `patiently` waits longer without blocking.
     this.#db = openFile(path, { readOnly, timeout: 10, enableForeignKeyConstraints: true })
+    this.#db.function('folded', { deterministic: true }, text => folded(String(text)))
     this.#watch = new SqliteWatch(path, this.#db, link)
   }
 

@@ -55,6 +55,7 @@ export async function startCluster(
     REVENTO_API_BASE: `${sandbox.url}/api/v1`,
     REVENTO_REDIRECT_URI: redirectUri,
     REVENTO_EVENT_ID: 'evt_test_published',
+    SYNC_EVERY_HOURS: '24',
   }
   // At once: one of them makes the tables.
   const apps = await Promise.all(Array.from({ length: count }, () => startApp(folder, env)))

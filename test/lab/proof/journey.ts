@@ -31,7 +31,7 @@ export async function journey(
   await page.getByRole('button', { name: 'Authorize' }).click()
   await page.waitForURL(`${origin}/`)
   await page.getByText('Connected', { exact: true }).waitFor()
-  await page.locator('[aria-labelledby=participants-title] tbody tr').nth(9).waitFor()
+  await page.locator('#part-participants tbody tr').nth(24).waitFor()
   await page.getByRole('link', { name: 'Next page' }).click()
   await page.getByRole('link', { name: 'First page' }).click()
 
