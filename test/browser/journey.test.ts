@@ -128,7 +128,10 @@ describe.skipIf(!browser)('in a browser', () => {
     await page.getByRole('button', { name: 'Compare now' }).click()
     await page.getByText('Waiting for you: Revento asks to connect this event again').waitFor()
     await page.getByText('Revento no longer accepts the permission that was given.').waitFor()
-    await page.getByRole('link', { name: /^Reconnect/ }).first().click()
+    await page
+      .getByRole('link', { name: /^Reconnect/ })
+      .first()
+      .click()
     await page.getByRole('button', { name: 'Authorize' }).click()
     await page.getByText('Connected', { exact: true }).waitFor()
     await page.context().close()

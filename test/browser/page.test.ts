@@ -103,7 +103,10 @@ describe.skipIf(!browser)('the organizer’s page in a browser', () => {
     expect(await isMarked(page)).toBe(true)
     const parkedAt = await row(page, 'activity.updated', 'parked').getByRole('link').getAttribute('href')
 
-    await page.getByRole('link', { name: /^Reconnect/ }).first().click()
+    await page
+      .getByRole('link', { name: /^Reconnect/ })
+      .first()
+      .click()
     await page.getByRole('button', { name: 'Authorize' }).click()
     await row(page, 'activity.updated', 'done').waitFor()
     await page.getByText('All good.').waitFor()
@@ -129,7 +132,10 @@ describe.skipIf(!browser)('the organizer’s page in a browser', () => {
     expect(await page.locator('time').first().textContent()).toContain('UTC')
     await row(page, 'activity.updated', 'parked').getByRole('link').click()
     await page.getByText('It goes on by itself when the event is connected again.').waitFor()
-    await page.getByRole('link', { name: /^Reconnect/ }).first().click()
+    await page
+      .getByRole('link', { name: /^Reconnect/ })
+      .first()
+      .click()
     await page.getByRole('button', { name: 'Authorize' }).click()
     await until(async () => {
       await page.getByRole('link', { name: 'Refresh the page' }).click()
