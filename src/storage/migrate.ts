@@ -127,7 +127,7 @@ async function columnsOf(query: Queries): Promise<Column[]> {
         where t.type in ('table', 'view') and t.name not glob 'sqlite_*'`
     : sql<Column>`select t.relname as "table", c.attname as "column" from pg_class t
         join pg_attribute c on c.attrelid = t.oid and c.attnum > 0 and not c.attisdropped
-        where t.relnamespace = current_schema()::regnamespace and t.relkind in ('r', 'p', 'v')`
+        where t.relnamespace = (select oid from pg_namespace where nspname = current_schema()) and t.relkind in ('r', 'p', 'v')`
   ).execute(query)
   return rows
 }
