@@ -9,11 +9,14 @@ import { createOutgoing } from '../../../src/revento/http.ts'
 import { openDatabase } from '../../../src/storage/open.ts'
 
 /**
- * A process that answers with its number; it says when its handler began. HANG: the handler never ends. SLOW: it ends
- * with SIGUSR2.
+ * A process that answers with its number; it says when its handler began, and for which question. A slow one ends with
+ * SIGUSR2, and where HANGS is set a hanging one never does.
  */
-const { HANG, SLOW, CLOCK_AHEAD_MS = '0' } = process.env
-const runtime = { ...systemRuntime, now: () => Date.now() + Number(CLOCK_AHEAD_MS) }
+const { HANGS, CLOCK_AHEAD_MS = '0' } = process.env
+// A signal for which nobody waits would end the process.
+process.on('SIGUSR2', () => {})
+// Never busy: a test machine's load is not what the app gives way to.
+const runtime = { ...systemRuntime, late: () => 0, now: () => Date.now() + Number(CLOCK_AHEAD_MS) }
 const config = loadConfig(process.env)
 const database = await openDatabase(config.store, runtime)
 const app = await createApp(config, {
@@ -25,10 +28,11 @@ const app = await createApp(config, {
   handlers: {
     revento: {},
     aghanim: {
-      'player.verify': async () => {
-        process.stdout.write('began\n')
-        if (HANG) return new Promise<never>(() => {})
-        if (SLOW) await new Promise(resolve => process.once('SIGUSR2', resolve))
+      'player.verify': async ({ event }) => {
+        const { event_id: question } = event as { event_id: string }
+        process.stdout.write(`began ${question}\n`)
+        if (HANGS && question === 'whevt_hanging') return new Promise<never>(() => {})
+        if (question === 'whevt_slow') await new Promise(resolve => process.once('SIGUSR2', resolve))
         await delay(300)
         return { body: { pid: process.pid } }
       },

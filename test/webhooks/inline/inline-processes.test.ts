@@ -1,16 +1,17 @@
 import { fileURLToPath } from 'node:url'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { systemRuntime } from '../../../src/process/runtime.ts'
 import { createSteadyClock } from '../../../src/process/trusted-time.ts'
+import { openDatabase } from '../../../src/storage/open.ts'
 import { createInlineAnswers } from '../../../src/webhooks/inline/answers.ts'
 import { aghanim } from '../../../src/webhooks/providers/aghanim.ts'
-import { node } from '../../helpers/child.ts'
 import { createClient } from '../../helpers/client.ts'
 import { manualClock } from '../../helpers/clock.ts'
-import { testDatabase, testStore } from '../../helpers/database.ts'
+import { type NewStore, newStore, testDatabase } from '../../helpers/database.ts'
 import { erase } from '../../helpers/erase.ts'
-import { testFolder } from '../../helpers/folder.ts'
 import { freePort } from '../../helpers/ports.ts'
 import { SENDERS_ENV, signedAs } from '../../helpers/senders.ts'
+import { launch } from '../../helpers/stage.ts'
 import { until } from '../../helpers/wait.ts'
 import { question } from './inline-harness.ts'
 
@@ -26,59 +27,76 @@ async function startProcess(databaseUrl: string, env: Record<string, string> = {
     REVENTO_WEBHOOK_SECRET: 'whsec_test_0123456789',
     DATABASE_URL: databaseUrl,
   }
-  const child = node([APP], { cwd: testFolder(), env: { ...settings, ...env } })
+  const child = launch([APP], { env: { ...settings, ...env } })
   await child.says('Ready')
-  const body = question({ event_id: 'whevt_p' })
   const client = createClient()
-  const ask = () => {
-    const { headers } = signedAs(aghanim, { body })
+  const ask = (event_id: string) => {
+    const { body, headers } = signedAs(aghanim, { body: question({ event_id }) })
     return client.post(`http://127.0.0.1:${port}/webhooks/aghanim`, body, headers)
   }
-  return { ...child, ask, began: () => child.output.out.split('began').length - 1 }
+  return { ...child, ask, began: (id: string) => child.output.out.split(`began ${id}`).length - 1 }
 }
 
-test('two processes on one database: one handler runs, and both give its answer', async () => {
-  const { url } = await testStore()
-  const apps = [await startProcess(url), await startProcess(url)]
-  const answers = await Promise.all([...apps, ...apps, ...apps].map(app => app.ask()))
-  expect(new Set(answers.map(answer => answer.status))).toEqual(new Set([200]))
-  expect(new Set(answers.map(answer => answer.text)).size).toBe(1)
-  expect(apps.map(app => app.began()).reduce((a, b) => a + b)).toBe(1)
-})
+describe('two processes on one database', () => {
+  let made: NewStore
+  let first: Awaited<ReturnType<typeof startProcess>>
+  let second: typeof first
+  beforeAll(async () => {
+    made = await newStore()
+    // To the second one's clock a lease that was taken three seconds ago has ended.
+    const starting = [
+      startProcess(made.url, { HANGS: '1' }),
+      startProcess(made.url, { CLOCK_AHEAD_MS: '12000' }),
+    ]
+    ;[first, second] = (await Promise.all(starting)) as [typeof first, typeof first]
+  })
+  afterAll(async () => {
+    await Promise.all([first.stop('SIGKILL'), second.stop('SIGKILL')])
+    await made.drop()
+  })
 
-test('a process killed before its answer leaves a lease that runs out; then the question is answered', async () => {
-  const { url } = await testStore()
-  const first = await startProcess(url, { HANG: '1' })
-  const lost = first.ask().then(
-    () => 'answered',
-    () => 'lost',
-  )
-  await first.says('began')
-  first.process.kill('SIGKILL')
-  expect(await lost).toBe('lost')
-  const second = await startProcess(url, { CLOCK_AHEAD_MS: '15001' })
-  expect((await second.ask()).status).toBe(200)
-  expect(second.began()).toBe(1)
-})
+  test('one handler runs for a question that comes to both, and both give its answer', async () => {
+    const apps = [first, second, first, second, first, second]
+    const answers = await Promise.all(apps.map(app => app.ask('whevt_both')))
+    expect(new Set(answers.map(answer => answer.status))).toEqual(new Set([200]))
+    expect(new Set(answers.map(answer => answer.text)).size).toBe(1)
+    expect(first.began('whevt_both') + second.began('whevt_both')).toBe(1)
+  })
 
-test('a handler that still runs holds its key in every process: its lease is renewed', async () => {
-  const { url, query } = await testDatabase()
-  // To this one's clock a lease that was taken three seconds ago has ended.
-  const second = await startProcess(url, { CLOCK_AHEAD_MS: '12000' })
-  const first = await startProcess(url, { SLOW: '1' })
-  const asked = first.ask()
-  await first.says('began')
-  const leaseOf = async () =>
-    (await query.selectFrom('inline_answers').select('lease_until').executeTakeFirst())?.lease_until
-  const taken = Number(await leaseOf())
-  await until(async () => Number(await leaseOf()) > taken, 15_000)
-  const repeat = second.ask()
-  first.process.kill('SIGUSR2')
-  const { status, text } = await repeat
-  expect([status, text]).toEqual([200, JSON.stringify({ pid: first.pid })])
-  // It may have been late for its own sender.
-  await asked
-  expect([first.began(), second.began()]).toEqual([1, 0])
+  test('a handler that still runs holds its key in every process: its lease is renewed', async () => {
+    const asked = first.ask('whevt_slow')
+    await first.says('began whevt_slow')
+    const database = await openDatabase(made.store, systemRuntime)
+    onTestFinished(() => database.close())
+    const leaseOf = async () => {
+      const leases = database.query
+        .selectFrom('inline_answers')
+        .select('lease_until')
+        .where('key', 'like', '%whevt_slow%')
+      return (await leases.executeTakeFirst())?.lease_until
+    }
+    const taken = Number(await leaseOf())
+    await until(async () => Number(await leaseOf()) > taken, 15_000)
+    const repeat = second.ask('whevt_slow')
+    first.process.kill('SIGUSR2')
+    const { status, text } = await repeat
+    expect([status, text]).toEqual([200, JSON.stringify({ pid: first.pid })])
+    // It may have been late for its own sender.
+    await asked
+    expect([first.began('whevt_slow'), second.began('whevt_slow')]).toEqual([1, 0])
+  })
+
+  test('a process killed before its answer leaves a lease that runs out; then the question is answered', async () => {
+    const lost = first.ask('whevt_hanging').then(
+      () => 'answered',
+      () => 'lost',
+    )
+    await first.says('began whevt_hanging')
+    first.process.kill('SIGKILL')
+    expect(await lost).toBe('lost')
+    await until(async () => (await second.ask('whevt_hanging')).status === 200)
+    expect(second.began('whevt_hanging')).toBe(1)
+  })
 })
 
 const delivery = (eventId: string | null = null) => ({
