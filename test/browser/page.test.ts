@@ -2,10 +2,11 @@
 import type { Page } from 'playwright-core'
 import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Handlers } from '../../src/builder/context.ts'
 import { SANDBOX_CREDENTIALS } from '../../src/config/checks.ts'
-import { handlers } from '../../src/integration/handlers/index.ts'
 import { startApp, type TestApp } from '../helpers/app.ts'
 import { browserOrSkip } from '../helpers/browser.ts'
+import { exampleHandlers } from '../helpers/example-handlers.ts'
 import { freePort } from '../helpers/ports.ts'
 import { type Program, startProgram } from '../helpers/program.ts'
 import { until } from '../helpers/wait.ts'
@@ -14,8 +15,11 @@ const browser = await browserOrSkip()
 
 /** Needs the connection, so it parks while that waits for the organizer; else it does nothing. */
 const needy = {
-  revento: { ...handlers.revento, 'activity.updated': async ({ api }) => void (await api.participants()) },
-} satisfies typeof handlers
+  revento: {
+    ...exampleHandlers.revento,
+    'activity.updated': async ({ api }) => void (await api.participants()),
+  },
+} satisfies Handlers
 
 describe.skipIf(!browser)('the organizer’s page in a browser', () => {
   let app: TestApp

@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { signedHeaders } from '../../src/webhooks/verify/send.ts'
 import { node } from '../helpers/child.ts'
@@ -104,10 +104,7 @@ test('what a builder adds in one folder and .env runs; what is wrong in it stops
   const project = copyProject()
   const own = (path: string) => join('src/integration', path)
   const [port, sandboxPort] = [await freePort(), await freePort()]
-  for (const [path, text] of Object.entries(OWN)) {
-    mkdirSync(dirname(join(project.folder, own(path))), { recursive: true })
-    project.write(own(path), text)
-  }
+  for (const [path, text] of Object.entries(OWN)) project.write(own(path), text)
   project.write('.env', `BADGE_OFFICE=Hall 2\nPORT=${port}\nSANDBOX_PORT=${sandboxPort}\n`)
   const start = () => node([join(project.folder, 'src/main.ts')], { cwd: project.folder })
 

@@ -1,23 +1,24 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished } from 'vitest'
 import { providers } from '../../src/webhooks/providers/index.ts'
 import { node } from '../helpers/child.ts'
 import { type Client, createClient, type Reply, sessionCookie, stateOf } from '../helpers/client.ts'
 import { freePort } from '../helpers/ports.ts'
-import { type Program, startProgram } from '../helpers/program.ts'
+import { MAIN, type Program, startProgram } from '../helpers/program.ts'
 import { signedAs } from '../helpers/senders.ts'
 import { openStream } from '../helpers/stream.ts'
 import { certificate, tlsProxy } from '../helpers/tls-proxy.ts'
+import { typed } from '../helpers/typed.ts'
 import { type Answer, json, tokens, type Upstream } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import { envelope, signedDelivery } from '../helpers/webhook.ts'
 import { BROWSER } from '../oauth/harness.ts'
 import { type Canary, canary, Findings, type Place } from './canaries.ts'
 
-const HOOK = pathToFileURL(fileURLToPath(new URL('leaking-hook.ts', import.meta.url))).href
+const LEAKING = new URL('leaking-handlers.ts', import.meta.url).href
 const CLI = fileURLToPath(new URL('../../src/cli/', import.meta.url))
 const EVENT = 'evt_canaries'
 
@@ -47,7 +48,9 @@ export interface Day {
   readonly settings: Readonly<Record<string, string | undefined>>
   get(client: Client, path: string, place?: Place, headers?: Record<string, string>): Promise<Reply>
   post(client: Client, path: string, body: string | Buffer, headers?: Record<string, string>): Promise<Reply>
-  /** A command, to its end. */
+  /** A start that comes to an end by itself. */
+  start(env: Record<string, string>): Promise<number>
+  /** A command, to its end. One at a time. */
   command(name: string, args: string[], env?: Record<string, string>): Promise<number>
 }
 
@@ -79,7 +82,7 @@ export async function beginDay(upstream: Upstream): Promise<Day> {
     if (name.startsWith('ENCRYPTION'))
       canaries.push(canary(`${name}, its bytes`, Buffer.from(secret, 'base64'), [], true))
   }
-  const program = await startProgram({ ...settings, NODE_OPTIONS: `--import ${HOOK}` })
+  const program = await startProgram({ ...settings, HANDLERS: LEAKING })
   onTestFinished(async () => void (await program.stop()))
 
   function keep(reply: Reply, place: Place): Reply {
@@ -100,14 +103,17 @@ export async function beginDay(upstream: Upstream): Promise<Day> {
       keep(await client.get(program.url + path, headers), place),
     post: async (client, path, body, headers = {}) =>
       keep(await client.post(program.url + path, body, headers), 'answers'),
-    async command(name, args, env = {}) {
-      const child = node([join(CLI, `${name}.ts`), ...args], {
-        cwd: program.folder,
-        env: { ...settings, ...env },
-      })
+    async start(env) {
+      const child = node([MAIN], { cwd: program.folder, env: { ...settings, ...env } })
       const code = await child.ended
       findings.add('commands', child.output.out + child.output.err)
       return Number(code)
+    },
+    async command(name, args, env = {}) {
+      const all = { ...settings, ...env }
+      const { code, out, err } = await typed(join(CLI, `${name}.ts`), args, { cwd: program.folder, env: all })
+      findings.add('commands', out + err)
+      return code
     },
   }
 }

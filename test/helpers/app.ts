@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { createApp } from '../../src/app.ts'
 import type { Handlers } from '../../src/builder/context.ts'
-import type { Form, Forms } from '../../src/builder/define.ts'
+import type { Forms } from '../../src/builder/define.ts'
 import type { Integration } from '../../src/builder/index.ts'
 import { type Config, loadConfig } from '../../src/config/settings.ts'
 import { settings } from '../../src/integration/settings.ts'
@@ -13,6 +13,8 @@ import { createOutgoing } from '../../src/revento/http.ts'
 import type { Database } from '../../src/storage/database.ts'
 import { openDatabase } from '../../src/storage/open.ts'
 import { newStore } from './database.ts'
+import { exampleHandlers } from './example-handlers.ts'
+import { ownValues } from './own-values.ts'
 import { freePort } from './ports.ts'
 import { testRuntime } from './runtime.ts'
 import { CLIENT_SECRET, WEBHOOK_SECRET } from './secrets.ts'
@@ -35,9 +37,12 @@ export interface TestAppOptions {
   authBase?: string
   apiBase?: string
   runtime?: Runtime
+  /** One for each type, where a test brings none. */
   handlers?: Handlers
-  /** With handlers of the test's own there are no services, routes and jobs but these. */
+  /** There are no services, routes and jobs but these. */
   integration?: Partial<Integration>
+  /** With the handlers, services, routes, jobs and settings of src/integration, as in production. */
+  own?: true
   /** The test's own variables. */
   settings?: Forms
   metrics?: Metrics
@@ -46,14 +51,6 @@ export interface TestAppOptions {
 }
 
 export { CLIENT_SECRET, WEBHOOK_SECRET }
-
-/** The builder's variables, with what stands for them in development. */
-const OWN: Forms = Object.fromEntries(
-  Object.entries<Form<unknown>>(settings).map(([name, form]) => [
-    name,
-    { ...form, otherwise: form.otherwise ?? form.development },
-  ]),
-)
 
 const NOWHERE = 'http://127.0.0.1:9'
 
@@ -74,9 +71,10 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
       DATABASE_URL: made.url,
       // A test of comparisons asks for them: other tests count the calls of the API.
       SYNC_EVERY_HOURS: '0',
+      ...(o.own && ownValues),
       ...o.env,
     },
-    o.settings ?? OWN,
+    o.settings ?? (o.own ? settings : {}),
   )
   const log: Record<string, unknown>[] = []
   const logger = createLines('trace', line => void log.push(JSON.parse(line)))
@@ -84,8 +82,8 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
   const seen = o.countRows ? countingRows(database, o.countRows) : database
   const edge = { database: seen, sealer, outgoing: createOutgoing(), runtime, logger }
-  const { handlers, metrics } = o
-  const integration = (handlers ?? o.integration) && {
+  const { handlers = exampleHandlers, metrics } = o
+  const integration = {
     services: {},
     routes: () => {},
     jobs: [],
@@ -93,8 +91,8 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
     sync: { tellFirstRun: false },
     ...o.integration,
   }
-  const own = { ...(handlers && { handlers }), ...(integration && { integration }) }
-  const app = await createApp(config, { ...edge, ...own, ...(metrics && { metrics }) })
+  const brought = o.own ? {} : { handlers, integration }
+  const app = await createApp(config, { ...edge, ...brought, ...(metrics && { metrics }) })
   await app.listen({ host: config.host, port })
   return {
     url: `http://localhost:${port}`,

@@ -28,8 +28,8 @@ export function capturedEvent(file: URL) {
   return event
 }
 
-/** The app with the handlers it ships, where a test brings no others. */
-export async function startHandlers(o: TestAppOptions = {}): Promise<HandlerApp> {
+/** The app with what src/integration holds, where a test brings nothing else. */
+export async function startHandlers(o: TestAppOptions = { own: true }): Promise<HandlerApp> {
   const app = await startApp(o)
   const client = createClient()
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, systemRuntime)

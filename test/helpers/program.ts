@@ -6,6 +6,8 @@ import { freePort } from './ports.ts'
 import { type Child, launch } from './stage.ts'
 
 export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+/** A handler for every type in place of what the builder has made of the starter's, since deliveries have to be handled. */
+export const HANDLERS = new URL('put-handlers.ts', import.meta.url).href
 
 /** `npm start` as a process of its own, with its sandbox, on ports that nobody uses. */
 export interface Program extends Child {
@@ -25,7 +27,7 @@ interface Start {
 async function launchMain({ folder, env, args = [] }: Start): Promise<Program> {
   const [port, sandboxPort] = [await freePort(), await freePort()]
   const settings = { PORT: String(port), SANDBOX_PORT: String(sandboxPort), ...env }
-  const child = launch([MAIN, ...args], { cwd: folder, env: settings })
+  const child = launch(['--import', HANDLERS, MAIN, ...args], { cwd: folder, env: settings })
   return {
     ...child,
     url: `http://localhost:${settings.PORT}`,

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { request } from 'undici'
+import { ownValues } from './own-values.ts'
 import { until } from './wait.ts'
 
 /** A process that a test, the bench, the chaos run or the proof has started. */
@@ -47,10 +48,17 @@ const PLATFORM = existsSync(join(import.meta.dirname, '..', '..', 'src', 'sandbo
       REVENTO_API_BASE: 'http://127.0.0.1:9/api/v1',
     }
 
-/** What every process needs of the environment of this one. Comparisons begin when asked for: many count API calls. */
+/** What every process needs: of this one's environment, for src/integration, and no comparison that nobody asked for. */
 export function inherited() {
   const { PATH, NODE_COMPILE_CACHE, NODE_COMPILE_CACHE_PORTABLE } = process.env
-  return { PATH, NODE_COMPILE_CACHE, NODE_COMPILE_CACHE_PORTABLE, SYNC_EVERY_HOURS: '0', ...PLATFORM }
+  return {
+    PATH,
+    NODE_COMPILE_CACHE,
+    NODE_COMPILE_CACHE_PORTABLE,
+    SYNC_EVERY_HOURS: '0',
+    ...PLATFORM,
+    ...ownValues,
+  }
 }
 
 /** Node with these arguments. */

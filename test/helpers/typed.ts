@@ -3,6 +3,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { vi } from 'vitest'
 import { testFolder } from './folder.ts'
+import { ownValues } from './own-values.ts'
 
 export interface Typed {
   readonly code: number
@@ -14,7 +15,7 @@ let times = 0
 
 /**
  * A command of src/cli as if it were typed in an empty folder, but without a process of its own: what it costs is its
- * work. Its environment is the one that is given, and nothing else. One at a time: this process has one environment.
+ * work. Its environment is the one that is given, and what the settings of src/integration need. One at a time: this process has one environment.
  */
 export async function typed(
   command: string,
@@ -36,7 +37,7 @@ export async function typed(
   }) as typeof fs.writeSync
   syncBuiltinESMExports()
   process.argv = [process.execPath, command, ...args]
-  process.env = env
+  process.env = { ...ownValues, ...env }
   process.chdir(cwd)
   try {
     // A module runs once for each address.

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
 import { testFolder } from '../helpers/folder.ts'
+import { HANDLERS } from '../helpers/program.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { SECRET, startApp } from '../lab/bench/processes.ts'
@@ -18,7 +19,7 @@ test.skipIf(process.platform !== 'linux')(
   'a disk that is full: 503 and never 200, /ready says why, and it goes on by itself afterwards',
   async () => {
     const folder = testFolder()
-    const app = await startApp(folder, { LOG_LEVEL: 'error' })
+    const app = await startApp(folder, { LOG_LEVEL: 'error', NODE_OPTIONS: `--import ${HANDLERS}` })
     onTestFinished(async () => void (await app.stop()))
     const post = async () => {
       const id = crypto.randomUUID()

@@ -8,7 +8,7 @@ const GONE = 'evt_gone'
 const KEPT = 'evt_kept'
 let app: HandlerApp
 beforeEach(async () => {
-  app = await startHandlers()
+  app = await startHandlers({})
   for (const id of [GONE, KEPT]) {
     await app.connect(id)
     await app.deliver('application.approved', {

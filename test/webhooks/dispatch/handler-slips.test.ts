@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest'
 import type { Handler, HandlerContext, Handlers } from '../../../src/builder/context.ts'
-import { handlers } from '../../../src/integration/handlers/index.ts'
 import { handlerSlips } from '../../../src/webhooks/dispatch/handler-slips.ts'
 import { startApp } from '../../helpers/app.ts'
+import { exampleHandlers } from '../../helpers/example-handlers.ts'
 
 const handler = async () => {}
 
-test('the handlers that come with the starter have no slip', () => {
-  expect(handlerSlips(handlers)).toEqual([])
+test('a handler for each type that its sender sends is no slip', () => {
+  expect(handlerSlips(exampleHandlers)).toEqual([])
 })
 
 test.each([
@@ -35,7 +35,7 @@ test('a sender whose users name the types may have any', () => {
 // part: senders }
 
 test('the start says it in one line of the log', async () => {
-  const misspelt = { revento: { ...handlers.revento, 'application.aproved': handler } }
+  const misspelt = { revento: { ...exampleHandlers.revento, 'application.aproved': handler } }
   const app = await startApp({ handlers: misspelt })
   await app.close()
   expect(app.log.filter(line => line['part'] === 'handlers')).toMatchObject([
