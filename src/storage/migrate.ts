@@ -29,7 +29,7 @@ export class NewerSchemaError extends Error {
 
 /** Runs our migrations and then the builder's, each once however many processes start: Kysely takes a lock for it. */
 export async function migrate(query: Queries, own: OwnMigrations = migrations): Promise<void> {
-  checkList(own)
+  if (await isMigrated(query, own)) return
   const found = await refuseOthers(query, own)
   if (found.left === 'pending')
     await inMemory(async model => migrateToLatest(model).then(() => rehearse(model, own)))
@@ -133,9 +133,12 @@ async function columnsOf(query: Queries): Promise<Column[]> {
 }
 
 /** The names of the tables and views that our queries see. */
-export const tablesOf = async (query: Queries): Promise<string[]> => [
-  ...new Set((await columnsOf(query)).map(({ table }) => table)),
-]
+export async function tablesOf(query: Queries): Promise<string[]> {
+  if (isPostgres(query)) return [...new Set((await columnsOf(query)).map(({ table }) => table))]
+  const { rows } = await sql<{ name: string }>`select name from sqlite_schema
+    where type in ('table', 'view') and name not glob 'sqlite_*'`.execute(query)
+  return rows.map(({ name }) => name)
+}
 
 /** In PostgreSQL the first schema of the search path, where new tables are made. */
 async function schemaOf(query: Queries): Promise<string | undefined> {

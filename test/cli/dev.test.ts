@@ -22,7 +22,7 @@ export const handlers: Handlers = { revento: { 'activity.updated': async ({ log 
 test('an edited handler serves the next delivery, code that does not load changes nothing, the sandbox stays', async () => {
   const project = copyProject()
   const [port, sandboxPort] = [await freePort(), await freePort()]
-  const env = { PORT: String(port), SANDBOX_PORT: String(sandboxPort) }
+  const env = { ...project.env, PORT: String(port), SANDBOX_PORT: String(sandboxPort) }
   const api = async (path: string, body?: object) => {
     const init = body && {
       method: 'POST',
