@@ -26,6 +26,7 @@ import { createTitles } from './status/titles.ts'
 import { errorPage, onwardPage } from './status/views.messages.ts'
 import { createBudgets } from './storage/api-budgets.ts'
 import type { Database } from './storage/database.ts'
+import { createDrift } from './storage/drift.ts'
 import { createSync } from './sync/index.ts'
 import { createWebhooks } from './webhooks/index.ts'
 
@@ -64,10 +65,14 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const meter = createMeter({ query, keys, sealer: edge.sealer, clock, log }, runtime)
   metrics.watchKeys(meter.states)
   const traces = createTraces()
-  const tokenEndpoint = countRefreshes(createTokenEndpoint(config, outgoing.token, runtime), metrics)
+  const observe = createDrift(query, config.mode, log)
+  const tokenEndpoint = countRefreshes(
+    createTokenEndpoint({ ...config, observe }, outgoing.token, runtime),
+    metrics,
+  )
   const apiClient = createApiClient(
     {
-      ...{ apiBase: config.apiBase, dispatcher: outgoing.api, log, count: metrics.apiRequest },
+      ...{ apiBase: config.apiBase, dispatcher: outgoing.api, log, observe, count: metrics.apiRequest },
       ...{ budgets: createBudgets(query, config.mode), windows: WINDOWS },
     },
     runtime,

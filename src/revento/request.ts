@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici'
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
 import { ApiError } from './api-error.ts'
+import type { Observe } from './drift.ts'
 import { exchange, type HttpAnswer, isTimeout, isTooLarge, reasonOf } from './http.ts'
 import { ACCEPT, REQUEST_ID_HEADER } from './platform.ts'
 import { ODD_RETRY_AFTER, type RateHeaders, readRateHeaders } from './rate-headers.ts'
@@ -25,6 +26,8 @@ export interface RequestOptions {
   readonly log: Log
   /** Called for each request with Revento's status, or with our code where no answer came. */
   readonly count?: (code: string) => void
+  /** Told of each answer. */
+  readonly observe?: Observe
 }
 
 interface ApiRequest {
@@ -77,6 +80,7 @@ export function createSend(o: RequestOptions, runtime: Runtime): Send {
       request.signal?.throwIfAborted()
       throw new ApiError(code, 0, requestId)
     })
+    o.observe?.({ door: 'api', path: request.path, requestId, answer })
     const result = judge(answer)
     const code = 'code' in result ? result.code : undefined
     const rate = readRateHeaders(answer, code, runtime.now())

@@ -1,6 +1,7 @@
 import * as oauth from 'oauth4webapi'
 import type { Dispatcher } from 'undici'
 import type { Runtime } from '../process/runtime.ts'
+import type { Observe } from './drift.ts'
 import { exchange } from './http.ts'
 import { EVENT_PARAMETER } from './login.ts'
 import { AUTHORIZE_PATH, type ConnectionKey, TOKEN_PATH } from './platform.ts'
@@ -28,6 +29,8 @@ export interface TokenEndpointOptions {
   readonly scopes: string
   /** Undefined where nobody can sign in. */
   readonly userScopes?: string | undefined
+  /** Told of each answer. */
+  readonly observe?: Observe
 }
 
 export function createTokenEndpoint(
@@ -43,7 +46,7 @@ export function createTokenEndpoint(
   const client: oauth.Client = { client_id: o.clientId }
   const auth = oauth.ClientSecretPost(o.clientSecret)
   const options = {
-    [oauth.customFetch]: tokenFetch(dispatcher),
+    [oauth.customFetch]: tokenFetch(dispatcher, o.observe),
     [oauth.allowInsecureRequests]: o.authBase.startsWith('http:'),
   }
   return {
@@ -101,13 +104,14 @@ const BODILESS = new Map([
   [304, 502],
 ])
 
-function tokenFetch(dispatcher: Dispatcher) {
+function tokenFetch(dispatcher: Dispatcher, observe?: Observe) {
   return async (url: string, o: oauth.CustomFetchOptions<'POST', URLSearchParams>): Promise<Response> => {
     const answer = await exchange(dispatcher, url, {
       method: 'POST',
       headers: o.headers,
       body: String(o.body),
     })
+    observe?.({ door: 'token', answer })
     // No other header is passed on: a WWW-Authenticate header would hide the JSON error body.
     const headers = new Headers({ 'content-type': 'application/json' })
     const retryAfter = answer.headers['retry-after']

@@ -22,6 +22,7 @@ export interface Schema {
   api_budgets: ApiBudgetsTable
   key_instances: KeyInstancesTable
   jobs: JobsTable
+  platform_drift: PlatformDriftTable
   sync_runs: SyncRunsTable
 }
 
@@ -305,6 +306,14 @@ export interface ApiBudgetsTable {
   event_id: string
   organization_id: string
   budget: string
+}
+
+/** A kind of answer of Revento that was seen, or a difference from what is expected; see storage/drift. */
+export interface PlatformDriftTable {
+  platform: Platform
+  /** The expectations that it was held against. */
+  contract: string
+  said: string
 }
 
 /** The builder's jobs. One that has a lease runs; see builder/jobs. */

@@ -22,6 +22,7 @@ const TABLES: Record<keyof Schema, true> = {
   health: true,
   key_instances: true,
   jobs: true,
+  platform_drift: true,
   sync_runs: true,
 }
 export const OUR_TABLES = Object.keys(TABLES) as readonly (keyof Schema)[]

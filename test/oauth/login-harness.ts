@@ -20,8 +20,8 @@ export interface World {
   refreshes(): Promise<number>
 }
 
-/** The app, in which participants can sign in, and a sandbox of its own. */
-export async function startWorld(o: TestAppOptions = {}): Promise<World> {
+/** The app, in which participants can sign in, and a sandbox of its own, which may reach it by another URL. */
+export async function startWorld(o: TestAppOptions = {}, webhookUrl?: string): Promise<World> {
   const outgoing = createOutgoing()
   const options = {
     ...{
@@ -45,7 +45,11 @@ export async function startWorld(o: TestAppOptions = {}): Promise<World> {
     env: { REVENTO_USER_SCOPES: SCOPES, ...o.env },
   })
   options.redirectUri = app.config.redirectUri
-  options.senders[0] = { provider: revento, secret: WEBHOOK_SECRET, url: `${app.url}/webhooks/revento` }
+  options.senders[0] = {
+    provider: revento,
+    secret: WEBHOOK_SECRET,
+    url: webhookUrl ?? `${app.url}/webhooks/revento`,
+  }
   onTestFinished(async () => {
     await app.close()
     await sandbox.close()

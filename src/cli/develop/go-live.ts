@@ -5,6 +5,7 @@ import { systemRuntime as runtime } from '../../process/runtime.ts'
 import { print, printJson, runCommand } from '../command.ts'
 import { withAgent } from '../network.ts'
 import { clock, dataFolder } from './go-live/host.ts'
+import { platformReport, platformText } from './go-live/platform.ts'
 import { connect, reachable } from './go-live/public-url.ts'
 import { checklist, failures, type Report, registration, reportText } from './go-live/report.ts'
 import type { Scene } from './go-live/scene.ts'
@@ -12,6 +13,7 @@ import { encryptionKey, node, rotation, senders, settings } from './go-live/sett
 import { type Delivered, webhook } from './go-live/webhook.ts'
 
 const HELP = `Usage: npm run go-live -- [--json]
+       npm run go-live -- --platform [--json]
 
 Prints the URLs to register at Revento, and checks the deployment: the settings, the data folder, the clock, and the app
 through its public URL (https, cookies, a signed webhook to ourselves). Run it where the app runs, with its settings and
@@ -20,7 +22,11 @@ while it runs. A failed check comes with what to type; "look" marks what this co
 It starts one flow and ends it, and stores one webhook of the type starter.go_live, which no handler gets. Nothing but
 one GET for its Date header is sent to Revento. A certificate of your own: NODE_EXTRA_CA_CERTS=FILE npm run go-live
 
-Exit code: 0 when nothing failed, else 1.
+--platform  says instead where Revento was seen to answer otherwise than this app and its sandbox expect, with the file
+            that assumes otherwise and what it would break. It reads what was noted while the app ran, and asks Revento
+            nothing. No value of anybody is in it, so it can be sent on.
+
+Exit code: 0 when nothing failed or differs, else 1.
 `
 
 async function examine(scene: Scene): Promise<Report> {
@@ -40,6 +46,13 @@ async function examine(scene: Scene): Promise<Report> {
     ...(delivered?.findings ?? []),
   ]
   return { register: registration(scene.config), checks, checklist: await checklist(scene, delivered) }
+}
+
+async function tellPlatform(json: boolean | undefined): Promise<number> {
+  const report = await platformReport(loadConfig(readEnvironment({}), own))
+  if (json) printJson(report)
+  else print(platformText(report))
+  return report.differences.length === 0 ? 0 : 1
 }
 
 async function main(json: boolean | undefined): Promise<number> {
@@ -62,7 +75,7 @@ function explain(error: Error): string | undefined {
 await runCommand({
   name: 'go-live',
   help: HELP,
-  options: { json: { type: 'boolean' } },
-  main: ({ json }) => main(json),
+  options: { json: { type: 'boolean' }, platform: { type: 'boolean' } },
+  main: ({ json, platform }) => (platform ? tellPlatform(json) : main(json)),
   explain,
 })

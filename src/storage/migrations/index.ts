@@ -20,6 +20,7 @@ import { builder } from './020-builder.ts'
 import { jobs } from './030-jobs.ts'
 import { mirror } from './050-mirror.ts'
 import { signIns } from './055-sign-ins.ts'
+import { drift } from './056-drift.ts'
 
 /** Every migration, in the order in which they run. Add yours to src/integration/migrations instead. */
 export const MIGRATIONS = {
@@ -45,4 +46,5 @@ export const MIGRATIONS = {
   '030-jobs': jobs,
   '050-mirror': mirror,
   '055-sign-ins': signIns,
+  '056-drift': drift,
 }

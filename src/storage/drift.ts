@@ -1,0 +1,31 @@
+import type { Log } from '../process/log.ts'
+import { CONTRACT, differencesIn, type Observe } from '../revento/drift.ts'
+import type { Queries } from './database.ts'
+import type { Platform } from './schema.ts'
+
+/** A platform that answers in a thousand new ways is no reason to fill the disk. */
+const MOST = 500
+
+/**
+ * Notes each way in which Revento answers otherwise than expected, once, and which kinds of answer were seen at all. It
+ * looks at what passes anyway, and keeps no value of it. What cannot be stored is noted at the next answer.
+ */
+export function createDrift(query: Queries, platform: Platform, log: Pick<Log, 'warn'>): Observe {
+  const noted = new Set<string>()
+  return seen => {
+    const { place, differences } = differencesIn(seen)
+    for (const said of [`seen: ${place}`, ...differences]) {
+      if (noted.has(said) || noted.size >= MOST) continue
+      noted.add(said)
+      query
+        .insertInto('platform_drift')
+        .values({ platform, contract: CONTRACT, said })
+        .onConflict(c => c.doNothing())
+        .execute()
+        .catch(err => {
+          noted.delete(said)
+          log.warn({ part: 'api', err }, 'cannot note how Revento answers')
+        })
+    }
+  }
+}
