@@ -52,7 +52,7 @@ async function migratedCopy() {
 }
 
 function newFile() {
-  const folder = makeFolder()
+  const folder = makeFolder({ inMemory: true })
   const path = join(folder.path, 'data', 'test.db')
   return {
     store: { kind: 'sqlite', path },
