@@ -14,6 +14,7 @@ import { createMeter } from './keys/meter.ts'
 import type { Sealer } from './keys/sealing.ts'
 import { countRefreshes, type Metrics, noMetrics } from './metrics/metrics.ts'
 import { createOAuth } from './oauth/index.ts'
+import { createOperator } from './operator/index.ts'
 import { atMost, type Runtime } from './process/runtime.ts'
 import { createSteadyClock } from './process/trusted-time.ts'
 import { createApiClient } from './revento/api.ts'
@@ -55,12 +56,14 @@ const LAST_NOTES_MS = 500
 
 /** Joins the rooms: each makes its own parts, and gets here what it needs from the others. */
 export async function createApp(config: Config, edge: AppEdge): Promise<FastifyInstance> {
-  const { database, runtime, logger: log, outgoing, metrics = noMetrics } = edge
+  const { database, runtime, logger: log, outgoing } = edge
   const { query } = database
   const stopped = new AbortController()
   const clock = createSteadyClock(runtime, ms =>
     log.warn({ part: 'clock', by_ms: ms }, 'the clock was set: nothing is removed by age for an hour'),
   )
+  const operator = createOperator(config, { query, clock, log }, runtime)
+  const metrics = operator.counting(edge.metrics ?? noMetrics)
   const keys = appKeys(config, edge.sealer)
   const meter = createMeter({ query, keys, sealer: edge.sealer, clock, log }, runtime)
   metrics.watchKeys(meter.states)
@@ -154,6 +157,10 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     keyChanges: meter.changes,
     ...{ sync, people: sync.people },
   })
+  await app.register(operator.routes, {
+    ...{ deliveries, handling, keyChanges: meter.changes, trouble },
+    providers: Object.keys(config.providerSecrets),
+  })
   await app.register(builder.routes, {
     ...{ appName, origin: config.origin, sessions: oauth.sessions, login: oauth.login },
     ...{ connections: oauth.connections, api: oauth.api },
@@ -165,7 +172,8 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   }
   // Work begins once the app listens: a start that fails on a used port must not have claimed anything.
   app.addHook('onListen', async () => {
-    webhooks.start(oauth.aged, stopped.signal)
+    webhooks.start([...oauth.aged, ...operator.aged], stopped.signal)
+    operator.watch(stopped.signal)
     oauth.watch(stopped.signal)
     sync.start(stopped.signal)
     const { connections, accessTokens } = oauth

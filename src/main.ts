@@ -9,6 +9,7 @@ import { type Config, keptByNpm, loadConfig, readEnvironment } from './config/se
 import { settings } from './integration/settings.ts'
 import { openSealed } from './keys/open-sealed.ts'
 import { openMetrics } from './metrics/index.ts'
+import { developmentToken } from './operator/sessions.ts'
 import { StorageError } from './process/errors.ts'
 import { createLogger } from './process/logger.ts'
 import { nodeTooOld, readManifest } from './process/manifest.ts'
@@ -59,16 +60,20 @@ async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSi
       { store: storeName(config.store) },
       'made a new database: if there was one, stop, and check DATABASE_URL and its volume',
     )
-  const app = await createApp(config, {
-    database,
-    sealer,
-    instance,
-    outgoing,
-    runtime,
-    logger,
-    crashed,
-    ...(metrics && { metrics }),
-  })
+  const operatorToken = config.operatorToken ?? (config.production ? undefined : developmentToken(sealer))
+  const app = await createApp(
+    { ...config, operatorToken },
+    {
+      database,
+      sealer,
+      instance,
+      outgoing,
+      runtime,
+      logger,
+      crashed,
+      ...(metrics && { metrics }),
+    },
+  )
   // part: sandbox {
   // Loaded only when it is used: the image leaves its folder out.
   const startBeside = config.mode === 'sandbox' && (await import('./sandbox/beside.ts')).startBeside
@@ -84,6 +89,8 @@ async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSi
     if (sandbox) await sandbox.close() // part: sandbox
     await scrapes?.close()
   }
+  if (operatorToken !== undefined && config.operatorToken === undefined)
+    logger.info({ part: 'start' }, `Operator: open ${config.origin}/operator, token ${operatorToken}`)
   return { stop, metricsUrl: metrics?.url }
 }
 

@@ -69,13 +69,13 @@ export function createOnce(
     const since = runtime.monotonic()
     const took = () => Math.round(runtime.monotonic() - since)
     const told = (result: string) => o.note({ at: startedAt, ms: took(), what: `once ${name}`, result })
-    const kept = await keptOf(query, delivery, name)
+    const { kept, fresh } = await keptOf(query, delivery, name)
     if (kept) {
       told(`kept from run ${kept.attempt}`)
       return parsed(kept.result)
     }
     try {
-      const given = await effect({ idempotencyKey: keyOf(delivery, name), signal: o.signal })
+      const given = await effect({ idempotencyKey: keyOf(delivery, name, fresh), signal: o.signal })
       const result = jsonOf(given)
       await keep(query, delivery, { name, started_at: startedAt, ended_at: startedAt + took(), result })
       told('done')
@@ -100,8 +100,12 @@ function refuseName(name: string, used: ReadonlySet<string>): void {
 }
 
 /** Not the row's number, which another database gives to another delivery. */
-const keyOf = ({ platform, provider, envelopeId }: RunningDelivery, name: string) =>
-  hash('sha256', JSON.stringify([platform, provider, envelopeId, name]), 'base64url').slice(0, 32)
+const keyOf = ({ platform, provider, envelopeId }: RunningDelivery, name: string, fresh: number) =>
+  hash(
+    'sha256',
+    JSON.stringify([platform, provider, envelopeId, name, ...(fresh > 0 ? [fresh] : [])]),
+    'base64url',
+  ).slice(0, 32)
 
 function jsonOf(given: unknown): string | null {
   if (given === undefined) return null
@@ -127,7 +131,10 @@ const parsed = <T>(result: string | null) => (result === null ? undefined : JSON
 const isHeld = ({ id, owner, attempt }: RunningDelivery) =>
   sql<boolean>`inbox.id = ${id} and inbox.state = 'running' and inbox.lease_owner = ${owner} and inbox.attempts = ${attempt}`
 
-/** Also sees to it that a run that has lost its lease begins no effect. */
+/**
+ * Also sees to it that a run that has lost its lease begins no effect. `fresh`: how often the operator had the delivery's
+ * effects run anew, after which each has another key.
+ */
 async function keptOf(query: Queries, delivery: RunningDelivery, name: string) {
   const row = await query
     .selectFrom('inbox')
@@ -135,11 +142,20 @@ async function keptOf(query: Queries, delivery: RunningDelivery, name: string) {
       join.onRef('effects.inbox_id', '=', 'inbox.id').on('effects.name', '=', name),
     )
     .select(['effects.attempt', 'effects.result'])
+    .select(eb =>
+      eb
+        .selectFrom('reruns')
+        .select(sql<number>`count(*)`.as('n'))
+        .whereRef('reruns.inbox_id', '=', 'inbox.id')
+        .where('anew', '=', 1)
+        .as('fresh'),
+    )
     .where(isHeld(delivery))
     .where(eb => eb.not(isErased))
     .executeTakeFirst()
   if (!row) throw new RunIsOver('the run was over before its effect began: another one goes on')
-  return row.attempt === null ? undefined : { attempt: row.attempt, result: row.result }
+  const kept = row.attempt === null ? undefined : { attempt: row.attempt, result: row.result }
+  return { kept, fresh: Number(row.fresh) }
 }
 
 interface Finished {

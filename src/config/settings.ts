@@ -70,6 +70,8 @@ export interface Config {
   /** The file with the sandbox's state. */
   readonly sandboxFile: string
   readonly trustProxy: readonly string[]
+  /** What the operator types to see the operator's page. Undefined: in production there is no such page. */
+  readonly operatorToken: string | undefined
   readonly logLevel: string
   readonly stateTtlMs: number
   readonly handlerConcurrency: number
@@ -223,6 +225,7 @@ function freeze(
     encryptionKeyPrevious: bytes(s.ENCRYPTION_KEY_PREVIOUS),
     ...filesBeside(store),
     trustProxy: Object.freeze(s.TRUST_PROXY?.split(',') ?? []),
+    operatorToken: s.OPERATOR_TOKEN,
     appName: s.APP_NAME,
     logLevel: s.LOG_LEVEL,
     stateTtlMs: s.STATE_TTL_S * 1000,

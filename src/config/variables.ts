@@ -69,6 +69,7 @@ const Own = {
     says: 'days, 1 to RETENTION_DAYS',
   }),
   SYNC_EVERY_HOURS: integer(24, 0, 720, 'hours'),
+  OPERATOR_TOKEN: perhaps('^[!-~]{32,512}$', '32 to 512 visible characters: openssl rand -hex 32'),
   METRICS_PORT: optional({ ...wholeNumber('a port', { least: 1, most: 65_535 }), says: 'a port' }),
   // part: senders {
 

@@ -62,28 +62,35 @@ const BURST = 60
 const REFILL_MS = 1_000
 const NETWORKS = 10_000
 
+interface AddressLimit {
+  readonly burst: number
+  readonly refillMs: number
+}
+
 interface Bucket {
   readonly tokens: number
   readonly at: number
 }
 
 /**
- * Decides whether a caller may start one more flow, with a token bucket for each network in this process. A flow is a row
+ * Decides whether a caller may start one more flow, or whatever else is limited, with a token bucket for each network in
+ * this process. A flow is a row
  * for ten minutes and more, and 10,000 of them close /connect for everybody. Behind a proxy that TRUST_PROXY does not
  * name, all callers share the proxy's address.
  */
 export function createAddressLimit(
   trustedProxies: readonly string[],
   runtime: Pick<Runtime, 'monotonic'>,
+  { burst, refillMs }: AddressLimit = { burst: BURST, refillMs: REFILL_MS },
 ): (request: Pick<FastifyRequest, 'socket' | 'headers'>) => boolean {
   const buckets = new Map<string, Bucket>()
   const addressOf = createCallerAddress(trustedProxies)
-  const refilled = ({ tokens, at }: Bucket, now: number) => Math.min(BURST, tokens + (now - at) / REFILL_MS)
+  const refilled = ({ tokens, at }: Bucket, now: number) => Math.min(burst, tokens + (now - at) / refillMs)
 
   /** Forgets the buckets that are full again, or all of them where that is not enough. */
   function sweep(now: number): void {
     if (buckets.size < NETWORKS) return
-    for (const [name, bucket] of buckets) if (refilled(bucket, now) >= BURST) buckets.delete(name)
+    for (const [name, bucket] of buckets) if (refilled(bucket, now) >= burst) buckets.delete(name)
     if (buckets.size >= NETWORKS) buckets.clear()
   }
 
@@ -94,7 +101,7 @@ export function createAddressLimit(
     if (address === undefined) return false
     const network = networkOf(address)
     const bucket = buckets.get(network)
-    const tokens = bucket ? refilled(bucket, now) : BURST
+    const tokens = bucket ? refilled(bucket, now) : burst
     if (tokens < 1) return false
     if (!bucket) sweep(now)
     buckets.set(network, { tokens: tokens - 1, at: now })

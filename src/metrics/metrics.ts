@@ -16,8 +16,10 @@ export interface Metrics {
   delivery(provider: string, outcome: string, seconds: number): void
   /** A delivery was committed, this long after it was verified. */
   committed(seconds: number): void
-  /** A run of a handler ended. */
-  run(provider: string, outcome: RunOutcome): void
+  /** A run of a handler ended. `receivedAt` is when its delivery came, in ms since 1970. */
+  run(provider: string, outcome: RunOutcome, receivedAt?: number): void
+  /** So many deliveries came to an end without a run: a repeat, no handler, too many crashes. */
+  resolved(outcome: 'duplicate' | 'ignored' | 'dead', n: number): void
   /** A run of one of the builder's jobs ended. */
   job(name: string, outcome: 'done' | 'failed' | 'missed'): void
   /** A comparison of stored participants with Revento's list ended. */
@@ -42,6 +44,7 @@ export const noMetrics: Metrics = {
   delivery: nothing,
   committed: nothing,
   run: nothing,
+  resolved: nothing,
   job: nothing,
   sync: nothing,
   refresh: nothing,

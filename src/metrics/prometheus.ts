@@ -40,6 +40,7 @@ export function createPrometheus(build: { version: string; mode: string }): Prom
     },
     committed: seconds => commits.observe(seconds),
     run: (provider, outcome) => attempts.inc({ provider, outcome }),
+    resolved() {},
     job: (job, outcome) => jobs.inc({ job, outcome }),
     sync: outcome => syncs.inc({ outcome }),
     refresh: outcome => refreshes.inc({ outcome }),

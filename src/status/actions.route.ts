@@ -73,7 +73,7 @@ export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   })
 }
 
-const REFUSED: Record<Exclude<Replayed, 'replayed'>, ErrorCode> = {
+export const REFUSED: Record<Exclude<Replayed, 'replayed'>, ErrorCode> = {
   not_found: 'not_found',
   not_dead: 'not_replayable',
   answered: 'not_replayable',
@@ -111,14 +111,19 @@ export function checkForm(
   session: Pick<Session, 'formToken'>,
   origin: string,
 ): void {
+  checkOrigin(request, origin)
+  if (!sameText(field(request, FORM_TOKEN), session.formToken))
+    throw new AppError('form_rejected', { reason: 'form_token' })
+}
+
+/** The half of it that a form can be held to before there is a session. */
+export function checkOrigin(request: FastifyRequest, origin: string): void {
   const { origin: from, 'sec-fetch-site': site } = request.headers
   const isOwn =
     site === undefined
       ? from === origin || (from === 'null' && origin.startsWith('http:'))
       : site === 'same-origin'
   if (!isOwn) throw new AppError('form_rejected', { reason: 'other_origin' })
-  if (!sameText(field(request, FORM_TOKEN), session.formToken))
-    throw new AppError('form_rejected', { reason: 'form_token' })
 }
 
 /** The value of a form's field; empty where the field is missing or repeated. */

@@ -73,7 +73,7 @@ function listen() {
 
 /** The browser comes back by itself unless it was refused: then this finds out why. */
 async function again() {
-  const answer = await fetch('/deliveries').catch(() => undefined)
+  const answer = await fetch(main.dataset.asks ?? '/deliveries').catch(() => undefined)
   if (answer?.status === 401) location.reload()
   else listen()
 }

@@ -29,14 +29,21 @@ ${d.finished_at !== null && html`<div><dt>Took in all</dt><dd>${took(d)}</dd></d
 </article>
 <section aria-labelledby="story-title">
 <h2 id="story-title">What happened</h2>
-<ol class="story">
-<li class="step"><p><strong>Received</strong>, its signature verified, stored, and then acknowledged.</p><p class="quiet">${exactTime(Date.parse(d.received_at))}</p></li>
-${d.runs.map(run)}
-${ending(d)}
-</ol>
+${storySteps(d)}
 <p><a href="/deliveries/${d.id}">Refresh</a></p>
 </section>`,
   })
+}
+
+/** `between` are further steps, by their time in ms since 1970. */
+export function storySteps(d: DeliveryStory, between: readonly { at: number; step: Html }[] = []): Html {
+  const runs = d.runs.map(r => ({ at: Date.parse(r.started_at), step: run(r) }))
+  const steps = [...runs, ...between].toSorted((a, b) => a.at - b.at)
+  return html`<ol class="story">
+<li class="step"><p><strong>Received</strong>, its signature verified, stored, and then acknowledged.</p><p class="quiet">${exactTime(Date.parse(d.received_at))}</p></li>
+${steps.map(({ step }) => step)}
+${ending(d)}
+</ol>`
 }
 
 /** What the reader can do, or has to wait for. */

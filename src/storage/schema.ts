@@ -24,6 +24,10 @@ export interface Schema {
   jobs: JobsTable
   platform_drift: PlatformDriftTable
   sync_runs: SyncRunsTable
+  operator_sessions: OperatorSessionsTable
+  rollups: RollupsTable
+  replays: ReplaysTable
+  reruns: RerunsTable
 }
 
 export interface FlowsTable {
@@ -372,4 +376,44 @@ export interface SyncRunsTable {
   fence: Generated<number>
   lease_owner: Generated<string | null>
   lease_until: Generated<number>
+}
+
+/** The session of an operator's browser. `token_mark` says under which OPERATOR_TOKEN it began: another one ends it. */
+export interface OperatorSessionsTable {
+  id_hash: string
+  token_mark: string
+  created_at: number
+  expires_at: number
+}
+
+/** How often something happened in a minute, counted by all processes together; see operator/rollups. */
+export interface RollupsTable {
+  platform: Platform
+  minute_at: number
+  name: string
+  n: number
+}
+
+/** A replay of all deliveries that a filter finds, up to the newest when it was asked for; see operator/replays. */
+export interface ReplaysTable {
+  id: Generated<number>
+  platform: Platform
+  /** JSON, see operator/filter. */
+  filter: string
+  state: 'running' | 'done' | 'stopped'
+  /** How many the filter found. */
+  total: number
+  replayed: number
+  /** Deliveries up to this one have had their turn. */
+  last_id: number
+  through_id: number
+  created_at: number
+  stepped_at: number
+}
+
+/** An operator had a delivery run again that was done. `anew` is 1 where its finished `once` steps run again, too. */
+export interface RerunsTable {
+  inbox_id: number
+  asked_at: number
+  anew: number
 }

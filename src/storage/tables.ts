@@ -24,6 +24,10 @@ const TABLES: Record<keyof Schema, true> = {
   jobs: true,
   platform_drift: true,
   sync_runs: true,
+  operator_sessions: true,
+  rollups: true,
+  replays: true,
+  reruns: true,
 }
 export const OUR_TABLES = Object.keys(TABLES) as readonly (keyof Schema)[]
 

@@ -105,6 +105,7 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
         connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
       }),
       count: metrics.run,
+      resolved: metrics.resolved,
       isParking,
       describeError,
       log,
@@ -114,7 +115,8 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
   )
   const backlog = createBacklog(query, runtime)
   const committing = createInbox(database, backlog, () => dispatcher.arrived(), runtime)
-  const inbox = metrics === noMetrics ? committing : timeCommits(committing, metrics, runtime)
+  const inbox =
+    metrics.committed === noMetrics.committed ? committing : timeCommits(committing, metrics, runtime)
   metrics.watchInbox({
     backlog: backlog.waiting,
     oldestSeconds: async () => (await oldestWaitMs(query, runtime.now())) / 1000,

@@ -1,13 +1,14 @@
 import { join } from 'node:path'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import type { Queries, Store } from '../../storage/database.ts'
-import type { DeliveryState } from '../../storage/schema.ts'
+import type { DeliveryState, Platform } from '../../storage/schema.ts'
 import { createDeliveries, type Deliveries, type DeliveryStory } from '../../webhooks/inbox/deliveries.ts'
 import { providers } from '../../webhooks/providers/index.ts'
 import { print, printJson, readSettings, runCommand, Usage, type Values, wholeNumber } from '../command.ts'
 import { onStore, readStore, writing } from '../store.ts'
 import { capture } from './capture.ts'
 import { storyText, table } from './deliveries-text.ts'
+import { replayDone, replayMany } from './replay.ts'
 
 const STATES = ['pending', 'running', 'done', 'ignored', 'duplicate', 'parked', 'dead']
 const OF_ONE = ['show', 'replay', 'capture']
@@ -15,13 +16,17 @@ const PROVIDERS = [...providers.map(({ name }) => name), 'handshake']
 
 const HELP = `Usage: npm run -s deliveries -- list [--state STATE] [--provider NAME] [--limit N] [--json]
        npm run -s deliveries -- show ID [--json]
-       npm run -s deliveries -- replay ID
+       npm run -s deliveries -- replay ID [--again [--anew]]
+       npm run -s deliveries -- replay --state dead [--type TYPE] [--provider NAME] [--event ID] [--since 2h]
+                                       [--until TIME] [--dry-run]
        npm run -s deliveries -- capture ID [--out FOLDER]
 
 list    prints the newest deliveries, newest first; 50 unless --limit says otherwise
 show    prints the story of a delivery: its arrival, each run of its handler with its requests to Revento, and its end; in
         development with its payload and the stacks of its errors
-replay  runs a dead delivery, or one that had no handler, again as if it were new; once, however often it is typed
+replay  runs a dead delivery, or one that had no handler, again as if it were new; once, however often it is typed.
+        --again: one that is done; what its steps of once brought is kept, unless --anew has them run again, too
+        without an ID: all of a state, 50 a second, in this process or the app's; --dry-run only counts; --stop ends it
 capture writes the payload of a delivery of Revento's, without personal data, and a test that sends it to your handler;
         into test/integration unless --out says otherwise
 
@@ -36,11 +41,22 @@ const options = {
   limit: { type: 'string', default: '50' },
   out: { type: 'string' },
   json: { type: 'boolean', default: false },
+  type: { type: 'string' },
+  event: { type: 'string' },
+  since: { type: 'string' },
+  until: { type: 'string' },
+  'dry-run': { type: 'boolean', default: false },
+  stop: { type: 'boolean', default: false },
+  again: { type: 'boolean', default: false },
+  anew: { type: 'boolean', default: false },
 } as const
+/** Flags of replay alone. */
+const OF_REPLAY = ['type', 'event', 'since', 'until', 'dry-run', 'stop', 'again', 'anew'] as const
 
 function readFlags(values: Values<typeof options>, [command = '', id, ...more]: string[]) {
-  const wantsId = OF_ONE.includes(command)
-  if (command !== 'list' && !wantsId) throw new Usage(`There is no command ${command}.`)
+  const isMany = command === 'replay' && id === undefined && (values.state !== undefined || values.stop)
+  const wantsId = OF_ONE.includes(command) && !isMany
+  if (command !== 'list' && !OF_ONE.includes(command)) throw new Usage(`There is no command ${command}.`)
   if (wantsId && id === undefined) throw new Usage(`${command} needs the ID of a delivery.`)
   if (more.length > 0 || (!wantsId && id !== undefined)) throw new Usage('There is one word too many.')
   const limit = wholeNumber('--limit', values.limit, 999_999)
@@ -48,8 +64,10 @@ function readFlags(values: Values<typeof options>, [command = '', id, ...more]: 
     throw new Usage(`--state takes one of: ${STATES.join(', ')}.`)
   if (values.provider !== undefined && !PROVIDERS.includes(values.provider))
     throw new Usage(`--provider takes one of: ${PROVIDERS.join(', ')}.`)
+  const stray = OF_REPLAY.find(name => values[name] !== undefined && values[name] !== false)
+  if (stray && command !== 'replay') throw new Usage(`--${stray} belongs to replay.`)
   if (values.out !== undefined && command !== 'capture') throw new Usage('--out belongs to capture.')
-  return { ...values, command, id: id ?? '', limit }
+  return { ...values, command, isMany, id: id ?? '', limit }
 }
 
 type Flags = ReturnType<typeof readFlags>
@@ -60,15 +78,21 @@ function main(values: Values<typeof options>, words: string[]): Promise<number> 
     return Promise.resolve(0)
   }
   const flags = readFlags(values, words)
-  const { store, production } = readSettings()
-  return onStore(store, () => run(store, flags, !production))
+  const { store, mode, production } = readSettings()
+  if (flags.isMany) return onStore(store, () => replayMany(store, mode, flags))
+  return onStore(store, () => run(store, flags, { mode, isOpen: !production }))
 }
 
 /** `isOpen`: the app is in development, where the payload may be shown. */
-async function run(store: Store, flags: Flags, isOpen: boolean): Promise<number> {
+async function run(
+  store: Store,
+  flags: Flags,
+  { mode, isOpen }: { mode: Platform; isOpen: boolean },
+): Promise<number> {
   return readStore(store, async query => {
     if (flags.command === 'list') return list(createDeliveries(query), flags)
     const id = await idOf(query, flags.id)
+    if (flags.command === 'replay' && flags.again) return replayDone(store, mode, id, flags.anew)
     if (flags.command === 'replay') return replay(store, id)
     if (flags.command === 'capture') return captured(query, id, flags.out)
     return show(query, id, flags, isOpen)

@@ -21,6 +21,7 @@ import { jobs } from './030-jobs.ts'
 import { mirror } from './050-mirror.ts'
 import { signIns } from './055-sign-ins.ts'
 import { drift } from './056-drift.ts'
+import { operator } from './058-operator.ts'
 
 /** Every migration, in the order in which they run. Add yours to src/integration/migrations instead. */
 export const MIGRATIONS = {
@@ -47,4 +48,5 @@ export const MIGRATIONS = {
   '050-mirror': mirror,
   '055-sign-ins': signIns,
   '056-drift': drift,
+  '058-operator': operator,
 }

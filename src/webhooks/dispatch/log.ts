@@ -7,8 +7,9 @@ export interface DispatchLogOptions {
   readonly log: Log
   /** Where the organizer of a parked delivery's event connects again. */
   readonly parkedAt: (delivery: Claimed) => { connect_url: string | undefined }
-  /** Counts runs that ended. */
-  readonly count?: (provider: string, outcome: Outcome['state']) => void
+  /** Counts runs that ended, and deliveries that ended without one. */
+  readonly count?: (provider: string, outcome: Outcome['state'], receivedAt: number) => void
+  readonly resolved?: (outcome: 'duplicate' | 'ignored' | 'dead', n: number) => void
 }
 
 const WORDS = {
@@ -18,10 +19,13 @@ const WORDS = {
 }
 
 /** What an operator reads of each delivery after its 200; every line has its id as `delivery`. */
-export function createDispatchLog({ log, parkedAt, count }: DispatchLogOptions) {
+export function createDispatchLog({ log, parkedAt, count, resolved }: DispatchLogOptions) {
   const part = 'dispatcher'
   return {
     claimed({ duplicates, ignored, interrupted, exhausted }: ClaimResult): void {
+      resolved?.('duplicate', duplicates.length)
+      resolved?.('ignored', ignored.length)
+      resolved?.('dead', exhausted.length)
       for (const { id, duplicateOf, sameEnvelope } of duplicates) {
         const fields = { part, delivery: id, duplicate_of: duplicateOf }
         if (sameEnvelope) log.info(fields, 'duplicate delivery')
@@ -40,7 +44,7 @@ export function createDispatchLog({ log, parkedAt, count }: DispatchLogOptions) 
 
     ended({ delivery }: Run, { outcome, err }: { outcome: Outcome; err?: unknown }, ms: number): void {
       const { id, provider, type, attempt } = delivery
-      count?.(provider, outcome.state)
+      count?.(provider, outcome.state, delivery.receivedAt)
       const fields = { part, delivery: id, provider, type, attempt, outcome: outcome.state, ms }
       if (outcome.state === 'dead') log.error({ ...fields, err }, 'delivery given up')
       else if (outcome.state === 'retry')

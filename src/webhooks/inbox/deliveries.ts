@@ -67,9 +67,9 @@ export interface Deliveries {
   list(filter: DeliveryFilter, limit: number): Promise<DeliveryView[]>
   /**
    * Our id of the delivery that came first under a sender's id, its header's or its envelope's. Reads the whole inbox
-   * where no dedupe key says it, as for senders that are answered by their handler: for the operator.
+   * where no dedupe key says it, as for senders that are answered by their handler, unless only `keys` are asked.
    */
-  locate(senderId: string, providers: readonly string[]): Promise<string | undefined>
+  locate(senderId: string, providers: readonly string[], only?: 'keys'): Promise<string | undefined>
   /** The newest, newest first. */
   newest(grant: Grant, limit: number): Promise<DeliveryView[]>
   /** Those that wait for a person, newest first. */
@@ -142,7 +142,7 @@ export function createDeliveries(query: Queries): Deliveries {
       if (provider) found = found.where('provider', '=', provider)
       return (await found.execute()).map(viewOf)
     },
-    async locate(senderId, providers) {
+    async locate(senderId, providers, only) {
       const ids = { id: 0, delivery_id: senderId.toLowerCase(), envelope_id: senderId }
       const keys = providers.flatMap(provider =>
         PLATFORMS.flatMap(platform => Object.values(keysOf({ provider, platform, ...ids }))),
@@ -157,6 +157,7 @@ export function createDeliveries(query: Queries): Deliveries {
         )
         .executeTakeFirst()
       if (row) return String(row.inbox_id)
+      if (only === 'keys') return undefined
       const unkeyed = await query
         .selectFrom('inbox')
         .select('id')

@@ -13,10 +13,11 @@ import { numberText, rawNumber } from '../verify/lossless-json.ts'
 /**
  * A payload that may be kept in a repository. What `disclosure.ts` lists stays: the ids of the envelope, documented names of
  * members, states, times and counts. Everything else, names of members too, is replaced by something of the same form, and
- * the same by the same. `value` comes from `parseLossless`, so that numbers keep their digits or their length.
+ * the same by the same; or, where it is to `hide`, by a word that says so, and ids stay. `value` comes from
+ * `parseLossless`, so that numbers keep their digits or their length.
  */
-export function redact(value: unknown): unknown {
-  return walk(value, { name: '', isOpen: false, depth: 0, replaced: new Map() })
+export function redact(value: unknown, how: 'replace' | 'hide' = 'replace'): unknown {
+  return walk(value, { name: '', isOpen: false, depth: 0, isHiding: how === 'hide', replaced: new Map() })
 }
 
 interface Place {
@@ -24,11 +25,15 @@ interface Place {
   /** Below a member that an organizer or a participant named: nothing of it is known. */
   readonly isOpen: boolean
   readonly depth: number
+  readonly isHiding: boolean
   /** Texts, and names of members, by what stands in their place. */
   readonly replaced: Map<string, string>
 }
 
 const ENVELOPE_ID = /^(evt|org)_[A-Za-z0-9_-]{1,110}$/
+/** An id of Revento's, which names nobody by itself: a member's name and its prefix both say so. */
+const SHORT_ID = new RegExp(`^(${[...ID_PREFIXES].join('|')})_[A-Za-z0-9_-]{1,64}$`)
+const HIDDEN = '(hidden)'
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/
 const DATE = /^\d{4}-\d\d-\d\d$/
@@ -38,17 +43,17 @@ const types: ReadonlySet<string> = new Set(EVENT_TYPES)
 
 function walk(value: unknown, place: Place): unknown {
   const number = numberText(value)
-  if (number !== undefined) return isCount(place) ? value : rawNumber(ones(number))
+  if (number !== undefined) return isCount(place) ? value : place.isHiding ? HIDDEN : rawNumber(ones(number))
   if (Array.isArray(value)) return value.map(one => walk(one, place))
   if (typeof value === 'object' && value !== null) return members(value, place)
   if (typeof value === 'string') return isKept(value, place) ? value : replacement(value, place)
   return place.isOpen && typeof value === 'boolean' ? false : value
 }
 
-function members(value: object, { isOpen, depth, replaced }: Place): object {
+function members(value: object, { isOpen, depth, isHiding, replaced }: Place): object {
   const entries = Object.entries(value).map(([name, member]) => {
     const isKnown = !isOpen && MEMBER_NAMES.has(name)
-    const below = { isOpen: !isKnown || OPEN_MEMBERS.has(name), depth: depth + 1, replaced }
+    const below = { isOpen: !isKnown || OPEN_MEMBERS.has(name), depth: depth + 1, isHiding, replaced }
     return [isKnown ? name : memberName(name, replaced), walk(member, { ...below, name })] as const
   })
   return Object.fromEntries(entries)
@@ -70,8 +75,9 @@ function memberName(name: string, replaced: Place['replaced']): string {
   return made
 }
 
-function replacement(text: string, { name, isOpen, replaced }: Place): string {
+function replacement(text: string, { name, isOpen, isHiding, replaced }: Place): string {
   if (text === '') return text
+  if (isHiding) return !isOpen && name.endsWith('id') && SHORT_ID.test(text) ? text : HIDDEN
   const made = replaced.get(text) ?? madeUp(isOpen ? '' : name, text, replaced.size + 1)
   replaced.set(text, made)
   return made

@@ -111,7 +111,7 @@ function cleanBatch(query: Queries, before: number, after: number, now: number) 
     if (gone.length > 0) {
       await forget(trx, gone)
       const list = ids(gone.map(row => row.id))
-      for (const table of ['attempts', 'effects'] as const)
+      for (const table of ['attempts', 'effects', 'reruns'] as const)
         await trx.deleteFrom(table).where('inbox_id', 'in', list).execute()
       await trx.deleteFrom('inbox').where('id', 'in', list).execute()
     }

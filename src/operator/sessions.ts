@@ -1,0 +1,95 @@
+import { createHmac, hash, timingSafeEqual } from 'node:crypto'
+import type { CookieSerializeOptions } from '@fastify/cookie'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Sealer } from '../keys/sealing.ts'
+import type { Runtime } from '../process/runtime.ts'
+import type { SteadyClock } from '../process/trusted-time.ts'
+import type { AgedRows } from '../storage/aged-rows.ts'
+import type { Queries } from '../storage/database.ts'
+
+/** The session of a browser in which OPERATOR_TOKEN was typed. It has nothing in common with an organizer's. */
+export interface OperatorSession {
+  /** The hash of the cookie's value, which is what the store has. */
+  readonly id: string
+  /** Stands in each form: only a page made for this session knows it. */
+  readonly formToken: string
+}
+
+export interface OperatorSessions {
+  /** Compares in constant time. */
+  isToken(typed: string): boolean
+  begin(reply: FastifyReply): Promise<void>
+  read(request: FastifyRequest): Promise<OperatorSession | undefined>
+  alive(ids: readonly string[]): Promise<Map<string, true>>
+  end(session: OperatorSession, reply: FastifyReply): Promise<void>
+}
+
+/** A shift; it is not renewed. */
+const LIFETIME_MS = 12 * 3_600_000
+const FORM = /^[A-Za-z0-9_-]{43}$/
+
+export const OPERATOR_SESSION_ROWS: AgedRows = {
+  table: 'operator_sessions',
+  key: 'id_hash',
+  ends: 'expires_at',
+  begins: 'created_at',
+  keptMs: 0,
+  longestMs: LIFETIME_MS,
+}
+
+/** The cookie has 256 random bits; the store has their hash, and a mark of the token under which the session began. */
+export function createOperatorSessions(
+  query: Queries,
+  runtime: Pick<Runtime, 'bytes'>,
+  clock: Pick<SteadyClock, 'now'>,
+  o: { token: string; cookiePrefix: string; cookie: CookieSerializeOptions },
+): OperatorSessions {
+  const cookieName = `${o.cookiePrefix}revento_operator`
+  const token_mark = markOf(o.token)
+
+  async function alive(ids: readonly string[]): Promise<Map<string, true>> {
+    if (ids.length === 0) return new Map()
+    const rows = await query
+      .selectFrom('operator_sessions')
+      .select('id_hash')
+      .where('id_hash', 'in', ids)
+      .where('token_mark', '=', token_mark)
+      .where('expires_at', '>', clock.now())
+      .execute()
+    return new Map(rows.map(row => [row.id_hash, true]))
+  }
+
+  return {
+    isToken: typed => timingSafeEqual(Buffer.from(markOf(typed)), Buffer.from(token_mark)),
+    async begin(reply) {
+      const secret = runtime.bytes(32).toString('base64url')
+      const created_at = clock.now()
+      await query
+        .insertInto('operator_sessions')
+        .values({ id_hash: idOf(secret), token_mark, created_at, expires_at: created_at + LIFETIME_MS })
+        .execute()
+      reply.setCookie(cookieName, secret, { ...o.cookie, maxAge: LIFETIME_MS / 1000 })
+    },
+    async read(request) {
+      const secret = request.cookies[cookieName]
+      if (secret === undefined || !FORM.test(secret)) return undefined
+      const id = idOf(secret)
+      if (!(await alive([id])).has(id)) return undefined
+      return { id, formToken: createHmac('sha256', secret).update('operator form').digest('base64url') }
+    },
+    alive,
+    async end({ id }, reply) {
+      await query.deleteFrom('operator_sessions').where('id_hash', '=', id).execute()
+      reply.clearCookie(cookieName, o.cookie)
+    },
+  }
+}
+
+/** The token in development: of the database's own key, so that it stays the same from start to start. */
+export const developmentToken = ({ fingerprints }: Pick<Sealer, 'fingerprints'>): string =>
+  ['operator token', 'operator token, second half'].map(text => fingerprints(text)[0]).join('')
+
+const idOf = (secret: string) => hash('sha256', secret, 'base64url')
+
+/** Of any text the same length. From what is stored the token cannot be guessed: it has 32 characters or more. */
+const markOf = (token: string) => hash('sha256', `operator token ${token}`, 'base64url')

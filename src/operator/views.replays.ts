@@ -1,0 +1,24 @@
+import { type Html, html } from '../http/html.ts'
+import { ago } from '../status/layout.ts'
+import { type Filter, filterWords } from './filter.ts'
+import { PER_STEP, type Replay } from './replays.ts'
+
+const WORDS = { running: 'under way', done: 'finished', stopped: 'stopped' }
+
+export const wordsOf = (replay: Pick<Replay, 'filter'>) => filterWords(JSON.parse(replay.filter) as Filter)
+
+/** How far a replay is. */
+export const replayLine = (replay: Replay): Html => html`
+<div class="note"><p><strong>Replay of ${wordsOf(replay)}: ${replay.replayed} of ${replay.total}</strong>, ${WORDS[replay.state]}, begun ${ago(replay.created_at)}
+<br><progress class="progress" max="${Math.max(1, replay.total)}" value="${replay.replayed}" aria-label="Replay ${replay.id}">${replay.replayed} of ${replay.total}</progress></p>
+<a class="button second" href="/operator/replays">${replay.state === 'running' ? 'Watch or stop' : 'All replays'}</a></div>`
+
+export function replaysBody(replays: readonly Replay[], stop: (replay: Replay) => Html): Html {
+  return html`<h1>Replays</h1>
+<p class="lead">Each runs at most ${PER_STEP} deliveries a second again, in all instances together, and each delivery once.</p>
+${replays.length === 0 && html`<p>There was none. Choose “given up” under <a href="/operator/deliveries?state=dead">Deliveries</a>, and press Replay.</p>`}
+<div id="part-list">${replayList(replays, stop)}</div>`
+}
+
+export const replayList = (replays: readonly Replay[], stop: (replay: Replay) => Html): Html => html`
+${replays.map(replay => html`${replayLine(replay)}${replay.state === 'running' && stop(replay)}`)}`

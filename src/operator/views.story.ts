@@ -1,0 +1,73 @@
+import { Html, html } from '../http/html.ts'
+import { ago, duration, exactTime } from '../status/layout.ts'
+import { breakable, took } from '../status/views.deliveries.ts'
+import { storySteps } from '../status/views.story.ts'
+import { DELIVERY_STATES } from '../status/words.ts'
+import type { DeliveryStory } from '../webhooks/inbox/deliveries.ts'
+import { redact } from '../webhooks/inbox/redact.ts'
+import { parseLossless } from '../webhooks/verify/lossless-json.ts'
+
+export interface StoryView {
+  readonly story: DeliveryStory
+  readonly reruns: readonly { readonly asked_at: number; readonly anew: number }[]
+  readonly now: number
+}
+
+/** What changes while one looks: the state, and what happened. */
+export const storyParts = (v: StoryView) => ({ state: stateOf(v).text, story: happened(v).text })
+
+function stateOf({ story: d, now }: StoryView): Html {
+  const failed = d.state === 'pending' && d.last_error !== null
+  const due = d.next_at === null ? undefined : Date.parse(d.next_at)
+  return html`<p><span class="pill" data-state="${failed ? 'failed' : d.state}">${failed ? 'failed' : DELIVERY_STATES[d.state]}</span>
+${d.last_error !== null && html`<code><bdi>${d.last_error}</bdi></code>`}
+${due !== undefined && html`runs again ${due > now ? html`in ${duration(Math.ceil((due - now) / 1_000) * 1_000)}, at ${exactTime(due)}` : 'at once'}`}
+${d.state === 'duplicate' && html`of <a href="/operator/deliveries/${d.duplicate_of}">delivery ${d.duplicate_of}</a>`}</p>`
+}
+
+function happened({ story, reruns }: StoryView): Html {
+  const asked = reruns.map(({ asked_at, anew }) => ({
+    at: asked_at,
+    step: html`<li class="step"><p><strong>The operator</strong> had it run again: its finished steps ${anew === 1 ? 'run again too, under new keys' : 'are kept'}.</p><p class="quiet">${exactTime(asked_at)}</p></li>`,
+  }))
+  return storySteps(story, asked)
+}
+
+/** `payload`: as text, with what is personal hidden or not; undefined where it is gone. `actions` are buttons. */
+export function storyBody(
+  v: StoryView,
+  o: { payload: string | undefined; reveal: Html | false; actions: Html },
+): Html {
+  const { story: d } = v
+  const parts = storyParts(v)
+  const fact = (name: string, text: Html | string) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`
+  return html`
+<p><a href="/operator/deliveries">All deliveries</a></p>
+<h1>${breakable(d.type)} <span class="quiet">delivery ${d.id}</span></h1>
+<div id="part-state">${new Html(parts.state)}</div>
+<div class="filters">${o.actions}</div>
+<div class="split"><section class="card" aria-labelledby="story-title"><h2 id="story-title">What happened</h2>
+<div id="part-story">${new Html(parts.story)}</div></section>
+<div><section class="card flush" aria-labelledby="payload-title"><header><h2 id="payload-title">Payload</h2><span class="end">${o.reveal}</span></header>
+${o.payload === undefined ? html`<p class="inside quiet">It was removed, or is a repeat’s, which is not stored.</p>` : html`<pre tabindex="0" role="region" aria-label="Payload as text"><bdi>${o.payload}</bdi></pre>`}</section>
+<section class="card" aria-labelledby="facts-title"><h2 id="facts-title">Facts</h2><dl>
+${fact('Sender', d.provider)}
+${fact('Event', d.event_id === null ? 'none' : html`<a href="/operator/deliveries?event_id=${encodeURIComponent(d.event_id)}">${d.event_id}</a>`)}
+${fact('Organization', html`<bdi>${d.organization_id ?? 'none'}</bdi>`)}
+${fact('Delivery id', html`<bdi class="mono">${d.delivery_id ?? 'none was sent'}</bdi>`)}
+${fact('Signed id', html`<bdi class="mono">${d.envelope_id}</bdi>`)}
+${fact('Received', html`${ago(Date.parse(d.received_at))}, ${exactTime(Date.parse(d.received_at))}`)}
+${d.finished_at !== null && fact('Took in all', took(d))}
+${fact('In the log', html`<code>grep '"delivery":${d.id}\\b'</code>`)}
+</dl></section></div></div>`
+}
+
+/** The payload as it may be shown to somebody who did not ask for what is personal in it. */
+export function shownPayload(body: string, isWhole: boolean): string {
+  try {
+    const value = parseLossless(body)
+    return JSON.stringify(isWhole ? value : redact(value, 'hide'), null, 2)
+  } catch {
+    return isWhole ? body : 'It is no JSON: all of it is hidden.'
+  }
+}

@@ -1,0 +1,192 @@
+import { describe, expect, test } from 'vitest'
+import { loadConfig } from '../../src/config/settings.ts'
+import { createClient, sessionCookie } from '../helpers/client.ts'
+import { until } from '../helpers/wait.ts'
+import { BROWSER, connect, EVENT, type Pair, startPair } from '../oauth/harness.ts'
+import { post, row, signIn, startOperated, stored, TOKEN } from './harness.ts'
+
+const HOSTILE = '</bdi><script>alert(1)</script><img src=x onerror=alert(2)>'
+const SECRET = 'canary-of-a-payload'
+
+/** Every route below /operator, with an id that exists. */
+const PAGES = [
+  ...['/operator', '/operator/deliveries', '/operator/deliveries/1', '/operator/replays'],
+  ...['/operator/replay?state=dead', '/operator/deliveries?q=delivery-1'],
+]
+const FORMS = [
+  ...['/operator/deliveries/1/reveal', '/operator/deliveries/1/replay', '/operator/deliveries/1/dead'],
+  ...['/operator/deliveries/1/due', '/operator/replays', '/operator/replays/1/stop', '/operator/sign-out'],
+]
+
+const withOne = async (o: Parameters<typeof startOperated>[0] = {}): Promise<Pair> => {
+  const pair = await startOperated(o)
+  const body = Buffer.from(JSON.stringify({ id: 'e', type: 't', data: { name: SECRET } }))
+  await stored(pair.app.database.query, [row(1, { state: 'dead', last_error: 'Error: no', body })])
+  return pair
+}
+
+const stateOf = async ({ app }: Pair) =>
+  (await app.database.query.selectFrom('inbox').select('state').executeTakeFirst())?.state
+
+test('without OPERATOR_TOKEN there is nothing, and a short one stops the start', async () => {
+  const pair = await startPair()
+  for (const path of [...PAGES, '/operator/stream'])
+    expect([path, (await createClient().get(pair.app.url + path)).status]).toEqual([path, 404])
+  for (const path of [...FORMS, '/operator/sign-in'])
+    expect([path, (await post(pair, createClient(), path)).status]).toEqual([path, 404])
+  expect(() => loadConfig({ OPERATOR_TOKEN: 'x'.repeat(31) })).toThrow(/OPERATOR_TOKEN .*32 to 512/)
+})
+
+describe('who has not signed in', () => {
+  test.each([
+    ['nobody', async () => createClient()],
+    ['an organizer', async (pair: Pair) => (await connect(pair)).client],
+    [
+      'a forged cookie',
+      async (pair: Pair) => {
+        const client = createClient()
+        const { client: operator } = await signIn(pair)
+        for (const name of operator.cookies.keys()) client.cookies.set(name, 'A'.repeat(43))
+        return client
+      },
+    ],
+    [
+      'an organizer’s session under the operator’s name',
+      async (pair: Pair) => {
+        const { client } = await connect(pair)
+        const { client: operator } = await signIn(pair)
+        for (const name of operator.cookies.keys()) client.cookies.set(name, sessionCookie(client).value)
+        return client
+      },
+    ],
+  ])('%s sees no page and presses no button', async (_name, visitor) => {
+    const pair = await withOne()
+    const client = await visitor(pair)
+    const organizers = (await client.get(`${pair.app.url}/`, BROWSER)).text
+    const [, form_token = ''] = /name="form_token" value="([^"]+)"/.exec(organizers) ?? []
+    for (const path of PAGES) {
+      const { status, text } = await client.get(pair.app.url + path, BROWSER)
+      expect([path, status]).toEqual([path, 401])
+      expect(text).toContain('name="token"')
+      expect(text).not.toMatch(/canary|application\.approved/)
+    }
+    for (const path of FORMS) {
+      const fields = { form_token, confirmed: 'yes', state: 'dead' }
+      expect([path, (await post(pair, client, path, fields)).status]).toEqual([path, 401])
+    }
+    expect((await client.get(`${pair.app.url}/operator/stream`)).status).toBe(401)
+    expect(await stateOf(pair)).toBe('dead')
+  })
+
+  test('a token in the address, or another site’s form, signs nobody in', async () => {
+    const pair = await withOne()
+    const client = createClient()
+    expect((await client.get(`${pair.app.url}/operator?token=${TOKEN}`, BROWSER)).status).toBe(401)
+    const foreign = { 'sec-fetch-site': 'cross-site' }
+    expect((await post(pair, client, '/operator/sign-in', { token: TOKEN }, foreign)).status).toBe(403)
+    expect(client.cookies.size).toBe(0)
+  })
+
+  test('ten tries, then one in six seconds, also with the right token', async () => {
+    const pair = await withOne()
+    const client = createClient()
+    const attempt = (token: string) => post(pair, client, '/operator/sign-in', { token })
+    for (const near of [TOKEN.slice(1), `${TOKEN}x`, '', TOKEN.toUpperCase(), ...Array(6).fill('guess')])
+      expect((await attempt(near)).status).toBe(401)
+    expect((await attempt(TOKEN)).status).toBe(429)
+    pair.runtime.advance(6_000)
+    expect((await attempt(TOKEN)).status).toBe(303)
+    expect(JSON.stringify(pair.app.log)).not.toContain(TOKEN)
+  })
+
+  test('a sign-in leads back to the page that was asked for, and to no other site', async () => {
+    const pair = await withOne()
+    const next = async (next: string) =>
+      (await post(pair, createClient(), '/operator/sign-in', { token: TOKEN, next })).headers['location']
+    expect(await next('/operator/deliveries?state=dead')).toBe('/operator/deliveries?state=dead')
+    for (const bad of ['https://evil.example', '//evil.example', '/operator//x\r\ny', '/operator.evil'])
+      expect(await next(bad)).toBe('/operator')
+  })
+})
+
+describe('who has signed in', () => {
+  test('is no organizer', async () => {
+    const pair = await withOne()
+    const { client } = await signIn(pair)
+    expect((await client.get(`${pair.app.url}/deliveries`)).status).toBe(401)
+    expect((await post(pair, client, '/deliveries/1/replay')).status).toBe(401)
+  })
+
+  test('presses nothing from another site, nor with another form token, nor without confirming', async () => {
+    const pair = await withOne()
+    const { client, press } = await signIn(pair)
+    for (const path of FORMS) {
+      expect([path, (await post(pair, client, path, { confirmed: 'yes' })).status]).toEqual([path, 403])
+      const foreign = { 'sec-fetch-site': 'cross-site' }
+      const fields = { confirmed: 'yes', form_token: 'x' }
+      expect([path, (await post(pair, client, path, fields, foreign)).status]).toEqual([path, 403])
+    }
+    const asked = await press('/operator/deliveries/1/replay')
+    expect([asked.status, asked.text]).toEqual([200, expect.stringContaining('Run delivery 1 again?')])
+    expect((await press('/operator/replays', { state: 'dead' })).status).toBe(400)
+    expect(await stateOf(pair)).toBe('dead')
+    expect((await press('/operator/deliveries/1/replay', { confirmed: 'yes' })).status).toBe(303)
+    await until(async () => (await stateOf(pair)) !== 'dead')
+  })
+
+  test('is signed out by the button, by twelve hours, and by another token', async () => {
+    const pair = await withOne()
+    const first = await signIn(pair)
+    const copy = createClient()
+    for (const [name, value] of first.client.cookies) copy.cookies.set(name, value)
+    await first.press('/operator/sign-out')
+    expect((await copy.get(`${pair.app.url}/operator`, BROWSER)).status).toBe(401)
+    const second = await signIn(pair)
+    const { url } = { url: pair.app.config.store }
+    const databaseUrl = url.kind === 'sqlite' ? `sqlite:${url.path}` : url.url
+    const other = await startPair({ databaseUrl, env: { OPERATOR_TOKEN: `${TOKEN}-of-tomorrow` } })
+    expect((await second.client.get(`${other.app.url}/operator`, BROWSER)).status).toBe(401)
+    expect((await second.get('/operator')).status).toBe(200)
+    pair.runtime.advance(12 * 3_600_000)
+    expect((await second.get('/operator')).status).toBe(401)
+  })
+
+  test('what others wrote is text, on every page', async () => {
+    const pair = await startOperated()
+    const hostile = { name: HOSTILE, participant_id: HOSTILE, [HOSTILE]: HOSTILE }
+    const body = Buffer.from(JSON.stringify({ id: HOSTILE, type: HOSTILE, data: hostile }))
+    const told = { type: HOSTILE, envelope_id: HOSTILE, delivery_id: HOSTILE, organization_id: HOSTILE }
+    await stored(pair.app.database.query, [
+      row(1, { ...told, state: 'dead', last_error: HOSTILE, body }),
+      row(2, {
+        ...told,
+        event_id: HOSTILE,
+        state: 'pending',
+        next_at: Date.now() + 1e6,
+        last_error: HOSTILE,
+        body,
+      }),
+    ])
+    const { get, press } = await signIn(pair)
+    const queries = [`q=${encodeURIComponent(HOSTILE)}`, `type=${encodeURIComponent(HOSTILE)}&state=dead`]
+    const pages = [...PAGES, ...queries.map(query => `/operator/deliveries?${query}`)]
+    const texts = [
+      ...(await Promise.all(pages.map(async path => (await get(path)).text))),
+      (await press('/operator/deliveries/1/reveal')).text,
+    ]
+    for (const text of texts) expect(text).not.toMatch(/<script>|<img|<\/bdi><script/)
+    expect(texts.at(-1)).toContain('&lt;script&gt;alert(1)')
+  })
+})
+
+test('an event that the payload names is found by its id, and another is said to be nowhere', async () => {
+  const pair = await withOne()
+  const { get } = await signIn(pair)
+  for (const q of ['1', 'delivery-1', 'DELIVERY-1'])
+    expect([q, (await get(`/operator/deliveries?q=${q}`)).text]).toEqual([
+      q,
+      expect.stringContaining('</h1>'),
+    ])
+  expect((await get(`/operator/deliveries?q=${EVENT}`)).text).toContain('href="/operator/deliveries/1"')
+  expect((await get('/operator/deliveries?q=evt_nowhere')).text).toContain('Nothing is known as')
+})
