@@ -1,13 +1,15 @@
 import type { Queries } from '../../src/storage/database.ts'
+import { GRANT_TABLES } from '../../src/storage/grants.ts'
 
 /** For processes whose clock nobody can move: every lease and wait of a refresh is older by `ms`. */
 export async function elapse(query: Queries, ms: number): Promise<void> {
-  await query
-    .updateTable('connections')
-    .set(eb => ({
-      lease_until: eb('lease_until', '-', ms),
-      refresh_not_before: eb('refresh_not_before', '-', ms),
-      refresh_noted_at: eb('refresh_noted_at', '-', ms),
-    }))
-    .execute()
+  for (const table of GRANT_TABLES)
+    await query
+      .updateTable(table as 'connections')
+      .set(eb => ({
+        lease_until: eb('lease_until', '-', ms),
+        refresh_not_before: eb('refresh_not_before', '-', ms),
+        refresh_noted_at: eb('refresh_noted_at', '-', ms),
+      }))
+      .execute()
 }

@@ -5,6 +5,7 @@ import { ConnectionUnavailable, createAccessTokens } from '../../src/oauth/acces
 import { createConnections } from '../../src/oauth/connections.ts'
 import { createRefresh } from '../../src/oauth/refresh.ts'
 import { createRefreshLeases } from '../../src/oauth/refresh-lease.ts'
+import { createSignIns } from '../../src/oauth/sign-ins.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { createSteadyClock } from '../../src/process/trusted-time.ts'
 import { ApiError, judge } from '../../src/revento/api.ts'
@@ -12,7 +13,10 @@ import { createOutgoing, exchange } from '../../src/revento/http.ts'
 import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
 import { openDatabase } from '../../src/storage/open.ts'
 
-/** A process that only calls the API: one call for each line on stdin, its outcome as a line on stdout. */
+/**
+ * A process that only calls the API: one call for each line on stdin, its outcome as a line on stdout. A second word is the
+ * sign-in whose token is used instead of the connection's.
+ */
 const [databaseUrl = '', authBase = '', apiBase = ''] = process.argv.slice(2)
 const log = { info() {}, warn() {}, error() {} }
 const database = await openDatabase(loadConfig({ DATABASE_URL: databaseUrl }).store, runtime)
@@ -27,6 +31,8 @@ const tokenEndpoint = createTokenEndpoint({ authBase, ...credentials }, outgoing
 const leases = createRefreshLeases(database.query, sealer, runtime, createSteadyClock(runtime), 'real')
 const refresh = createRefresh({ leases, tokenEndpoint, origin: '', log }, runtime)
 const accessTokens = createAccessTokens({ connections, refresh, log }, runtime)
+const signIns = createSignIns(database.query, sealer, runtime, { log, platform: 'real' })
+const userTokens = createAccessTokens({ connections: signIns, refresh, log }, runtime)
 const key = { eventId: 'evt_test_published', organizationId: 'org_test_formal' }
 
 /** Past the API client, whose limit of 30 calls a minute would make the test last for hours. */
@@ -41,8 +47,13 @@ async function call(accessToken: string): Promise<void> {
 }
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)
-createInterface({ input: process.stdin }).on('line', () => {
-  accessTokens.use(key, call).then(
+createInterface({ input: process.stdin }).on('line', line => {
+  const [, signIn] = line.split(' ')
+  const used =
+    signIn === undefined
+      ? accessTokens.use(key, call)
+      : userTokens.use({ eventId: key.eventId, signIn }, call)
+  used.then(
     () => say('ok'),
     error =>
       say(error instanceof ApiError || error instanceof ConnectionUnavailable ? error.code : String(error)),

@@ -4,9 +4,12 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createSealer } from '../../src/keys/sealing.ts'
 import { createConnections } from '../../src/oauth/connections.ts'
+import { createSignIns } from '../../src/oauth/sign-ins.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import type { Database } from '../../src/storage/database.ts'
+import { GRANT_TABLES } from '../../src/storage/grants.ts'
 import { openDatabase } from '../../src/storage/open.ts'
+import type { GrantKind } from '../../src/storage/schema.ts'
 import { type NewStore, newStore } from '../helpers/database.ts'
 import { elapse } from '../helpers/elapse.ts'
 import { type Platform, startPlatform } from '../helpers/platform.ts'
@@ -31,7 +34,7 @@ beforeAll(async () => {
   platform = await startPlatform({ tokenDelayMs: 40 })
 })
 beforeEach(async () => {
-  await database.query.deleteFrom('connections').execute()
+  for (const table of GRANT_TABLES) await database.query.deleteFrom(table).execute()
   requestsBefore = platform.upstream.tokenRequests().length
   idle.splice(0, idle.length, ...workers)
 })
@@ -45,8 +48,8 @@ afterAll(async () => {
 interface Worker {
   child: ChildProcessWithoutNullStreams
   lines: string[]
-  /** Calls the API once; resolves with the outcome. */
-  call(): Promise<string>
+  /** Calls the API once, for a connection or for a sign-in; resolves with the outcome. */
+  call(signIn?: string): Promise<string>
 }
 
 /** One that an earlier test has left, where there is one. */
@@ -67,9 +70,9 @@ async function startWorker(): Promise<Worker> {
   const worker = {
     child,
     lines,
-    call: async () => {
+    call: async (signIn = '') => {
       const before = lines.length
-      child.stdin.write('go\n')
+      child.stdin.write(`go ${signIn}`.trim() + '\n')
       return until(() => lines[before], 40_000)
     },
   }
@@ -80,19 +83,27 @@ async function startWorker(): Promise<Worker> {
 const connections = () =>
   createConnections(database.query, sealer, runtime, { log: { error() {}, warn() {} }, platform: 'real' })
 
-async function connect(): Promise<void> {
+const signIns = () =>
+  createSignIns(database.query, sealer, runtime, { log: { error() {}, warn() {} }, platform: 'real' })
+
+/** The id of the sign-in, where it is a participant's consent. */
+async function connect(kind: GrantKind = 'installation'): Promise<string | undefined> {
   const issued = platform.issue()
-  await connections().save({
+  const tokens = {
     accessToken: issued.access_token,
     refreshToken: issued.refresh_token,
     expiresIn: 3600,
     refreshExpiresIn: undefined,
     scope: 'event.read participants.read',
     ...key,
-  })
+  }
+  await connections().save(tokens)
+  if (kind === 'user') return (await signIns().save({ ...tokens, userId: 'usr_1' }))?.signIn
+  return undefined
 }
-const state = async () => {
-  const found = await connections().find(key)
+const state = async (kind: GrantKind = 'installation') => {
+  const table = kind === 'user' ? 'sign_ins' : 'connections'
+  const found = await database.query.selectFrom(table).select(['state', 'reason']).executeTakeFirst()
   return found && [found.state, found.reason]
 }
 const tokenRequests = () => platform.upstream.tokenRequests().length - requestsBefore
@@ -120,14 +131,15 @@ function hold(when: 'before' | 'after') {
 }
 
 /** A process dies with its request at the platform. */
-async function killedWhileHeld(when: 'before' | 'after'): Promise<void> {
-  await connect()
+async function killedWhileHeld(when: 'before' | 'after', kind: GrantKind): Promise<string | undefined> {
+  const signIn = await connect(kind)
   const victim = await takeWorker()
   platform.expire()
   const request = hold(when)
-  victim.call().catch(() => {})
+  victim.call(signIn).catch(() => {})
   await request.arrived()
   kill(victim)
+  return signIn
 }
 
 test('several processes make exactly one token request for each expiry', { timeout: 120_000 }, async () => {
@@ -154,34 +166,43 @@ test('100 callers in one process make one token request', async () => {
   expect(tokenRequests()).toBe(1)
 })
 
-test('kill -9 before the platform processed it: it is asked again when it surely has', {
-  timeout: 60_000,
-}, async () => {
-  await killedWhileHeld('before')
-  const survivor = await takeWorker()
-  await elapse(database.query, 15_000)
-  expect(await survivor.call()).toBe('upstream_timeout')
-  expect(tokenRequests()).toBe(1)
-  await elapse(database.query, 30_000)
-  expect(await survivor.call()).toBe('ok')
-  expect(tokenRequests()).toBe(2)
-  expect(await state()).toEqual(['connected', null])
-})
+const KINDS = ['installation', 'user'] as const
 
-test('kill -9 after it was processed: Revento says invalid_grant, and the organizer is asked', {
-  timeout: 60_000,
-}, async () => {
-  await killedWhileHeld('after')
-  const survivor = await takeWorker()
-  await elapse(database.query, 45_000)
-  expect(await survivor.call()).toBe('reconsent_required')
-  expect(await state()).toEqual(['reconsent', 'refresh_interrupted'])
-  expect(tokenRequests()).toBe(2)
-  expect(await survivor.call()).toBe('reconsent_required')
-  expect(tokenRequests()).toBe(2)
-  await connect()
-  expect(await survivor.call()).toBe('ok')
-})
+test.for(KINDS)(
+  'kill -9 before the platform processed it: it is asked again when it surely has (%s)',
+  {
+    timeout: 60_000,
+  },
+  async kind => {
+    const signIn = await killedWhileHeld('before', kind)
+    const survivor = await takeWorker()
+    await elapse(database.query, 15_000)
+    expect(await survivor.call(signIn)).toBe('upstream_timeout')
+    expect(tokenRequests()).toBe(1)
+    await elapse(database.query, 30_000)
+    expect(await survivor.call(signIn)).toBe('ok')
+    expect(tokenRequests()).toBe(2)
+    expect(await state(kind)).toEqual(['connected', null])
+  },
+)
+
+test.for(KINDS)(
+  'kill -9 after it was processed: Revento says invalid_grant, and a person is asked (%s)',
+  {
+    timeout: 60_000,
+  },
+  async kind => {
+    const signIn = await killedWhileHeld('after', kind)
+    const survivor = await takeWorker()
+    await elapse(database.query, 45_000)
+    expect(await survivor.call(signIn)).toBe('reconsent_required')
+    expect(await state(kind)).toEqual(['reconsent', 'refresh_interrupted'])
+    expect(tokenRequests()).toBe(2)
+    expect(await survivor.call(signIn)).toBe('reconsent_required')
+    expect(tokenRequests()).toBe(2)
+    expect(await survivor.call(await connect(kind))).toBe('ok')
+  },
+)
 
 test('kill -9 after the commit: there is nothing to recover', async () => {
   await connect()

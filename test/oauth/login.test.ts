@@ -360,3 +360,16 @@ test('a route of the builder’s for participants has their own API; for others 
   expect((await createClient().get(`${off.url}/app/badge`)).status).toBe(404)
   await off.close()
 })
+
+test('a refresh that is answered for another participant is not stored', async () => {
+  const { pair, client } = await answered(userTokens({ user_id: 'usr_1' }))
+  pair.upstream.onApi = json(401, { error: 'token_expired' })
+  pair.upstream.onToken = json(200, userTokens({ user_id: 'usr_2', access_token: 'another' }))
+  const before = await signIns(pair)
+  expect((await client.get(`${pair.app.url}/me`)).json()).toMatchObject({
+    problems: ['upstream_error', 'upstream_error'],
+  })
+  const after = await signIns(pair)
+  expect(after.map(row => row.access_token)).toEqual(before.map(row => row.access_token))
+  expect(pair.app.log).toContainEqual(expect.objectContaining({ outcome: 'other_event' }))
+})
