@@ -1,10 +1,10 @@
 import { secretsOf } from '../config/own.ts'
-import { ConfigError, loadConfig, readEnvironment } from '../config/settings.ts'
+import { type Config, ConfigError, loadConfig, readEnvironment } from '../config/settings.ts'
 import { services } from '../integration/services.ts'
 import { settings as forms, type Settings } from '../integration/settings.ts'
 import { openSealed } from '../keys/open-sealed.ts'
-import { createOAuth } from '../oauth/index.ts'
-import { createDescribeError, firstLine } from '../process/errors.ts'
+import { createOAuth, type OAuth } from '../oauth/index.ts'
+import { createDescribeError, type DescribeError, firstLine } from '../process/errors.ts'
 import type { Log } from '../process/log.ts'
 import { hiding } from '../process/logger.ts'
 import { BuilderMistake } from '../process/mistake.ts'
@@ -16,9 +16,10 @@ import { createOutgoing } from '../revento/http.ts'
 import { createTokenEndpoint } from '../revento/token-endpoint.ts'
 import { storageAdvice } from '../storage/advice.ts'
 import { createBudgets } from '../storage/api-budgets.ts'
+import type { Database } from '../storage/database.ts'
 import type { Own } from './context.ts'
 import { ownDb } from './db.ts'
-import { createRevento, NotUsable, type Revento } from './revento.ts'
+import { createRevento, NotUsable, type Revento, type ReventoParts } from './revento.ts'
 import { startServices } from './services.ts'
 
 export interface ScriptContext extends Revento, Own {
@@ -48,6 +49,32 @@ export async function openRevento(work: (revento: ScriptContext) => Promise<void
 }
 
 async function opened(work: (revento: ScriptContext) => Promise<void>, signal: AbortSignal): Promise<void> {
+  await openConnected(async ({ config, database, parts, log, describeError }) => {
+    const settings = config.own as Settings
+    const running = await startServices(services, { context: { settings, log }, describeError }, runtime)
+    const own = { db: ownDb(database.query), settings, services: running.all as Own['services'] }
+    try {
+      await work({ ...createRevento(parts, { part: 'script' }, { signal }), ...own, signal })
+    } finally {
+      await running.stop()
+    }
+  }, signal)
+}
+
+/** What calls Revento beside the running app, or without it. */
+export interface Connected {
+  readonly config: Config
+  readonly database: Database
+  readonly parts: ReventoParts & Pick<OAuth, 'connections' | 'accessTokens'>
+  readonly log: Log & { child(): Log }
+  readonly describeError: Pick<DescribeError, 'text'>
+}
+
+/** Opens the database and the API of the settings, for as long as `work` takes. */
+export async function openConnected(
+  work: (o: Connected) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
   const config = loadConfig(readEnvironment({}), forms)
   const hidden = hiding(secretsOf(forms, config.own))
   const describe = createDescribeError(config.production)
@@ -60,8 +87,6 @@ async function opened(work: (revento: ScriptContext) => Promise<void>, signal: A
   })
   const { query } = database
   try {
-    const settings = config.own as Settings
-    const running = await startServices(services, { context: { settings, log }, describeError }, runtime)
     const apiClient = createApiClient(
       {
         ...{ apiBase: config.apiBase, dispatcher: outgoing.api, log: { ...log, info: () => {} } },
@@ -79,12 +104,10 @@ async function opened(work: (revento: ScriptContext) => Promise<void>, signal: A
       runtime,
     )
     const parts = { query, connections, accessTokens, apiClient, origin: config.origin }
-    const own = { db: ownDb(query), settings, services: running.all as Own['services'] }
     try {
-      await work({ ...createRevento(parts, { part: 'script' }, { signal }), ...own, signal })
+      await work({ config, database, parts, log, describeError })
     } finally {
       await atMost(runtime, REFRESH_MS, accessTokens.settled())
-      await running.stop()
     }
   } finally {
     await outgoing.close()
@@ -105,7 +128,7 @@ function createLog(
   return log
 }
 
-function sayOf(error: unknown): string {
+export function sayOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error instanceof NotUsable || error instanceof BuilderMistake || error instanceof ConfigError)
     return error.message

@@ -18,6 +18,8 @@ export interface Budget {
   readonly at: number
   /** When the requests of the longest window ended, oldest first. */
   readonly ended: readonly number[]
+  /** The same of those alone whose callers have a share of the windows; see `Wait` in rate-limiter. */
+  readonly shared?: readonly number[]
   /** When the requests that have not ended began, by their id. */
   readonly open: Readonly<Record<string, number>>
   /** Nothing is sent during this pause: Revento asked for it, or said that no request is left. */
@@ -50,17 +52,31 @@ const UNANSWERED_MS = 60_000
 /** Smaller differences come from reading two clocks in turn. Followed each time, they would keep moments from ageing. */
 const LEAST_SHIFT_MS = 50
 
+/** The id of a request says whether its caller has a share. */
+const SHARED = 'shared '
+export const sharedId = (id: string): string => SHARED + id
+const isShared = (id: string) => id.startsWith(SHARED)
+
+/** The requests of callers with a share, as if there were no others. */
+export const sharedOf = ({ at, shared = [], open }: Budget): Budget => ({
+  at,
+  ended: shared,
+  open: Object.fromEntries(Object.entries(open).filter(([id]) => isShared(id))),
+})
+
 export function after(budget: Budget, events: readonly BudgetEvent[]): Budget {
   const open = { ...budget.open }
   const ended = [...budget.ended]
+  const shared = [...(budget.shared ?? [])]
   let limits: Limits = { pause: budget.pause, quota: budget.quota }
   for (const event of events) {
     if (event.kind === 'answered') limits = limited(limits, event.rate, event.at)
     else if (event.kind === 'begun') open[event.id] = event.at
     else delete open[event.id]
     if (event.kind === 'ended') ended.push(event.at)
+    if (event.kind === 'ended' && isShared(event.id)) shared.push(event.at)
   }
-  return { at: budget.at, ended, open, ...limits }
+  return { at: budget.at, ended, ...(shared.length > 0 && { shared }), open, ...limits }
 }
 
 /** When this process last read the budget: `sinceMs` ago. The wall clock was set by `jumpMs` since then. */
@@ -84,6 +100,7 @@ export function asOf(budget: Budget, now: number, { sinceMs, jumpMs }: LastLook)
   return {
     at: now,
     ended: budget.ended.map(at => at + shift),
+    ...(budget.shared && { shared: budget.shared.map(at => at + shift) }),
     open: Object.fromEntries(Object.entries(budget.open).map(([id, begun]) => [id, begun + shift])),
     pause: moved(budget.pause),
     quota: moved(budget.quota),
@@ -96,11 +113,18 @@ export function current(budget: Budget, now: number, windows: readonly Window[])
   const open = Object.entries(budget.open)
   const died = open.filter(([, begun]) => begun < now - UNANSWERED_MS)
   const ended = [...budget.ended, ...died.map(([, begun]) => begun + UNANSWERED_MS)]
+  const shared = [
+    ...(budget.shared ?? []),
+    ...died.filter(([id]) => isShared(id)).map(([, begun]) => begun + UNANSWERED_MS),
+  ]
+  const left = (moments: readonly number[]) =>
+    moments.filter(at => at > now - longest).toSorted((a, b) => a - b)
   const lasting = <T extends Wait>(wait: T | undefined): T | undefined =>
     wait && waitLeft(wait, now, LONGEST_PAUSE_MS) > 0 ? wait : undefined
   return {
     at: now,
-    ended: ended.filter(at => at > now - longest).toSorted((a, b) => a - b),
+    ended: left(ended),
+    ...(shared.length > 0 && { shared: left(shared) }),
     open: Object.fromEntries(open.filter(([, begun]) => begun >= now - UNANSWERED_MS)),
     pause: lasting(budget.pause),
     quota: lasting(budget.quota),

@@ -10,6 +10,8 @@ import {
   earliest,
   hasRoom,
   NO_LOOK,
+  sharedId,
+  sharedOf,
   UNUSED,
   unanswered,
   type Window,
@@ -23,7 +25,7 @@ export interface Wait {
   readonly signal?: AbortSignal | undefined
   /** Set by a caller that comes back when it is refused: says how many requests it will need then. */
   readonly comesBackFor?: () => number
-  /** Set by a caller that leaves the rest to others: it sends only while these windows have room, too, and after them. */
+  /** Set by callers that leave the rest to others: together they have these windows, and send after the others. */
   readonly share?: readonly Window[] | undefined
 }
 
@@ -157,8 +159,11 @@ export function createLimiter({ windows, change }: LimiterOptions, runtime: Runt
       if (line.includes(waiting)) waiting.admit(id)
       else happened('unsent', id)
     }
+    const shared = sharedOf(budget)
     const left = (n: number, share: readonly Window[] = []) =>
-      Math.max(0, earliest(budget, n, now, [...windows, ...share]) - now - (runtime.monotonic() - lookedAt))
+      Math.max(0, turn(n, share) - now - (runtime.monotonic() - lookedAt))
+    const turn = (n: number, share: readonly Window[]) =>
+      Math.max(earliest(budget, n, now, windows), earliest(shared, n, now, share))
     let ahead = 0
     for (const { wait, refuse } of [...line]) {
       const waitMs = left(ahead + 1, wait.share)
@@ -211,8 +216,10 @@ export function createLimiter({ windows, change }: LimiterOptions, runtime: Runt
     const admitted: (readonly [Waiting, string])[] = []
     for (const waiting of line) {
       const { begun, wait } = waiting
-      if (!hasRoom(budget, now, [...windows, ...(wait.share ?? [])]) || (!begun && free === 0)) break
-      const id = runtime.uuid()
+      const { share } = wait
+      if (!hasRoom(budget, now, windows) || (!begun && free === 0)) break
+      if (share && !hasRoom(sharedOf(budget), now, share)) break
+      const id = share ? sharedId(runtime.uuid()) : runtime.uuid()
       budget = after(budget, [{ kind: 'begun', id, at: now }])
       if (!begun) free -= 1
       admitted.push([waiting, id])

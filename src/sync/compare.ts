@@ -99,16 +99,19 @@ interface Known {
 
 function isNews(name: string, row: Row, { known, data }: Known, at: string): boolean {
   const text = shortText(row[name])
+  // Of somebody who was never listed only that is known which a webhook had.
+  const isHeard = known.listed_at === null
   if (name === 'application_status' && text !== undefined)
-    return text !== known.application_status && wins(text, at, known.application_status, known.status_at)
-  if (name === 'name' && text !== undefined)
-    return text !== known.name && wins(text, at, known.name, known.name_at)
+    return isOther(text, at, known.application_status, known.status_at, isHeard)
+  if (name === 'name' && text !== undefined) return isOther(text, at, known.name, known.name_at, isHeard)
   if (known.data === null || at < (known.data_at ?? '')) return false
-  // Of somebody who was never listed only those members are known that a webhook had.
-  if (!(name in data) && known.listed_at === null) return false
+  if (!(name in data) && isHeard) return false
   if (encoded(data[name] ?? null) === encoded(row[name] ?? null)) return false
   return !isTold(name, known)
 }
+
+const isOther = (text: string, at: string, was: string | null, wasAt: string | null, isHeard: boolean) =>
+  text !== was && !(was === null && isHeard) && wins(text, at, was, wasAt)
 
 /** A webhook that tells of a review, or of anything, tells that these follow; it does not show them as the list does. */
 function isTold(name: string, { status_at, listed_at, occurred_at }: ParticipantRecord): boolean {

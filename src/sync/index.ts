@@ -102,7 +102,10 @@ export function createSync(
   const worker = createWorker({ runs, mirror, api, isFull: inbox.isFull, count: o.count, log }, runtime)
   let wake = new AbortController()
 
-  const failing = (what: string) => (err: unknown) => log.error({ part: 'sync', err }, what)
+  /** What fails because the process stops is no news. */
+  const failing = (what: string, signal?: AbortSignal) => (err: unknown) => {
+    if (!signal?.aborted) log.error({ part: 'sync', err }, what)
+  }
 
   async function ask(key: ConnectionKey, reason: SyncReason): Promise<RunView | undefined> {
     const run = await runs.open(key, reason)
@@ -128,9 +131,9 @@ export function createSync(
       wake = new AbortController()
       if (runtime.monotonic() - plannedAt >= SCHEDULE_MS) {
         plannedAt = runtime.monotonic()
-        await plan().catch(failing('cannot look which comparisons are due; trying again'))
+        await plan().catch(failing('cannot look which comparisons are due; trying again', signal))
       }
-      await worker.take(signal).catch(failing('cannot look for comparisons; trying again'))
+      await worker.take(signal).catch(failing('cannot look for comparisons; trying again', signal))
       await runtime.sleep(LOOK_MS, AbortSignal.any([signal, wake.signal])).catch(() => {})
     }
   }

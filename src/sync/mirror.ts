@@ -59,7 +59,17 @@ export function createMirror(query: Queries, tell: Tell, runtime: Pick<Runtime, 
         .where(isOf(run))
         .executeTakeFirst()
       const isOver = !connection || ['revoked', 'deleted'].includes(connection.state)
-      if (!held || isOver || connection.connected_at !== held.connected_at) return undefined
+      if (!held) return undefined
+      if (isOver || connection.connected_at !== held.connected_at) {
+        const ended = {
+          outcome: 'stopped',
+          problem: isOver ? 'connection_ended' : 'connected_again',
+        } as const
+        await update(trx, held)
+          .set({ ...ended, finished_at: runtime.now(), lease_owner: null })
+          .execute()
+        return undefined
+      }
       return work(trx, {
         run: held,
         delivery: connection.after_delivery + 1,

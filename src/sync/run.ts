@@ -19,12 +19,13 @@ export interface RunParts {
 /** Page borders of the second pass lie elsewhere: whom a shift has hidden at one border stands in the middle of a page. */
 const LIMITS = { list: PAGE_LIMIT.max, confirm: PAGE_LIMIT.max - 3, judge: 1 } as const
 const MOST_RESTARTS = 3
-const LEAST_WAIT_MS = 1_000
+/** Where an error does not say how long to wait. */
+const NO_WORD_MS = 1_000
 const LONGEST_WAIT_MS = 3_600_000
 /** After a failure of Revento's: doubled with each in a row. */
 const OUTAGE_MS = 5_000
 const LONGEST_OUTAGE_MS = 300_000
-const FULL_MS = 10_000
+const FULL_MS = 20_000
 /** Revento answers 200 with something that is no page: as often it may be an accident. */
 const MOST_UNUSABLE = 5
 
@@ -66,7 +67,7 @@ export async function work(
     if (error instanceof UnusablePage) return failed(error.problem)
     if (error instanceof ConnectionUnavailable) return unavailable(error)
     if (!(error instanceof ApiError)) throw error
-    const ms = Math.min(Math.max(error.retryAfterMs ?? 0, LEAST_WAIT_MS), LONGEST_WAIT_MS)
+    const ms = Math.min(error.retryAfterMs ?? NO_WORD_MS, LONGEST_WAIT_MS)
     if (error instanceof RefreshPending) return { what: 'refresh', ms }
     if (error.status === 429 || error.code === 'rate_budget_used') return { what: 'limits', ms }
     failures += 1

@@ -40,6 +40,7 @@ export const LEASE_MS = 30_000
 /** The history of a connection's list is this long. */
 const KEPT = 20
 const LIST = 'participants'
+const MOST_OPEN = 1_000
 
 export function createRuns(
   query: Queries,
@@ -117,6 +118,7 @@ export function createRuns(
         .where('finished_at', 'is', null)
         .$if(id !== undefined, select => select.where('id', '=', id ?? 0))
         .orderBy('id')
+        .limit(MOST_OPEN)
         .execute()
       for (const run of open) {
         if (except.has(run.id) || isHeld(run, now)) continue

@@ -41,10 +41,11 @@ export async function startApi<R extends Runtime>(runtime: R) {
     runtime,
   )
   /** Waits for ever unless told otherwise. */
-  const as = ({ connection = CONNECTION, withAccessToken, patienceMs, signal }: Caller = {}) =>
+  const as = ({ connection = CONNECTION, withAccessToken, patienceMs, signal, share }: Caller = {}) =>
     client.forEvent(connection, withAccessToken ?? (call => call('token-1')), {
       patienceMs: patienceMs ?? Number.POSITIVE_INFINITY,
       ...(signal ? { signal } : {}),
+      ...(share ? { share } : {}),
     })
   return { upstream, log, client, as, api: as(), clock: runtime }
 }

@@ -259,6 +259,7 @@ const COMMANDS = [
   'remove',
   'reseal',
   'sandbox',
+  'sync',
   'trigger',
   'update',
 ]

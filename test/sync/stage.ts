@@ -1,14 +1,16 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { createSealer } from '../../src/keys/sealing.ts'
 import { createConnections } from '../../src/oauth/connections.ts'
-import { systemRuntime } from '../../src/process/runtime.ts'
+import { type Runtime, systemRuntime } from '../../src/process/runtime.ts'
 import type { ApiClient, EventApi, PageRequest } from '../../src/revento/api.ts'
+import type { Window } from '../../src/revento/budget.ts'
 import type { Page, Row } from '../../src/revento/platform.ts'
+import type { Queries } from '../../src/storage/database.ts'
 import { createEventData, type ParticipantChange } from '../../src/storage/event-data.ts'
 import { createSync } from '../../src/sync/index.ts'
 import { appendWithin } from '../../src/webhooks/inbox/append.ts'
 import { type TestDatabase, testDatabase } from '../helpers/database.ts'
-import { storeDelivery } from '../helpers/erase.ts'
+import { erase, storeDelivery } from '../helpers/erase.ts'
 import { tokenSet } from '../helpers/sealed.ts'
 
 /** That of `tokenSet(1)`. */
@@ -25,14 +27,21 @@ export const person = (n: number, more: Row = {}): Row => ({
 })
 export const people = (count: number) => Array.from({ length: count }, (_, n) => person(n + 1))
 
+export interface MirrorStage {
+  readonly database?: TestDatabase
+  readonly tellFirst?: boolean
+  readonly isFull?: () => boolean
+  /** A real client instead of the list, in real time; and its share of the limits. */
+  readonly clientOn?: (query: Queries) => ApiClient
+  readonly share?: readonly Window[]
+}
+
 /** The mirror against a list that a test changes, page by page; who sleeps is woken at once, and time has passed. */
-export async function startMirror(
-  o: { database?: TestDatabase; tellFirst?: boolean; isFull?: () => boolean } = {},
-) {
+export async function startMirror(o: MirrorStage = {}) {
   const database = o.database ?? (await testDatabase())
   const { query } = database
   let passed = 0
-  const runtime = {
+  const played = {
     ...systemRuntime,
     now: () => Date.now() + passed,
     monotonic: () => performance.now() + passed,
@@ -43,6 +52,7 @@ export async function startMirror(
       signal?.throwIfAborted()
     },
   }
+  const runtime: Runtime = o.clientOn ? systemRuntime : played
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
   const connections = createConnections(query, sealer, runtime, {
     log: { error() {}, warn() {} },
@@ -102,7 +112,13 @@ export async function startMirror(
   const sync = createSync(
     { mode: 'real', syncEveryMs: 24 * 3_600_000 },
     {
-      ...{ query, apiClient, log: lines, choices: { tellFirstRun: o.tellFirst ?? false } },
+      ...{
+        query,
+        apiClient: o.clientOn?.(query) ?? apiClient,
+        log: lines,
+        choices: { tellFirstRun: o.tellFirst ?? false },
+      },
+      ...(o.share && { share: o.share }),
       oauth: { connections, accessTokens: { use: (_key, call) => call('token'), settled: async () => {} } },
       inbox: {
         appendWithin: async (trx, deliveries) => {
@@ -127,7 +143,7 @@ export async function startMirror(
     /** One run, with those that begin because of it. */
     async compare(signal = NEVER) {
       await sync.ask(KEY, 'asked')
-      while ((await sync.worker.take(signal)) > 0) await sync.worker.settled()
+      for (let n = 0; n < 20 && (await sync.worker.take(signal)) > 0; n++) await sync.worker.settled()
       const { last } = await sync.state(KEY)
       return last
     },
@@ -137,6 +153,7 @@ export async function startMirror(
       const id = await storeDelivery(query, KEY, { state: 'done' })
       await data.saveParticipant({ id, ...KEY }, { ...rest, occurredAt: new Date(at).toISOString() })
     },
+    erase: () => erase(query, runtime, KEY),
     rows,
     /** `id status`, and who has gone. */
     async stored() {

@@ -3,7 +3,7 @@ import { systemRuntime as runtime } from '../../process/runtime.ts'
 import type { Queries, Store } from '../../storage/database.ts'
 import type { DeliveryState, Platform } from '../../storage/schema.ts'
 import { createDeliveries, type Deliveries, type DeliveryStory } from '../../webhooks/inbox/deliveries.ts'
-import { providers } from '../../webhooks/providers/index.ts'
+import { providers, SYNC } from '../../webhooks/providers/index.ts'
 import { print, printJson, readSettings, runCommand, Usage, type Values, wholeNumber } from '../command.ts'
 import { onStore, readStore, writing } from '../store.ts'
 import { capture } from './capture.ts'
@@ -12,7 +12,7 @@ import { replayDone, replayMany } from './replay.ts'
 
 const STATES = ['pending', 'running', 'done', 'ignored', 'duplicate', 'parked', 'dead']
 const OF_ONE = ['show', 'replay', 'capture']
-const PROVIDERS = [...providers.map(({ name }) => name), 'handshake']
+const PROVIDERS = [...providers.map(({ name }) => name), 'handshake', SYNC]
 
 const HELP = `Usage: npm run -s deliveries -- list [--state STATE] [--provider NAME] [--limit N] [--json]
        npm run -s deliveries -- show ID [--json]

@@ -21,7 +21,7 @@ Answers a person's request about the data that is kept of a participant, here an
 --export  prints it as one JSON object: their row, the deliveries whose payload names them, the results that handlers
           stored with these, their sign-ins, and the rows of your tables that hold their id
 --erase   asks participant() of src/integration/erase.ts first, then removes what this app stores, and says which of your
-          tables still holds them. Later webhooks about them are stored again: have them leave the event first
+          tables still holds them. Later webhooks and lists of Revento's bring them back: have them leave the event first
 
 EVENT and PARTICIPANT are ids of Revento, such as evt_… and ptp_…; of somebody who signed in also usr_…. The app may be running. Settings come from .env and the
 environment, as for npm start. Exit code of --erase: 0 when nothing is left, else 1.

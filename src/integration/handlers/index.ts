@@ -19,6 +19,12 @@ export const handlers: Handlers = {
     'data.deletion_required': logEvent,
     'integration.suspended': integrationSuspended,
   },
+  // What a comparison of the participants with Revento's list finds: see ../sync.ts.
+  sync: {
+    'participant.added': logEvent,
+    'participant.changed': logEvent,
+    'participant.removed': logEvent,
+  },
   aghanim: { 'player.verify': playerVerify }, // part: senders
   barker: { message: barkerMessage }, // part: senders
 }

@@ -1,6 +1,11 @@
-import type { HandlerContext } from '../../builder/context.ts'
+import type { Log } from '../../process/log.ts'
+
+interface Logged {
+  readonly event: { readonly event_id: string | null; readonly occurred_at: string }
+  readonly log: Log
+}
 
 /** For types of which nothing is done yet. */
-export async function logEvent({ event, log }: Pick<HandlerContext, 'event' | 'log'>): Promise<void> {
+export async function logEvent({ event, log }: Logged): Promise<void> {
   log.info({ event_id: event.event_id, occurred_at: event.occurred_at }, 'nothing is done yet')
 }
