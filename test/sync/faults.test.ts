@@ -164,16 +164,20 @@ test('a process that stops gives its run back; another goes on at the cursor, an
 test('a killed process’s run is taken over after its lease; what the first still writes is not taken', async () => {
   const s = await copied(230)
   const other = await startMirror({ database: s.database })
-  Object.assign(other, { list: s.list })
+  const gate = Promise.withResolvers<void>()
+  Object.assign(other, { list: s.list, before: () => gate.promise })
+  const take = () => other.sync.worker.take(new AbortController().signal)
   const taken: unknown[] = []
   s.before = async n => {
     if (n !== 3) return
-    taken.push(await other.sync.worker.take(new AbortController().signal))
+    taken.push(await take())
     await other.runtime.sleep(40_000)
-    taken.push(await other.sync.worker.take(new AbortController().signal))
-    await other.sync.worker.settled()
+    taken.push(await take())
   }
-  expect(await s.compare()).toMatchObject({ outcome: 'done', pages: 5, counted: 230 })
+  await s.compare()
+  gate.resolve()
+  await other.sync.worker.settled()
+  expect((await s.sync.state(KEY)).last).toMatchObject({ outcome: 'done', pages: 5, counted: 230 })
   expect([taken, s.asked.length, other.asked]).toEqual([[0, 1], 3, ['100 50', '150 50', '200 50']])
 })
 
