@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config'
 /** What has to hold on both databases; `npx vitest run --project postgres` runs these alone. */
 const ON_POSTGRES = [
   'test/postgres/*.test.ts',
-  'test/builder/{db,erase,jobs,migrations,once}.test.ts',
+  'test/builder/{db,erase,jobs,migrations,once,participants}.test.ts',
   'test/cli/person.test.ts',
   'test/hardening/{bodies,clock-jumps,deliveries}.test.ts',
   'test/keys/{key-instances,meter,open-sealed,reseal,rotation}.test.ts',

@@ -15,8 +15,8 @@ export interface Worker {
   settled(): Promise<void>
 }
 
-/** Runs of several connections have budgets of their own. */
-const MOST_AT_ONCE = 4
+/** Each connection has limits of its own, and its run waits for them most of the time. */
+const MOST_AT_ONCE = 50
 /** A store that failed is left alone for this long. */
 const AGAIN_MS = 5_000
 

@@ -1,11 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { createSealer } from '../../src/keys/sealing.ts'
 import { createConnections } from '../../src/oauth/connections.ts'
-import { type Runtime, systemRuntime } from '../../src/process/runtime.ts'
+import { systemRuntime } from '../../src/process/runtime.ts'
 import type { ApiClient, EventApi, PageRequest } from '../../src/revento/api.ts'
-import type { Window } from '../../src/revento/budget.ts'
 import type { Page, Row } from '../../src/revento/platform.ts'
-import type { Queries } from '../../src/storage/database.ts'
 import { createEventData, type ParticipantChange } from '../../src/storage/event-data.ts'
 import { createSync } from '../../src/sync/index.ts'
 import { appendWithin } from '../../src/webhooks/inbox/append.ts'
@@ -31,9 +29,6 @@ export interface MirrorStage {
   readonly database?: TestDatabase
   readonly tellFirst?: boolean
   readonly isFull?: () => boolean
-  /** A real client instead of the list, in real time; and its share of the limits. */
-  readonly clientOn?: (query: Queries) => ApiClient
-  readonly share?: readonly Window[]
 }
 
 /** The mirror against a list that a test changes, page by page; who sleeps is woken at once, and time has passed. */
@@ -41,7 +36,7 @@ export async function startMirror(o: MirrorStage = {}) {
   const database = o.database ?? (await testDatabase())
   const { query } = database
   let passed = 0
-  const played = {
+  const runtime = {
     ...systemRuntime,
     now: () => Date.now() + passed,
     monotonic: () => performance.now() + passed,
@@ -52,7 +47,6 @@ export async function startMirror(o: MirrorStage = {}) {
       signal?.throwIfAborted()
     },
   }
-  const runtime: Runtime = o.clientOn ? systemRuntime : played
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
   const connections = createConnections(query, sealer, runtime, {
     log: { error() {}, warn() {} },
@@ -114,11 +108,10 @@ export async function startMirror(o: MirrorStage = {}) {
     {
       ...{
         query,
-        apiClient: o.clientOn?.(query) ?? apiClient,
+        apiClient,
         log: lines,
         choices: { tellFirstRun: o.tellFirst ?? false },
       },
-      ...(o.share && { share: o.share }),
       oauth: { connections, accessTokens: { use: (_key, call) => call('token'), settled: async () => {} } },
       inbox: {
         appendWithin: async (trx, deliveries) => {
