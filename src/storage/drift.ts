@@ -8,7 +8,7 @@ const MOST = 500
 
 /**
  * Notes each way in which Revento answers otherwise than expected, once, and which kinds of answer were seen at all. It
- * looks at what passes anyway, and keeps no value of it. What cannot be stored is noted at the next answer.
+ * looks at what passes anyway, and keeps no value of it. What cannot be stored is noted by the next process.
  */
 export function createDrift(query: Queries, platform: Platform, log: Pick<Log, 'warn'>): Observe {
   const noted = new Set<string>()
@@ -22,10 +22,7 @@ export function createDrift(query: Queries, platform: Platform, log: Pick<Log, '
         .values({ platform, contract: CONTRACT, said })
         .onConflict(c => c.doNothing())
         .execute()
-        .catch(err => {
-          noted.delete(said)
-          log.warn({ part: 'api', err }, 'cannot note how Revento answers')
-        })
+        .catch(err => log.warn({ part: 'api', err }, 'cannot note how Revento answers'))
     }
   }
 }

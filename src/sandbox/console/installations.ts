@@ -57,7 +57,8 @@ export function changeConnections(
   const event_id = text(fields, 'event_id')
   if (event_id !== undefined && !findEvent(event_id)) throw new Problem('not_found')
   const user_id = text(fields, 'user_id')
-  const type = flag(fields, 'tell') ? webhook : undefined
+  // No webhook is known that says that one participant's consent has ended.
+  const type = flag(fields, 'tell') && user_id === undefined ? webhook : undefined
   const installations = Object.values(state.installations).filter(
     one =>
       one.ended === null &&

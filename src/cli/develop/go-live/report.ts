@@ -1,6 +1,8 @@
 import type { Config } from '../../../config/settings.ts'
 import { handlers } from '../../../integration/handlers/index.ts'
 import { DELETION_REQUIRED } from '../../../revento/platform.ts'
+import { GRANT_TABLES } from '../../../storage/grants.ts'
+import { tablesOf } from '../../../storage/migrate.ts'
 import { reading } from '../../store.ts'
 import type { Finding, Scene } from './scene.ts'
 import type { Delivered } from './webhook.ts'
@@ -76,9 +78,18 @@ const tested = (statement: string, evidence: string): Point => ({ statement, sta
 async function tokensSealed({ config }: Scene): Promise<Point> {
   const statement = 'no token is readable where it is stored'
   const proof = 'test/oauth/secrets-at-rest.test.ts'
-  const rows = await reading(config.store, query =>
-    query.selectFrom('connections').select(['access_token', 'refresh_token']).execute(),
-  )
+  const rows = await reading(config.store, async query => {
+    const tables = await tablesOf(query)
+    const there = GRANT_TABLES.filter(table => tables.includes(table))
+    const columns = ['access_token', 'refresh_token'] as const
+    const read = there.map(table =>
+      query
+        .selectFrom(table as 'connections')
+        .select(columns)
+        .execute(),
+    )
+    return (await Promise.all(read)).flat()
+  })
   if (!rows) return tested(statement, `no database here yet; ${proof}`)
   const values = rows.flatMap(row => [row.access_token, row.refresh_token]).filter(value => value !== null)
   const clear = values.filter(value => Buffer.from(value).includes('rev_')).length
