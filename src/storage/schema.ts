@@ -227,6 +227,8 @@ export interface ParticipantsTable {
   /** Of the last page that had them, and the run that read it. */
   listed_at: Generated<string | null>
   seen_run: Generated<number>
+  /** Of that run the last pass that had them. */
+  seen_pass: Generated<number>
   /** Since when a complete run missed them; a newer webhook or page makes it null again. */
   gone_at: Generated<string | null>
   updated_at: number
@@ -361,6 +363,8 @@ export interface SyncRunsTable {
   problem: Generated<string | null>
   phase: 'list' | 'confirm' | 'judge'
   cursor: Generated<string | null>
+  /** How often the list was read from its beginning, this time included. */
+  pass: Generated<number>
   pages: Generated<number>
   counted: Generated<number>
   added: Generated<number>

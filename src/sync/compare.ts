@@ -6,6 +6,7 @@ import type { ParticipantRecord } from '../storage/schema.ts'
 export interface Sighting {
   readonly at: string
   readonly run: number
+  readonly pass: number
   readonly delivery: number
   /** By our clock, in ms. */
   readonly now: number
@@ -72,7 +73,7 @@ function merged(id: string, row: Row, known: ParticipantRecord | undefined, seen
     ...pick(before, ['data', 'data_at', 'data_delivery', 'role', ...REVIEW]),
     ...(isNewer && { data, data_at: seen.at, data_delivery: seen.delivery, ...documented(row) }),
     ...pick(before, ['last_type', 'occurred_at', 'last_delivery', 'first_seen_at']),
-    ...{ listed_at: seen.at, seen_run: seen.run, gone_at: null },
+    ...{ listed_at: seen.at, seen_run: seen.run, seen_pass: seen.pass, gone_at: null },
     updated_at: isNews ? seen.now : before.updated_at,
   }
 }

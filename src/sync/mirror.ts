@@ -26,7 +26,7 @@ export type Tell = (trx: Queries, deliveries: readonly Incoming[]) => Promise<()
 export interface Mirror {
   /** A page, with what it changes, what is told of it, and where the run goes on. */
   page(run: RunRow, page: ReadPage): Promise<RunRow | undefined>
-  /** Marks some of those that both passes missed; `left` is false when that was all. */
+  /** Marks some of those that the last two passes missed; `left` is false when that was all. */
   judge(run: RunRow): Promise<{ run: RunRow; left: boolean } | undefined>
 }
 
@@ -95,7 +95,7 @@ export function createMirror(query: Queries, tell: Tell, runtime: Pick<Runtime, 
       fenced(asked, async (trx, { run, delivery, tell }) => {
         const ids = rows.map(row => String(row[PARTICIPANT_ID]))
         const known = new Map((await knownAmong(trx, run, ids)).map(one => [one.participant_id, one]))
-        const seen = { at, run: run.id, delivery, now: runtime.now() }
+        const seen = { at, run: run.id, pass: run.pass, delivery, now: runtime.now() }
         const compared = rows.map(row => compare(row, known.get(String(row[PARTICIPANT_ID])), seen))
         await write(
           trx,
@@ -109,7 +109,7 @@ export function createMirror(query: Queries, tell: Tell, runtime: Pick<Runtime, 
         const fresh_at = run.fresh_at ?? at
         return update(trx, run)
           .set({ cursor: next, pages: plus('pages', 1), counted: plus('counted', counted), fresh_at })
-          .set({ phase: next === null ? await nextPhase(trx, { ...run, fresh_at }) : run.phase })
+          .set(next === null ? await nextPass(trx, { ...run, fresh_at }) : {})
           .set({
             added: plus('added', of('participant.added')),
             changed: plus('changed', of('participant.changed')),
@@ -119,7 +119,9 @@ export function createMirror(query: Queries, tell: Tell, runtime: Pick<Runtime, 
       }),
     judge: asked =>
       fenced(asked, async (trx, { run, tell }) => {
-        const gone = await unseen(trx, run).selectAll().orderBy('participant_id').limit(BATCH).execute()
+        if (run.pass > 1 && (await hasLost(trx, run))) return { run, left: false }
+        const missed = unseen(trx, run, run.pass - 1).selectAll()
+        const gone = await missed.orderBy('participant_id').limit(BATCH).execute()
         const ids = gone.map(({ participant_id }) => participant_id)
         if (gone.length > 0)
           await trx
@@ -140,19 +142,38 @@ export function createMirror(query: Queries, tell: Tell, runtime: Pick<Runtime, 
   }
 }
 
-/** Whom the first pass has missed, a second one looks for. */
-async function nextPhase(trx: Queries, run: RunRow): Promise<RunRow['phase']> {
-  if (run.phase !== 'list') return 'judge'
-  const missed = await unseen(trx, run).select('participant_id').limit(1).executeTakeFirst()
-  return missed ? 'confirm' : 'judge'
+/** In a list that never rests nobody is judged. */
+const MOST_PASSES = 5
+
+/**
+ * Whom a pass has missed may have been hidden: when somebody before them leaves the list while it is read, all behind
+ * move up, and one slips past a page's border. The next pass then misses who has left. So another pass is made as long
+ * as somebody is missed, until one sees everybody whom the pass before it saw.
+ */
+async function nextPass(trx: Queries, run: RunRow): Promise<Partial<Pick<RunRow, 'phase' | 'pass'>>> {
+  const missed = await unseen(trx, run, run.pass).select('participant_id').limit(1).executeTakeFirst()
+  const isSettled = run.pass > 1 && !(await hasLost(trx, run))
+  if (!missed || isSettled || run.pass === MOST_PASSES) return { phase: 'judge' }
+  return { phase: 'confirm', pass: run.pass + 1 }
 }
 
-/** Whom this run has not seen. Of whom an event has told since it began is not judged: their page may be older. */
-const unseen = (trx: Queries, run: RunRow) =>
+/** Whether the pass before had seen somebody whom this one has not. */
+const hasLost = (trx: Queries, run: RunRow) =>
+  trx
+    .selectFrom('participants')
+    .select('participant_id')
+    .where(isOf(run))
+    .where('seen_run', '=', run.id)
+    .where('seen_pass', '=', run.pass - 1)
+    .limit(1)
+    .executeTakeFirst()
+
+/** Whom no pass from this one on has seen. Of whom an event has told since the run began is not judged: their page may be older. */
+const unseen = (trx: Queries, run: RunRow, since: number) =>
   trx
     .selectFrom('participants')
     .where(isOf(run))
-    .where('seen_run', '<', run.id)
+    .where(eb => eb.or([eb('seen_run', '<', run.id), eb('seen_pass', '<', since)]))
     .where('gone_at', 'is', null)
     .where('occurred_at', '<', run.fresh_at ?? '')
 
@@ -174,6 +195,7 @@ const TEXTS = [
 ] as const satisfies (keyof Listed)[]
 const NUMBERS = [
   ...['name_delivery', 'status_delivery', 'data_delivery', 'last_delivery', 'first_seen_at', 'seen_run'],
+  'seen_pass',
   'updated_at',
 ] as const satisfies (keyof Listed)[]
 const COLUMNS = [...TEXTS, ...NUMBERS]

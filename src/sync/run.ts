@@ -16,8 +16,8 @@ export interface RunParts {
   readonly isFull: () => boolean
 }
 
-/** Page borders of the second pass lie elsewhere: whom a shift has hidden at one border stands in the middle of a page. */
-const LIMITS = { list: PAGE_LIMIT.max, confirm: PAGE_LIMIT.max - 3, judge: 1 } as const
+/** Page borders of the next pass lie elsewhere: whom a shift has hidden at one border stands in the middle of a page. */
+const limitOf = ({ pass }: RunRow) => (pass % 2 === 1 ? PAGE_LIMIT.max : PAGE_LIMIT.max - 3)
 const MOST_RESTARTS = 3
 /** Where an error does not say how long to wait. */
 const NO_WORD_MS = 1_000
@@ -57,8 +57,8 @@ export async function work(
 
   async function nextPage(): Promise<ReadPage> {
     const cursor = run.cursor ?? undefined
-    const page = await api.participants({ limit: LIMITS[run.phase], cursor })
-    const { rows, next } = readRows(page, { cursors, cursor: run.cursor, pages: run.pages, log })
+    const page = await api.participants({ limit: limitOf(run), cursor })
+    const { rows, next } = readRows(page, { cursors, cursor: run.cursor, pages: run.pages / run.pass, log })
     if (next !== null) cursors.add(next)
     return { rows, next, at: new Date(at ?? runtime.now()).toISOString() }
   }
@@ -109,7 +109,7 @@ export async function work(
     failures = 0
     const written = await mirror.page(run, read)
     if (!written) return undefined
-    if (written.phase !== run.phase) cursors.clear()
+    if (written.pass !== run.pass) cursors.clear()
     run = written
   }
 }

@@ -68,8 +68,8 @@ test('a stored moment is compared with now in trusted-time alone, or harmlessly,
 
 test('every column that holds a number is a moment by its name, or known to be none', () => {
   const known = `added after_delivery anew asks attempt attempts beats changed counted crashes data_delivery duplicate_of ending
-    failed fence generation id inbox_id last_delivery last_id missed n name_delivery own_done pages refresh_failures removed
-    replayed restarts runs seen_run status status_delivery swept tells through through_id total under version`
+    failed fence generation id inbox_id last_delivery last_id missed n name_delivery own_done pages pass refresh_failures removed
+    replayed restarts runs seen_pass seen_run status status_delivery swept tells through through_id total under version`
   expect([...new Set(numbers)].filter(name => !COLUMNS.includes(name)).toSorted()).toEqual(known.split(/\s+/))
 })
 

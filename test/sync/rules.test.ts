@@ -27,9 +27,13 @@ describe('who counts as gone', () => {
       // ptp_51 moves to the page that was read already.
       if (n === 2) s.list = s.list.filter(row => row['id'] !== 'ptp_3')
     }
-    expect(await s.compare()).toMatchObject({ outcome: 'done', removed: 0 })
-    expect(s.asked).toEqual(['first 50', '50 50', '100 50', 'first 47', '47 47', '94 47'])
     expect(await s.compare()).toMatchObject({ outcome: 'done', removed: 1 })
+    const [first, second] = [
+      ['first 50', '50 50', '100 50'],
+      ['first 47', '47 47', '94 47'],
+    ]
+    // The second pass misses ptp_3, whom the first had seen: only a third can say whether it has hidden somebody.
+    expect(s.asked).toEqual([...first, ...second, ...first])
     expect(typesOf(await s.news())).toEqual(['participant.removed ptp_3'])
   })
 

@@ -166,7 +166,7 @@ export async function startMirror(o: MirrorStage = {}) {
         row =>
           JSON.parse(Buffer.from(row.body ?? []).toString()) as {
             type: string
-            data: { participant_id: string; changed?: string[]; participant: Row; before?: Row }
+            data: { participant_id: string; changed?: string[]; participant: Row; before?: Row; run: number }
           },
       )
     },

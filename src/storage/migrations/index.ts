@@ -19,6 +19,7 @@ import { parkedByPlatform } from './019-parked-platform.ts'
 import { builder } from './020-builder.ts'
 import { jobs } from './030-jobs.ts'
 import { mirror } from './050-mirror.ts'
+import { passes } from './051-passes.ts'
 import { signIns } from './055-sign-ins.ts'
 import { drift } from './056-drift.ts'
 import { operator } from './058-operator.ts'
@@ -46,6 +47,7 @@ export const MIGRATIONS = {
   '020-builder': builder,
   '030-jobs': jobs,
   '050-mirror': mirror,
+  '051-passes': passes,
   '055-sign-ins': signIns,
   '056-drift': drift,
   '058-operator': operator,

@@ -11,11 +11,12 @@ export interface Reply {
 /** Keeps cookies, and follows no redirect by itself. */
 export interface Browser {
   get(url: string, headers?: Record<string, string>): Promise<Reply>
-  /** An object is sent as JSON, a text as a form. */
+  /** An object is sent as JSON, a text as a form of the page that stands there. */
   post(url: string, body: object | string): Promise<Reply>
 }
 
 const TIMEOUT_MS = 30_000
+const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 
 export function createBrowser(dispatcher: Dispatcher): Browser {
   const cookies = new Map<string, string>()
@@ -45,7 +46,7 @@ export function createBrowser(dispatcher: Dispatcher): Browser {
     get: (url, headers = {}) => send(url, headers, null),
     post: (url, body) =>
       typeof body === 'string'
-        ? send(url, { 'content-type': 'application/x-www-form-urlencoded' }, body)
+        ? send(url, { ...FORM, origin: new URL(url).origin }, body)
         : send(url, { 'content-type': 'application/json' }, JSON.stringify(body)),
   }
 }

@@ -1,5 +1,6 @@
 import { API_DAYS } from './days-api.ts'
 import { HANDLER_DAYS } from './days-handlers.ts'
+import { MIRROR_DAYS } from './days-mirror.ts'
 import { PROCESS_DAYS } from './days-process.ts'
 import { TOKEN_DAYS } from './days-tokens.ts'
 import { WEBHOOK_DAYS } from './days-webhooks.ts'
@@ -11,5 +12,6 @@ export const DAYS: readonly Day[] = [
   ...API_DAYS,
   ...WEBHOOK_DAYS,
   ...HANDLER_DAYS,
+  ...MIRROR_DAYS,
   ...PROCESS_DAYS,
 ]

@@ -50,7 +50,7 @@ export async function openWorld({ folder, rest, undisturbed }: WorldOptions) {
       throw new Failed(`the console answered ${answer.status} to ${path}`, 'src/sandbox')
     return JSON.parse(answer.text) as T
   }
-  const get = (path: string) => browser.get(running().url + path, { accept: 'application/json' })
+  const get = (path: string, accept = 'application/json') => browser.get(running().url + path, { accept })
   function read<T>(sql: string): T[] {
     const database = new DatabaseSync(join(folder, 'data/drill.db'), { readOnly: true, timeout: 5_000 })
     try {
@@ -102,6 +102,7 @@ export async function openWorld({ folder, rest, undisturbed }: WorldOptions) {
     },
     participants: () => get(`/participants?event_id=${EVENT}&limit=5`),
     get,
+    post: (path: string, form: string) => browser.post(running().url + path, form),
     /** Calls the sandbox's console: POST with fields, GET without. */
     console: call,
     async fault(name: string, term: { count: number; size?: number } = { count: 1 }) {

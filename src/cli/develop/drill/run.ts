@@ -20,7 +20,7 @@ export interface Verdict {
 
 const AT_ONCE = 2
 /** The days that wait longest begin first, so that the others fill their time. */
-const LONG = ['kill', 'held_lease', 'kill_in_refresh', 'slow_handler', 'disk_full']
+const LONG = ['kill', 'held_lease', 'kill_in_refresh', 'slow_handler', 'kill_in_comparison', 'disk_full']
 
 /** Runs the days, two at a time, and calls `ended` with each verdict. The result has the order of `days`. */
 export async function runDays(
