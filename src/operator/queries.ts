@@ -38,6 +38,9 @@ const SMALL = 16_384
 const FIRST_WINDOW = 2_000
 const WINDOW_MS = 15
 const SEARCH_MS = 120
+const FEW = 2_000
+/** What the index of the senders other than Revento says of its rows: it is not used otherwise. */
+const begunBySenders = sql<boolean>`inbox.provider <> 'revento' and inbox.state <> 'pending'`
 const REPLAYABLE: readonly DeliveryState[] = ['dead', 'ignored']
 
 type InboxExpression = ExpressionBuilder<Schema, 'inbox'>
@@ -119,38 +122,48 @@ export function createInboxQueries(
     return to
   }
 
-  const listed = (filter: Filter, from: number, to: number, limit: number) =>
+  const listed = (filter: Filter, { low, high }: { low: number; high: number }, limit: number) =>
     inbox()
       .select(['id', 'provider', 'type', 'event_id', 'state', 'attempts', 'next_at', 'received_at'])
       .select(['finished_at', 'last_error', 'duplicate_of'])
       .select(sql<Uint8Array | null>`case when length(body) <= ${sql.lit(SMALL)} then body end`.as('body'))
       .where(matches(filter))
-      .$if(filter.provider !== undefined && filter.provider !== 'revento', select =>
-        select.where(sql<boolean>`provider <> 'revento' and state <> 'pending'`),
-      )
-      .where('id', '>=', from)
-      .where('id', '<', to)
+      .where('id', '>=', low)
+      .where('id', '<', high)
       .orderBy('id', 'desc')
       .limit(limit)
 
-  /** Those of a sender that have not begun are in no index by sender: the newest of them stand in front. */
-  async function waitingOf(filter: Filter, from: number, to: number, limit: number) {
-    const { provider, state, ...rest } = filter
-    if (!provider || provider === 'revento' || (state && state !== 'pending')) return []
-    const rows = await listed({ ...rest, state: 'pending' }, from, to, 2_000).execute()
-    return rows.filter(row => row.provider === provider).slice(0, limit)
+  /**
+   * The ids of all that wait or run; undefined where they are many. No index has them by id, so few are found by when
+   * they are due, and many by looking through the inbox, where they are everywhere.
+   */
+  async function openIds(): Promise<number[] | undefined> {
+    const due = inbox().select('id').where(isOpen).orderBy('next_at', 'desc').orderBy('id', 'desc')
+    const rows = await due.limit(FEW + 1).execute()
+    return rows.length > FEW ? undefined : rows.map(row => Number(row.id))
   }
 
   return {
     async list(filter: Filter, limit: number, before?: number): Promise<Page> {
       const range = await between(filter, before)
-      const waiting = await waitingOf(filter, range.low, range.high, limit + 1)
+      const isOfSender = filter.provider !== undefined && filter.provider !== 'revento'
+      const isOpenOnly = filter.state === 'pending' || filter.state === 'running'
+      const open = isOfSender || isOpenOnly ? await openIds() : undefined
       const rows: Row[] = []
-      const reached = await windows(range, async (from, to) => {
-        rows.push(...(await listed(filter, from, to, limit + 1 - rows.length).execute()))
-        return rows.length > limit
-      })
-      const all = [...rows, ...waiting].toSorted((a, b) => b.id - a.id)
+      if (open && open.length > 0)
+        rows.push(
+          ...(await listed(filter, range, limit + 1)
+            .where('id', 'in', ids(open))
+            .execute()),
+        )
+      const begun = rows.length
+      const look = async (from: number, to: number) => {
+        const part = listed(filter, { low: from, high: to }, limit + 1 - (rows.length - begun))
+        rows.push(...(await (open ? part.where(begunBySenders) : part).execute()))
+        return rows.length - begun > limit
+      }
+      const reached = isOpenOnly && open ? range.low : await windows(range, look)
+      const all = [...new Map(rows.map(row => [row.id, row])).values()].toSorted((a, b) => b.id - a.id)
       const isMore = all.length > limit
       const shown = all.slice(0, limit)
       return { rows: shown, before: isMore ? shown.at(-1)?.id : reached > range.low ? reached : undefined }

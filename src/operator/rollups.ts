@@ -36,41 +36,43 @@ export function createRollups(
   { clock, log }: { clock: SteadyClock; log: Pick<Log, 'error'> },
   runtime: Runtime,
 ): Rollups {
-  let pending = new Map<string, number>()
-  let minute = { at: 0, until: Number.NEGATIVE_INFINITY }
+  /** By minute, what is not stored yet; `current` is that of the present minute. */
+  let pending = new Map<number, Map<string, number>>()
+  let current = new Map<string, number>()
+  let currentUntil = Number.NEGATIVE_INFINITY
   let tidiedAt = Number.NEGATIVE_INFINITY
 
-  /** The clock is asked once a minute: this is called for each webhook. */
-  function minuteNow(): number {
-    const monotonic = runtime.monotonic()
-    if (monotonic >= minute.until) {
-      const now = clock.now()
-      minute = { at: now - (now % MINUTE_MS), until: monotonic + MINUTE_MS - (now % MINUTE_MS) }
-    }
-    return minute.at
+  const countsOf = (at: number): Map<string, number> => {
+    const counts = pending.get(at) ?? new Map<string, number>()
+    pending.set(at, counts)
+    return counts
   }
 
+  /** Called for each webhook, so the clock is asked once a minute. */
   function add(name: string, n = 1): void {
-    const key = `${minuteNow()} ${name}`
-    pending.set(key, (pending.get(key) ?? 0) + n)
+    const monotonic = runtime.monotonic()
+    if (monotonic >= currentUntil) {
+      const now = clock.now()
+      currentUntil = monotonic + MINUTE_MS - (now % MINUTE_MS)
+      current = countsOf(now - (now % MINUTE_MS))
+    }
+    current.set(name, (current.get(name) ?? 0) + n)
   }
 
-  const rowsOf = (counts: ReadonlyMap<string, number>) =>
-    [...counts].map(([key, n]) => {
-      const [at = '', name = ''] = key.split(' ')
-      return { at: Number(at), name, n }
-    })
+  const rowsOf = (counts: typeof pending) =>
+    [...counts].flatMap(([at, names]) => [...names].map(([name, n]) => ({ at, name, n })))
 
   async function flush(): Promise<void> {
-    if (pending.size === 0) return
-    const counts = pending
+    const rows = rowsOf(pending)
+    if (rows.length === 0) return
     pending = new Map()
+    currentUntil = Number.NEGATIVE_INFINITY
     try {
       await sql`insert into rollups (platform, minute_at, name, n)
-        select ${platform}, ${integer('at')}, ${text('name')}, ${integer('n')} from ${records(rowsOf(counts))} where true
+        select ${platform}, ${integer('at')}, ${text('name')}, ${integer('n')} from ${records(rows)} where true
         on conflict (platform, minute_at, name) do update set n = rollups.n + excluded.n`.execute(query)
     } catch (error) {
-      for (const [key, n] of counts) pending.set(key, (pending.get(key) ?? 0) + n)
+      for (const { at, name, n } of rows) countsOf(at).set(name, (countsOf(at).get(name) ?? 0) + n)
       throw error
     }
   }
@@ -141,7 +143,8 @@ export function createRollups(
   }
 }
 
-const waitClass = (ms: number) => `wait_${WAITS.findIndex(end => ms <= end)}`
+const NAMES = [...WAITS.keys()].map(n => `wait_${n}`)
+const waitClass = (ms: number) => NAMES[WAITS.findIndex(end => ms <= end)] ?? 'wait_-1'
 
 /** The time that this share of them took at most, in ms, as the classes tell it; undefined where there were none. */
 export function quantile(slots: readonly Slot[], share: number): number | undefined {
