@@ -68,26 +68,46 @@ const SEEN = 500
 const LISTED = 12
 
 export async function readOverview(o: OverviewParts, runtime: Pick<Runtime, 'now'>): Promise<Overview> {
-  const { inbox, rollups } = o
-  const [dead, retrying] = [await inbox.newest('dead', SEEN), await inbox.newest('pending', SEEN)]
+  const { inbox, rollups, query, platform } = o
+  const now = runtime.now()
+  // Side by side: a server answers them in its own time, and none needs another.
+  const [
+    trouble,
+    oldestMs,
+    dead,
+    retrying,
+    parked,
+    hour,
+    day,
+    states,
+    connections,
+    jobs,
+    keys,
+    replays,
+    latest,
+  ] = await Promise.all([
+    ...([o.trouble(), o.oldestMs(), inbox.newest('dead', SEEN), inbox.newest('pending', SEEN)] as const),
+    ...([inbox.count('parked', MOST), rollups.read(60, 1), rollups.read(96, 15)] as const),
+    ...([statesOf(o), connectionsOf(o, now)] as const),
+    query.selectFrom('jobs').selectAll().where('platform', '=', platform).execute(),
+    ...([o.keyChanges(), o.replays.list(3), inbox.list({}, LISTED)] as const),
+  ])
   return {
-    now: runtime.now(),
-    trouble: await o.trouble(),
-    stalledMs: o.handling.stalledMs(),
-    waiting: o.handling.waiting(),
-    oldestMs: await o.oldestMs(),
+    ...{ now, trouble, stalledMs: o.handling.stalledMs(), waiting: o.handling.waiting(), oldestMs },
     dead: dead.length < SEEN ? dead.length : await inbox.count('dead', MOST),
-    parked: await inbox.count('parked', MOST),
-    givenUp: alike(dead),
-    failing: alike(retrying),
-    hour: await rollups.read(60, 1),
-    day: await rollups.read(96, 15),
-    states: await statesOf(o),
-    connections: await connectionsOf(o, runtime.now()),
-    jobs: await o.query.selectFrom('jobs').selectAll().where('platform', '=', o.platform).execute(),
-    keys: await o.keyChanges(),
-    replays: await o.replays.list(3),
-    latest: (await inbox.list({}, LISTED)).rows,
+    ...{
+      parked,
+      givenUp: alike(dead),
+      failing: alike(retrying),
+      hour,
+      day,
+      states,
+      connections,
+      jobs,
+      keys,
+      replays,
+    },
+    latest: latest.rows,
   }
 }
 

@@ -24,6 +24,7 @@ export function faultsPage({ faults, options: { runtime } }: Context): Html {
 <h1>Bad days</h1>
 <p>Start one, use your app, and look at what it makes of it. Each lasts for a number of requests or seconds; of several
 at the same door the one that was started first strikes.</p>
+<p class="filters" role="group" aria-label="Doors">${DOORS.map(([door, title]) => html`<a href="#door-${door}">${title}</a>`)}</p>
 ${DOORS.map(
   ([door, title, hint]) => html`<section><h2 id="door-${door}">${title}</h2><p class="quiet">${hint}</p>
 <div class="grid">${cards(door)}</div></section>`,

@@ -42,7 +42,7 @@ ${
     ? html`${current.filter(one => one.user_id === undefined).map(installation => card(context, installation))}
 ${signedIn(current.filter(one => one.user_id !== undefined))}
 <form method="post" action="/console/suspend" class="row">
-<button>Suspend the integration</button>${tell('integration.suspended')}
+<button class="danger">Suspend the integration</button>${tell('integration.suspended')}
 </form>`
     : html`<p class="empty">Nothing is connected. Open <a href="${app}">your app</a>, choose Connect and then Authorize: the installation and its tokens appear here.</p>`
 }
@@ -57,7 +57,7 @@ ${clockSection(context)}
   )}</ul></section>
 <section><h2 id="reset">Reset</h2>
 <p class="quiet">It forgets every connection, delivery and bad day, and sets the clock back.</p>
-${button('/reset', 'Reset the sandbox', 'make it new')}</section>
+${button('/reset', 'Reset the sandbox', 'make it new', {}, 'danger')}</section>
 </div>
 </div>
 <details><summary>What this sandbox chose</summary>
@@ -70,7 +70,7 @@ function signedIn(current: readonly Installation[]): Html | undefined {
   if (current.length === 0) return undefined
   const rows = current.map(
     ({ user_id = '', event_id, consented_at }) =>
-      html`<li class="row"><code>${user_id}</code> at <code>${event_id}</code>, ${moment(consented_at)} ${button('/revoke', 'Revoke', `the sign-in of ${user_id}`, { event_id, user_id })}</li>`,
+      html`<li class="row"><code>${user_id}</code> at <code>${event_id}</code>, ${moment(consented_at)} ${button('/revoke', 'Revoke', `the sign-in of ${user_id}`, { event_id, user_id }, 'danger')}</li>`,
   )
   return html`<h3>Participants who signed in: ${current.length}</h3><ul class="plain">${rows}</ul>`
 }
@@ -102,8 +102,8 @@ ${press('/revoke-refresh-tokens', 'Revoke token', 'refresh token')}`
 </dl>
 <form method="post" action="/console/revoke" id="end-${id}" class="row">
 <input type="hidden" name="event_id" value="${event_id}">
-<button aria-label="Revoke: ${event_id}">Revoke</button>
-<button formaction="/console/archive" aria-label="Archive event: ${event_id}">Archive event</button>${tell('data.deletion_required')}
+<button class="danger" aria-label="Revoke: ${event_id}">Revoke</button>
+<button class="danger" formaction="/console/archive" aria-label="Archive event: ${event_id}">Archive event</button>${tell('data.deletion_required')}
 </form>
 </article>`
 }

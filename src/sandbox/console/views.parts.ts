@@ -47,9 +47,10 @@ export function button(
   label: string,
   about: string,
   fields: Record<string, string> = {},
+  look?: 'danger',
 ): Html {
   const hidden = Object.entries(fields).map(
     ([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`,
   )
-  return html`<form method="post" action="/console${action}">${hidden}<button aria-label="${label}: ${about}">${label}</button></form>`
+  return html`<form method="post" action="/console${action}">${hidden}<button${look && html` class="${look}"`} aria-label="${label}: ${about}">${label}</button></form>`
 }

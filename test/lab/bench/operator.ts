@@ -15,17 +15,18 @@ import { openDatabase } from '../../../src/storage/open.ts'
 import { isPostgres } from '../../../src/storage/sql.ts'
 import { createDeliveries } from '../../../src/webhooks/inbox/deliveries.ts'
 import { oldestWaitMs } from '../../../src/webhooks/inbox/oldest.ts'
+import { startPostgres } from '../../helpers/postgres.ts'
 
-const HELP = `Usage: node test/lab/bench/operator.ts [--rows N] [--database-url postgres://…] [--rounds N]
+const HELP = `Usage: node test/lab/bench/operator.ts [--rows N] [--postgres] [--rounds N]
 
 Fills an empty store with a million deliveries, and measures what the operator's pages ask of it: the slowest of the
 rounds and their median in ms, and for how long the event loop stood still at most. Exits with 1 where a figure is over
-its limit. A PostgreSQL has to be empty, and is left full.
+its limit. --postgres: in a PostgreSQL of its own instead of SQLite.
 `
 const { values } = parseArgs({
   options: {
     rows: { type: 'string', default: '1000000' },
-    'database-url': { type: 'string' },
+    postgres: { type: 'boolean' },
     rounds: { type: 'string', default: '9' },
     help: { type: 'boolean' },
   },
@@ -151,9 +152,12 @@ async function measure(store: Store, rows: number, rounds: number): Promise<bool
 if (values.help) process.stdout.write(HELP)
 else {
   const folder = mkdtempSync(join(tmpdir(), 'operator-'))
-  const url = values['database-url']
-  const store: Store = url ? { kind: 'postgres', url } : { kind: 'sqlite', path: join(folder, 'million.db') }
+  const server = values.postgres ? await startPostgres() : undefined
+  const store: Store = server
+    ? { kind: 'postgres', url: server.url }
+    : { kind: 'sqlite', path: join(folder, 'million.db') }
   const isFast = await measure(store, Number(values.rows), Number(values.rounds))
+  await server?.stop()
   rmSync(folder, { recursive: true })
   if (!isFast) process.exitCode = 1
 }
