@@ -3,7 +3,7 @@ import { until } from '../../helpers/wait.ts'
 import { type Bench, bench } from './dispatching.ts'
 
 const [HOUR, DAY] = [3_600_000, 86_400_000]
-const JUMPS = [HOUR, -HOUR, 31 * DAY, -31 * DAY, 730 * DAY, -730 * DAY]
+const JUMPS = [HOUR, -HOUR, 31 * DAY, -730 * DAY]
 const LEASE_MS = 30_000
 
 /** Two dispatchers on one store, each with a wall clock that can be set, after a minute of steady running. */
@@ -30,7 +30,7 @@ async function seconds(b: Bench, count: number) {
   }
 }
 
-test.for(JUMPS.flatMap(by => [[by, 'both'] as const, [by, 'one'] as const, [by, 'two'] as const]))(
+test.for([...JUMPS.map(by => [by, 'both'] as const), [-HOUR, 'one'] as const, [31 * DAY, 'two'] as const])(
   'set by %d ms on %s of two: what runs is not run again',
   async ([by, where]) => {
     const b = await twoDispatchers()
