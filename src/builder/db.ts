@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Kysely, KyselyPlugin } from 'kysely'
 import type { Tables } from '../integration/tables.ts'
 import { FixedTextError } from '../process/disclosure.ts'
@@ -6,7 +7,6 @@ import { whenAborted } from '../process/runtime.ts'
 import type { Queries } from '../storage/database.ts'
 import type { Platform } from '../storage/schema.ts'
 import { createGuard } from './guard.ts'
-import { inTransaction, refuseInTransaction } from './in-transaction.ts'
 
 /** Of our tables, what stays under these names; to be read, not written. */
 export interface Views {
@@ -57,6 +57,14 @@ export interface ConnectionsView {
 
 /** The database as the builder's code sees it. */
 export type Db = Kysely<Views & Tables>
+
+/** Whether this code was called from inside a transaction of the builder's. */
+const inTransaction = new AsyncLocalStorage<true>()
+
+export function refuseInTransaction(): void {
+  if (inTransaction.getStore())
+    throw new HandlerMistake('inside a transaction use the trx that it hands out, and neither db nor once()')
+}
 
 /** Other work waits for a transaction on SQLite: the arrival of webhooks too. */
 const TRANSACTION_MS = 5_000

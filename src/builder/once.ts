@@ -8,7 +8,7 @@ import type { Queries } from '../storage/database.ts'
 import { isErased } from '../storage/erasures.ts'
 import type { Platform } from '../storage/schema.ts'
 import { eventLock, lockShared, transaction } from '../storage/sql.ts'
-import { refuseInTransaction } from './in-transaction.ts'
+import { refuseInTransaction } from './db.ts'
 
 /** What an effect gets. */
 export interface Effect {
