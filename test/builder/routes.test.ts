@@ -43,14 +43,14 @@ const tokenOf = async ({ app }: Pair, client = createClient()) =>
   /name="form_token" value="([^"]+)"/.exec((await client.get(`${app.url}/app/page`, BROWSER)).text)?.[1] ?? ''
 
 describe('a route for organizers', () => {
-  test('is 401 for a browser that has connected nothing, in a plugin and with hooks of its own too', async () => {
+  test('a route for organizers is 401 for a browser that has connected nothing, in a plugin and with hooks of its own too', async () => {
     const pair = await start()
     for (const path of ['/app/events', '/app/inner', '/app/page'])
       expectError(pair, await createClient().get(pair.app.url + path), 401, 'unauthenticated')
     expectError(pair, await createClient().post(`${pair.app.url}/app/page`, '', FORM), 401, 'unauthenticated')
   })
 
-  test('sees what its browser has connected, and calls the API for it; another’s event is none', async () => {
+  test('a route for organizers sees what its browser has connected, and calls the API for it; another’s event is none', async () => {
     const pair = await start()
     const { client: one } = await connect(pair)
     pair.upstream.onToken = json(200, tokens({ event_id: 'evt_two' }))
@@ -64,7 +64,7 @@ describe('a route for organizers', () => {
       expectError(pair, await one.get(`${pair.app.url}/app/events/${other}/people`), 404, 'not_found')
   })
 
-  test('answers what the API throws as our own routes do', async () => {
+  test('a route answers what the API throws as our own routes do', async () => {
     const pair = await start()
     const { client } = await connect(pair)
     pair.upstream.onApi = json(401, { error: 'token_revoked' })
@@ -78,7 +78,7 @@ describe('a route for organizers', () => {
     expect((await client.get(`${pair.app.url}/app/events`)).json()).toEqual([])
   })
 
-  test('changes something only for a form of our own page, made for this session', async () => {
+  test('a route changes something only for a form of our own page, made for this session', async () => {
     const pair = await start()
     const { client } = await connect(pair)
     const { client: other } = await connect(pair)
@@ -139,7 +139,7 @@ test('one that throws is answered as our own errors are, and nothing else is the
 
 describe('the start is stopped by', () => {
   const starting = (own: Routes) => startApp({ handlers: { revento: {} }, integration: { routes: own } })
-  test('routes without a guard, each named', async () => {
+  test('routes without a guard stop the start, each named', async () => {
     const own: Routes = async (app, { guard }) => {
       app.get('/app/a', async () => 'a')
       app.post('/app/b', { ...guard.organizer, config: {} }, async () => 'b')
@@ -154,7 +154,7 @@ describe('the start is stopped by', () => {
     expect(told.match(/\S+ \/app\/\w/g)).toEqual(['GET /app/a', 'POST /app/b', 'GET /app/d'])
   })
 
-  test('a path of ours, and a plugin that throws', async () => {
+  test('a path of ours, and a plugin that throws, stop the start', async () => {
     const taken: Routes = (app, { guard }) => void app.get('/participants', guard.open, async () => '')
     await expect(starting(taken)).rejects.toThrow(
       /'\/participants'.* Give it another path: nothing of ours is under \/app\//,

@@ -36,7 +36,7 @@ function problems(env: Env): Record<string, string> {
 const names = (env: Env) => new Set(Object.keys(problems(env)))
 
 describe('defaults and modes', () => {
-  test('runs on the sandbox with the documented defaults when nothing is set', () => {
+  test('nothing set is the sandbox with the documented defaults', () => {
     expect(names({ PAYLOAD_DAYS: '31' })).toEqual(new Set(['PAYLOAD_DAYS']))
     expect(loadConfig({ PAYLOAD_DAYS: '2' })).toMatchObject({ payloadDays: 2, retentionDays: 30 })
     expect(loadConfig({})).toMatchObject({
@@ -62,7 +62,7 @@ describe('defaults and modes', () => {
     })
   })
 
-  test('has an event of its own on the sandbox only, under its new name or its old one', () => {
+  test('the app has an event of its own on the sandbox only, under its new name or its old one', () => {
     const eventOf = (env: Env) => loadConfig(env).defaultEventId
     const named = { REVENTO_EVENT_ID: 'evt_new' }
     expect(eventOf(CREDENTIALS)).toBeUndefined()
@@ -75,7 +75,7 @@ describe('defaults and modes', () => {
     ])
   })
 
-  test('takes a PostgreSQL, whose own files stay in data/', () => {
+  test("with a PostgreSQL the app's own files stay in data/", () => {
     const url = 'postgres://user:p%40ss@db.example.com:5433/revento?sslmode=require'
     expect(loadConfig({ DATABASE_URL: url })).toMatchObject({
       store: { kind: 'postgres', url },
@@ -85,14 +85,14 @@ describe('defaults and modes', () => {
     expect(storeName({ kind: 'postgres', url })).toBe('postgres://db.example.com:5433/revento')
   })
 
-  test('points the sandbox mode at the sandbox port, on loopback', () => {
+  test('the sandbox mode goes to the sandbox port, on loopback', () => {
     const { authBase, apiBase, clientId } = loadConfig({ SANDBOX_PORT: '4100' })
     expect(authBase).toBe('http://127.0.0.1:4100')
     expect(apiBase).toBe('http://127.0.0.1:4100/api/v1')
     expect(clientId).toBe(SANDBOX_CREDENTIALS.clientId)
   })
 
-  test('uses the real platform when all three credentials are set', () => {
+  test('all three credentials are the real platform', () => {
     const config = loadConfig(CREDENTIALS)
     expect(config).toMatchObject({
       mode: 'real',
@@ -103,20 +103,20 @@ describe('defaults and modes', () => {
     })
   })
 
-  test('derives the redirect URI from PORT, and takes trailing slashes off the bases', () => {
+  test('the redirect URI follows from PORT, and the bases lose trailing slashes', () => {
     const config = loadConfig({ ...CREDENTIALS, PORT: '8080', REVENTO_API_BASE: 'https://api.test/v1//' })
     expect(config.redirectUri).toBe('http://localhost:8080/callback')
     expect(config.apiBase).toBe('https://api.test/v1')
   })
 
-  test('accepts a complete production environment', () => {
+  test('a complete production environment is accepted', () => {
     const config = loadConfig({ ...PRODUCTION, ENCRYPTION_KEY_PREVIOUS: OLD_KEY })
     expect(config).toMatchObject({ mode: 'real', production: true, https: true })
     expect(config.encryptionKey).toEqual(Buffer.alloc(32, 5))
     expect(config.origin).toBe('https://app.example.com')
   })
 
-  test('is frozen, with everything in it', () => {
+  test('the configuration is frozen, with everything in it', () => {
     const config = loadConfig({ TRUST_PROXY: '10.0.0.1' })
     for (const part of [config, config.webhookSecrets, config.trustProxy, config.warnings])
       expect(Object.isFrozen(part)).toBe(true)
@@ -128,7 +128,7 @@ describe('refusals', () => {
   const subsets = [1, 2, 3, 4, 5, 6].map(bits =>
     Object.fromEntries(Object.entries(CREDENTIALS).filter((_, i) => bits & (1 << i))),
   )
-  test.each(subsets)('refuses some of the credentials and names the missing ones: %o', set => {
+  test.each(subsets)('some of the credentials are refused, and the missing ones named: %o', set => {
     const missing = Object.keys(CREDENTIALS).filter(name => !(name in set))
     expect(names(set)).toEqual(new Set(missing))
     for (const text of Object.values(problems(set))) expect(text).toContain('or set none of the three')
@@ -143,19 +143,22 @@ describe('refusals', () => {
     expect(JSON.stringify(found)).not.toContain('none of the three')
   })
 
-  test('lists problems of every kind together', () => {
+  test('problems of every kind are listed together', () => {
     const env = { ...CREDENTIALS, PORT: '0', LOG_LEVEL: 'loud', ENCRYPTION_KEY: 'short', HOST: ' ' }
     expect(names(env)).toEqual(new Set(['ENCRYPTION_KEY', 'HOST', 'LOG_LEVEL', 'PORT']))
   })
 
-  test.each(Object.values(SANDBOX_CREDENTIALS))('refuses a sandbox credential in production: %s', known => {
-    for (const name of [...Object.keys(CREDENTIALS), 'REVENTO_WEBHOOK_SECRET_PREVIOUS']) {
-      expect(problems({ ...PRODUCTION, [name]: known })[name]).toContain("sandbox's")
-      expect(names({ ...CREDENTIALS, [name]: known })).toEqual(new Set())
-    }
-  })
+  test.each(Object.values(SANDBOX_CREDENTIALS))(
+    'a sandbox credential is refused in production: %s',
+    known => {
+      for (const name of [...Object.keys(CREDENTIALS), 'REVENTO_WEBHOOK_SECRET_PREVIOUS']) {
+        expect(problems({ ...PRODUCTION, [name]: known })[name]).toContain("sandbox's")
+        expect(names({ ...CREDENTIALS, [name]: known })).toEqual(new Set())
+      }
+    },
+  )
 
-  test.each(['REVENTO_AUTH_BASE', 'REVENTO_API_BASE'])('refuses %s without credentials', name => {
+  test.each(['REVENTO_AUTH_BASE', 'REVENTO_API_BASE'])('%s without credentials is refused', name => {
     expect(problems({ [name]: 'https://auth.test' })[name]).toContain('set without credentials')
   })
 
@@ -168,7 +171,7 @@ describe('refusals', () => {
     },
   )
 
-  test('never prints a value, whatever is wrong', () => {
+  test('a problem never prints a value, whatever is wrong', () => {
     const value = fc.string({ minLength: 12, maxLength: 40, unit: fc.constantFrom(...'QZJXqzjx7£ ') })
     fc.assert(
       fc.property(fc.constantFrom(...VARIABLE_NAMES), value, (name, text) => {
@@ -189,14 +192,14 @@ describe('the other senders', () => {
     providers.filter(p => p.name !== 'revento').map(p => [p.secret.variable, p.secret.sandbox]),
   )
 
-  test('are all on in the sandbox, and none is without a secret on the real platform', () => {
+  test('the other senders are all on in the sandbox, and none is without a secret on the real platform', () => {
     expect(Object.keys(loadConfig({}).providerSecrets)).toEqual(providers.map(p => p.name))
     expect(loadConfig({}).verifyToken).toBeDefined()
     expect(Object.keys(loadConfig(CREDENTIALS).providerSecrets)).toEqual(['revento'])
     expect(loadConfig(CREDENTIALS).verifyToken).toBeUndefined()
   })
 
-  test('have the secrets that were given, two each', () => {
+  test('the other senders have the secrets that were given, two each', () => {
     const given = { BARKER_WEBHOOK_SECRET: 'a key', WEBHOOK_VERIFY_TOKEN: 'token-of-mine' }
     expect(names({ ...CREDENTIALS, ...given })).toEqual(new Set(['BARKER_WEBHOOK_SECRET']))
     const right = { ...given, BARKER_WEBHOOK_SECRET: 'key', BARKER_WEBHOOK_SECRET_PREVIOUS: 'k' }

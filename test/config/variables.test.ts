@@ -59,7 +59,7 @@ test('every variable says what to type', () => {
 })
 
 describe('forms', () => {
-  test.each(VARIABLE_NAMES)('refuses %s when it is blank, padded or quoted', name => {
+  test.each(VARIABLE_NAMES)('%s is refused when it is blank, padded or quoted', name => {
     for (const value of ['', '  ', '\t', '\n']) expect(refusal({ [name]: value })).toContain('is blank')
     for (const value of [' 3000', '3000 ', '3000\n', '\u00a03000'])
       expect(refusal({ [name]: value })).toContain('has spaces around it')
@@ -67,7 +67,7 @@ describe('forms', () => {
   })
 
   const SECRETS = VARIABLE_NAMES.filter(name => /_(ID|SECRET|TOKEN)(_PREVIOUS)?$/.test(name))
-  test.each(SECRETS)('refuses a placeholder as %s', name => {
+  test.each(SECRETS)('a placeholder is refused as %s', name => {
     for (const value of ['<your-id>', 'your-client-id', 'changeme', 'CHANGE_ME', 'xxxxxxxx', '........'])
       expect(refusal({ [name]: value }), value).toContain(`${name}`)
     for (const value of ['replace-me', 'placeholder', 'TODO', 'secret', 'example'])
@@ -152,7 +152,7 @@ describe('forms', () => {
     expect(refusal({ [name]: value })).toContain(name)
   })
 
-  test('takes proxy addresses and ranges of both families', () => {
+  test('proxy addresses and ranges of both families are taken', () => {
     const ranges = ['10.0.0.1', '10.0.0.0/8', '::1', 'fd00::/8']
     expect(loadConfig({ TRUST_PROXY: ranges.join(',') }).trustProxy).toEqual(ranges)
   })
@@ -172,13 +172,13 @@ describe('names', () => {
     ])
   })
 
-  test('says of a REVENTO_ name that resembles nothing that it is not a setting', () => {
+  test('a REVENTO_ name that resembles nothing is said to be no setting', () => {
     expect(loadConfig({ REVENTO_QQQQQQQQQQQQQQQQ: 'x' }).warnings).toEqual([
       'REVENTO_QQQQQQQQQQQQQQQQ is not a setting',
     ])
   })
 
-  test('shows the misspelt name beside the one it leaves missing', () => {
+  test('a misspelt name is shown beside the one it leaves missing', () => {
     const env = {
       REVENTO_CLIENT_ID: 'a-client',
       REVENTO_CLIENT_SECRET: 'a-secret-1',
@@ -189,7 +189,7 @@ describe('names', () => {
     )
   })
 
-  test('is quiet about the names of a usual environment', () => {
+  test('nothing is said of the names of a usual environment', () => {
     const usual = [
       'PATH',
       'HOME',

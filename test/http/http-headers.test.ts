@@ -26,7 +26,7 @@ describe('headers of answers', () => {
     },
   )
 
-  test('a connected page has them too, and loads nothing but its own files', async () => {
+  test('a connected page has the headers too, and loads nothing but its own files', async () => {
     const pair = await startPair()
     const { client } = await connect(pair)
     const reply = await client.get(`${pair.app.url}/`, BROWSER)

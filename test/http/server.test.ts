@@ -80,7 +80,7 @@ describe('an address that does not exist', () => {
     }
   })
 
-  test('is a page for a browser, with nothing of the address in it', async () => {
+  test('an address that does not exist is a page for a browser, with nothing of the address in it', async () => {
     const pair = await startPair()
     const reply = await createClient().get(`${pair.app.url}/${CANARY}?q=${CANARY}`, BROWSER)
     expect(reply.status).toBe(404)

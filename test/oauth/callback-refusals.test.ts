@@ -62,7 +62,7 @@ test.for<[string, (state: string) => string, string]>([
 })
 
 describe('a state', () => {
-  test('from another browser is refused, with no cookie and with that browser\u2019s own', async () => {
+  test('a state from another browser is refused, with no cookie and with that browser\u2019s own', async () => {
     const pair = await startPair()
     const victim = await begin(pair)
     const attacker = await begin(pair)
@@ -76,7 +76,7 @@ describe('a state', () => {
     await expectNothingHappened(pair)
   })
 
-  test('is refused with the right cookie name and another value, and stays usable in its browser', async () => {
+  test('a state is refused with the right cookie name and another value, and stays usable in its browser', async () => {
     const pair = await startPair()
     const { client, state } = await begin(pair)
     const [name = ''] = client.cookies.keys()
@@ -93,7 +93,7 @@ describe('a state', () => {
     expect((await comeBack(pair, client, { code: 'good-code', state })).status).toBe(200)
   })
 
-  test('works once', async () => {
+  test('a state works once', async () => {
     const pair = await startPair()
     const { client, state } = await begin(pair)
     const cookies = new Map(client.cookies)
@@ -104,7 +104,7 @@ describe('a state', () => {
     expect(pair.upstream.tokenRequests()).toHaveLength(1)
   })
 
-  test('works until its last millisecond, and is told to have expired afterwards', async () => {
+  test('a state works until its last millisecond, and is told to have expired afterwards', async () => {
     const pair = await startPair({ env: { STATE_TTL_S: '60' } })
     const early = await begin(pair)
     const late = await begin(pair)
@@ -120,7 +120,7 @@ describe('a state', () => {
     expect(pair.upstream.tokenRequests()).toHaveLength(1)
   })
 
-  test('that expired long ago is forgotten', async () => {
+  test('a state that expired long ago is forgotten', async () => {
     const pair = await startPair()
     const { client, state } = await begin(pair)
     pair.runtime.pass(600_000 + 3_600_001)
@@ -130,7 +130,7 @@ describe('a state', () => {
     expectError(pair, await comeBack(pair, client, { code: 'c', state }), 400, 'state_mismatch')
   })
 
-  test('of two callbacks that come together one is exchanged', async () => {
+  test('of two callbacks with one state that come together one is exchanged', async () => {
     const pair = await startPair()
     const { client, state } = await begin(pair)
     const cookie = [...client.cookies].map(pairOf => pairOf.join('=')).join('; ')

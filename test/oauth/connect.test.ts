@@ -49,7 +49,7 @@ test('the redirect URI of the token request is the same bytes', async () => {
 })
 
 describe('event_id', () => {
-  test('is the configured one when none is asked for', async () => {
+  test('the event is the configured one when none is asked for', async () => {
     const pair = await startPair({ env: { REVENTO_EVENT_ID: 'evt_from_settings' } })
     const { reply } = await begin(pair)
     expect(new URL(String(reply.headers['location'])).searchParams.get('event_id')).toBe('evt_from_settings')
@@ -78,7 +78,7 @@ describe('event_id', () => {
     expect(await flows(pair)).toEqual([])
   })
 
-  test('that nobody gave or configured is asked for by a page', async () => {
+  test('an event that nobody gave or configured is asked for by a page', async () => {
     const pair = await startPair({ env: { REVENTO_EVENT_ID: undefined } })
     const { text } = await createClient().get(pair.app.url, BROWSER)
     expect(text).not.toContain('href="/connect"')
@@ -89,7 +89,7 @@ describe('event_id', () => {
     expect(await flows(pair)).toEqual([])
   })
 
-  test('of a form may have spaces around it, and a page leads on instead of a redirect', async () => {
+  test('the event of a form may have spaces around it, and a page leads on instead of a redirect', async () => {
     const pair = await startPair()
     const ask = (id: string) =>
       createClient().get(`${pair.app.url}/connect?from=form&event_id=${id}`, BROWSER)
@@ -102,7 +102,7 @@ describe('event_id', () => {
     expect(await flows(pair)).toHaveLength(1)
   })
 
-  test('of 128 characters is taken', async () => {
+  test('an event id of 128 characters is taken', async () => {
     const pair = await startPair()
     await begin(pair, createClient(), `?event_id=${'e'.repeat(128)}`)
     expect(await flows(pair)).toHaveLength(1)

@@ -103,7 +103,7 @@ describe('damaged or swapped tokens', () => {
     },
   )
 
-  test('a new consent brings it back', async () => {
+  test('a new consent brings a connection with damaged tokens back', async () => {
     const { query, set } = await stored()
     await set(1, { access_token: Buffer.from('no') })
     const connections = connectionsOf(query, old)
@@ -146,7 +146,7 @@ describe('damaged or swapped tokens', () => {
 })
 
 describe('tokens under a key of this database that this process was not given', () => {
-  test('are not taken for damaged: an error, and they stay', async () => {
+  test('tokens under a key that this process was not given are not taken for damaged: an error, and they stay', async () => {
     const { query, row } = await stored()
     await recordKeys(query, rotated, runtime)
     await connectionsOf(query, rotated).save(tokenSet(1))
@@ -159,7 +159,7 @@ describe('tokens under a key of this database that this process was not given', 
 })
 
 describe('tokens under the previous key', () => {
-  test('are sealed with the current one when they are opened, at the same version', async () => {
+  test('tokens under the previous key are sealed with the current one when they are opened, at the same version', async () => {
     const { query, row } = await stored()
     const before = await row(1)
     expect(await connectionsOf(query, rotated).open(idOf(1))).toEqual(opened(1))
@@ -185,14 +185,14 @@ describe('tokens under the previous key', () => {
     expect(await connections.open(idOf(1))).toEqual({ accessToken: 'a2', refreshToken: 'r2', version: 2 })
   })
 
-  test('are left alone when they are under the current key already', async () => {
+  test('tokens under the current key are left alone', async () => {
     const { query, row } = await stored()
     const before = await row(1)
     await connectionsOf(query, old).open(idOf(1))
     expect(await row(1)).toEqual(before)
   })
 
-  test('are given also while nothing can be written', async () => {
+  test('tokens under the previous key are given also while nothing can be written', async () => {
     const { query } = await stored()
     const full = new Proxy(query, {
       get(target, name: keyof typeof query) {

@@ -40,7 +40,7 @@ async function all<T>(rows: AsyncIterable<T>): Promise<T[]> {
 }
 
 describe('every participant', () => {
-  test('is read page by page with the cursor as given, until has_more is false', async () => {
+  test('every participant is read page by page with the cursor as given, until has_more is false', async () => {
     const { upstream, api } = await start()
     const pages = [
       { data: [{ n: 1 }, { n: 2 }], next_cursor: 'a=b&c', has_more: true },
@@ -56,7 +56,7 @@ describe('every participant', () => {
     ])
   })
 
-  test('is not looked for in a circle', async () => {
+  test('participants are not looked for in a circle', async () => {
     const { upstream, api } = await start()
     upstream.onApi = json(200, { data: [{ n: 1 }], next_cursor: 'same', has_more: true })
     await expect(all(api.allParticipants())).rejects.toMatchObject({ code: 'upstream_error' })

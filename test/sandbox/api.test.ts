@@ -54,13 +54,16 @@ describe('lists', () => {
     expect(rowsOf((await api(sandbox, access, `${participants}?limit=50`)).json)).toHaveLength(36)
   })
 
-  test.each(['0', '51', '-1', '1e1', '10.0', '', 'ten', '10&limit=10'])('refuses limit=%s', async limit => {
-    const sandbox = await start()
-    const answer = await api(sandbox, (await connect(sandbox)).access, `${participants}?limit=${limit}`)
-    expect([answer.status, answer.json['error']]).toEqual([400, 'invalid_limit'])
-  })
+  test.each(['0', '51', '-1', '1e1', '10.0', '', 'ten', '10&limit=10'])(
+    'a list refuses limit=%s',
+    async limit => {
+      const sandbox = await start()
+      const answer = await api(sandbox, (await connect(sandbox)).access, `${participants}?limit=${limit}`)
+      expect([answer.status, answer.json['error']]).toEqual([400, 'invalid_limit'])
+    },
+  )
 
-  test('refuses a cursor it did not make, or made for another list', async () => {
+  test('a list refuses a cursor it did not make, or made for another one', async () => {
     const sandbox = await start()
     const { access } = await connect(sandbox, ALL)
     const { json } = await api(sandbox, access, `/events/${EVENT}/activities?limit=5`)
@@ -166,7 +169,7 @@ describe('request id', () => {
 })
 
 describe('budgets', () => {
-  test('30 a minute: the 31st is 429 with Retry-After, and the next minute is free again', async () => {
+  test('a token has 30 calls a minute: the 31st is 429 with Retry-After, and the next minute is free again', async () => {
     const sandbox = await start()
     const { access } = await connect(sandbox)
     for (let left = 29; left >= 0; left -= 1) {
@@ -186,7 +189,7 @@ describe('budgets', () => {
     expect((await api(sandbox, access, participants)).status).toBe(200)
   })
 
-  test('500 an hour, whatever the minute says', async () => {
+  test('a token has 500 calls an hour, whatever the minute says', async () => {
     const sandbox = await start()
     const { access } = await connect(sandbox)
     for (let sent = 0; sent < 500; sent += 1) {
@@ -198,7 +201,7 @@ describe('budgets', () => {
     expect(Number(refused.headers['retry-after'])).toBe(3600 - 16 * 60)
   })
 
-  test('five in flight: the sixth is 429 without Retry-After, and is free again when one ends', async () => {
+  test('a token has five calls in flight: the sixth is 429 without Retry-After, and is free again when one ends', async () => {
     const sandbox = await start({ apiDelayMs: 1000 })
     const { access } = await connect(sandbox)
     const before = sandbox.runtime.sleeping

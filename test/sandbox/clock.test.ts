@@ -24,14 +24,14 @@ const errorOf = async (sandbox: Started, access: string) =>
   (await api(sandbox, access, `/events/${EVENT}`)).json['error']
 
 describe('moving it forward', () => {
-  test('shows the offset, and adds up', async () => {
+  test('moving the clock forward shows the offset, and adds up', async () => {
     const sandbox = await start()
     await move(sandbox, HOUR)
     expect((await move(sandbox, DAY)).json).toEqual({ now: '2026-12-02T11:00:00.000Z', offset_s: DAY + HOUR })
     expect(await clockOf(sandbox)).toEqual({ now: '2026-12-02T11:00:00.000Z', offset_s: DAY + HOUR })
   })
 
-  test('an hour ends an access token and not a second earlier; a refresh gives a full hour', async () => {
+  test('an hour forward ends an access token and not a second earlier; a refresh gives a full hour', async () => {
     const sandbox = await start()
     const tokens = await connect(sandbox)
     await move(sandbox, HOUR - 1)
@@ -43,7 +43,7 @@ describe('moving it forward', () => {
     expect(await errorOf(sandbox, access)).toBeUndefined()
   })
 
-  test('90 days end an unused refresh token and not a second earlier', async () => {
+  test('90 days forward end an unused refresh token and not a second earlier', async () => {
     const sandbox = await start()
     const tokens = await connect(sandbox)
     await move(sandbox, 90 * DAY - 1)
@@ -52,7 +52,7 @@ describe('moving it forward', () => {
     expect((await refresh(sandbox, next.refresh)).json['error']).toBe('invalid_grant')
   })
 
-  test('a year ends the consent, however often it was refreshed', async () => {
+  test('a year forward ends the consent, however often it was refreshed', async () => {
     const sandbox = await start()
     let tokens = await connect(sandbox)
     for (const days of [80, 80, 80, 80]) {
@@ -66,7 +66,7 @@ describe('moving it forward', () => {
     expect((await refresh(sandbox, tokensOf(last).refresh)).json['error']).toBe('invalid_grant')
   })
 
-  test('leaves what the app compares with its own clock alone: webhooks and rate limits', async () => {
+  test('a moved clock leaves what the app compares with its own clock alone: webhooks and rate limits', async () => {
     const hook = await receiver()
     const sandbox = await start({ webhookUrl: hook.url })
     await move(sandbox, 365 * DAY)
@@ -87,7 +87,7 @@ describe('moving it forward', () => {
     expect((await clockOf(sandbox))['offset_s']).toBe(0)
   })
 
-  test('ends at ten years', async () => {
+  test('the clock can be moved ten years at most', async () => {
     const sandbox = await start()
     await move(sandbox, 10 * 365 * DAY)
     expect((await move(sandbox, 1)).json['error']).toBe('clock_limit')
@@ -95,7 +95,7 @@ describe('moving it forward', () => {
 })
 
 describe('setting it back', () => {
-  test('revives nothing, and leaves the rest the life it has', async () => {
+  test('setting the clock back revives nothing, and leaves the rest the life it has', async () => {
     const sandbox = await start()
     const early = await connect(sandbox)
     await move(sandbox, 90 * DAY)

@@ -135,7 +135,7 @@ describe('webhooks', () => {
     expect(detail).toMatchObject({ body, envelope_id: null, provider: 'revento' })
   })
 
-  test('several at once have ids of their own', async () => {
+  test('several webhooks at once have ids of their own', async () => {
     const hook = await receiver()
     const sandbox = await start({ webhookUrl: hook.url })
     const { json } = await post(sandbox, '/console/api/webhooks', { type: 'activity.updated', count: 30 })
@@ -145,7 +145,7 @@ describe('webhooks', () => {
     expect(new Set(hook.received.map(({ body }) => JSON.parse(body).id)).size).toBe(30)
   })
 
-  test('the log has the request as it was sent, the answer and why it was refused', async () => {
+  test('the log of a webhook has the request as it was sent, the answer and why it was refused', async () => {
     const hook = await receiver(418)
     const explain = ({ provider, headers, body }: Sent) =>
       `${provider.name} ${Object.keys(headers).length} ${body.length}`
@@ -195,7 +195,7 @@ describe('webhooks', () => {
     )
   })
 
-  test('given data is sent as it is', async () => {
+  test('data that is given is sent as it is', async () => {
     const hook = await receiver()
     const sandbox = await start({ webhookUrl: hook.url })
     const body = { type: 'application.approved', ...OTHER, data: { id: 'app_x', note: 'é' } }
@@ -272,7 +272,7 @@ test('installations tell how long their tokens last', async () => {
 })
 
 describe('home page', () => {
-  test('says what it is, what it chose, and what happened', async () => {
+  test('the home page says what it is, what it chose, and what happened', async () => {
     const sandbox = await start()
     await connect(sandbox)
     const { text, headers } = await call(`${sandbox.url}/`)
@@ -281,7 +281,7 @@ describe('home page', () => {
     expect(headers['content-security-policy']).toContain("form-action 'self';")
   })
 
-  test('its forms do the same and lead back', async () => {
+  test('the forms of the home page do the same and lead back', async () => {
     const sandbox = await start()
     const { access } = await connect(sandbox)
     const answer = await call(`${sandbox.url}/console/revoke`, {

@@ -35,7 +35,7 @@ describe('every page', () => {
     expect(text).toContain('a pretend Revento')
   })
 
-  test('says what is out of the ordinary, and nothing on an ordinary day', async () => {
+  test('a page says what is out of the ordinary, and nothing on an ordinary day', async () => {
     const sandbox = await start()
     expect((await page(sandbox, '/webhooks')).text).not.toContain('Right now')
     await post(sandbox, '/console/api/clock', { advance_s: 3600 })
@@ -47,7 +47,7 @@ describe('every page', () => {
     }
   })
 
-  test('shows hostile text as text', async () => {
+  test('a page shows hostile text as text', async () => {
     const sandbox = await start()
     const body = '{"id":"<script>alert(1)</script>","type":"\u202e\\"><img src=x>"}'
     const { json } = await post(sandbox, '/console/api/webhooks', { type: 'activity.updated', body })
@@ -68,7 +68,7 @@ describe('every page', () => {
 })
 
 describe('forms', () => {
-  test('each leads back to where it stands, with a message there', async () => {
+  test('each form leads back to where it stands, with a message there', async () => {
     const sandbox = await start()
     await connect(sandbox)
     for (const [path, fields, back, message] of [

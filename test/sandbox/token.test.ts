@@ -16,7 +16,7 @@ import {
 const path = `/events/${EVENT}`
 
 describe('code exchange', () => {
-  test('answers the documented fields, not to be stored', async () => {
+  test('a code is exchanged for the documented fields, not to be stored', async () => {
     const sandbox = await start()
     const answer = await exchange(sandbox, await code(sandbox))
     expect(answer.status).toBe(200)
@@ -93,7 +93,7 @@ describe('code exchange', () => {
 })
 
 describe('refresh', () => {
-  test('rotates: a new pair, and the old access token lives on', async () => {
+  test('a refresh rotates: a new pair, and the old access token lives on', async () => {
     const sandbox = await start()
     const first = await connect(sandbox)
     const second = tokensOf(await refresh(sandbox, first.refresh))
@@ -117,7 +117,7 @@ describe('refresh', () => {
     })
   })
 
-  test('needs the client secret, and a wrong one consumes nothing', async () => {
+  test('a refresh needs the client secret, and a wrong one consumes nothing', async () => {
     const sandbox = await start()
     const { refresh: refresh_token } = await connect(sandbox)
     const fields = { grant_type: 'refresh_token', refresh_token, ...CLIENT }

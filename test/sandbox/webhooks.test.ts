@@ -29,7 +29,7 @@ async function deliveries({ url }: Started): Promise<Row[]> {
 }
 
 describe('after a connection', () => {
-  test('four signed webhooks follow within four seconds, in order, each with its own ids', async () => {
+  test('four signed webhooks follow a connection within four seconds, in order, each with its own ids', async () => {
     const hook = await receiver()
     const sandbox = await start({ webhookUrl: hook.url })
     await connect(sandbox)
@@ -106,7 +106,7 @@ test('application.approved carries the documented fields, and the API agrees', a
 })
 
 describe('retries', () => {
-  test('keep the delivery id and the body, and are signed anew', async () => {
+  test('retries keep the delivery id and the body, and are signed anew', async () => {
     const hook = await receiver(500, 302, 401)
     const sandbox = await start({ webhookUrl: hook.url })
     const { json } = await post(sandbox, '/console/api/webhooks', {
@@ -138,7 +138,7 @@ describe('retries', () => {
     })
   })
 
-  test('end after the eighth attempt with a dead letter that says why', async () => {
+  test('retries end after the eighth attempt with a dead letter that says why', async () => {
     const sandbox = await start()
     await post(sandbox, '/console/api/webhooks', { type: 'activity.updated' })
     for (const waitS of [1, 2, 4, 8, 16, 30, 60]) {
@@ -155,7 +155,7 @@ describe('retries', () => {
     expect(sandbox.runtime.sleeping).toBe(0)
   })
 
-  test('are cancelled by close', async () => {
+  test('retries are cancelled by close', async () => {
     const sandbox = await start()
     await connect(sandbox)
     await post(sandbox, '/console/api/webhooks', { type: 'activity.updated' })

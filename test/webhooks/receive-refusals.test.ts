@@ -76,7 +76,7 @@ describe('401 for everything that is not rightly signed', () => {
       () => signedDelivery({ secret: 'whsec_of_another', id: 'a b' }),
     ],
   ]
-  test.each(CASES)('%s: one answer, the reason only in the log', async (_, reason, delivery) => {
+  test.each(CASES)('%s is 401: one answer, the reason only in the log', async (_, reason, delivery) => {
     const answer = await app.post(delivery())
     expect(answer.status).toBe(401)
     const { request_id, ...body } = JSON.parse(answer.text)
@@ -84,7 +84,7 @@ describe('401 for everything that is not rightly signed', () => {
     expect(app.requestLog()).toMatchObject([{ status: 401, request_id, error: 'invalid_signature', reason }])
   })
 
-  test.each(['x-revento-signature', 'x-revento-timestamp'] as const)('%s sent twice', async name => {
+  test.each(['x-revento-signature', 'x-revento-timestamp'] as const)('%s sent twice is 401', async name => {
     const { body, headers } = signedDelivery()
     const lines = Object.entries({ ...headers, 'content-length': String(body.length) })
     const twice = await raw([...lines, [name, headers[name]]], [body])
@@ -105,7 +105,7 @@ describe('400 for what is signed and still nothing to store', () => {
     ['a comment', `/* */${json}`],
     ['NaN', 'NaN'],
   ]
-  test.each(BODIES)('invalid_json: %s', async (_, body) => {
+  test.each(BODIES)('what is signed and no JSON is 400 invalid_json: %s', async (_, body) => {
     expect(codeOf(await app.send({ body }))).toBe('400 invalid_json')
   })
 
@@ -139,7 +139,7 @@ describe('400 for what is signed and still nothing to store', () => {
     ['a string as data', envelope({ data: '{}' })],
     ['a list of ids', envelope({ id: ['evt_1'] })],
   ]
-  test.each(PAYLOADS)('invalid_payload: %s', async (_, payload) => {
+  test.each(PAYLOADS)('what is signed and no envelope is 400 invalid_payload: %s', async (_, payload) => {
     expect(codeOf(await app.send({ body: JSON.stringify(payload) }))).toBe('400 invalid_payload')
   })
 
@@ -153,7 +153,7 @@ describe('400 for what is signed and still nothing to store', () => {
     expect(codeOf(await app.send({ id }))).toBe('400 invalid_delivery_id')
   })
 
-  test('invalid_delivery_id: sent twice', async () => {
+  test('a delivery id sent twice is 400 invalid_delivery_id', async () => {
     const { body, headers } = signedDelivery({ id: 'a' })
     const lines: [string, string][] = [...Object.entries(headers), ['content-length', String(body.length)]]
     expect(codeOf(await raw([...lines, ['x-revento-delivery-id', 'a']], [body]))).toBe(
@@ -163,7 +163,7 @@ describe('400 for what is signed and still nothing to store', () => {
 })
 
 describe('413 and 415', () => {
-  test('a body of one byte over the limit, with a length and in chunks', async () => {
+  test('a body of one byte over the limit is 413, with a length and in chunks', async () => {
     const { body, headers } = signedDelivery({ body: Buffer.alloc(LIMIT + 1, ' ') })
     expect(codeOf(await app.post({ body, headers }))).toBe('413 payload_too_large')
     const lines = Object.entries({ ...headers, 'transfer-encoding': 'chunked' })
@@ -180,11 +180,11 @@ describe('413 and 415', () => {
     'application/json, text/plain',
     'multipart/form-data; boundary=x',
   ]
-  test.each(TYPES)('the content type "%s"', async type => {
+  test.each(TYPES)('the content type "%s" is 415', async type => {
     expect(codeOf(await app.send({ headers: { 'content-type': type } }))).toBe('415 unsupported_media_type')
   })
 
-  test('no content type, with and without a body', async () => {
+  test('no content type is 415, with and without a body', async () => {
     expect(codeOf(await app.post(without('content-type')))).toBe('415 unsupported_media_type')
     const { headers } = without('content-type')
     expect(codeOf(await raw(Object.entries({ ...headers, 'content-length': '0' }), []))).toBe(

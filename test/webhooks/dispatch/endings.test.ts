@@ -33,7 +33,7 @@ const states = async () =>
   ])
 
 describe('data.deletion_required', () => {
-  test('erases payloads, participants and tokens of its event, and ends its connection', async () => {
+  test('a deletion erases payloads, participants and tokens of its event, and ends its connection', async () => {
     expect(await app.deliver('data.deletion_required', { event_id: GONE, data: {} })).toBe('done')
     expect((await app.participants()).map(row => row['event_id'])).toEqual([KEPT])
     expect((await app.rows()).filter(row => row.event_id === GONE).map(row => row.body)).toEqual([null, null])
@@ -47,7 +47,7 @@ describe('data.deletion_required', () => {
     expect(await stored()).not.toContain(GONE.concat('"'))
   })
 
-  test('what comes for the event afterwards is acknowledged and not kept', async () => {
+  test('what comes for an erased event afterwards is acknowledged and not kept', async () => {
     await app.deliver('data.deletion_required', { event_id: GONE, data: {} })
     for (const type of ['application.approved', 'participant.profile_updated', 'activity.updated'])
       expect(
@@ -59,7 +59,7 @@ describe('data.deletion_required', () => {
     ).toBe('done')
   })
 
-  test('a handler that was under way does not bring a participant back', async () => {
+  test('a handler that was under way at a deletion does not bring a participant back', async () => {
     const { query } = app.database
     const data = createEventData(query, systemRuntime, 'real')
     const event = { eventId: GONE, organizationId: 'org_test_formal' }
@@ -77,7 +77,7 @@ describe('data.deletion_required', () => {
     expect((await app.participants()).map(row => row['event_id'])).toEqual([KEPT])
   })
 
-  test('after a new connection the event’s webhooks are handled again', async () => {
+  test('after a new connection an erased event’s webhooks are handled again', async () => {
     await app.deliver('data.deletion_required', { event_id: GONE, data: {} })
     await app.connect(GONE)
     expect(
@@ -86,7 +86,7 @@ describe('data.deletion_required', () => {
     expect(await app.participants()).toHaveLength(2)
   })
 
-  test('ends and erases one organization’s, and leaves another’s of the same event as it is', async () => {
+  test('a deletion ends and erases one organization’s, and leaves another’s of the same event as it is', async () => {
     await app.connect(GONE, 'org_other')
     const other = { event_id: GONE, organization_id: 'org_other' }
     await app.deliver('application.approved', { ...other, data: { participant_id: 'ptp_1', name: 'Grace' } })
@@ -107,7 +107,7 @@ describe('data.deletion_required', () => {
     ])
   })
 
-  test('without an event id erases nothing', async () => {
+  test('a deletion without an event id erases nothing', async () => {
     const before = await stored()
     expect(await app.deliver('data.deletion_required', { event_id: null, data: {} })).toBe('done')
     expect((await stored()).startsWith(before.slice(0, -2))).toBe(true)
@@ -116,7 +116,7 @@ describe('data.deletion_required', () => {
 })
 
 describe('integration.suspended', () => {
-  test('marks every live connection, and leaves an ended one as it is', async () => {
+  test('a suspension marks every live connection, and leaves an ended one as it is', async () => {
     await app.deliver('data.deletion_required', { event_id: GONE, data: {} })
     await app.connect('evt_third')
     expect(
@@ -132,7 +132,7 @@ describe('integration.suspended', () => {
     })
   })
 
-  test('erases nothing', async () => {
+  test('a suspension erases nothing', async () => {
     await app.deliver('integration.suspended', { event_id: null, organization_id: null, data: {} })
     expect(await app.participants()).toHaveLength(2)
     expect((await states()).every(row => row[2] === true)).toBe(true)

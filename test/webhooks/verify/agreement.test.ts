@@ -21,14 +21,14 @@ describe('the public library of Standard Webhooks', () => {
   const library = new Webhook(secret)
   const body = '{"type":"user.created","data":{"name":"Café 🎉"}}'
 
-  test('takes what we send', () => {
+  test('the public library of Standard Webhooks takes what we send', () => {
     for (let i = 0; i < 20; i++) {
       const { headers } = signedAs(standard, { body: `${body}${' '.repeat(i)}`, id: `msg_${i}` })
       expect(library.verify(`${body}${' '.repeat(i)}`, headers)).toMatchObject({ type: 'user.created' })
     }
   })
 
-  test('is taken by us when it sends', async () => {
+  test('we take what the public library of Standard Webhooks sends', async () => {
     const now = new Date()
     const headers = {
       'content-type': 'application/json',

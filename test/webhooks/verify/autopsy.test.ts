@@ -45,12 +45,12 @@ const BODIES: [string, string | Buffer, string][] = [
 ]
 
 describe.each(providers.map(p => [p.name, p] as const))('%s', (_, provider) => {
-  test.each(BODIES)('a body signed %s', (_what, signed, says) => {
+  test.each(BODIES)('the log says of a body signed %s what it is', (_what, signed, says) => {
     const body = signed === BODY ? Buffer.from(` ${BODY}\n`) : BODY
     expect(explain(provider, rightly(provider, Buffer.from(signed)), body)).toContain(says)
   })
 
-  test('a secret of another provider, current or previous', () => {
+  test('the log names the secret of another provider, current or previous', () => {
     for (const other of providers) {
       if (other === provider || other.secret.toKey || provider.secret.toKey) continue
       const by = (secret: string) => explain(provider, rightly(provider, BODY, { secret }), BODY)
@@ -59,7 +59,7 @@ describe.each(providers.map(p => [p.name, p] as const))('%s', (_, provider) => {
     }
   })
 
-  test('no signature header, or one under another name', () => {
+  test('the log tells no signature header from one under another name', () => {
     const { [provider.signature.header]: signature, ...rest } = rightly(provider)
     expect(explain(provider, rest, BODY)).toContain(`the header ${provider.signature.header} is missing`)
     expect(explain(provider, { ...rest, 'x-signature-old': signature }, BODY)).toContain(
@@ -67,7 +67,7 @@ describe.each(providers.map(p => [p.name, p] as const))('%s', (_, provider) => {
     )
   })
 
-  test('never a secret or a MAC, and never an exception, whatever comes', () => {
+  test('the log has never a secret or a MAC, and never an exception, whatever comes', () => {
     const seed = seedOf(provider)
     const secrets = { ...SECRETS, [provider.name]: { current: seed.secret } }
     let [seen, said] = [0, 0]

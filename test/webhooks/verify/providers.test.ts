@@ -30,14 +30,14 @@ describe.each(all)('%s', (_, provider) => {
     [signature.header]: sign(provider, seed.secret, text, seed.body, seed.id),
   })
 
-  test('signs and accepts each known answer', () => {
+  test('each known answer is signed so and accepted', () => {
     for (const k of knownAnswers(provider)) {
       expect(sign(provider, k.secret, k.timestamp, k.body, k.id), k.name).toBe(k.signature)
       expect(judge(k), k.name).toEqual({ ok: true, secret: 'current' })
     }
   })
 
-  test('takes the previous secret too, and says that it was that one', () => {
+  test('the previous secret is taken too, and said to be that one', () => {
     const secrets = { current: rotated, previous: seed.secret }
     expect(verify(provider, secrets, seed.headers, seed.body, seed.now)).toEqual({
       ok: true,
@@ -46,7 +46,7 @@ describe.each(all)('%s', (_, provider) => {
     expect(judge({ ...seed, secret: rotated })).toEqual(refused('signature_mismatch'))
   })
 
-  test('refuses each class with its reason', () => {
+  test('each kind of refusal has its reason', () => {
     const without = (name: string) => judge(seed, withHeader(seed.headers, name, undefined))
     expect(without(signature.header)).toEqual(refused('signature_missing'))
     expect(judge(seed, withHeader(seed.headers, signature.header, 'x'))).toEqual(
@@ -62,7 +62,7 @@ describe.each(all)('%s', (_, provider) => {
     }
   })
 
-  test('judges the time both ways, to the millisecond, or not at all', () => {
+  test('the time is judged both ways, to the millisecond, or not at all', () => {
     const windowMs = timestamp?.windowMs
     const at = (age: number) => judge(seed, seed.headers, seed.body, seed.now + age)
     if (windowMs === undefined) {
@@ -74,7 +74,7 @@ describe.each(all)('%s', (_, provider) => {
     expect(at(-windowMs - 1)).toEqual(refused('timestamp_in_future'))
   })
 
-  test('sends what it accepts, at any millisecond', () => {
+  test('what is sent is accepted, at any millisecond', () => {
     for (const ms of [0, 1, 10, 100, 120, 123, 999, 500]) {
       const at = 1_747_000_000_000 + ms
       const headers = signedAt(timestamp?.fromMs(at) ?? '')
@@ -82,7 +82,7 @@ describe.each(all)('%s', (_, provider) => {
     }
   })
 
-  test('reads its own example, for each type', () => {
+  test('the example of each type is read', () => {
     for (const type of provider.types) {
       const body = provider.example({ type, id: '1', at: seed.now })
       const json: unknown = provider.body === 'json' ? JSON.parse(body) : undefined
@@ -94,7 +94,7 @@ describe.each(all)('%s', (_, provider) => {
     }
   })
 
-  test('refuses everything that is only near to what was signed', () => {
+  test('everything that is only near to what was signed is refused', () => {
     let count = 0
     for (const k of knownAnswers(provider))
       for (const { what, headers, body } of hostile(k)) {

@@ -50,7 +50,7 @@ const post = (provider: Provider, o?: Parameters<typeof signedAs>[1]) => {
 }
 
 describe.each(others.map(provider => [provider.name, provider] as const))('%s', (name, provider) => {
-  test('has no route without a secret', async () => {
+  test('a sender has no route without a secret', async () => {
     const bare = await startApp()
     const { body, headers } = signedAs(provider)
     const answer = await client.post(`${bare.url}/webhooks/${name}`, body, headers)
@@ -58,7 +58,7 @@ describe.each(others.map(provider => [provider.name, provider] as const))('%s', 
     await bare.close()
   })
 
-  test('is stored byte for byte before its answer, with both secrets', async () => {
+  test('a delivery is stored byte for byte before its answer, with both secrets', async () => {
     const sent = signedAs(provider)
     expect((await client.post(`${app.url}/webhooks/${name}`, sent.body, sent.headers)).status).toBe(200)
     expect(Buffer.from((await rows())[0]?.body ?? [])).toEqual(sent.body)
@@ -119,14 +119,14 @@ test.each([
 })
 
 describe('entrupy', () => {
-  test('answers as its document does', async () => {
+  test('Entrupy is answered as its document says', async () => {
     const good = await post(entrupy)
     expect([good.status, good.text]).toEqual([200, '{"status":"ok"}'])
     const bad = await post(entrupy, { headers: { 'entrupy-signature': 'SHA256:AAAA' } })
     expect([bad.status, bad.json()['error']]).toEqual([401, 'unauthorized'])
   })
 
-  test('takes any content type: its document names none', async () => {
+  test('Entrupy may send any content type: its document names none', async () => {
     for (const type of ['text/plain', 'application/octet-stream', 'application/x-www-form-urlencoded'])
       expect((await post(entrupy, { headers: { 'content-type': type } })).status, type).toBe(200)
   })
@@ -143,7 +143,7 @@ describe('entrupy', () => {
     expect((await rows()).map(row => row.type)).toEqual([type])
   })
 
-  test('what is signed and not JSON is 400', async () => {
+  test('what Entrupy signs and is not JSON is 400', async () => {
     expect((await post(entrupy, { body: 'text' })).json()['error']).toBe('invalid_json')
   })
 })
@@ -165,7 +165,7 @@ describe('barker', () => {
     expect(ran[0]?.delivery).toMatchObject({ provider: 'barker', attempt: 1 })
   })
 
-  test('the same data at another moment is another delivery', async () => {
+  test('the same data of Barker at another moment is another delivery', async () => {
     const at = Date.now()
     for (const ms of [0, 1]) expect((await post(barker, { body: 'x', at: at - ms })).status).toBe(200)
     expect((await settled()).map(row => row.state)).toEqual(['done', 'done'])
@@ -173,7 +173,7 @@ describe('barker', () => {
 })
 
 describe('standard webhooks', () => {
-  test('takes a list of signatures of which one matches, and passes over other versions', async () => {
+  test('a list of signatures is taken of which one matches, and passes over other versions', async () => {
     const { body, headers } = signedAs(standard)
     const right = String(headers['webhook-signature'])
     const wrong = `v1,${'A'.repeat(43)}=`
@@ -190,7 +190,7 @@ describe('standard webhooks', () => {
       expect((await send(list)).status, list).toBe(401)
   })
 
-  test('the id is the key, with its case: the same id is one delivery', async () => {
+  test('the id of a standard webhook is its key, with its case: the same id is one delivery', async () => {
     for (const id of ['msg_aB', 'msg_ab', 'msg_aB']) expect((await post(standard, { id })).status).toBe(200)
     expect((await settled()).map(row => [row.delivery_id, row.state])).toEqual([
       ['msg_aB', 'done'],
@@ -199,7 +199,7 @@ describe('standard webhooks', () => {
     ])
   })
 
-  test('the type is the body, or message where it has none', async () => {
+  test('the type of a standard webhook is the body, or message where it has none', async () => {
     for (const body of ['{"type":"user.created"}', '{"test": 2432232314}'])
       expect((await post(standard, { body })).status).toBe(200)
     expect((await rows()).map(row => row.type)).toEqual(['user.created', 'message'])

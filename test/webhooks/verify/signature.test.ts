@@ -23,7 +23,7 @@ test('accepts what was signed', () => {
 })
 
 describe('the body', () => {
-  test('with any one bit flipped is refused', () => {
+  test('a body with any one bit flipped is refused', () => {
     for (let bit = 0; bit < BODY.length * 8; bit++) {
       const body = Buffer.from(BODY)
       body[bit >> 3] = (body[bit >> 3] ?? 0) ^ (1 << (bit & 7))
@@ -31,7 +31,7 @@ describe('the body', () => {
     }
   })
 
-  test('cut anywhere, or with a byte before or after, is refused', () => {
+  test('a body cut anywhere, or with a byte before or after, is refused', () => {
     for (let length = 0; length < BODY.length; length++)
       expect(judge({}, BODY.subarray(0, length)).ok, `${length}`).toBe(false)
     for (const extra of ['\n', ' ', '\0', '\ufeff'].map(text => Buffer.from(text))) {
@@ -40,14 +40,14 @@ describe('the body', () => {
     }
   })
 
-  test('is taken as bytes: what reads the same as text is not the same', () => {
+  test('a body is taken as bytes: what reads the same as text is not the same', () => {
     const [invalid, replaced] = [Buffer.from([0xff]), Buffer.from('\ufffd')]
     const signature = sign(revento, SECRET, TIMESTAMP, replaced)
     expect(judge({ 'x-revento-signature': signature }, replaced).ok).toBe(true)
     expect(judge({ 'x-revento-signature': signature }, invalid).ok).toBe(false)
   })
 
-  test('does not lend its bytes to the timestamp', () => {
+  test('a body does not lend its bytes to the timestamp', () => {
     const body = Buffer.from('5.{}')
     const moved = sign(revento, SECRET, '174700000', Buffer.from('0.5.{}'))
     expect(judge({ 'x-revento-signature': moved }, body).ok).toBe(false)
@@ -55,7 +55,7 @@ describe('the body', () => {
 })
 
 describe('the signature', () => {
-  test('with any one digit changed is refused', () => {
+  test('a signature with any one digit changed is refused', () => {
     for (let at = 0; at < HEX.length; at++)
       for (const digit of '0123456789abcdef') {
         const changed = HEX.slice(0, at) + digit + HEX.slice(at + 1)
@@ -63,7 +63,7 @@ describe('the signature', () => {
       }
   })
 
-  test('cut anywhere is malformed', () => {
+  test('a signature cut anywhere is malformed', () => {
     for (let length = 1; length < SIGNATURE.length; length++)
       expect(withSignature(SIGNATURE.slice(0, length)), `${length}`).toEqual(refused('signature_malformed'))
   })
@@ -92,7 +92,7 @@ describe('the signature', () => {
     ['with a full-width digit', `sha256=${HEX.slice(0, 63)}\uff11`],
     ['with letters beyond f', `sha256=${HEX.slice(0, 63)}g`],
   ]
-  test.each(OTHER_SPELLINGS)('%s is malformed', (_, text) => {
+  test.each(OTHER_SPELLINGS)('a signature %s is malformed', (_, text) => {
     expect(withSignature(text)).toEqual(refused('signature_malformed'))
   })
 
@@ -103,7 +103,7 @@ describe('the signature', () => {
     },
   )
 
-  test('of nothing but zeros, or of a random text, is refused', () => {
+  test('a signature of nothing but zeros, or of a random text, is refused', () => {
     expect(withSignature(`sha256=${'0'.repeat(64)}`)).toEqual(refused('signature_mismatch'))
     fc.assert(fc.property(fc.string({ maxLength: 100 }), text => !withSignature(text).ok))
     const digits = fc.string({ minLength: 64, maxLength: 64, unit: fc.constantFrom(...'0123456789abcdef') })
@@ -115,19 +115,19 @@ describe('the secret', () => {
   const other = sign(revento, 'whsec_previous_012345', TIMESTAMP, BODY)
   const rotating = { current: SECRET, previous: 'whsec_previous_012345' }
 
-  test('the previous one is accepted too, and said to be the previous one', () => {
+  test('the previous secret is accepted too, and said to be the previous one', () => {
     const headers = { 'x-revento-signature': other }
     expect(judge(headers, BODY, NOW, rotating)).toEqual({ ok: true, secret: 'previous' })
     expect(judge({}, BODY, NOW, rotating)).toEqual({ ok: true, secret: 'current' })
   })
 
-  test('one that is neither is refused', () => {
+  test('a secret that is neither is refused', () => {
     const headers = { 'x-revento-signature': sign(revento, `${SECRET} `, TIMESTAMP, BODY) }
     expect(judge(headers, BODY, NOW, rotating)).toEqual(refused('signature_mismatch'))
     expect(judge({ 'x-revento-signature': other })).toEqual(refused('signature_mismatch'))
   })
 
-  test('an absent previous one is not an empty one', () => {
+  test('an absent previous secret is not an empty one', () => {
     const headers = { 'x-revento-signature': sign(revento, '', TIMESTAMP, BODY) }
     for (const secrets of [{ current: SECRET }, { current: SECRET, previous: '' }])
       expect(judge(headers, BODY, NOW, secrets)).toEqual(refused('signature_mismatch'))
