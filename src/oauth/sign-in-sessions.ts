@@ -8,6 +8,7 @@ import type { SignInKey } from '../revento/platform.ts'
 import type { AgedRows } from '../storage/aged-rows.ts'
 import type { Queries } from '../storage/database.ts'
 import type { Platform } from '../storage/schema.ts'
+import { MOST_SESSIONS } from './sessions.ts'
 
 /** A participant's browser. An organizer's session (see sessions.ts) has a cookie and a table of its own. */
 export interface SignInSession {
@@ -85,6 +86,15 @@ export function createSignInSessions(
         expires_at: now + LIFETIME_MS,
       }
       await query.insertInto('sign_in_sessions').values(row).execute()
+      const beyond = query
+        .selectFrom('sign_in_sessions')
+        .select('id_hash')
+        .where('sign_in', '=', key.signIn)
+        .orderBy('created_at', 'desc')
+        .orderBy('id_hash')
+        .limit(MOST_SESSIONS)
+        .offset(MOST_SESSIONS)
+      await query.deleteFrom('sign_in_sessions').where('id_hash', 'in', beyond).execute()
       void reply.setCookie(name, token, { ...o.cookie, maxAge: LIFETIME_MS / 1000 })
     },
     async end(request, reply) {

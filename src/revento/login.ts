@@ -12,7 +12,7 @@ export const EVENT_PARAMETER = 'event_id'
  */
 export const USER_MEMBER = 'user_id'
 
-/**
+/*
  * Guess: a token answer without `event_id` or `organization_id` is about the event that was asked for, and about the
  * organization that connected it last. One that names others is refused, and nothing stored.
  */
@@ -32,10 +32,12 @@ export const WRONG_KIND = {
   installation: 'user_token_required',
 } as const
 
-/** Guess, of the sandbox only: what `/me/profile` and `/me/application` hold beyond a name, an email and a status. */
-export const PROFILE_MEMBERS = ['id', 'name', 'email'] as const
+/*
+ * Guess, of the sandbox only: `/me/profile` has an id beside name and email, `/me/application` has id, event_id, role and
+ * registered_at beside its status. The app reads `name`, `email` and `application_status`, and shows what is there.
+ */
 
-/**
+/*
  * Guess: what ends the organizer's connection ends the sign-ins under it. The app does not use one without a connection,
  * and waits with all of them while the connection is suspended.
  */

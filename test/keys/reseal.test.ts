@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { reseal } from '../../src/keys/reseal.ts'
 import { createSealedTokens } from '../../src/keys/sealed-tokens.ts'
-import { verifierPlace } from '../../src/keys/sealing.ts'
+import { type Sealer, verifierPlace } from '../../src/keys/sealing.ts'
 import { countByKey } from '../../src/keys/sealing-keys.ts'
+import { createSignIns } from '../../src/oauth/sign-ins.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import { testDatabase } from '../helpers/database.ts'
@@ -42,9 +43,13 @@ const counts = async (query: Queries) => Object.fromEntries(await countByKey(que
 test('every sealed column is under the current key afterwards, and opens with it alone', async () => {
   const query = await stored(3)
   await saveFlow(query, old, 'f1')
-  expect(await counts(query)).toEqual({ [oldKey]: 7 })
+  const signIns = (sealer: Sealer) =>
+    createSignIns(query, sealer, runtime, { log: logLines().log, platform: 'real' })
+  const key = (await signIns(old).save({ ...tokenSet(1, 'of a user'), userId: 'usr_1' })) ?? expect.fail()
+  expect(await counts(query)).toEqual({ [oldKey]: 9 })
   expect(await run(query)).toEqual({ left: {}, lines: [], progress: [] })
-  expect(await counts(query)).toEqual({ [newKey]: 7 })
+  expect(await counts(query)).toEqual({ [newKey]: 9 })
+  expect(await signIns(sealerOf(2)).open(key)).toMatchObject({ accessToken: 'of a user' })
   for (const n of [1, 2, 3])
     expect(await connectionsOf(query, sealerOf(2)).open(idOf(n))).toMatchObject({
       accessToken: `access_${n}`,

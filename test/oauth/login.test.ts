@@ -7,6 +7,7 @@ import { createConnections } from '../../src/oauth/connections.ts'
 import type { Login, OAuth } from '../../src/oauth/index.ts'
 import { createRefresh } from '../../src/oauth/refresh.ts'
 import { createRefreshLeases } from '../../src/oauth/refresh-lease.ts'
+import { MOST_SESSIONS } from '../../src/oauth/sessions.ts'
 import { createSignIns } from '../../src/oauth/sign-ins.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { createSteadyClock } from '../../src/process/trusted-time.ts'
@@ -76,6 +77,13 @@ test('a participant signs in, sees name and attendance, and signs out; the organ
   // The consent stays: signing in again uses the same row.
   await signIn(world, 'usr_001')
   expect(await signIns(world)).toHaveLength(1)
+  const { query } = world.app.database
+  const [{ id = '' } = {}] = await signIns(world)
+  const old = { sign_in: id, created_at: 1, expires_at: Number.MAX_SAFE_INTEGER }
+  const many = Array.from({ length: MOST_SESSIONS }, (_, n) => ({ ...old, id_hash: `old ${n}` }))
+  await query.insertInto('sign_in_sessions').values(many).execute()
+  await signIn(world, 'usr_001')
+  expect(await query.selectFrom('sign_in_sessions').select('id_hash').execute()).toHaveLength(MOST_SESSIONS)
   expect((await organizer.get(`${world.app.url}/participants?event_id=${EVENT}`)).status).toBe(200)
 })
 
