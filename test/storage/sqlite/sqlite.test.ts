@@ -18,6 +18,7 @@ test('commits to a write-ahead log with an fsync each, and checks foreign keys',
   }
   expect(await pragma('journal_mode')).toBe('wal')
   expect(await pragma('synchronous')).toBe(2)
+  expect(await pragma('cache_size')).toBe(-16_000)
   expect(await pragma('foreign_keys')).toBe(1)
 })
 
