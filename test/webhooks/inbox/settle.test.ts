@@ -56,7 +56,7 @@ test('each run leaves its start, end, outcome and calls; a crash leaves no end',
       ended_at: start,
       attempt: 2,
       outcome: 'retry',
-      error: expect.stringMatching(/^TypeError: not yet\n {4}at .*attempts\.test\.ts/),
+      error: expect.stringMatching(/^TypeError: not yet\n {4}at .*settle\.test\.ts/),
       calls,
     },
     {
