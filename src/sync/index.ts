@@ -14,7 +14,7 @@ import { createRuns, type RunRow, type SyncReason } from './runs.ts'
 import { createSchedule } from './schedule.ts'
 import { createWorker, type Worker, type WorkerOptions } from './worker.ts'
 
-/** A run while it is read, by Revento's clock a moment ago or long ago. Moments are ms since 1970. */
+/** A run, as the page and the command show it. Moments are ms since 1970. */
 export interface RunView {
   readonly id: number
   readonly reason: SyncReason
@@ -45,7 +45,7 @@ export interface SyncState {
   readonly people: number
 }
 
-/** What the platform's budgets leave to runs. */
+/** What runs may use of a connection's limits, all together: the rest is for handlers, pages and scripts. */
 export const SHARE: readonly Window[] = [
   { limit: 20, lengthMs: 60_000 },
   { limit: 300, lengthMs: 3_600_000 },
@@ -74,7 +74,7 @@ export interface Sync {
   start(signal: AbortSignal): void
 }
 
-/** Whoever has to wait longer for the limits waits by itself, and leaves its place to others. */
+/** A run that has to wait longer for the limits waits by itself, and leaves its place in flight to others. */
 const PATIENCE_MS = 2_000
 const LOOK_MS = 2_000
 const SCHEDULE_MS = 60_000

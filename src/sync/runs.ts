@@ -5,7 +5,7 @@ import type { ConnectionKey } from '../revento/platform.ts'
 import type { Queries } from '../storage/database.ts'
 import { isOf, type Owner } from '../storage/erasures.ts'
 import type { ConnectionRow, Platform, SyncReason, SyncRunsTable } from '../storage/schema.ts'
-import { eventLock, lock, transaction } from '../storage/sql.ts'
+import { eventLock, isPostgres, lock, transaction } from '../storage/sql.ts'
 
 export type RunRow = Selectable<SyncRunsTable>
 export type { SyncReason } from '../storage/schema.ts'
@@ -172,6 +172,7 @@ export const heldRun = (trx: Queries, { id, fence }: RunRow) =>
     .where('id', '=', id)
     .where('fence', '=', fence)
     .where('finished_at', 'is', null)
+    .$if(isPostgres(trx), select => select.forUpdate())
     .executeTakeFirst()
 
 /** Adds to a count of the run. */
