@@ -7,7 +7,7 @@ async function filled(count: number) {
   const s = await startMirror()
   await s.connect()
   s.list = people(count)
-  return { ...s, participants: createParticipants(s.query, 'real', KEY) }
+  return Object.assign(s, { participants: createParticipants(s.query, 'real', KEY) })
 }
 const idsOf = async (found: AsyncIterable<{ id: string }>) =>
   (await Array.fromAsync(found)).map(({ id }) => id)
