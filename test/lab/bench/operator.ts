@@ -34,7 +34,7 @@ const { values } = parseArgs({
 
 const DAY_MS = 86_400_000
 const START = Date.now() - 10 * DAY_MS
-const BATCH = 5_000
+const BATCH = 2_000
 
 /** Mostly handled ones; a rare sender, type and state each lie far back. */
 const rowOf = (n: number, rows: number) => {
@@ -73,7 +73,7 @@ async function fill(query: Queries, rows: number): Promise<void> {
         .insertInto('rollups')
         .values(minutes.slice(n, n + 500).map(minute_at => ({ platform: 'real', minute_at, name, n: 70 })))
         .execute()
-  if (isPostgres(query)) await sql`vacuum analyze inbox`.execute(query)
+  if (isPostgres(query)) await sql`analyze inbox`.execute(query)
 }
 
 /** How late a timer of 2 ms fires while `work` runs: what a webhook would wait. */
