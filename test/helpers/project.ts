@@ -19,6 +19,7 @@ const INTEGRATION: Readonly<Record<string, string>> = {
   'erase.ts': 'export const erase = {}',
   'event-types.ts': 'export const eventTypes = {}',
   'jobs.ts': 'export const jobs = []',
+  'me.ts': "import { html } from '../http/html.ts'\nexport const mePage = () => html`signed in`",
   'migrations/index.ts': 'export const migrations = {}',
   'routes.ts': 'export const routes = () => {}',
   'senders/index.ts':

@@ -4,9 +4,12 @@ import { fileURLToPath } from 'node:url'
 import { inherited } from '../../helpers/stage.ts'
 import type { ActionName, ArgsOf } from './draws.ts'
 import type { Step } from './schedule.ts'
+import { runSync } from './sync.ts'
 import { connect, participants, redeem } from './visits.ts'
 import { send, sendMany } from './webhooks.ts'
-import type { World } from './world.ts'
+import { EVENT, type World } from './world.ts'
+
+const LONGEST_MS = 15_000
 
 type Actions = { readonly [N in ActionName]: (world: World, args: ArgsOf<N>) => Promise<void> }
 
@@ -38,6 +41,17 @@ const ACTIONS: Actions = {
   async revoke(world, { what }) {
     await world.console(`/${what}`, {})
     if (what === 'revoke-refresh-tokens') await world.console('/expire-access-tokens', {})
+  },
+  /** What has no webhook, or is not told, only a comparison finds. Nobody may be left to do it to. */
+  async people(world, { change, count, tell }) {
+    const path = change === 'add' ? '/people' : `/people/${change}`
+    const status = change === 'edit' ? { status: 'approved' } : {}
+    const about = change === 'add' || change === 'edit' ? { tell: tell === 1, ...status } : {}
+    await world.console(path, { event_id: EVENT, count, ...about }).catch(() => {})
+  },
+  async compare(world, { kill_after }) {
+    const killed = kill_after > 0 ? AbortSignal.timeout(kill_after) : undefined
+    await runSync(world, killed ?? AbortSignal.timeout(LONGEST_MS), killed ? 'SIGKILL' : 'SIGINT')
   },
   /** Of the machine that the app runs on; what Revento signs meanwhile is signed by the same time. */
   async jump({ clock }, { ahead_s }) {

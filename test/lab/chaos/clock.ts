@@ -50,6 +50,8 @@ export const shownBetween = (settings: readonly Setting[], from: number, to: num
 export const realTime = (settings: readonly Setting[], noted: number): number =>
   settings
     .map(({ aheadMs }) => ({ at: noted - aheadMs, aheadMs }))
+    // The last setting holds for ever, but nothing was noted after now.
+    .filter(({ at }) => at <= Date.now() + SLACK_MS)
     .find(({ at, aheadMs }) => shownBetween(settings, at - SLACK_MS, at + SLACK_MS).includes(aheadMs))?.at ??
   noted
 

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { mirrored } from './sync.ts'
 import { connect, participants, redeem } from './visits.ts'
 import type { World } from './world.ts'
 
@@ -22,7 +23,7 @@ export async function recover(world: World): Promise<string[]> {
   if (back?.status !== 200) missing.push(`connecting again was answered ${back?.status}: ${back?.text}`)
   const list = await participants(world, 0)
   if (list?.status !== 200) missing.push(`the list was answered ${list?.status}: ${list?.text}`)
-  return [...missing, ...(await handled(world))]
+  return [...missing, ...(await mirrored(world)), ...(await handled(world))]
 }
 
 /** As if the time of leases and retries had passed: no other process holds any, and its own it knows. */

@@ -40,6 +40,9 @@ const SANDBOX_FAULTS = {
   api_slow: 1,
   api_silent: 1,
   api_truncated: 2,
+  api_cursor_refused: 1,
+  api_page_limited: 1,
+  webhook_lost: 1,
   webhook_duplicate: 2,
   webhook_out_of_order: 1,
   webhook_stale: 1,
@@ -88,6 +91,15 @@ export const DRAWS = {
   participants: { weight: 5, draw: (r: Random) => ({ count: r.between(1, 10), slot: slot(r) }) },
   expire: { weight: 4, draw: (r: Random) => ({ calls: r.below(5) }) },
   revoke: { weight: 1, draw: (r: Random) => ({ what: r.pick(['revoke', 'revoke-refresh-tokens']) }) },
+  people: {
+    weight: 5,
+    draw: (r: Random) => ({
+      change: r.pick(['add', 'edit', 'cancel', 'remove', 'remove'] as const),
+      count: r.pick([1, 1, 2, 25]),
+      tell: r.below(2),
+    }),
+  },
+  compare: { weight: 2, draw: (r: Random) => ({ kill_after: r.pick([0, 1_500, 3_000]) }) },
   jump: {
     weight: 3,
     draw: (r: Random) => ({

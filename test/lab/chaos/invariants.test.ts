@@ -76,6 +76,8 @@ const GOOD: Sighting = {
   endings: [],
   inFlight: [{ slot: 0, most: 5 }],
   foreign: [],
+  overLimit: 0,
+  toldGone: [],
   leaks: [],
   rows: [
     row(),
@@ -192,6 +194,8 @@ const BROKEN: Record<RuleName, Partial<Sighting>[]> = {
     { ends: [end({ code: null, signal: 'SIGABRT' })] },
     { ends: [end({ ms: 10_001 })] },
   ],
+  'no more calls are sent than Revento allows': [{ overLimit: 1 }],
+  'nobody is told to have gone who is there': [{ toldGone: ['ptp_001'] }],
   'once every fault is over everything works again': [{ unrecovered: ['the list was answered 502'] }],
   "the operator's command says what is the matter": [
     { commands: [{ args: 'replay 1', code: null, printed: '' }] },

@@ -13,6 +13,10 @@ export interface Sighting {
   readonly endings: readonly { at: number; reason: string }[]
   /** The most API calls that were under way at once, by process and token. */
   readonly inFlight: readonly { slot: number; most: number }[]
+  /** How often Revento itself said that its limit was used up. */
+  readonly overLimit: number
+  /** People of whom handlers were told that they had gone, and who are there. */
+  readonly toldGone: readonly string[]
   /** Requests that reached the host where nothing may be sent. */
   readonly foreign: readonly string[]
   /** Secrets that were found where none may be. */

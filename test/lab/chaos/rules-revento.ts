@@ -73,5 +73,13 @@ export const REVENTO_RULES = {
       .filter(({ most }) => most > RATE.inFlight)
       .map(({ slot, most }) => `process ${slot} had ${most}`),
 
+  // By a clock that jumped the app's minute may be over before Revento's is.
+  'no more calls are sent than Revento allows': ({ overLimit, clock }) =>
+    overLimit > 0 && clock.every(({ aheadMs }) => aheadMs === 0)
+      ? [`Revento refused ${overLimit} calls over its limit`]
+      : [],
+
+  'nobody is told to have gone who is there': ({ toldGone }) => [...toldGone],
+
   'nothing is sent to a foreign host': ({ foreign }) => [...foreign],
 } satisfies Record<string, Rule>

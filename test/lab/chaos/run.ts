@@ -8,7 +8,7 @@ import type { Sighting } from './record.ts'
 import { type ScheduleOptions, type Step, scheduleOf, stepText } from './schedule.ts'
 import { sandboxHooks, sighting } from './sighting.ts'
 import type { Stores } from './stores.ts'
-import { openWorld, type World } from './world.ts'
+import { EVENT, openWorld, type World } from './world.ts'
 
 /** What one run did, and what it broke. */
 export interface Result {
@@ -57,6 +57,7 @@ async function inWorld(o: RunOptions, folder: string, steps: readonly Step[]) {
   const store = await o.stores.open(folder, `chaos_${process.pid}_${o.run}`)
   const world = await openWorld(folder, store)
   try {
+    await world.console('/people', { event_id: EVENT, count: 110 })
     await world.apps.start(0)
     const broken = await performAll(world, steps, (o.minutes * 60_000) / steps.length)
     const unrecovered = await recover(world)

@@ -4,6 +4,7 @@ import { leaksIn } from './canaries.ts'
 import { realTime } from './clock.ts'
 import type { Kind } from './draws.ts'
 import type { Hook, Row, Run, Sighting } from './record.ts'
+import { toldGone } from './sync.ts'
 import { PAYLOAD } from './webhooks.ts'
 import { EVENT, type World } from './world.ts'
 
@@ -50,7 +51,8 @@ export async function sighting(
 ): Promise<Sighting> {
   const { store, apps, wires } = world
   const rows = await store.read<Record<string, unknown>>(
-    'select id, envelope_id, type, state, last_error, body is not null as has_body from inbox order by id',
+    `select id, envelope_id, type, state, last_error, body is not null as has_body from inbox
+      where provider = 'revento' order by id`,
   )
   const tries = await store.read<Record<string, unknown>>('select inbox_id, outcome from attempts')
   const people = await store.read<{ participant_id: string }>(
@@ -66,6 +68,8 @@ export async function sighting(
     endings: endingsOf(world),
     inFlight: [...wires.most].map(([name, most]) => ({ slot: Number(name.split(' ')[0]), most })),
     foreign: world.foreign,
+    overLimit: wires.overLimit,
+    toldGone: await toldGone(world),
     leaks: leaks(world),
     rows: rows.map(
       (row): Row => ({

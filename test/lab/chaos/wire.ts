@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { TOKEN_PATH } from '../../../src/revento/platform.ts'
+import { PROBLEMS } from '../../../src/sandbox/api/problem.ts'
 import type { Outage, WireFault } from './draws.ts'
 import type { TokenCall } from './record.ts'
 import { type Answer, EFFECTS, type Effect, OUTAGES } from './wire-faults.ts'
@@ -18,6 +19,7 @@ export interface Wires {
   /** Codes, verifiers and tokens that went over them. */
   readonly secrets: Map<string, string>
   struck: number
+  overLimit: number
   /** Trouble at the token endpoint, until a moment (ms). */
   outage: { readonly how: Outage; readonly until: number } | undefined
 }
@@ -109,11 +111,9 @@ export async function startWire(o: {
     shared.most.set(name, Math.max(now, shared.most.get(name) ?? 0))
     response.once('close', () => underWay.set(name, (underWay.get(name) ?? 1) - 1))
     const effect = strike('api')
-    await send(
-      response,
-      effect?.instead?.(o.foreign) ?? (await forward(incoming, undefined, response)),
-      effect,
-    )
+    const given = effect?.instead?.(o.foreign) ?? (await forward(incoming, undefined, response))
+    if (given.status === 429 && given.body.includes(PROBLEMS.rate_limit_exceeded[1])) shared.overLimit += 1
+    await send(response, given, effect)
   }
 
   /** As a proxy does it; whoever asked may go meanwhile. */

@@ -88,6 +88,7 @@ export async function openWorld(folder: string, store: Store): Promise<World> {
     most: new Map(),
     secrets: new Map(),
     struck: 0,
+    overLimit: 0,
     outage: undefined,
   }
   const wires = await Promise.all(
@@ -100,6 +101,9 @@ export async function openWorld(folder: string, store: Store): Promise<World> {
     REVENTO_REDIRECT_URI: `${ORIGIN}/callback`,
     DATABASE_URL: store.url,
     ENCRYPTION_KEY: credentials.key.toString('base64'),
+    REVENTO_AUTH_BASE: sandbox.url,
+    REVENTO_API_BASE: `${sandbox.url}/api/v1`,
+    SYNC_EVERY_HOURS: '24',
   }
   const env = (slot: number) => ({
     ...command,
