@@ -7,6 +7,7 @@ import type { Client } from '../helpers/client.ts'
 import { testRuntime } from '../helpers/runtime.ts'
 import { SENDERS_ENV } from '../helpers/senders.ts'
 import { startUpstream, type Upstream } from '../helpers/upstream.ts'
+import { until } from '../helpers/wait.ts'
 import { connect, UUID } from '../oauth/harness.ts'
 import { exchange, type RawAnswer } from './raw.ts'
 
@@ -34,11 +35,20 @@ export async function startSurface(env: Record<string, string> = {}): Promise<Su
   const upstream = await startUpstream()
   const { authBase, apiBase } = upstream
   const handlers = { revento: {}, aghanim: { 'player.verify': async () => undefined } }
-  const app = await startApp({ env: { ...SENDERS_ENV, ...env }, authBase, apiBase, runtime, handlers })
+  const login = { REVENTO_USER_SCOPES: 'profile.read event.attendance' }
+  const app = await startApp({
+    env: { ...SENDERS_ENV, ...login, ...env },
+    authBase,
+    apiBase,
+    runtime,
+    handlers,
+  })
   const { client } = await connect({ app, upstream, runtime })
   const page = await client.get(`${app.url}/`, { accept: 'text/html' })
   const [, formToken = ''] = /name="form_token" value="([^"]+)"/.exec(page.text) ?? []
   expect(formToken).not.toBe('')
+  // The page asks for the event's title, and waits for nothing.
+  await until(() => upstream.apiRequests().some(({ path }) => path.endsWith('/evt_test_published')))
   return {
     app,
     upstream,
