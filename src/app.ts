@@ -14,7 +14,7 @@ import { createMeter } from './keys/meter.ts'
 import type { Sealer } from './keys/sealing.ts'
 import { countRefreshes, type Metrics, noMetrics } from './metrics/metrics.ts'
 import { createOAuth } from './oauth/index.ts'
-import { createOperator } from './operator/index.ts'
+import { createOperator } from './operator/index.ts' // part: operator
 import { atMost, type Runtime } from './process/runtime.ts'
 import { createSteadyClock } from './process/trusted-time.ts'
 import { createApiClient } from './revento/api.ts'
@@ -62,8 +62,11 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const clock = createSteadyClock(runtime, ms =>
     log.warn({ part: 'clock', by_ms: ms }, 'the clock was set: nothing is removed by age for an hour'),
   )
+  const metrics = { ...(edge.metrics ?? noMetrics) }
+  // part: operator {
   const operator = createOperator(config, { query, clock, log }, runtime)
-  const metrics = operator.counting(edge.metrics ?? noMetrics)
+  Object.assign(metrics, operator.counting({ ...metrics }))
+  // part: operator }
   const keys = appKeys(config, edge.sealer)
   const meter = createMeter({ query, keys, sealer: edge.sealer, clock, log }, runtime)
   metrics.watchKeys(meter.states)
@@ -157,10 +160,12 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     keyChanges: meter.changes,
     ...{ sync, people: sync.people },
   })
+  // part: operator {
   await app.register(operator.routes, {
     ...{ deliveries, handling, keyChanges: meter.changes, trouble },
     providers: Object.keys(config.providerSecrets),
   })
+  // part: operator }
   await app.register(builder.routes, {
     ...{ appName, origin: config.origin, sessions: oauth.sessions, login: oauth.login },
     ...{ connections: oauth.connections, api: oauth.api },
@@ -172,8 +177,10 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   }
   // Work begins once the app listens: a start that fails on a used port must not have claimed anything.
   app.addHook('onListen', async () => {
-    webhooks.start([...oauth.aged, ...operator.aged], stopped.signal)
-    operator.watch(stopped.signal)
+    const aged = [...oauth.aged]
+    aged.push(...operator.aged) // part: operator
+    webhooks.start(aged, stopped.signal)
+    operator.watch(stopped.signal) // part: operator
     oauth.watch(stopped.signal)
     sync.start(stopped.signal)
     const { connections, accessTokens } = oauth

@@ -9,7 +9,7 @@ import { type Config, keptByNpm, loadConfig, readEnvironment } from './config/se
 import { settings } from './integration/settings.ts'
 import { openSealed } from './keys/open-sealed.ts'
 import { openMetrics } from './metrics/index.ts'
-import { developmentToken } from './operator/sessions.ts'
+import { developmentToken } from './operator/sessions.ts' // part: operator
 import { StorageError } from './process/errors.ts'
 import { createLogger } from './process/logger.ts'
 import { nodeTooOld, readManifest } from './process/manifest.ts'
@@ -60,20 +60,21 @@ async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSi
       { store: storeName(config.store) },
       'made a new database: if there was one, stop, and check DATABASE_URL and its volume',
     )
-  const operatorToken = config.operatorToken ?? (config.production ? undefined : developmentToken(sealer))
-  const app = await createApp(
-    { ...config, operatorToken },
-    {
-      database,
-      sealer,
-      instance,
-      outgoing,
-      runtime,
-      logger,
-      crashed,
-      ...(metrics && { metrics }),
-    },
-  )
+  const settings = { ...config }
+  // part: operator {
+  const madeToken = config.production || config.operatorToken ? undefined : developmentToken(sealer)
+  Object.assign(settings, { operatorToken: config.operatorToken ?? madeToken })
+  // part: operator }
+  const app = await createApp(settings, {
+    database,
+    sealer,
+    instance,
+    outgoing,
+    runtime,
+    logger,
+    crashed,
+    ...(metrics && { metrics }),
+  })
   // part: sandbox {
   // Loaded only when it is used: the image leaves its folder out.
   const startBeside = config.mode === 'sandbox' && (await import('./sandbox/beside.ts')).startBeside
@@ -89,8 +90,10 @@ async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSi
     if (sandbox) await sandbox.close() // part: sandbox
     await scrapes?.close()
   }
-  if (operatorToken !== undefined && config.operatorToken === undefined)
-    logger.info({ part: 'start' }, `Operator: open ${config.origin}/operator, token ${operatorToken}`)
+  // part: operator {
+  if (madeToken)
+    logger.info({ part: 'start' }, `Operator: open ${config.origin}/operator, token ${madeToken}`)
+  // part: operator }
   return { stop, metricsUrl: metrics?.url }
 }
 

@@ -1,14 +1,14 @@
 import { join } from 'node:path'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
 import type { Queries, Store } from '../../storage/database.ts'
-import type { DeliveryState, Platform } from '../../storage/schema.ts'
+import type { DeliveryState } from '../../storage/schema.ts'
 import { createDeliveries, type Deliveries, type DeliveryStory } from '../../webhooks/inbox/deliveries.ts'
 import { providers, SYNC } from '../../webhooks/providers/index.ts'
 import { print, printJson, readSettings, runCommand, Usage, type Values, wholeNumber } from '../command.ts'
 import { onStore, readStore, writing } from '../store.ts'
 import { capture } from './capture.ts'
 import { storyText, table } from './deliveries-text.ts'
-import { replayDone, replayMany } from './replay.ts'
+import { replayBy } from './replay.ts' // part: operator
 
 const STATES = ['pending', 'running', 'done', 'ignored', 'duplicate', 'parked', 'dead']
 const OF_ONE = ['show', 'replay', 'capture']
@@ -78,26 +78,28 @@ function main(values: Values<typeof options>, words: string[]): Promise<number> 
     return Promise.resolve(0)
   }
   const flags = readFlags(values, words)
-  const { store, mode, production } = readSettings()
-  if (flags.isMany) return onStore(store, () => replayMany(store, mode, flags))
-  return onStore(store, () => run(store, flags, { mode, isOpen: !production }))
+  const { store, production } = readSettings()
+  // part: operator {
+  if (flags.isMany || flags.again)
+    return onStore(store, () => replayBy(store, readSettings().mode, flags, id => idIn(store, id)))
+  // part: operator }
+  return onStore(store, () => run(store, flags, !production))
 }
 
 /** `isOpen`: the app is in development, where the payload may be shown. */
-async function run(
-  store: Store,
-  flags: Flags,
-  { mode, isOpen }: { mode: Platform; isOpen: boolean },
-): Promise<number> {
+async function run(store: Store, flags: Flags, isOpen: boolean): Promise<number> {
   return readStore(store, async query => {
     if (flags.command === 'list') return list(createDeliveries(query), flags)
     const id = await idOf(query, flags.id)
-    if (flags.command === 'replay' && flags.again) return replayDone(store, mode, id, flags.anew)
     if (flags.command === 'replay') return replay(store, id)
     if (flags.command === 'capture') return captured(query, id, flags.out)
     return show(query, id, flags, isOpen)
   })
 }
+
+// part: operator {
+const idIn = (store: Store, id: string) => readStore(store, query => idOf(query, id))
+// part: operator }
 
 async function idOf(query: Queries, given: string): Promise<string> {
   if (/^\d{1,15}$/.test(given)) return given

@@ -18,13 +18,26 @@ export interface ReplayFlags {
   readonly stop: boolean
   readonly again: boolean
   readonly anew: boolean
+  readonly isMany: boolean
+  readonly id: string
 }
 
 /** How often the rows are looked at; the app steps as well, where it runs. */
 const LOOK_MS = 200
 
+/** `idOf` finds our id of a delivery by a sender's. */
+export async function replayBy(
+  store: Store,
+  platform: Platform,
+  flags: ReplayFlags,
+  idOf: (given: string) => Promise<string>,
+): Promise<number> {
+  if (flags.isMany) return replayMany(store, platform, flags)
+  return replayDone(store, platform, await idOf(flags.id), flags.anew)
+}
+
 /** Replays all that the flags find: says how many, and stays until they have had their turn. */
-export function replayMany(store: Store, platform: Platform, flags: ReplayFlags): Promise<number> {
+function replayMany(store: Store, platform: Platform, flags: ReplayFlags): Promise<number> {
   return writing(store, async query => {
     const inbox = createInboxQueries(query, platform, runtime)
     const replays = createReplays(query, { platform, inbox }, runtime)
@@ -80,7 +93,7 @@ function filterOf({ state, provider, type, event, since, until }: ReplayFlags): 
 }
 
 /** Has a delivery that is done run again. */
-export function replayDone(store: Store, platform: Platform, id: string, anew: boolean): Promise<number> {
+function replayDone(store: Store, platform: Platform, id: string, anew: boolean): Promise<number> {
   return writing(store, async query => {
     const isSo = await createInboxQueries(query, platform, runtime).again(Number(id), anew)
     const steps = anew ? 'its steps of once run again too, under new keys' : 'finished steps of once are kept'
