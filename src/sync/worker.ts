@@ -19,6 +19,7 @@ export interface Worker {
 const MOST_AT_ONCE = 50
 /** A store that failed is left alone for this long. */
 const AGAIN_MS = 5_000
+const ELSEWHERE = 'the comparison was ended elsewhere, or its connection was'
 
 export function createWorker(o: WorkerOptions, runtime: Runtime): Worker {
   const { runs } = o
@@ -34,7 +35,7 @@ export function createWorker(o: WorkerOptions, runtime: Runtime): Worker {
     else log.info({ pages: run.pages, phase: run.phase }, 'going on with the comparison')
     try {
       const end = await work(run, { ...o, log, signal }, runtime)
-      if (!end) return log.info({}, 'the comparison was ended elsewhere, or its connection was')
+      if (!end) return log.info({}, ELSEWHERE)
       await runs.end(run, end)
       o.count(end.outcome)
       await say(run, log)
@@ -45,6 +46,7 @@ export function createWorker(o: WorkerOptions, runtime: Runtime): Worker {
           run.restarts + 1,
         )
     } catch (err) {
+      if (lost.signal.aborted) return log.info({}, ELSEWHERE)
       if (!stopping.aborted) log.error({ err }, 'the comparison cannot go on now; trying again')
       if (!stopping.aborted) await runtime.sleep(AGAIN_MS, stopping).catch(() => {})
       await runs.release(run).catch(() => {})
