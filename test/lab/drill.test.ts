@@ -111,8 +111,8 @@ test('an erasure that erases nothing is caught, and the table that still holds s
   const project = copyProject()
   project.replace(
     'src/storage/sweep.ts',
-    'of [participantsBatch(query, owner), deliveriesBatch(query, owner, runtime)])',
-    'of [] as Batch[])',
+    '    participantsBatch(query, owner),\n    signInsBatch(query, owner),\n    deliveriesBatch(query, owner, runtime),\n',
+    '',
   )
   const told = await drill(project, ['erasure'])
   expect(told).toMatchObject({ code: 1, failed: 1 })
