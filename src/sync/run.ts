@@ -23,7 +23,7 @@ const MOST_RESTARTS = 3
 const NO_WORD_MS = 1_000
 const LONGEST_WAIT_MS = 3_600_000
 /** After a failure of Revento's: doubled with each in a row. */
-const OUTAGE_MS = 5_000
+const OUTAGE_MS = 6_000
 const LONGEST_OUTAGE_MS = 300_000
 const FULL_MS = 20_000
 /** Revento answers 200 with something that is no page: as often it may be an accident. */

@@ -74,8 +74,8 @@ describe('a run waits, and goes on at the same page', () => {
   test.each([
     ['for the platform’s limit', limit(1_800_000), 1, 1_800_000, 'limits'],
     ['for its share', new ApiError('rate_budget_used', 0, '', 40_000), 1, 40_000, 'limits'],
-    ['through an outage, longer each time', new ApiError('upstream_error', 503, ''), 5, 155_000, 'revento'],
-    ['while nothing answers', new ApiError('upstream_timeout', 0, ''), 3, 35_000, 'revento'],
+    ['through an outage, longer each time', new ApiError('upstream_error', 503, ''), 5, 186_000, 'revento'],
+    ['while nothing answers', new ApiError('upstream_timeout', 0, ''), 3, 42_000, 'revento'],
     ['while the app is suspended', new ConnectionUnavailable('suspended'), 1, 60_000, 'suspended'],
   ])('%s', async (_, error, times, ms, what) => {
     const s = await copied(60)

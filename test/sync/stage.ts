@@ -13,6 +13,7 @@ import { tokenSet } from '../helpers/sealed.ts'
 
 /** That of `tokenSet(1)`. */
 export const KEY = { eventId: 'evt_1', organizationId: 'org_1' }
+/** A third of a lease: this one passes in real time. No other wait of a run is as long. */
 const RENEWAL_MS = 10_000
 const NEVER = new AbortController().signal
 
