@@ -1,4 +1,4 @@
-import type { Form } from '../../src/builder/define.ts'
+import type { Form, Forms } from '../../src/builder/define.ts'
 import { settings } from '../../src/integration/settings.ts'
 
 const WORDS = ['a-value-for-tests', 'A value for tests', 'https://tests.example.org', '1']
@@ -14,9 +14,13 @@ function textFor(name: string, { says, read }: Form<unknown>): string {
   return text
 }
 
-/** The builder's variables that have to be set, so that what is started with them starts, in production too. */
-export const ownValues: Readonly<Record<string, string>> = Object.fromEntries(
-  Object.entries<Form<unknown>>(settings)
-    .filter(([, { optional, otherwise }]) => !optional && otherwise === undefined)
-    .map(([name, form]) => [name, textFor(name, form)]),
-)
+/** The variables of these forms that have to be set, in production too. */
+export const valuesOf = (forms: Forms): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(forms)
+      .filter(([, { optional, otherwise }]) => !optional && otherwise === undefined)
+      .map(([name, form]) => [name, textFor(name, form)]),
+  )
+
+/** Those of the builder, so that what a test starts with src/integration starts. */
+export const ownValues = valuesOf(settings)
