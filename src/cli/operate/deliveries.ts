@@ -99,8 +99,8 @@ async function run(store: Store, flags: Flags, isOpen: boolean): Promise<number>
 
 // part: operator {
 const idIn = (store: Store, id: string) => readStore(store, query => idOf(query, id))
-// part: operator }
 
+// part: operator }
 async function idOf(query: Queries, given: string): Promise<string> {
   if (/^\d{1,15}$/.test(given)) return given
   const id = await createDeliveries(query).locate(given, PROVIDERS)
