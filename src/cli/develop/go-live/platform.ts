@@ -20,96 +20,38 @@ interface Difference {
 }
 
 /** Where each kind of difference is assumed otherwise, and what it would break; the first that fits. */
-const ASSUMED: readonly (readonly [RegExp, file: string, breaks: string])[] = [
-  [
-    /^token answer.*(access_token|token_type)/,
-    'src/revento/token-outcome.ts',
-    'a consent or a refresh ends without tokens, or a sign-in is taken for a connection',
-  ],
-  [
-    /^token answer.*refresh_token/,
-    'src/oauth/token-columns.ts',
-    'the spent refresh token is kept, and the next refresh ends the connection',
-  ],
-  [
-    /^token answer.*expires_in/,
-    'src/oauth/token-columns.ts',
-    'ends are computed wrongly: warnings come too early or too late; Revento’s answers still decide',
-  ],
-  [
-    /^token answer.*scope/,
-    'src/oauth/access-token.ts',
-    'calls are refused or sent without knowing whether they are allowed',
-  ],
-  [
-    /^token answer.*(event_id|organization_id|user_id)/,
-    'src/revento/token-outcome.ts',
-    'connections are kept under other ids, or refused',
-  ],
-  [
-    /^token error/,
-    'src/revento/token-outcome.ts',
-    'a refusal for good may count as one that passes, or the other way round',
-  ],
-  [/^token answer/, 'src/sandbox/oauth/tokens.ts', 'nothing: it is not read'],
-  [/request id/, 'src/revento/request.ts', 'logs of both sides cannot be joined by the request id'],
-  [
-    /X-RateLimit/,
-    'src/revento/rate-headers.ts',
-    'the limits are counted by this app alone, and a 429 may come first',
-  ],
-  [/Retry-After/, 'src/revento/rate-headers.ts', 'a pause is guessed, and may be too short'],
-  [
-    /application\/json/,
-    'src/revento/request.ts',
-    'nothing as long as the body is JSON; a proxy may stand between',
-  ],
-  [
-    /page|next_cursor/,
-    'src/revento/pages.ts',
-    'a list whose next page is named otherwise ends with upstream_error; a null that is missing is harmless',
-  ],
-  [/^error has no request_id/, 'src/revento/request.ts', 'nothing here: the app logs the id that it sent'],
-  [
-    /^error .*(token_|invalid_token)/,
-    'src/oauth/access-token.ts',
-    'a token is not refreshed, or a connection not ended, where it should be',
-  ],
-  [/^error/, 'src/revento/api-error.ts', 'handlers that branch on `code` do not meet it'],
-  [
-    /^(event|participant|profile|application)\b.*too$/,
-    'src/sandbox/api/participants.ts',
-    'nothing: rows pass as they are; the sandbox does not show it',
-  ],
-  [
-    /^(event|participant|profile|application)\b/,
-    'src/revento/platform.ts',
-    'the pages, the copy of the participants, and handlers that read this member',
-  ],
-  [/^webhook.* too$/, 'src/webhooks/providers/revento.ts', 'nothing: it reaches handlers as it is'],
-  [
-    /^webhook.*(type|event type)/,
-    'src/revento/platform.ts',
-    'it is stored as ignored: list it in src/integration/event-types.ts to handle it',
-  ],
-  [
-    /^webhook.*delivery id/,
-    'src/webhooks/inbox/dedupe.ts',
-    'repeats are still known by any id that stays the same',
-  ],
-  [
-    /^webhook.*repeat/,
-    'src/sandbox/webhooks/deliveries.ts',
-    'tests against the sandbox wait for other distances',
-  ],
-  [/^webhook.*data/, 'src/revento/events.ts', 'handlers that read this member'],
-  [
-    /^webhook/,
-    'src/webhooks/providers/revento.ts',
-    'deliveries are refused with 400, or their order and owner not known',
-  ],
-]
-const OTHERWISE = ['src/revento/platform.ts', 'what reads it'] as const
+const ASSUMED = String.raw`
+^token answer.*(access_token|token_type) | src/revento/token-outcome.ts | a consent or a refresh ends without tokens, or a sign-in is taken for a connection
+^token answer.*refresh_token | src/oauth/token-columns.ts | the spent refresh token is kept, and the next refresh ends the connection
+^token answer.*expires_in | src/oauth/token-columns.ts | ends are computed wrongly: warnings come too early or too late; Revento’s answers still decide
+^token answer.*scope | src/oauth/access-token.ts | calls are refused or sent without knowing whether they are allowed
+^token answer.*(event_id|organization_id|user_id) | src/revento/token-outcome.ts | connections are kept under other ids, or refused
+^token error | src/revento/token-outcome.ts | a refusal for good may count as one that passes, or the other way round
+^token answer | src/sandbox/oauth/tokens.ts | nothing: it is not read
+request id | src/revento/request.ts | logs of both sides cannot be joined by the request id
+X-RateLimit | src/revento/rate-headers.ts | the limits are counted by this app alone, and a 429 may come first
+Retry-After | src/revento/rate-headers.ts | a pause is guessed, and may be too short
+application/json | src/revento/request.ts | nothing as long as the body is JSON; a proxy may stand between
+page|next_cursor | src/revento/pages.ts | a list whose next page is named otherwise ends with upstream_error; a null that is missing is harmless
+^error has no request_id | src/revento/request.ts | nothing here: the app logs the id that it sent
+^error .*(token_|invalid_token) | src/oauth/access-token.ts | a token is not refreshed, or a connection not ended, where it should be
+^error | src/revento/api-error.ts | handlers that branch on its code do not meet it
+^(event|participant|profile|application)\b.*too$ | src/sandbox/api/participants.ts | nothing: rows pass as they are; the sandbox does not show it
+^(event|participant|profile|application)\b | src/revento/platform.ts | the pages, the copy of the participants, and handlers that read this member
+^webhook.* too$ | src/webhooks/providers/revento.ts | nothing: it reaches handlers as it is
+^webhook.*(type|event type) | src/revento/platform.ts | it is stored as ignored: list it in src/integration/event-types.ts to handle it
+^webhook.*delivery id | src/webhooks/inbox/dedupe.ts | repeats are still known by any id that stays the same
+^webhook.*repeat | src/sandbox/webhooks/deliveries.ts | tests against the sandbox wait for other distances
+^webhook.*data | src/revento/events.ts | handlers that read this member
+^webhook | src/webhooks/providers/revento.ts | deliveries are refused with 400, or their order and owner not known
+`
+  .trim()
+  .split('\n')
+  .map(line => {
+    const [pattern = '', assumed = '', breaks = ''] = line.split(' | ')
+    return { pattern: new RegExp(pattern), assumed, breaks }
+  })
+const OTHERWISE = { assumed: 'src/revento/platform.ts', breaks: 'what reads it' }
 
 const NEEDED = [
   'token answer',
@@ -138,7 +80,7 @@ export async function platformReport({
   })
   const isSeen = (text: string) => text.startsWith('seen: ')
   const differences = [...new Set(said.filter(text => !isSeen(text)))].toSorted().map(text => {
-    const [, assumed, breaks] = ASSUMED.find(([pattern]) => pattern.test(text)) ?? [undefined, ...OTHERWISE]
+    const { assumed, breaks } = ASSUMED.find(({ pattern }) => pattern.test(text)) ?? OTHERWISE
     return { said: text, assumed, breaks }
   })
   const seen = [...new Set(said.filter(isSeen).map(text => text.slice('seen: '.length)))].toSorted()
