@@ -175,12 +175,10 @@ async function recordInterrupted(trx: Queries, rows: Due[], leaseMs: number): Pr
 }
 
 async function endDuplicates(trx: Queries, duplicates: Duplicate[], now: number): Promise<void> {
-  for (const { id, duplicateOf } of duplicates)
-    await trx
-      .updateTable('inbox')
-      .set({ state: 'duplicate', duplicate_of: duplicateOf, finished_at: now, body: null })
-      .where('id', '=', id)
-      .execute()
+  if (duplicates.length === 0) return
+  const rows = records(duplicates.map(({ id, duplicateOf }) => ({ id, of: duplicateOf })))
+  await sql`update inbox set state = 'duplicate', duplicate_of = ${integer('of')}, finished_at = ${now}, body = null
+    from ${rows} where inbox.id = ${integer('id')}`.execute(trx)
 }
 
 async function end(
