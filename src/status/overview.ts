@@ -8,7 +8,7 @@ import type { Sync } from '../sync/index.ts'
 import type { Deliveries, DeliveryView } from '../webhooks/inbox/deliveries.ts'
 import { type Listing, type ListingOptions, listParticipants } from './participants.ts'
 import type { Titles } from './titles.ts'
-import type { View } from './view.ts'
+import { type View, viewQuery } from './view.ts'
 
 /** What the routes of the organizer's page need. */
 export interface StatusOptions {
@@ -104,12 +104,19 @@ export function look(o: OverviewOptions, trouble: string | undefined) {
     dead: await o.deliveries.stuck(grant, 'dead', STUCK),
     parked: await o.deliveries.stuck(grant, 'parked', STUCK),
   }))
+  const listings = new Map<string, Promise<Listing>>()
+  function listed(grant: Grant, view: View): Promise<Listing> {
+    const name = `${grant.eventId} ${grant.organizationId} ${viewQuery(view, { after: view.after })}`
+    const listing = listings.get(name) ?? listParticipants(o, grant, view)
+    listings.set(name, listing)
+    return listing
+  }
   return async (keys: readonly ConnectionKey[], view: View): Promise<Overview> => {
     const entitled = await entitlement(find, keys)
     const selected = choose(entitled, view.eventId)
     const grant = selected && grantFor(entitled, selected)
     const [listing, ...shown] = await Promise.all([
-      grant && listParticipants(o, grant, view),
+      grant && listed(grant, view),
       ...entitled.grants.map(rows),
     ])
     return {

@@ -68,6 +68,7 @@ describe.skipIf(!browser)('the sandbox console in a browser', () => {
     const paths = [
       '/',
       '/?done=revoke&count=1',
+      '/people',
       '/faults',
       '/webhooks',
       '/webhooks/edit',

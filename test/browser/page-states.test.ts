@@ -4,6 +4,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import type { InboxTable } from '../../src/storage/schema.ts'
 import { accessibilityProblems, LOOKS } from '../helpers/accessibility.ts'
 import { browserOrSkip } from '../helpers/browser.ts'
+import { COMPLETE, FRESH_AT, mirrored, ranAs } from '../helpers/mirror.ts'
 import { type Answer, json } from '../helpers/upstream.ts'
 import { EVENT, type Pair, startPair } from '../oauth/harness.ts'
 
@@ -111,6 +112,15 @@ describe.skipIf(!browser)('every state of the page', () => {
         ]),
       })
       .execute()
+    await mirrored(pair.app, [
+      { participant_id: 'ptp_1', name: HOSTILE, application_status: HOSTILE },
+      { participant_id: 'ptp_2', name: 'Ada Lovelace', application_status: 'revision_requested' },
+      { participant_id: 'ptp_3', name: 'Gone', application_status: 'approved', gone_at: FRESH_AT },
+    ])
+    await ranAs(pair.app, { pages: 84, counted: 4150, waits_for: 'limits', waits_until: AT })
+    await shows('the first run', '/', '4,150 people so far')
+    await query.updateTable('sync_runs').set(COMPLETE).execute()
+    await shows('complete', '/?q=a&status=gone', 'Complete as of')
     await query.updateTable('connections').set({ scope: 'event.read' }).execute()
     await shows('connected', '/', 'Not granted')
     await shows('a secret being changed', '/', 'Nothing has come with the new one yet')
