@@ -36,6 +36,7 @@ const FILTERS: readonly Filter[] = [
   { until: START + 300_500 },
   { since: START + 100_000, until: START + 110_000, state: 'done' },
   { since: START + 9e6 },
+  ...[1, 2, 3, 4, 5, 499, 500, 997, 998].map(n => ({ since: START + n * 1_000, state: 'done' as const })),
 ]
 
 test('every filter finds what it says, page by page, the newest first', async () => {

@@ -145,7 +145,13 @@ describe('who has signed in', () => {
     const { url } = { url: pair.app.config.store }
     const databaseUrl = url.kind === 'sqlite' ? `sqlite:${url.path}` : url.url
     const other = await startPair({ databaseUrl, env: { OPERATOR_TOKEN: `${TOKEN}-of-tomorrow` } })
-    expect((await second.client.get(`${other.app.url}/operator`, BROWSER)).status).toBe(401)
+    const there = createClient()
+    await post(other, there, '/operator/sign-in', { token: `${TOKEN}-of-tomorrow` })
+    expect((await there.get(`${other.app.url}/operator`, BROWSER)).status).toBe(200)
+    // Its cookie has another name here, because the app listens on another port.
+    for (const name of there.cookies.keys())
+      there.cookies.set(name, [...second.client.cookies.values()][0] ?? '')
+    expect((await there.get(`${other.app.url}/operator`, BROWSER)).status).toBe(401)
     expect((await second.get('/operator')).status).toBe(200)
     pair.runtime.advance(12 * 3_600_000)
     expect((await second.get('/operator')).status).toBe(401)
