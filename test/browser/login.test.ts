@@ -1,3 +1,4 @@
+// part: sandbox
 import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { accessibilityProblems } from '../helpers/accessibility.ts'

@@ -1,3 +1,4 @@
+// part: tools
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'

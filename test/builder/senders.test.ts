@@ -10,14 +10,16 @@ test('senders of a builder’s own are taken', () => {
 
 test.each([
   ['a key that is not the name', { hub: github }, '"hub" has the name "github": give both the same'],
-  ['a name of ours', { barker: { ...github, name: 'barker' } }, 'there is a sender "barker" already'],
+  ['a name of ours', { barker: { ...github, name: 'barker' } }, 'there is a sender "barker" already'], // part: senders
   ['the handshake', { handshake: { ...github, name: 'handshake' } }, 'there is a sender "handshake" already'],
   ['a name that is no path', { 'Git Hub': { ...github, name: 'Git Hub' } }, '"Git Hub" is no name'],
+  // part: senders {
   [
     'a variable of ours',
     { github: { ...github, secret: { ...github.secret, variable: 'BARKER_WEBHOOK_SECRET' as const } } },
     "BARKER_WEBHOOK_SECRET is another sender's",
   ],
+  // part: senders }
   [
     'one variable twice',
     { github, stripe: { ...stripe, secret: github.secret } },

@@ -84,7 +84,7 @@ describe('what is refused', () => {
 
   test.each([
     ['PORT', "is this app's own variable"],
-    ['BARKER_WEBHOOK_SECRET', "is this app's own variable"],
+    ['BARKER_WEBHOOK_SECRET', "is this app's own variable"], // part: senders
     ['REVENTO_MAIL', 'begins like'],
     ['MAIL', 'is no name'],
     ['mail_url', 'is no name'],

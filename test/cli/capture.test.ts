@@ -84,12 +84,14 @@ test('a captured delivery becomes a fixture without the person, and a test that 
     event: { data: { participant_id: expect.stringMatching(/^ptp_\d+$/), status: 'approved' } },
   })
 
+  // part: sandbox, tools {
   // The drill sends it too, as news of somebody whom the sandbox does not know.
   const show = `import { storyOf } from './src/cli/develop/drill/deliveries.ts'
     console.log(storyOf().first.map(draft => draft.body).filter(Boolean).join('\\n'))`
   const story = node(['--input-type=module', '-e', show], { cwd: project.folder })
   await story.ended
   expect(story.output.out).toMatch(/"participant_id":"ptp_captured_0_\d+".*"capacity":9007199254740993123/)
+  // part: sandbox, tools }
 
   const green = await vitest(project, file)
   expect([green.code, green.out]).toEqual([0, expect.stringContaining('1 passed')])

@@ -53,19 +53,23 @@ test('a command whose output goes into a full device is an error, and exit code 
   ])
 })
 
+// part: tools {
 test('a command ends quietly when nobody reads it any more', async () => {
   expect(await run('develop/trigger', 'pipe')).toEqual([0, ''])
 })
+// part: tools }
 
 test.each([
+  // part: tools {
   [
     'develop/trigger',
     ['revento', 'activity.updated'],
     'tamper',
     'npm run trigger -- revento activity.updated --tamper',
   ],
+  // part: tools }
   ['operate/deliveries', ['list'], 'json', 'npm run deliveries -- list --json'],
-  ['develop/go-live', [], 'json', 'npm run go-live -- --json'],
+  ['develop/go-live', [], 'json', 'npm run go-live -- --json'], // part: tools
 ] as const)('%s says so when npm kept its option: %j --%s', async (name, args, option, toType) => {
   const env = { npm_lifecycle_event: name.replace(/^.*\//, ''), [`npm_config_${option}`]: 'true' }
   const { code, out, err } = await typed(cli(name), args, { env })
@@ -82,6 +86,7 @@ test('npm start says so too', async () => {
   expect(child.output.err).toContain('npm start -- --port')
 })
 
+// part: tools {
 /** What npm itself does with an option before "--". */
 test('npm run -s trigger revento activity.updated --tamper is refused, and sends nothing', async () => {
   const child = spawn('npm', ['run', '-s', 'trigger', 'revento', 'activity.updated', '--tamper'], {
@@ -93,10 +98,12 @@ test('npm run -s trigger revento activity.updated --tamper is refused, and sends
   const code = await new Promise(resolve => child.once('close', resolve))
   expect([code, err]).toEqual([1, expect.stringContaining('npm kept --tamper for itself')])
 })
+// part: tools }
 
 /** Controls of both sets, a line of its own, and text that runs the other way. */
 const ODD = '\u0085\u009b2J\u00adtext'
 
+// part: tools {
 test('what an answer holds moves no cursor, in its headers, in its body and as JSON', async () => {
   const server = createServer((_request, response) => {
     response
@@ -114,3 +121,4 @@ test('what an answer holds moves no cursor, in its headers, in its body and as J
     expect(out.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
   }
 })
+// part: tools }

@@ -218,6 +218,7 @@ test.each([
 const put = (b: Bench, sql: string) => onFile(b.database, file => file.exec(sql))
 const COLUMNS = 'provider, envelope_id, type, state, attempts, next_at, received_at, finished_at, body'
 
+// part: senders {
 test('one whose sender waited for its answer is found by its id, and not promised to run again', async () => {
   const b = await bench()
   await put(
@@ -230,6 +231,7 @@ test('one whose sender waited for its answer is found by its id, and not promise
   expect(await run(b, 'replay', '1')).toMatchObject({ code: 1, out: expect.stringContaining('ask again') })
   expect((await b.row(1)).state).toBe('dead')
 })
+// part: senders }
 
 test('of one that runs it says whether its process still can be alive', async () => {
   const b = await bench()

@@ -4,7 +4,7 @@ import { SANDBOX_CREDENTIALS } from '../../src/config/checks.ts'
 import { ConfigError, loadConfig } from '../../src/config/settings.ts'
 import { VARIABLE_NAMES } from '../../src/config/variables.ts'
 import { storeName } from '../../src/storage/database.ts'
-import { providers } from '../../src/webhooks/providers/index.ts'
+import { providers } from '../../src/webhooks/providers/index.ts' // part: senders
 
 type Env = Record<string, string>
 
@@ -187,6 +187,7 @@ describe('refusals', () => {
   })
 })
 
+// part: senders {
 describe('the other senders', () => {
   const KNOWN = Object.fromEntries(
     providers.filter(p => p.name !== 'revento').map(p => [p.secret.variable, p.secret.sandbox]),
@@ -233,6 +234,7 @@ describe('the other senders', () => {
     expect(names({ STANDARD_WEBHOOK_SECRET: secret })).toEqual(new Set(['STANDARD_WEBHOOK_SECRET']))
   })
 })
+// part: senders }
 
 test('warns where others could reach an app with the published secrets, and of hosts that answer nowhere', () => {
   expect(loadConfig({}).warnings).toEqual([])

@@ -16,7 +16,7 @@ const refusal = (env: Env) => {
   return undefined
 }
 
-const PROVIDERS = ['ENTRUPY', 'AGHANIM', 'BARKER', 'STANDARD'].map(name => `${name}_WEBHOOK_SECRET`)
+const PROVIDERS = ['ENTRUPY', 'AGHANIM', 'BARKER', 'STANDARD'].map(name => `${name}_WEBHOOK_SECRET`) // part: senders
 const PROMISED = [
   'REVENTO_CLIENT_ID',
   'REVENTO_CLIENT_SECRET',
@@ -35,7 +35,7 @@ const PROMISED = [
   'DATABASE_URL',
   'ENCRYPTION_KEY',
   'ENCRYPTION_KEY_PREVIOUS',
-  ...[...PROVIDERS, 'WEBHOOK_VERIFY_TOKEN'].flatMap(name => [name, `${name}_PREVIOUS`]),
+  ...[...PROVIDERS, 'WEBHOOK_VERIFY_TOKEN'].flatMap(name => [name, `${name}_PREVIOUS`]), // part: senders
   'SANDBOX_PORT',
   'LOG_LEVEL',
   'TRUST_PROXY',

@@ -42,7 +42,9 @@ test('what other senders sign', async () => {
     }
   }
   // The last one is what the handler says of an unknown player.
-  expect([...known].sort()).toEqual(['200 ', '400 invalid_json', '400 invalid_payload', '404 '])
+  expect([...known].sort()).toEqual(
+    others.length > 0 ? ['200 ', '400 invalid_json', '400 invalid_payload', '404 '] : [],
+  )
   await fetch(`${app.url}/webhooks/handshake?verify_token=${VERIFY_TOKEN}`)
   for (const [what, body] of [...STORED, ...INVALID_JSON]) {
     const headers = { 'content-type': 'application/json' }

@@ -1,3 +1,4 @@
+// part: senders
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'

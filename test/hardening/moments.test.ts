@@ -63,7 +63,9 @@ test('a stored moment is compared with now in trusted-time alone, or harmlessly,
   )
   const sources = names.filter(name => name.endsWith('.ts') && !ELSEWHERE.test(name))
   const found = sources.flatMap(name => compared(read(name)).map(line => `${name}: ${line}`))
-  expect(found.toSorted()).toEqual(allowed().toSorted())
+  // A project may have removed the file of a line.
+  const left = allowed().filter(line => names.includes(line.split(': ', 1)[0] ?? ''))
+  expect(found.toSorted()).toEqual(left.toSorted())
 })
 
 test('every column that holds a number is a moment by its name, or known to be none', () => {

@@ -1,3 +1,4 @@
+// part: senders
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sessionCookie } from '../helpers/client.ts'
 import { cookieOf, MARKER, request, type Surface, startSurface } from './surface.ts'

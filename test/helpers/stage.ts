@@ -37,15 +37,16 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** Where the sandbox was removed the app is for a real platform, which is nowhere. A path in one word would be a use of it. */
-const PLATFORM = existsSync(join(import.meta.dirname, '..', '..', 'src', 'sandbox'))
+/** A path in one word would be a use of it, which goes with the sandbox. */
+export const hasSandbox = existsSync(join(import.meta.dirname, '..', '..', 'src', 'sandbox'))
+
+/** Where there is none the app is for a real platform, which is nowhere. */
+const PLATFORM = hasSandbox
   ? undefined
   : {
       REVENTO_CLIENT_ID: 'sandbox-client',
       REVENTO_CLIENT_SECRET: 'sandbox-client-secret-for-development-only',
       REVENTO_WEBHOOK_SECRET: 'sandbox-webhook-secret-for-development-only',
-      REVENTO_AUTH_BASE: 'http://127.0.0.1:9',
-      REVENTO_API_BASE: 'http://127.0.0.1:9/api/v1',
     }
 
 /** What every process needs: of this one's environment, for src/integration, and no comparison that nobody asked for. */
@@ -56,7 +57,6 @@ export function inherited() {
     NODE_COMPILE_CACHE,
     NODE_COMPILE_CACHE_PORTABLE,
     SYNC_EVERY_HOURS: '0',
-    ...PLATFORM,
     ...ownValues,
   }
 }
@@ -65,7 +65,7 @@ export function inherited() {
 export function launch(args: readonly string[], { cwd, env, log }: ChildOptions = {}): Child {
   const file = log === undefined ? undefined : openSync(log, 'a')
   const child = spawn(process.execPath, args, {
-    env: { ...inherited(), ...env },
+    env: { ...inherited(), ...(env?.['REVENTO_CLIENT_ID'] ? {} : PLATFORM), ...env },
     ...(cwd !== undefined && { cwd }),
     stdio: file === undefined ? 'pipe' : ['ignore', file, file],
   })

@@ -29,7 +29,11 @@ describe('refuses to start', () => {
     expect(app.output.err).toContain('--prot')
   })
 
-  test.each(['PORT', 'SANDBOX_PORT'])('when %s is in use, and says what to set', async name => {
+  test.each([
+    // What listens on it is named by it.
+    'PORT',
+    'SANDBOX_PORT', // part: sandbox
+  ])('when %s is in use, and says what to set', async name => {
     const other = createServer()
     const port = await freePort()
     await new Promise<void>(resolve => other.listen(port, '127.0.0.1', resolve))
@@ -64,6 +68,7 @@ test('--help explains and exits 0, whatever the settings', async () => {
   expect(readdirSync(app.folder)).toEqual([])
 })
 
+// part: sandbox {
 test('with no settings it starts with the sandbox, healthy and ready, and logs JSON lines', async () => {
   const app = await startMain({ env: { REVENTO_CLIENT_IDD: 'x' } })
   await app.says('Ready')
@@ -80,6 +85,7 @@ test('with no settings it starts with the sandbox, healthy and ready, and logs J
   ])
   expect(readdirSync(join(app.folder, 'data'))).toEqual(expect.arrayContaining(['encryption.key', 'test.db']))
 })
+// part: sandbox }
 
 test('.env is read, as Windows writes it too; the environment wins over it, and an option over both', async () => {
   const folder = testFolder()

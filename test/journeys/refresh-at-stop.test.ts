@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { WEBHOOK_SECRET } from '../helpers/app.ts'
 import { createClient, type Reply, stateOf } from '../helpers/client.ts'
 import { type Program, startMain } from '../helpers/program.ts'
+import { hasSandbox } from '../helpers/stage.ts'
 import { json, startUpstream, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
@@ -81,28 +82,29 @@ test('SIGTERM waits for the refresh that a handler began', { timeout: 90_000 }, 
   expect(connection(app)).toEqual(KEPT)
 })
 
-test('with the sandbox too, which stops after the app', { timeout: 90_000 }, async () => {
-  const app = await start()
-  const client = createClient()
-  const origin = app.url.replace('127.0.0.1', 'localhost')
-  const sandbox = `http://127.0.0.1:${app.sandboxPort}`
-  const form = { 'content-type': 'application/x-www-form-urlencoded' }
-  const locationOf = ({ headers }: Reply) => String(headers['location'])
-  const consent = await client.get(locationOf(await client.get(`${origin}/connect`)))
-  const [, id = ''] = /name="consent" value="([^"]+)"/.exec(consent.text) ?? []
-  const decision = new URLSearchParams({ consent: id, decision: 'authorize' }).toString()
-  const back = await client.post(`${sandbox}/oauth/authorize`, decision, form)
-  expect((await client.get(locationOf(back), { accept: 'application/json' })).status).toBe(200)
-  const tell = (path: string, fields: object) =>
-    client.post(`${sandbox}/console/api${path}`, JSON.stringify(fields), {
-      'content-type': 'application/json',
-    })
-  await tell('/expire-access-tokens', {})
-  await tell('/faults', { name: 'token_slow', count: 1 })
-  const asked = client.get(`${origin}/participants?event_id=evt_test_published`).catch(() => undefined)
-  await until(() => connection(app)['refresh_phase'] === 'sent', 20_000)
-  app.process.kill('SIGTERM')
-  expect(await app.ended).toBe(0)
-  await asked
-  expect(connection(app)).toEqual(KEPT)
-})
+if (hasSandbox)
+  test('with the sandbox too, which stops after the app', { timeout: 90_000 }, async () => {
+    const app = await start()
+    const client = createClient()
+    const origin = app.url.replace('127.0.0.1', 'localhost')
+    const sandbox = `http://127.0.0.1:${app.sandboxPort}`
+    const form = { 'content-type': 'application/x-www-form-urlencoded' }
+    const locationOf = ({ headers }: Reply) => String(headers['location'])
+    const consent = await client.get(locationOf(await client.get(`${origin}/connect`)))
+    const [, id = ''] = /name="consent" value="([^"]+)"/.exec(consent.text) ?? []
+    const decision = new URLSearchParams({ consent: id, decision: 'authorize' }).toString()
+    const back = await client.post(`${sandbox}/oauth/authorize`, decision, form)
+    expect((await client.get(locationOf(back), { accept: 'application/json' })).status).toBe(200)
+    const tell = (path: string, fields: object) =>
+      client.post(`${sandbox}/console/api${path}`, JSON.stringify(fields), {
+        'content-type': 'application/json',
+      })
+    await tell('/expire-access-tokens', {})
+    await tell('/faults', { name: 'token_slow', count: 1 })
+    const asked = client.get(`${origin}/participants?event_id=evt_test_published`).catch(() => undefined)
+    await until(() => connection(app)['refresh_phase'] === 'sent', 20_000)
+    app.process.kill('SIGTERM')
+    expect(await app.ended).toBe(0)
+    await asked
+    expect(connection(app)).toEqual(KEPT)
+  })

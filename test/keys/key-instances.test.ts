@@ -1,3 +1,4 @@
+// part: sandbox
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { openSealed } from '../../src/keys/open-sealed.ts'

@@ -3,7 +3,7 @@ import { createPrometheus } from '../../src/metrics/prometheus.ts'
 import { createClient } from '../helpers/client.ts'
 import { testStore } from '../helpers/database.ts'
 import { type TestRuntime, testRuntime } from '../helpers/runtime.ts'
-import { SENDERS_ENV, VERIFY_TOKEN } from '../helpers/senders.ts'
+import { SENDERS_ENV, VERIFY_TOKEN } from '../helpers/senders.ts' // part: senders
 import { signedDelivery } from '../helpers/webhook.ts'
 import { BROWSER, connect, startPair } from '../oauth/harness.ts'
 
@@ -121,6 +121,7 @@ test('two processes on one database: what one has taken with the old secret, the
   expect(await one.page()).toContain('Keep it until')
 })
 
+// part: senders {
 test('each sender’s previous secret and the verify token are told apart; nobody without a session sees it', async () => {
   const runtime = testRuntime()
   const metrics = createPrometheus({ version: '1', mode: 'real' })
@@ -150,3 +151,4 @@ test('each sender’s previous secret and the verify token are told apart; nobod
   for (const secret of Object.values(env)) expect(text).not.toContain(secret)
   expect((await createClient().get(`${pair.app.url}/`, BROWSER)).text).not.toMatch(/Keys being|_PREVIOUS/)
 })
+// part: senders }

@@ -110,12 +110,12 @@ const ROUTES: Readonly<Record<string, Row | string>> = {
   'GET /page.js': 'a file',
   'GET /favicon.svg': 'a file',
   'POST /webhooks/revento': 'takes what its sender has signed',
-  'POST /webhooks/entrupy': 'takes what its sender has signed',
-  'POST /webhooks/barker': 'takes what its sender has signed',
-  'POST /webhooks/standard': 'takes what its sender has signed',
-  'POST /webhooks/aghanim': 'answers its sender, by the key that it has signed',
-  'GET /webhooks/handshake': 'registers an address that knows the token',
-  'POST /webhooks/handshake': 'takes what such an address sends',
+  'POST /webhooks/entrupy': 'takes what its sender has signed', // part: senders
+  'POST /webhooks/barker': 'takes what its sender has signed', // part: senders
+  'POST /webhooks/standard': 'takes what its sender has signed', // part: senders
+  'POST /webhooks/aghanim': 'answers its sender, by the key that it has signed', // part: senders
+  'GET /webhooks/handshake': 'registers an address that knows the token', // part: senders
+  'POST /webhooks/handshake': 'takes what such an address sends', // part: senders
 }
 
 test('every route has its row', async () => {

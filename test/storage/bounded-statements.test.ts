@@ -1,3 +1,4 @@
+// part: senders
 import { expect, onTestFinished, test } from 'vitest'
 import { reseal } from '../../src/keys/reseal.ts'
 import { createSealer } from '../../src/keys/sealing.ts'

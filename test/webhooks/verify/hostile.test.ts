@@ -70,7 +70,7 @@ test('2,000 hostile deliveries over sockets: none accepted, none answered 500, n
   }
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0)
   console.log(`hostile deliveries: ${total}`, counts, 'answers', answers)
-  expect(total).toBeGreaterThanOrEqual(2_000)
+  expect(total).toBeGreaterThanOrEqual(400 * shippedProviders.length)
   expect(Object.keys(answers).every(status => ['401', '403', '415'].includes(status))).toBe(true)
   expect(await app.rows()).toBe(0)
 
