@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { onTestFinished } from 'vitest'
 import { createClient, type Reply, stateOf } from '../helpers/client.ts'
+import { makeFolder } from '../helpers/folder.ts'
 import { freePort } from '../helpers/ports.ts'
 import { type Program, startProgram } from '../helpers/program.ts'
 import { emptyPage, tokens } from '../helpers/upstream.ts'
@@ -49,7 +50,9 @@ export async function startStage(
   }
 
   const metricsPort = String(await freePort())
-  const program = await startProgram({
+  const folder = makeFolder({ inMemory: true })
+  onTestFinished(folder.remove)
+  const settings = {
     REVENTO_CLIENT_ID: 'client-for-tests',
     REVENTO_CLIENT_SECRET: SECRET,
     REVENTO_WEBHOOK_SECRET: 'whsec_test_0123456789abcdef',
@@ -59,7 +62,8 @@ export async function startStage(
     TRUST_PROXY: '127.0.0.1',
     METRICS_PORT: metricsPort,
     ...env(revento, foreign),
-  })
+  }
+  const program = await startProgram(settings, folder.path)
   onTestFinished(async () => void (await program.stop()))
 
   async function pass(meets: Meets, wireFor: (event: string) => Wire): Promise<Passed> {
