@@ -5,7 +5,8 @@ import type { Settings } from '../integration/settings.ts'
 import type { Log } from '../process/log.ts'
 import type { EventApi } from '../revento/api.ts'
 import type { DataOf, ReventoEvent } from '../revento/events.ts'
-import type { EventType, ParticipantRow } from '../revento/platform.ts'
+import type { ActivityRow, EventType, ParticipantRow } from '../revento/platform.ts'
+import type { Activities } from './activities.ts'
 import type { Db } from './db.ts'
 import type { Once } from './once.ts'
 import type { Participants } from './participants.ts'
@@ -58,20 +59,31 @@ export interface HandlerContext<T extends HandledType = EventType> extends Queue
   readonly api: EventApi
   /** The stored participants of the event: read without a call. */
   readonly participants: Participants
+  /** Its stored activities, where program.read is granted: as the last comparison found them. */
+  readonly activities: Activities
 }
 
-/** What a comparison of the stored participants with Revento's list finds; see src/integration/sync.ts. */
+/** What a comparison of what is stored with Revento's lists finds; see src/integration/sync.ts. */
 export interface SyncData {
   'participant.added': Found
   /** `changed`: the members that differ from `before`. */
   'participant.changed': Found & { readonly changed: readonly string[]; readonly before: ParticipantRow }
   /** `participant` is what was stored last. Revento has no event for it. */
   'participant.removed': Found
+  /** No webhook changes what is stored of an activity, so these also tell what an `activity.updated` has told. */
+  'activity.added': FoundActivity
+  'activity.changed': FoundActivity & { readonly changed: readonly string[]; readonly before: ActivityRow }
+  'activity.removed': FoundActivity
 }
 interface Found {
   readonly participant_id: string
   readonly participant: ParticipantRow
   /** The number of the comparison. */
+  readonly run: number
+}
+interface FoundActivity {
+  readonly activity_id: string
+  readonly activity: ActivityRow
   readonly run: number
 }
 export type SyncType = keyof SyncData

@@ -3,6 +3,7 @@ import { connectUrl } from '../oauth/connect.route.ts'
 import type { Connection, ConnectionKey, Connections } from '../oauth/connections.ts'
 import type { ApiClient, EventApi } from '../revento/api.ts'
 import type { Queries } from '../storage/database.ts'
+import { type Activities, createActivities } from './activities.ts'
 import { createParticipants, type Participants } from './participants.ts'
 
 /** Revento for what is no handler: jobs, and scripts by `openRevento`. */
@@ -19,6 +20,8 @@ export interface ConnectedEvent extends ConnectionKey {
   readonly api: EventApi
   /** What is stored of its participants: read without a call. */
   readonly participants: Participants
+  /** The same of its activities. */
+  readonly activities: Activities
 }
 
 /** A connection that cannot be used now. The message says who has to do what, with the link. */
@@ -93,8 +96,9 @@ export function createRevento(
         )
       }
       const participants = createParticipants(o.query, connection.platform, connection, signal)
+      const activities = createActivities(o.query, connection.platform, connection, signal)
       const key = { eventId, organizationId: connection.organizationId }
-      return { ...key, connection, api: apiOf(connection), participants }
+      return { ...key, connection, api: apiOf(connection), participants, activities }
     },
   }
 }

@@ -157,6 +157,7 @@ async function connectionsOf({ query, platform }: OverviewParts, now: number): P
         .whereRef('sync_runs.platform', '=', 'connections.platform')
         .whereRef('sync_runs.event_id', '=', 'connections.event_id')
         .whereRef('sync_runs.organization_id', '=', 'connections.organization_id')
+        .where('list', '=', 'participants')
         .where('outcome', '=', 'done')
         .as('fresh_at'),
     )

@@ -46,7 +46,7 @@ export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
     const session = await permitted(request)
     const of = [field(request, 'event_id'), field(request, 'organization_id')] as const
     const { grant } = await own(o, session, ...of)
-    const run = grant && (await o.sync.ask(grant, 'asked'))
+    const [run] = grant ? await o.sync.ask(grant, 'asked') : []
     if (!run) throw new AppError('not_found')
     const [event_id, organization_id] = of
     request.outcome = { event_id, organization_id }

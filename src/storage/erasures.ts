@@ -126,6 +126,12 @@ export async function allowAgain(trx: Queries, owner: Owner): Promise<number> {
       .where(isOf(owner))
       .where(fact, '>', through)
       .execute()
+  await trx
+    .updateTable('activities')
+    .set({ data_delivery: through })
+    .where(isOf(owner))
+    .where('data_delivery', '>', through)
+    .execute()
   return through
 }
 

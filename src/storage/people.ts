@@ -102,6 +102,7 @@ export function createPeople(query: Queries, platform: Platform): People {
         .selectFrom('sync_runs')
         .select('fresh_at')
         .where(isOf({ platform, event_id: eventId, organization_id: organizationId }))
+        .where('list', '=', 'participants')
         .where('outcome', '=', 'done')
         .orderBy('id', 'desc')
         .limit(1)

@@ -24,6 +24,7 @@ export interface Schema {
   jobs: JobsTable
   platform_drift: PlatformDriftTable
   sync_runs: SyncRunsTable
+  activities: ActivitiesTable
   operator_sessions: OperatorSessionsTable
   rollups: RollupsTable
   replays: ReplaysTable
@@ -236,6 +237,26 @@ export interface ParticipantsTable {
 
 export type ParticipantRecord = Selectable<ParticipantsTable>
 
+/** An activity of an event's program, as Revento's list says; the columns mean what those of a participant do. */
+export interface ActivitiesTable {
+  platform: Platform
+  event_id: string
+  organization_id: string
+  activity_id: string
+  /** The documented member of `data`. */
+  status: string | null
+  data: string
+  data_delivery: number
+  first_seen_at: number
+  listed_at: string
+  seen_run: number
+  seen_pass: number
+  gone_at: string | null
+  updated_at: number
+}
+
+export type ActivityRecord = Selectable<ActivitiesTable>
+
 /** An order to erase what is stored for one (platform, event, organization); see storage/erasures. */
 export interface ErasuresTable {
   platform: Platform
@@ -348,7 +369,7 @@ export interface SyncRunsTable {
   platform: Platform
   event_id: string
   organization_id: string
-  list: string
+  list: 'participants' | 'activities'
   reason: SyncReason
   /** Of the connection: a run ends with the consent under which it began. */
   connected_at: number

@@ -23,6 +23,7 @@ export async function sweep(
 ): Promise<boolean> {
   for (const batch of [
     participantsBatch(query, owner),
+    activitiesBatch(query, owner),
     signInsBatch(query, owner),
     deliveriesBatch(query, owner, runtime),
   ])
@@ -88,6 +89,24 @@ function participantsBatch(query: Queries, owner: Owner): Batch {
         .execute()
       after = last
       return true
+    })
+}
+
+/** What was read under a newer consent stays. */
+function activitiesBatch(query: Queries, owner: Owner): Batch {
+  return () =>
+    transaction(query, async trx => {
+      const erasure = await throughOf(trx, owner)
+      if (!erasure) return false
+      const erased = trx.selectFrom('activities').select('activity_id').where(isOf(owner))
+      const batch = erased.where('data_delivery', '<=', erasure.through).limit(ROWS)
+      const { numDeletedRows } = await trx
+        .deleteFrom('activities')
+        .where(isOf(owner))
+        .where('data_delivery', '<=', erasure.through)
+        .where('activity_id', 'in', batch)
+        .executeTakeFirst()
+      return numDeletedRows > 0n
     })
 }
 

@@ -24,6 +24,7 @@ const TABLES: Record<keyof Schema, true> = {
   jobs: true,
   platform_drift: true,
   sync_runs: true,
+  activities: true,
   operator_sessions: true,
   rollups: true,
   replays: true,

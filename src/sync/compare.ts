@@ -16,15 +16,14 @@ export interface Sighting {
 export type Listed = Omit<ParticipantRecord, 'platform' | 'event_id' | 'organization_id'>
 
 export type Change =
-  | { readonly type: 'participant.added'; readonly id: string; readonly row: Row }
+  | { readonly what: 'added' | 'removed'; readonly id: string; readonly row: Row }
   | {
-      readonly type: 'participant.changed'
+      readonly what: 'changed'
       readonly id: string
       readonly row: Row
       readonly before: Row
       readonly changed: readonly string[]
     }
-  | { readonly type: 'participant.removed'; readonly id: string; readonly row: Row }
 
 /** Pure: what a listed row makes of what is stored, and what of it is news. */
 export function compare(
@@ -34,10 +33,10 @@ export function compare(
 ): { listed: Listed; change: Change | undefined } {
   const id = String(row[PARTICIPANT_ID])
   const listed = merged(id, row, known, seen)
-  if (!known || known.gone_at !== null) return { listed, change: { type: 'participant.added', id, row } }
+  if (!known || known.gone_at !== null) return { listed, change: { what: 'added', id, row } }
   const changed = newsIn(row, known, seen.at)
   if (changed.length === 0) return { listed, change: undefined }
-  return { listed, change: { type: 'participant.changed', id, row, before: rowOf(known), changed } }
+  return { listed, change: { what: 'changed', id, row, before: rowOf(known), changed } }
 }
 
 const NOBODY = {

@@ -9,6 +9,7 @@ import type { Queries } from '../storage/database.ts'
 import { createPeople, type People } from '../storage/people.ts'
 import type { Platform } from '../storage/schema.ts'
 import type { Inbox } from '../webhooks/inbox/inbox.ts'
+import { LISTS, type ListName } from './lists.ts'
 import { createMirror } from './mirror.ts'
 import { createRuns, type RunRow, type SyncReason } from './runs.ts'
 import { createSchedule } from './schedule.ts'
@@ -17,6 +18,7 @@ import { createWorker, type Worker, type WorkerOptions } from './worker.ts'
 /** A run, as the page and the command show it. Moments are ms since 1970. */
 export interface RunView {
   readonly id: number
+  readonly list: ListName
   readonly reason: SyncReason
   readonly createdAt: number
   readonly startedAt: number | null
@@ -65,8 +67,10 @@ export interface SyncParts {
 export interface Sync {
   readonly people: People
   readonly worker: Worker
-  /** Opens a run, or gives the one that is open. Undefined: the connection has ended. */
-  ask(key: ConnectionKey, reason: SyncReason): Promise<RunView | undefined>
+  /** Opens a run of each list that is granted, or gives the one that is open; the participants’ first. None: the connection has ended. */
+  ask(key: ConnectionKey, reason: SyncReason): Promise<readonly RunView[]>
+  /** The run of this list that has not ended. */
+  open(key: ConnectionKey, list: ListName): Promise<RunView | undefined>
   run(id: number): Promise<RunView | undefined>
   state(key: ConnectionKey): Promise<SyncState>
   /** A connection was made: with SYNC_EVERY_HOURS 0 nothing follows of it. */
@@ -107,10 +111,14 @@ export function createSync(
     if (!signal?.aborted) log.error({ part: 'sync', err }, what)
   }
 
-  async function ask(key: ConnectionKey, reason: SyncReason): Promise<RunView | undefined> {
-    const run = await runs.open(key, reason)
+  async function ask(key: ConnectionKey, reason: SyncReason): Promise<RunView[]> {
+    const opened: RunView[] = []
+    for (const { name } of LISTS) {
+      const run = await runs.open(key, name, { reason })
+      if (run) opened.push(viewOf(run))
+    }
     wake.abort()
-    return run && viewOf(run)
+    return opened
   }
 
   async function plan(): Promise<void> {
@@ -146,9 +154,13 @@ export function createSync(
       const run = await runs.find(id)
       return run && viewOf(run)
     },
+    async open(key, list) {
+      const { open } = await runs.newest(key, list)
+      return open && viewOf(open)
+    },
     async state(key) {
       const [{ open, last }, freshAsOf, count] = await Promise.all([
-        runs.newest(key),
+        runs.newest(key, 'participants'),
         people.freshAsOf(key),
         people.count(key),
       ])
@@ -165,6 +177,7 @@ export function createSync(
 
 const viewOf = (run: RunRow): RunView => ({
   id: run.id,
+  list: run.list,
   reason: run.reason,
   createdAt: run.created_at,
   startedAt: run.started_at,

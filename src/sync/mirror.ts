@@ -2,10 +2,10 @@ import type { Runtime } from '../process/runtime.ts'
 import type { Row } from '../revento/platform.ts'
 import type { Queries } from '../storage/database.ts'
 import { isOf } from '../storage/erasures.ts'
-import { PARTICIPANT_ID, rowOf } from '../storage/participant-rows.ts'
 import { eventLock, lock, transaction } from '../storage/sql.ts'
 import type { Incoming } from '../webhooks/inbox/append.ts'
-import { type Change, compare } from './compare.ts'
+import type { Change } from './compare.ts'
+import { idOf, listOf } from './lists.ts'
 import { among, hasLost, knownAmong, nextPass, unseen, write } from './rows.ts'
 import { heldRun, plus, type RunRow } from './runs.ts'
 import { newsOf } from './tell.ts'
@@ -92,10 +92,11 @@ export function createMirror(query: Queries, tell: Tell, runtime: Pick<Runtime, 
   return {
     page: (asked, { rows, at, next }) =>
       fenced(asked, async (trx, { run, delivery, tell }) => {
-        const ids = rows.map(row => String(row[PARTICIPANT_ID]))
-        const known = new Map((await knownAmong(trx, run, ids)).map(one => [one.participant_id, one]))
+        const list = listOf(run)
+        const ids = rows.map(row => String(row[list.member]))
+        const known = new Map((await knownAmong(trx, run, ids)).map(one => [idOf(one), one]))
         const seen = { at, run: run.id, pass: run.pass, delivery, now: runtime.now() }
-        const compared = rows.map(row => compare(row, known.get(String(row[PARTICIPANT_ID])), seen))
+        const compared = rows.map(row => list.compare(row, known.get(String(row[list.member])), seen))
         await write(
           trx,
           run,
@@ -103,15 +104,15 @@ export function createMirror(query: Queries, tell: Tell, runtime: Pick<Runtime, 
         )
         const changes = compared.flatMap(({ change }) => change ?? [])
         await tell(changes, at)
-        const of = (type: Change['type']) => changes.filter(change => change.type === type).length
+        const of = (what: Change['what']) => changes.filter(change => change.what === what).length
         const counted = run.phase === 'list' ? rows.length : 0
         const fresh_at = run.fresh_at ?? at
         return update(trx, run)
           .set({ cursor: next, pages: plus('pages', 1), counted: plus('counted', counted), fresh_at })
           .set(next === null ? await nextPass(trx, { ...run, fresh_at }) : {})
           .set({
-            added: plus('added', of('participant.added')),
-            changed: plus('changed', of('participant.changed')),
+            added: plus('added', of('added')),
+            changed: plus('changed', of('changed')),
           })
           .set({ pass_at: run.cursor === null ? at : run.pass_at, waits_for: null, waits_until: null })
           .executeTakeFirstOrThrow()
@@ -120,17 +121,18 @@ export function createMirror(query: Queries, tell: Tell, runtime: Pick<Runtime, 
       fenced(asked, async (trx, { run, tell }) => {
         if (run.pass > 1 && (await hasLost(trx, run))) return { run, left: false }
         const missed = unseen(trx, run, run.pass - 1).selectAll()
-        const gone = await missed.orderBy('participant_id').limit(BATCH).execute()
-        const ids = gone.map(({ participant_id }) => participant_id)
+        const { column, name, rowOf } = listOf(run)
+        const gone = await missed.orderBy(column).limit(BATCH).execute()
+        const ids = gone.map(idOf)
         if (gone.length > 0)
           await trx
-            .updateTable('participants')
+            .updateTable(name)
             .set({ gone_at: run.pass_at, updated_at: runtime.now() })
             .where(isOf(run))
-            .where('participant_id', 'in', among(ids))
+            .where(column, 'in', among(ids))
             .execute()
         await tell(
-          gone.map(one => ({ type: 'participant.removed', id: one.participant_id, row: rowOf(one) })),
+          gone.map(one => ({ what: 'removed', id: idOf(one), row: rowOf(one) })),
           run.pass_at ?? '',
         )
         const removed = await update(trx, run)

@@ -1,7 +1,7 @@
 import { FixedTextError } from '../process/disclosure.ts'
 import type { Log } from '../process/log.ts'
 import { ID, type Page, type Row } from '../revento/platform.ts'
-import { PARTICIPANT_ID } from '../storage/participant-rows.ts'
+import type { List } from './lists.ts'
 
 /** Why a page cannot be used. The run fails with this word, and nobody counts as gone. */
 export type PageProblem =
@@ -26,6 +26,7 @@ export const MAX_PAGES = 1000
 export interface Reading {
   /** The cursors of this pass so far, as far as this process read it. */
   readonly cursors: ReadonlySet<string>
+  readonly list: Pick<List, 'member' | 'facts'>
   readonly cursor: string | null
   readonly pages: number
   readonly log: Pick<Log, 'warn'>
@@ -37,17 +38,17 @@ export interface Reading {
  */
 export function readRows(
   { data, has_more, next_cursor }: Page,
-  { cursors, cursor, pages, log }: Reading,
+  { list, cursors, cursor, pages, log }: Reading,
 ): { rows: Row[]; next: string | null } {
   const rows = new Map<string, Row>()
   for (const row of data) {
-    const id = row[PARTICIPANT_ID]
+    const id = row[list.member]
     if (typeof id !== 'string' || !ID.test(id)) throw new UnusablePage('row_without_id')
     rows.set(id, row)
   }
   const twice = data.length - rows.size
   if (twice > 0) log.warn({ rows: twice }, 'rows of one page have the same id: the last one counts')
-  const odd = data.filter(isOdd).length
+  const odd = data.filter(row => isOdd(row, list.facts)).length
   if (odd > 0) log.warn({ rows: odd }, 'rows have a status or a name that is no text: it is not taken')
   if (!has_more) return { rows: [...rows.values()], next: null }
   if (next_cursor === null) throw new UnusablePage('more_without_cursor')
@@ -57,7 +58,5 @@ export function readRows(
   return { rows: [...rows.values()], next: next_cursor }
 }
 
-const isOdd = (row: Row) =>
-  [row['application_status'], row['name']].some(
-    value => value !== undefined && value !== null && typeof value !== 'string',
-  )
+const isOdd = (row: Row, facts: readonly string[]) =>
+  facts.some(name => row[name] !== undefined && row[name] !== null && typeof row[name] !== 'string')

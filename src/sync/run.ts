@@ -3,6 +3,7 @@ import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
 import { ApiError, type EventApi, RefreshPending } from '../revento/api.ts'
 import { PAGE_LIMIT } from '../revento/platform.ts'
+import { listOf } from './lists.ts'
 import type { Mirror, ReadPage } from './mirror.ts'
 import { readRows, UnusablePage } from './page.ts'
 import type { End, RunRow, Runs } from './runs.ts'
@@ -48,6 +49,7 @@ export async function work(
   let at: number | undefined
   let failures = 0
   const cursors = new Set<string>()
+  const list = listOf(claimed)
   const api = o.api(run, {
     signal,
     onMoment: moment => {
@@ -57,8 +59,14 @@ export async function work(
 
   async function nextPage(): Promise<ReadPage> {
     const cursor = run.cursor ?? undefined
-    const page = await api.participants({ limit: limitOf(run), cursor })
-    const { rows, next } = readRows(page, { cursors, cursor: run.cursor, pages: run.pages / run.pass, log })
+    const page = await list.read(api, { limit: limitOf(run), cursor })
+    const { rows, next } = readRows(page, {
+      list,
+      cursors,
+      cursor: run.cursor,
+      pages: run.pages / run.pass,
+      log,
+    })
     if (next !== null) cursors.add(next)
     return { rows, next, at: new Date(at ?? runtime.now()).toISOString() }
   }

@@ -1,4 +1,5 @@
 import { type Selectable, sql } from 'kysely'
+import { scopesOf } from '../oauth/grants.ts'
 import type { Runtime } from '../process/runtime.ts'
 import { waitLeft } from '../process/trusted-time.ts'
 import type { ConnectionKey } from '../revento/platform.ts'
@@ -6,6 +7,7 @@ import type { Queries } from '../storage/database.ts'
 import { isOf, type Owner } from '../storage/erasures.ts'
 import type { ConnectionRow, Platform, SyncReason, SyncRunsTable } from '../storage/schema.ts'
 import { eventLock, isPostgres, lock, transaction } from '../storage/sql.ts'
+import { isGranted, type ListName, listOf } from './lists.ts'
 
 export type RunRow = Selectable<SyncRunsTable>
 export type { SyncReason } from '../storage/schema.ts'
@@ -17,10 +19,16 @@ export interface End {
   readonly again?: boolean
 }
 
+/** `restarts`: how often the run began anew before this one. */
+interface Opening {
+  readonly reason: SyncReason
+  readonly restarts?: number
+}
+
 /** The rows of runs. A write under a claim names its fence, and does nothing where another process has the run. */
 export interface Runs {
-  /** Opens a run of this list, or gives the one that is open. Undefined where the connection cannot be read. */
-  open(key: ConnectionKey, reason: SyncReason, restarts?: number): Promise<RunRow | undefined>
+  /** Opens a run of this list, or gives the one that is open. Undefined where the connection cannot be read, or not for it. */
+  open(key: ConnectionKey, list: ListName, o: Opening): Promise<RunRow | undefined>
   find(id: number): Promise<RunRow | undefined>
   /** Claims an open run of this platform that nobody works at; `id`: only this one. */
   claim(owner: string, among: { except: ReadonlySet<number>; id?: number }): Promise<RunRow | undefined>
@@ -32,14 +40,13 @@ export interface Runs {
   /** The process stops: another may go on at once. */
   release(run: RunRow): Promise<void>
   /** The newest run that has not ended, and the newest that has, each undefined where there is none. */
-  newest(key: ConnectionKey): Promise<{ open: RunRow | undefined; last: RunRow | undefined }>
+  newest(key: ConnectionKey, list: ListName): Promise<{ open: RunRow | undefined; last: RunRow | undefined }>
 }
 
 /** Renewed each third of it; a run whose process was killed goes on elsewhere after it. */
 export const LEASE_MS = 30_000
 /** The history of a connection's list is this long. */
 const KEPT = 20
-const LIST = 'participants'
 const MOST_OPEN = 1_000
 
 export function createRuns(
@@ -50,13 +57,13 @@ export function createRuns(
   const ownerOf = ({ eventId, organizationId }: ConnectionKey): Owner => ({
     ...{ platform, event_id: eventId, organization_id: organizationId },
   })
-  const of = (key: ConnectionKey) =>
+  const of = (key: ConnectionKey, list: ListName) =>
     query
       .selectFrom('sync_runs')
       .selectAll()
       .where(isOf(ownerOf(key)))
-      .where('list', '=', LIST)
-  const newestOf = (key: ConnectionKey) => of(key).orderBy('id', 'desc').limit(1)
+      .where('list', '=', list)
+  const newestOf = (key: ConnectionKey, list: ListName) => of(key, list).orderBy('id', 'desc').limit(1)
   const held = ({ id, fence }: RunRow) =>
     query
       .updateTable('sync_runs')
@@ -64,19 +71,19 @@ export function createRuns(
       .where('fence', '=', fence)
       .where('finished_at', 'is', null)
 
-  async function prune(owner: Owner): Promise<void> {
-    const kept = query.selectFrom('sync_runs').select('id').where(isOf(owner)).where('list', '=', LIST)
+  async function prune(owner: Owner & Pick<RunRow, 'list'>): Promise<void> {
+    const kept = query.selectFrom('sync_runs').select('id').where(isOf(owner)).where('list', '=', owner.list)
     await query
       .deleteFrom('sync_runs')
       .where(isOf(owner))
-      .where('list', '=', LIST)
+      .where('list', '=', owner.list)
       .where('finished_at', 'is not', null)
       .where('id', 'not in', kept.orderBy('id', 'desc').limit(KEPT))
       .execute()
   }
 
   return {
-    open: (key, reason, restarts = 0) =>
+    open: (key, list, { reason, restarts = 0 }) =>
       transaction(query, async trx => {
         const owner = ownerOf(key)
         // Under the lock of the event, so that no ending comes between the look and the row.
@@ -87,8 +94,10 @@ export function createRuns(
           .where(isOf(owner))
           .executeTakeFirst()
         if (!connection || !isReadable(connection)) return undefined
+        const about = listOf({ list })
+        if (about.isOptional && !isGranted(about, scopesOf(connection))) return undefined
         const { connected_at } = connection
-        const mine = () => trx.selectFrom('sync_runs').selectAll().where(isOf(owner)).where('list', '=', LIST)
+        const mine = () => trx.selectFrom('sync_runs').selectAll().where(isOf(owner)).where('list', '=', list)
         const open = await mine().where('finished_at', 'is', null).executeTakeFirst()
         if (open?.connected_at === connected_at) return open
         const now = runtime.now()
@@ -102,7 +111,7 @@ export function createRuns(
         return trx
           .insertInto('sync_runs')
           .values({
-            ...{ ...owner, list: LIST, reason, connected_at, created_at: now, phase: 'list', restarts },
+            ...{ ...owner, list, reason, connected_at, created_at: now, phase: 'list', restarts },
             tells: done || tellFirst ? 1 : 0,
           })
           .returningAll()
@@ -147,10 +156,10 @@ export function createRuns(
     async release(run) {
       await held(run).set({ lease_owner: null, lease_until: 0 }).execute()
     },
-    async newest(key) {
+    async newest(key, list) {
       const [open, last] = await Promise.all([
-        newestOf(key).where('finished_at', 'is', null).executeTakeFirst(),
-        newestOf(key).where('finished_at', 'is not', null).executeTakeFirst(),
+        newestOf(key, list).where('finished_at', 'is', null).executeTakeFirst(),
+        newestOf(key, list).where('finished_at', 'is not', null).executeTakeFirst(),
       ])
       return { open, last }
     },

@@ -1,7 +1,8 @@
-import type { Connection, ConnectionKey, Connections } from '../oauth/connections.ts'
+import type { Connection, Connections } from '../oauth/connections.ts'
 import type { Runtime } from '../process/runtime.ts'
 import { isOlderThan, waitLeft } from '../process/trusted-time.ts'
 import type { Queries } from '../storage/database.ts'
+import { isGranted, LISTS, type List } from './lists.ts'
 import type { RunRow, Runs, SyncReason } from './runs.ts'
 
 /** After a run that failed, the next begins no sooner. */
@@ -30,24 +31,30 @@ export interface ScheduleOptions {
 export function createSchedule(o: ScheduleOptions, runtime: Pick<Runtime, 'now'>): Schedule {
   const { query, runs } = o
 
-  async function due(connection: Connection): Promise<SyncReason | undefined> {
-    const { open, last } = await runs.newest(connection)
+  async function due(connection: Connection, { name }: List): Promise<SyncReason | undefined> {
+    const { open, last } = await runs.newest(connection, name)
     if (open?.connected_at === connection.connectedAt) return undefined
     if (last?.connected_at !== connection.connectedAt) return 'connected'
     return isDue(last, o.everyMs, runtime.now()) ? 'scheduled' : undefined
   }
 
-  const listed = async () => (await o.connections.list()).filter(isListed)
+  /** What may be compared now. */
+  const listed = async () =>
+    (await o.connections.list())
+      .filter(({ state }) => state === 'connected')
+      .flatMap(connection =>
+        LISTS.filter(list => isGranted(list, connection.scopes)).map(list => [connection, list] as const),
+      )
 
   return {
     async look() {
-      for (const connection of await listed()) {
-        const reason = await due(connection)
-        if (reason) await runs.open(connection, reason)
+      for (const [connection, list] of await listed()) {
+        const reason = await due(connection, list)
+        if (reason) await runs.open(connection, list.name, { reason })
       }
     },
     async all(reason) {
-      for (const connection of await listed()) await runs.open(connection, reason)
+      for (const [connection, { name }] of await listed()) await runs.open(connection, name, { reason })
     },
     async beat() {
       const now = runtime.now()
@@ -66,10 +73,6 @@ export function createSchedule(o: ScheduleOptions, runtime: Pick<Runtime, 'now'>
     },
   }
 }
-
-/** Without any stored scope Revento did not name them. */
-const isListed = ({ state, scopes }: Connection & ConnectionKey) =>
-  state === 'connected' && (scopes.length === 0 || scopes.includes('participants.read'))
 
 /** A run that began in the future was noted by a wrong clock: the next one is due. */
 function isDue({ outcome, created_at, finished_at }: RunRow, everyMs: number, now: number): boolean {

@@ -29,9 +29,15 @@ export function createWorker(o: WorkerOptions, runtime: Runtime): Worker {
   async function runHeld(run: RunRow, stopping: AbortSignal): Promise<void> {
     const [lost, ended] = [new AbortController(), new AbortController()]
     const signal = AbortSignal.any([stopping, lost.signal])
-    const log = o.log.child({ part: 'sync', run: run.id, event_id: run.event_id, reason: run.reason })
+    const log = o.log.child({
+      part: 'sync',
+      run: run.id,
+      list: run.list,
+      event_id: run.event_id,
+      reason: run.reason,
+    })
     void renew(run, lost, ended.signal)
-    if (run.pages === 0) log.info({}, 'comparing the participants with Revento’s list')
+    if (run.pages === 0) log.info({}, 'comparing what is stored with Revento’s list')
     else log.info({ pages: run.pages, phase: run.phase }, 'going on with the comparison')
     try {
       const end = await work(run, { ...o, log, signal }, runtime)
@@ -40,11 +46,10 @@ export function createWorker(o: WorkerOptions, runtime: Runtime): Worker {
       o.count(end.outcome)
       await say(run, log)
       if (end.again)
-        await runs.open(
-          { eventId: run.event_id, organizationId: run.organization_id },
-          run.reason,
-          run.restarts + 1,
-        )
+        await runs.open({ eventId: run.event_id, organizationId: run.organization_id }, run.list, {
+          reason: run.reason,
+          restarts: run.restarts + 1,
+        })
     } catch (err) {
       if (lost.signal.aborted) return log.info({}, ELSEWHERE)
       if (!stopping.aborted) log.error({ err }, 'the comparison cannot go on now; trying again')

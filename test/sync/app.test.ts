@@ -33,12 +33,13 @@ test('what is connected is copied at once, again each day, and after an hour wit
     handlers: {
       revento: {},
       sync: {
-        'participant.removed': async ({ event, participants, api }) => {
+        'participant.removed': async ({ event, participants, activities, api }) => {
           const here = await Array.fromAsync(participants.list({ status: 'approved', search: 'PERSON' }))
           const gone = await participants.find(event.data.participant_id)
           const { data } = await api.participants({ limit: 1 })
           heard.push([event.data.participant_id, event.event_id, here.length, gone?.goneAt !== undefined])
-          heard.push([data.length, (await participants.freshAsOf()) !== undefined])
+          const isFresh = (await participants.freshAsOf()) !== undefined
+          heard.push([data.length, isFresh, await Array.fromAsync(activities.list())])
         },
       },
     },
@@ -54,7 +55,7 @@ test('what is connected is copied at once, again each day, and after an hour wit
   expect([second?.reason, second?.removed, others]).toEqual(['outage', 1, []])
   expect(await until(() => heard.length === 2 && heard)).toEqual([
     ['ptp_60', EVENT, 59, true],
-    [1, true],
+    [1, true, []],
   ])
   // Another instance has taken webhooks meanwhile.
   const beat = { checked_at: pair.runtime.now() + 25 * HOUR }

@@ -3,7 +3,7 @@ import { createSealer } from '../../src/keys/sealing.ts'
 import { createConnections } from '../../src/oauth/connections.ts'
 import { systemRuntime } from '../../src/process/runtime.ts'
 import type { ApiClient, EventApi, PageRequest } from '../../src/revento/api.ts'
-import type { Page, Row } from '../../src/revento/platform.ts'
+import type { Page, Row, Scope } from '../../src/revento/platform.ts'
 import { createEventData, type ParticipantChange } from '../../src/storage/event-data.ts'
 import { createSync } from '../../src/sync/index.ts'
 import { appendWithin } from '../../src/webhooks/inbox/append.ts'
@@ -62,7 +62,8 @@ export async function startMirror(o: MirrorStage = {}) {
   const stage = {
     ...{ database, query, runtime, connections, log },
     list: [] as Row[],
-    /** Requests so far, as `cursor limit`. */
+    activities: [] as Row[],
+    /** Requests so far, as `cursor limit`, those for activities with that word before. */
     asked: [] as string[],
     /** Called before each page is read. */
     before: async (_n: number): Promise<unknown> => undefined,
@@ -74,31 +75,35 @@ export async function startMirror(o: MirrorStage = {}) {
   }
   const platformNow = () => runtime.now() + stage.platformAhead
 
-  async function participants({ cursor, limit = 25 }: PageRequest = {}): Promise<Page<Row>> {
-    stage.asked.push(`${cursor ?? 'first'} ${limit}`)
+  async function pageOf(
+    name: 'list' | 'activities',
+    { cursor, limit = 25 }: PageRequest,
+  ): Promise<Page<Row>> {
+    stage.asked.push(`${name === 'list' ? '' : `${name} `}${cursor ?? 'first'} ${limit}`)
     const n = stage.asked.length
     await stage.before(n)
     const start = Number(cursor ?? 0)
-    const more = start + limit < stage.list.length
+    const more = start + limit < stage[name].length
     const page = {
-      data: structuredClone(stage.list.slice(start, start + limit)),
+      data: structuredClone(stage[name].slice(start, start + limit)),
       next_cursor: more ? String(start + limit) : null,
       has_more: more,
     }
     return stage.answer(page, n)
   }
   const apiClient: ApiClient = {
-    forEvent: (_key, withAccessToken, { onMoment, signal }) =>
-      ({
-        participants: (request: PageRequest) =>
-          withAccessToken(async () => {
-            signal?.throwIfAborted()
-            const at = platformNow()
-            const page = await participants(request)
-            onMoment?.(at)
-            return page
-          }, 'participants.read'),
-      }) as EventApi,
+    forEvent(_key, withAccessToken, { onMoment, signal }) {
+      const reading = (name: 'list' | 'activities', scope: Scope) => (request: PageRequest) =>
+        withAccessToken(async () => {
+          signal?.throwIfAborted()
+          const at = platformNow()
+          const page = await pageOf(name, request)
+          onMoment?.(at)
+          return page
+        }, scope)
+      const participants = reading('list', 'participants.read')
+      return { participants, activities: reading('activities', 'program.read') } as EventApi
+    },
     forUser: () => {
       throw new Error('nobody signed in')
     },
@@ -133,7 +138,7 @@ export async function startMirror(o: MirrorStage = {}) {
     sync,
     told: () => told,
     platformNow,
-    connect: () => connections.save(tokenSet(1)),
+    connect: (scope = 'event.read') => connections.save({ ...tokenSet(1), scope }),
     /** One run, with those that begin because of it. */
     async compare(signal = NEVER) {
       await sync.ask(KEY, 'asked')

@@ -9,8 +9,9 @@ import { print, Refused, runCommand, Usage } from '../command.ts'
 
 const HELP = `Usage: npm run sync -- EVENT [ORGANIZATION]
 
-Compares the stored participants of a connected event with Revento's list now, and prints how far it is. What came,
-changed or went is stored and goes to the handlers of \`sync\`, as after each SYNC_EVERY_HOURS.
+Compares the stored participants of a connected event, and its activities where program.read is granted, with Revento's
+lists now, and prints how far it is. What came, changed or went is stored and goes to the handlers of \`sync\`, as after
+each SYNC_EVERY_HOURS.
 
 The app may be running: one of the two does it, within the same limits. ORGANIZATION is needed where several have
 connected the event. Ctrl-C stops; the app, or this command typed again, goes on at the same page. Exit code: 0 when
@@ -44,7 +45,12 @@ async function main(_values: object, words: string[]): Promise<number> {
       organizationId,
       origin: config.origin,
     })
-    code = await follow(sync, connection, stopping.signal)
+    const runs = await sync.ask(connection, 'command')
+    if (runs.length === 0) throw new Refused(`${connection.eventId} has to be connected again first.`)
+    code = 0
+    for (const run of runs)
+      if (!stopping.signal.aborted)
+        code = Math.max(code, await follow(sync, connection, run, stopping.signal))
     await sync.worker.settled()
   }, stopping.signal).finally(() => process.off('SIGINT', stop))
   return code
@@ -67,9 +73,13 @@ function chosen(
 }
 
 /** Works at the run, or watches who does, until it has ended; one that begins anew is followed. */
-async function follow(sync: Sync, connection: Connection, signal: AbortSignal): Promise<number> {
-  let run = await sync.ask(connection, 'command')
-  if (!run) throw new Refused(`${connection.eventId} has to be connected again first.`)
+async function follow(
+  sync: Sync,
+  connection: Connection,
+  asked: RunView,
+  signal: AbortSignal,
+): Promise<number> {
+  let run = asked
   let said = ''
   while (!signal.aborted) {
     await sync.worker.take(signal, run.id)
@@ -79,7 +89,7 @@ async function follow(sync: Sync, connection: Connection, signal: AbortSignal): 
     if (line !== said) print(line)
     said = line
     if (now.finishedAt !== null) {
-      const next = now.outcome === 'failed' ? (await sync.state(connection)).open : undefined
+      const next = now.outcome === 'failed' ? await sync.open(connection, run.list) : undefined
       if (!next) return now.outcome === 'done' ? 0 : 1
       run = next
     }
@@ -98,14 +108,14 @@ const WAITS: Readonly<Record<string, string>> = {
 }
 
 function lineOf(run: RunView): string {
-  const { pages, counted, added, changed, removed } = run
+  const { list, pages, counted, added, changed, removed } = run
   if (run.outcome === 'done')
-    return `Complete: ${counted} participants on ${pages} pages; ${added} came, ${changed} changed, ${removed} went.`
+    return `Complete: ${counted} ${list} on ${pages} pages; ${added} came, ${changed} changed, ${removed} went.`
   if (run.outcome !== null) return `Ended: ${run.problem}. Nobody counts as gone because of it.`
   const until = run.waitsUntil === null ? '' : ` until ${new Date(run.waitsUntil).toISOString()}`
   const waits = run.waitsFor === null ? '' : `; ${WAITS[run.waitsFor] ?? run.waitsFor}${until}`
   const what = run.phase === 'list' ? '' : ', looking again for who was not listed'
-  return `Page ${pages}: ${counted} participants${what}${waits}`
+  return `Page ${pages}: ${counted} ${list}${what}${waits}`
 }
 
 await runCommand({ name: 'sync', help: HELP, options: {}, takesWords: true, main })

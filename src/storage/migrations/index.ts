@@ -20,6 +20,7 @@ import { builder } from './020-builder.ts'
 import { jobs } from './030-jobs.ts'
 import { mirror } from './050-mirror.ts'
 import { passes } from './051-passes.ts'
+import { activities } from './052-activities.ts'
 import { signIns } from './055-sign-ins.ts'
 import { drift } from './056-drift.ts'
 import { operator } from './058-operator.ts'
@@ -48,6 +49,7 @@ export const MIGRATIONS = {
   '030-jobs': jobs,
   '050-mirror': mirror,
   '051-passes': passes,
+  '052-activities': activities,
   '055-sign-ins': signIns,
   '056-drift': drift,
   '058-operator': operator,

@@ -1,3 +1,4 @@
+import { createActivities } from '../../builder/activities.ts'
 import type { Handlers, Own, SenderContext } from '../../builder/context.ts'
 import { type Db, ownDb } from '../../builder/db.ts'
 import { createOnce } from '../../builder/once.ts'
@@ -65,7 +66,8 @@ export function createRunHandler(o: RunHandlerOptions, runtime: Runtime): RunHan
     const { platform } = delivery
     const key = { eventId: event.event_id ?? '', organizationId: event.organization_id ?? '' }
     const participants = createParticipants(o.query, platform, key, signal)
-    await handler(Object.assign(context, { once, api, participants }))
+    const activities = createActivities(o.query, platform, key, signal)
+    await handler(Object.assign(context, { once, api, participants, activities }))
     return undefined
   }
 }

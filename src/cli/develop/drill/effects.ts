@@ -123,7 +123,7 @@ const textOf = (row: object) =>
     .join('\n')
 
 /** The tables of the app, which its own erasure covers; every other is the builder's. */
-const SWEPT = ['participants', 'inbox', 'attempts', 'effects', 'inline_answers']
+const SWEPT = ['participants', 'activities', 'inbox', 'attempts', 'effects', 'inline_answers']
 
 export const fileOfTable = (table: string) =>
   SWEPT.includes(table) ? 'src/storage/sweep.ts' : 'src/integration/erase.ts'

@@ -1,0 +1,42 @@
+import type { ConnectionKey } from '../revento/platform.ts'
+import type { Queries } from './database.ts'
+import { isOf } from './erasures.ts'
+import type { ActivityRecord, Platform } from './schema.ts'
+
+/** Which member of a row is the activity's id: a guess, as PARTICIPANT_ID is in storage/participant-rows. */
+export const ACTIVITY_ID = 'id'
+
+export interface ActivitiesPage {
+  readonly status?: string | undefined
+  /** Only what has gone; otherwise only what has not. */
+  readonly gone?: boolean
+  /** The id of the last one of the page before. */
+  readonly after?: string | undefined
+  readonly limit: number
+}
+
+/** Reads the stored activities of a connection. */
+export interface StoredActivities {
+  find(of: ConnectionKey, id: string): Promise<ActivityRecord | undefined>
+  /** By id. */
+  page(of: ConnectionKey, page: ActivitiesPage): Promise<ActivityRecord[]>
+}
+
+export function createStoredActivities(query: Queries, platform: Platform): StoredActivities {
+  const rows = ({ eventId, organizationId }: ConnectionKey) =>
+    query
+      .selectFrom('activities')
+      .selectAll()
+      .where(isOf({ platform, event_id: eventId, organization_id: organizationId }))
+  return {
+    find: (of, id) => rows(of).where('activity_id', '=', id).executeTakeFirst(),
+    page: (of, { status, gone = false, after = '', limit }) =>
+      rows(of)
+        .where('gone_at', gone ? 'is not' : 'is', null)
+        .$if(status !== undefined, select => select.where('status', '=', status ?? ''))
+        .where('activity_id', '>', after)
+        .orderBy('activity_id')
+        .limit(limit)
+        .execute(),
+  }
+}
