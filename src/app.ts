@@ -99,7 +99,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   const webhooks = createWebhooks(
     config,
     {
-      ...{ database, clock, oauth, apiClient, metrics, log, noteUse: meter.noteUse },
+      ...{ database, clock, oauth, apiClient, metrics, log, noteUse: meter.noteUse, observe },
       ...{
         handlers: edge.handlers ?? handlers,
         own: builder.own,

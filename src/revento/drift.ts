@@ -10,11 +10,19 @@ import {
   USER_SCOPES,
 } from './platform.ts'
 
-/** An answer of Revento as it passes: to a token request (`token`), or to a call of the API, with the id that was sent. */
-export type Seen = { readonly answer: HttpAnswer } & (
-  | { readonly door: 'token' }
-  | { readonly door: 'api'; readonly path: string; readonly requestId: string }
-)
+/**
+ * What Revento says as it passes: an answer to a token request (`token`), or to a call of the API, with the id and the
+ * limit that were sent; or the body of a webhook that is refused though rightly signed, since no table has it.
+ */
+export type Seen =
+  | { readonly door: 'token'; readonly answer: HttpAnswer }
+  | (ApiCall & { readonly door: 'api'; readonly answer: HttpAnswer })
+  | { readonly door: 'webhook'; readonly body: unknown }
+interface ApiCall {
+  readonly path: string
+  readonly requestId: string
+  readonly limit: number
+}
 export type Observe = (seen: Seen) => void
 
 /**
@@ -152,6 +160,7 @@ export const CONTRACT = hash(
   'sha256',
   JSON.stringify([
     ...[TOKENS, USER_TOKENS, TOKEN_ERROR, API_ERROR, PAGE, EVENT, PARTICIPANT, PROFILE, APPLICATION],
+    ENVELOPE,
     STATUSES,
   ]),
 ).slice(0, 12)
@@ -188,6 +197,8 @@ function bodyOf({ text }: HttpAnswer): unknown {
 
 /** Pure: what an answer says otherwise than the contract and the sandbox. `place`: the kind of answer it is. */
 export function differencesIn(seen: Seen): { place: string; differences: string[] } {
+  if (seen.door === 'webhook')
+    return { place: 'webhook', differences: compare('webhook', seen.body, ENVELOPE) }
   const body = bodyOf(seen.answer)
   return seen.door === 'token' ? ofToken(seen.answer, body) : ofApi(seen, body)
 }
@@ -201,13 +212,13 @@ function ofToken({ status }: HttpAnswer, body: unknown) {
   }
   const place = 'token error'
   if (status >= 500) return { place, differences: [] }
-  const code = isObject(body) ? body['error'] : undefined
+  const code = codeOf(body)
   const differences = compare(place, body, TOKEN_ERROR)
   if (code === 'invalid_grant' && status !== 400) differences.push(`${place}: invalid_grant is not 400`)
   return { place, differences }
 }
 
-function ofApi({ answer, path, requestId }: Seen & { door: 'api' }, body: unknown) {
+function ofApi({ answer, path, requestId, limit }: Seen & { door: 'api' }, body: unknown) {
   const { status, headers } = answer
   const place = placeOf(path)
   const header = (name: string) => String(headers[name] ?? '')
@@ -216,8 +227,9 @@ function ofApi({ answer, path, requestId }: Seen & { door: 'api' }, body: unknow
   if (!header('content-type').startsWith('application/json'))
     differences.push('answer is not application/json')
   differences.push(...ofRate(header))
-  if (status === 200) differences.push(...ofBody(place, body))
-  else if (status < 500) differences.push(...ofError(status, body, header('retry-after')))
+  if (status === 200) differences.push(...ofBody(place, body, limit))
+  else if (status < 500 || isListed(codeOf(body)))
+    differences.push(...ofError(status, body, header('retry-after')))
   return { place: status === 200 ? place : 'error', differences }
 }
 
@@ -226,7 +238,7 @@ function placeOf(path: string): string {
   return me ?? list ?? 'event'
 }
 
-function ofBody(place: string, body: unknown): string[] {
+function ofBody(place: string, body: unknown, limit: number): string[] {
   if (place === 'event') return compare('event', body, EVENT)
   if (place === 'me/profile') return compare('profile', body, PROFILE)
   if (place === 'me/application') return compare('application', body, APPLICATION)
@@ -234,6 +246,7 @@ function ofBody(place: string, body: unknown): string[] {
   const rows = isObject(body) && Array.isArray(body['data']) ? body['data'] : []
   if (isObject(body) && body['has_more'] === false && isText(body['next_cursor']))
     differences.push('last page has a next_cursor')
+  if (rows.length > limit) differences.push('page has more rows than its limit')
   if (place === 'participants')
     differences.push(...rows.flatMap(row => compare('participant', row, PARTICIPANT)))
   return differences
@@ -246,18 +259,23 @@ const LIMITS = new Set(
 const SECONDS = /^\d{10}$/
 
 function ofRate(header: (name: string) => string): string[] {
-  const [limit, remaining, reset] = ['limit', 'remaining', 'reset'].map(name => header(`x-ratelimit-${name}`))
-  if (!limit || !remaining || !reset) return ['answer has not the three X-RateLimit headers']
+  const [limit, reset] = [header('x-ratelimit-limit'), header('x-ratelimit-reset')]
   return [
-    ...(LIMITS.has(limit) ? [] : ['X-RateLimit-Limit is none of 30, 500, 20, 200']),
-    ...(SECONDS.test(reset) ? [] : ['X-RateLimit-Reset is not in seconds since 1970']),
+    ...['Limit', 'Remaining', 'Reset']
+      .filter(name => header(`x-ratelimit-${name.toLowerCase()}`) === '')
+      .map(name => `answer has no X-RateLimit-${name}`),
+    ...(limit === '' || LIMITS.has(limit) ? [] : ['X-RateLimit-Limit is none of 30, 500, 20, 200']),
+    ...(reset === '' || SECONDS.test(reset) ? [] : ['X-RateLimit-Reset is not in seconds since 1970']),
   ]
 }
 
+const codeOf = (body: unknown) => (isObject(body) ? body['error'] : undefined)
+const isListed = (code: unknown): code is string => isText(code) && Object.hasOwn(STATUSES, code)
+
 function ofError(status: number, body: unknown, retryAfter: string): string[] {
   const differences = compare('error', body, API_ERROR)
-  const code = isObject(body) ? body['error'] : undefined
-  const known = isText(code) && Object.hasOwn(STATUSES, code) ? STATUSES[code] : undefined
+  const code = codeOf(body)
+  const known = isListed(code) ? STATUSES[code] : undefined
   if (isText(code) && known === undefined) differences.push(`error has the code ${nameOf(code)}`)
   if (known !== undefined && known !== status) differences.push(`error ${String(code)} is not ${known}`)
   if (code === 'rate_limit_exceeded' && !/^\d{1,4}$/.test(retryAfter))

@@ -4,7 +4,7 @@ import type { Runtime } from '../process/runtime.ts'
 import { ApiError } from './api-error.ts'
 import type { Observe } from './drift.ts'
 import { exchange, type HttpAnswer, isTimeout, isTooLarge, reasonOf } from './http.ts'
-import { ACCEPT, REQUEST_ID_HEADER } from './platform.ts'
+import { ACCEPT, PAGE_LIMIT, REQUEST_ID_HEADER } from './platform.ts'
 import { ODD_RETRY_AFTER, type RateHeaders, readRateHeaders } from './rate-headers.ts'
 import type { Wait } from './rate-limiter.ts'
 
@@ -80,7 +80,8 @@ export function createSend(o: RequestOptions, runtime: Runtime): Send {
       request.signal?.throwIfAborted()
       throw new ApiError(code, 0, requestId)
     })
-    o.observe?.({ door: 'api', path: request.path, requestId, answer })
+    const limit = Number(request.query['limit'] ?? PAGE_LIMIT.default)
+    o.observe?.({ door: 'api', path: request.path, requestId, limit, answer })
     const result = judge(answer)
     const code = 'code' in result ? result.code : undefined
     const rate = readRateHeaders(answer, code, runtime.now())

@@ -12,6 +12,7 @@ import { createDescribeError } from '../process/errors.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { SteadyClock } from '../process/trusted-time.ts'
 import type { ApiClient } from '../revento/api.ts'
+import type { Observe } from '../revento/drift.ts'
 import type { AgedRows } from '../storage/aged-rows.ts'
 import type { Database } from '../storage/database.ts'
 import { createEventData } from '../storage/event-data.ts'
@@ -61,6 +62,8 @@ export interface WebhooksParts {
   readonly metrics: Metrics
   /** Notes which of a variable's two secrets was used. */
   readonly noteUse: (variable: string) => NoteUse
+  /** Told of Revento's webhooks that are refused though rightly signed. */
+  readonly observe: Observe
   readonly log: FastifyInstance['log']
   /** Fires when the app is closed because of an error that nobody caught. */
   readonly crashed: AbortSignal | undefined
@@ -163,6 +166,7 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
           receiveRoute(app, {
             ...{ ...taking, provider, secrets, explain: !config.production, answerInline: inline.answer },
             counted: countedAs(provider.name),
+            observe: provider.name === 'revento' ? parts.observe : undefined,
             noteUse: parts.noteUse(provider.secret.variable),
           })
       // part: senders {

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandl
 import { AppError } from '../http/errors.ts'
 import type { NoteUse } from '../keys/meter.ts'
 import type { Runtime } from '../process/runtime.ts'
+import type { Observe } from '../revento/drift.ts'
 import type { Platform } from '../storage/schema.ts'
 import type { Incoming } from './inbox/append.ts'
 import type { Inbox } from './inbox/inbox.ts'
@@ -30,6 +31,8 @@ export interface ReceiveOptions {
   readonly explain: boolean
   /** Told which secret the sender used. */
   readonly noteUse: NoteUse
+  /** Told of what is no envelope, though rightly signed. */
+  readonly observe?: Observe | undefined
   /** Told of each answer. */
   readonly counted: onResponseHookHandler
   readonly runtime: Runtime
@@ -62,7 +65,7 @@ function receive(o: ReceiveOptions, request: FastifyRequest, reply: FastifyReply
   const secret = checkSignature(o, request, body)
   const deliveryId = readDeliveryId(provider, request)
   const unsignedType = readUnsignedType(provider, request)
-  const envelope = readEnvelope(provider, request, body, { deliveryId, unsignedType })
+  const envelope = readEnvelope(o, request, body, { deliveryId, unsignedType })
   const { type, eventId } = envelope
   const announced = provider.typeHeader && request.headers[provider.typeHeader]
   request.outcome = {
@@ -148,18 +151,20 @@ function readUnsignedType({ unsignedTypeHeader }: Provider, request: FastifyRequ
 
 /** Only after the signature: nothing else unsigned is ever read (but by the autopsy, for a developer's log). */
 function readEnvelope(
-  provider: Provider,
+  { provider, observe }: ReceiveOptions,
   { headers }: FastifyRequest,
   body: Buffer,
   unsigned: Pick<Received, 'deliveryId' | 'unsignedType'>,
 ): Envelope {
+  const json = provider.body === 'json' ? parseJson(body) : undefined
   const envelope = provider.read({
-    json: provider.body === 'json' ? parseJson(body) : undefined,
+    json,
     ...unsigned,
     fingerprint: () => fingerprint(provider, headers, body),
   })
-  if (!envelope) throw new AppError('invalid_payload', { reason: 'not_an_envelope' })
-  return envelope
+  if (envelope) return envelope
+  observe?.({ door: 'webhook', body: json })
+  throw new AppError('invalid_payload', { reason: 'not_an_envelope' })
 }
 
 function parseJson(body: Buffer): unknown {

@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
 import { expect, onTestFinished, test } from 'vitest'
+import { differencesIn } from '../../src/revento/drift.ts'
 import { createClient } from '../helpers/client.ts'
 import { typed } from '../helpers/typed.ts'
 import { until } from '../helpers/wait.ts'
@@ -214,6 +215,68 @@ test('a platform that is another one in eighteen ways has each of them named, an
     expect(breaks).not.toBe('')
   }
   expect(code).toBe(1)
+})
+
+const RATE_HEADERS = {
+  'x-ratelimit-limit': '30',
+  'x-ratelimit-remaining': '20',
+  'x-ratelimit-reset': '1790000000',
+}
+
+function ofApi(status: number, body: object, headers: Record<string, string> = RATE_HEADERS) {
+  const requestId = '6f1d3a52-8f0e-4c67-9b1a-3c5d7e9f0a1b'
+  const about = { 'content-type': 'application/json', 'x-revento-request-id': requestId }
+  const answer = { status, headers: { ...about, ...headers }, text: JSON.stringify(body) }
+  return differencesIn({ door: 'api', path: '/events/evt_1/activities', limit: 2, requestId, answer })
+    .differences
+}
+
+test('a code of the guide with a status of 500 or more is named, and another such answer is none of its own', () => {
+  const message = { message: 'm', request_id: '6f1d3a52-8f0e-4c67-9b1a-3c5d7e9f0a1b' }
+  const later = { ...RATE_HEADERS, 'retry-after': '2' }
+  expect(ofApi(503, { error: 'rate_limit_exceeded', ...message }, later)).toEqual([
+    'error rate_limit_exceeded is not 429',
+  ])
+  expect(ofApi(503, { error: 'maintenance', ...message })).toEqual([])
+})
+
+test('a rate header that is missing hides no difference of the others', () => {
+  const { 'x-ratelimit-remaining': _remaining, ...two } = RATE_HEADERS
+  const page = { data: [], next_cursor: null, has_more: false }
+  expect(ofApi(200, page, { ...two, 'x-ratelimit-limit': '1000', 'x-ratelimit-reset': '17' })).toEqual([
+    'answer has no X-RateLimit-Remaining',
+    'X-RateLimit-Limit is none of 30, 500, 20, 200',
+    'X-RateLimit-Reset is not in seconds since 1970',
+  ])
+})
+
+test('a page longer than was asked for is named', () => {
+  const page = { next_cursor: null, has_more: false }
+  expect(ofApi(200, { ...page, data: [{}, {}] })).toEqual([])
+  expect(ofApi(200, { ...page, data: [{}, {}, {}] })).toEqual(['page has more rows than its limit'])
+})
+
+test('an envelope that is refused though rightly signed is named, and none that is not', async () => {
+  const world = await startWorld()
+  const { control, app } = world
+  const sent = { occurred_at: 1_790_000_000, event_id: EVENT, data: { [CANARY]: CANARY } }
+  const body = JSON.stringify({ id: `evt_${CANARY}`, type: 'activity.updated', ...sent })
+  const forged = await createClient().post(`${app.url}/webhooks/revento`, body, {
+    'content-type': 'application/json',
+    'x-revento-timestamp': String(Math.floor(Date.now() / 1000)),
+    'x-revento-signature': `sha256=${'0'.repeat(64)}`,
+  })
+  expect(forged.status).toBe(401)
+  expect(await noted(world)).toEqual([])
+  await control('webhooks', { type: 'activity.updated', body })
+  await until(async () => (await noted(world)).length > 2)
+  const { told, out } = await goLive(world)
+  expect(told.seen).toContain('webhook')
+  expect(told.differences.map(({ said }) => said)).toEqual([
+    'webhook has no organization_id',
+    'webhook: occurred_at is not a time in ISO 8601 with Z',
+  ])
+  expect(out).not.toContain(CANARY)
 })
 
 const noted = ({ app }: World) => app.database.query.selectFrom('platform_drift').selectAll().execute()

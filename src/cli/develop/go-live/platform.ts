@@ -32,6 +32,7 @@ request id | src/revento/request.ts | logs of both sides cannot be joined by the
 X-RateLimit | src/revento/rate-headers.ts | the limits are counted by this app alone, and a 429 may come first
 Retry-After | src/revento/rate-headers.ts | a pause is guessed, and may be too short
 application/json | src/revento/request.ts | nothing as long as the body is JSON; a proxy may stand between
+^page has more rows | src/revento/pages.ts | nothing: every row is taken, with more memory than was reckoned with
 page|next_cursor | src/revento/pages.ts | a list whose next page is named otherwise ends with upstream_error; a null that is missing is harmless
 ^error has no request_id | src/revento/request.ts | nothing here: the app logs the id that it sent
 ^error .*(token_|invalid_token) | src/oauth/access-token.ts | a token is not refreshed, or a connection not ended, where it should be
