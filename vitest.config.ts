@@ -7,7 +7,7 @@ const ON_POSTGRES = [
   'test/postgres/*.test.ts',
   'test/builder/{db,erase,jobs,migrations,once,participants}.test.ts',
   'test/cli/person.test.ts',
-  'test/hardening/{bodies,clock-jumps,deliveries}.test.ts',
+  'test/hardening/{bodies,handshake-bodies,clock-jumps,deliveries}.test.ts',
   'test/keys/{key-instances,meter,open-sealed,reseal,rotation}.test.ts',
   'test/oauth/{callback-success,flows,login,reconnect,refresh}.test.ts',
   'test/oauth/{refresh-lease,refresh-storage,sealed-connections,sessions,suspended}.test.ts',

@@ -1,11 +1,6 @@
-import { registerHooks } from 'node:module'
+import type { Handlers } from '../../src/builder/context.ts'
 
-/** For --import: the real program with a handler that asks the API. */
-const HANDLERS = `export const handlers = { revento: { 'application.approved': ({ api }) => api.event() } }`
-
-registerHooks({
-  resolve: (specifier, context, next) =>
-    specifier.endsWith('/handlers/index.ts')
-      ? { url: `data:text/javascript,${encodeURIComponent(HANDLERS)}`, shortCircuit: true }
-      : next(specifier, context),
-})
+/** What HANDLERS may name: a handler that asks the API. */
+export const handlers: Handlers = {
+  revento: { 'application.approved': async ({ api }) => void (await api.event()) },
+}

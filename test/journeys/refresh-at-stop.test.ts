@@ -72,7 +72,7 @@ test('SIGTERM waits for the refresh that a page began, and stores its pair', {
 
 test('SIGTERM waits for the refresh that a handler began', { timeout: 90_000 }, async () => {
   const asking = new URL('asking-handlers.ts', import.meta.url).href
-  const { app, under } = await stage({ NODE_OPTIONS: `--import=${asking}` })
+  const { app, under } = await stage({ HANDLERS: asking })
   const { body, headers } = signedDelivery()
   const sent = await fetch(`${app.url}/webhooks/revento`, { method: 'POST', body, headers })
   expect(sent.status).toBe(200)

@@ -170,6 +170,6 @@ export function platformText({ platform, seen, differences }: PlatformReport): s
     ]),
     differences.length === 0 ? 'Nothing is different from what this app expects.' : '',
     ...(missing.length > 0 ? [`Not seen yet: ${missing.join(', ')}. It is learned when it passes.`] : []),
-    'No token, id, name or text of anybody is in this report: it can be sent to whoever maintains the template.',
+    'It holds names of members, error codes, event types and forms, and no value: look that no member is named after somebody before you send it to whoever maintains the template.',
   ].join('\n')
 }
