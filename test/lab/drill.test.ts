@@ -109,11 +109,7 @@ export async function applicationApproved({ event, db, once }: HandlerContext<'a
 
 test('an erasure that erases nothing is caught, and the table that still holds somebody is named', async () => {
   const project = copyProject()
-  project.replace(
-    'src/storage/sweep.ts',
-    '    participantsBatch(query, owner),\n    signInsBatch(query, owner),\n    deliveriesBatch(query, owner, runtime),\n',
-    '',
-  )
+  project.replace('src/storage/sweep.ts', 'while (await batch()) {', 'while (batch === undefined) {')
   const told = await drill(project, ['erasure'])
   expect(told).toMatchObject({ code: 1, failed: 1 })
   expect(told.days[0]).toMatchObject({ status: 'failed', look: 'src/storage/sweep.ts' })
