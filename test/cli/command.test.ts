@@ -1,9 +1,7 @@
 import { spawn } from 'node:child_process'
 import { openSync, readdirSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { typed } from '../helpers/typed.ts'
@@ -68,6 +66,7 @@ test.each([
     'npm run trigger -- revento activity.updated --tamper',
   ],
   // part: tools }
+  // What npm kept, and what to type instead.
   ['operate/deliveries', ['list'], 'json', 'npm run deliveries -- list --json'],
   ['develop/go-live', [], 'json', 'npm run go-live -- --json'], // part: tools
 ] as const)('%s says so when npm kept its option: %j --%s', async (name, args, option, toType) => {
@@ -97,28 +96,5 @@ test('npm run -s trigger revento activity.updated --tamper is refused, and sends
   child.stderr.on('data', chunk => (err += chunk))
   const code = await new Promise(resolve => child.once('close', resolve))
   expect([code, err]).toEqual([1, expect.stringContaining('npm kept --tamper for itself')])
-})
-// part: tools }
-
-/** Controls of both sets, a line of its own, and text that runs the other way. */
-const ODD = '\u0085\u009b2J\u00adtext'
-
-// part: tools {
-test('what an answer holds moves no cursor, in its headers, in its body and as JSON', async () => {
-  const server = createServer((_request, response) => {
-    response
-      .writeHead(200, { 'retry-after': ODD, 'content-type': 'text/plain' })
-      .end(`${ODD}\u007f\u001b[2J\u202e`)
-  })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close())
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-  for (const how of [[], ['--json']]) {
-    const { code, out } = await typed(cli('develop/trigger'), ['barker', '--url', url, ...how])
-    expect(code).toBe(0)
-    expect(out).toContain('\\u009b2J')
-    expect(out).toContain('\\u202e')
-    expect(out.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
-  }
 })
 // part: tools }
