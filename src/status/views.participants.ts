@@ -27,7 +27,7 @@ export function participants(v: Parts): Html {
 ${problem === 'scope_missing' && html`<p>${connectLink(selected.eventId, 'Connect again to allow it')}</p>`}</div>`
   const view = { ...v.view, eventId: selected.eventId }
   return html`
-<div class="inside">${freshness(listing, v)}${listing.people + listing.rows.length > 0 && filters(listing, view)}</div>
+<div class="inside">${freshness(listing, v)}${listing.counts.length > 0 && filters(listing, view)}</div>
 ${listing.rows.length > 0 ? table(listing.rows) : html`<p class="inside quiet">${nobody(listing, view)}</p>`}
 ${pages(listing, view)}`
 }
@@ -84,15 +84,15 @@ const count = (n: number, one: string, several: string) =>
   `${n.toLocaleString('en')} ${n === 1 ? one : several}`
 
 /** A link for each status that somebody has. */
-function filters({ counts, people }: Listing, view: View): Html {
+function filters({ counts }: Listing, view: View): Html {
   const of = (isIt: (c: Listing['counts'][number]) => boolean) =>
     counts.filter(isIt).reduce((sum, { n }) => sum + n, 0)
   const known = counts.filter(({ status, gone }) => !gone && status !== null)
   const link = (status: string | undefined, label: string, n: number) =>
     html`<a href="/?${viewQuery(view, { status })}" id="${filterId(status)}"${view.status === status && html` aria-current="true"`}>${label} ${n.toLocaleString('en')}</a>`
-  const gone = of(c => c.gone)
+  const [gone, listed] = [of(c => c.gone), of(c => !c.gone)]
   return html`<nav class="filters" aria-label="Filter by application">
-${link(undefined, 'All', people)}
+${link(undefined, 'All', listed)}
 ${known.map(({ status, n }) => link(status ?? undefined, capital(words(status ?? '')), n))}
 ${(gone > 0 || view.status === GONE) && link(GONE, 'Gone', gone)}
 </nav>`

@@ -37,8 +37,6 @@ export interface People {
   ): Promise<ParticipantRecord[]>
   /** How many have each status; who has gone is counted apart, whatever it was. */
   counts(of: ConnectionKey): Promise<StatusCount[]>
-  /** How many are not gone. */
-  count(of: ConnectionKey): Promise<number>
   /** What is stored is not older than this (ms, by Revento's clock); undefined before the first complete run. */
   freshAsOf(of: ConnectionKey): Promise<number | undefined>
 }
@@ -91,11 +89,6 @@ export function createPeople(query: Queries, platform: Platform): People {
         gone: gone === 1,
         n: Number(n),
       }))
-    },
-    async count(of) {
-      const counting = rows(of).where('gone_at', 'is', null)
-      const { n } = await counting.select(eb => eb.fn.countAll<number>().as('n')).executeTakeFirstOrThrow()
-      return Number(n)
     },
     async freshAsOf({ eventId, organizationId }) {
       const done = await query

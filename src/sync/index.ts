@@ -43,8 +43,6 @@ export interface SyncState {
   readonly freshAsOf: number | undefined
   readonly open: RunView | undefined
   readonly last: RunView | undefined
-  /** How many are not gone. */
-  readonly people: number
 }
 
 /** What runs may use of a connection's limits, all together: the rest is for handlers, pages and scripts. */
@@ -159,12 +157,11 @@ export function createSync(
       return open && viewOf(open)
     },
     async state(key) {
-      const [{ open, last }, freshAsOf, count] = await Promise.all([
+      const [{ open, last }, freshAsOf] = await Promise.all([
         runs.newest(key, 'participants'),
         people.freshAsOf(key),
-        people.count(key),
       ])
-      return { freshAsOf, open: open && viewOf(open), last: last && viewOf(last), people: count }
+      return { freshAsOf, open: open && viewOf(open), last: last && viewOf(last) }
     },
     connected(key) {
       if (everyMs > 0) void ask(key, 'connected').catch(failing('cannot begin the comparison; trying again'))
