@@ -1,5 +1,5 @@
 import { type Html, html } from '../http/html.ts'
-import { formToken } from '../status/layout.ts'
+import { formToken, layout } from '../status/layout.ts'
 import type { OperatorSession } from './sessions.ts'
 
 const PAGES = {
@@ -24,27 +24,14 @@ export function operatorPage({ appName, title, body, page, session, stream }: Op
     ([path, name]) =>
       html`<li><a href="${path}"${path === page && html` aria-current="page"`}>${name}</a></li>`,
   )
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${title} · ${appName}, operator</title>
-<link rel="stylesheet" href="/style.css">
-<link rel="icon" href="/favicon.svg" type="image/svg+xml">
-${session && html`<script src="/page.js" type="module"></script>`}
-</head>
-<body>
-<header><div class="bar"><a class="home" href="/operator">${appName}</a>
-${
-  session &&
-  html`<nav aria-label="Operator"><ul>${links}</ul></nav>
-<div class="end top">${stream !== undefined && html`<span id="live" class="quiet"></span>`}<form method="post" action="/operator/sign-out">${formToken(session)}<button class="plain">Sign out</button></form></div>`
-}</div></header>
-<main${stream !== undefined && html` data-stream="${stream}" data-asks="/operator/deliveries?limit=1"`}>${body}</main>
-</body>
-</html>
-`.text
+  return layout({
+    ...{ appName, title: `${title}, operator`, body, session, area: '/operator' },
+    ...(session && {
+      bar: html`<nav aria-label="Operator"><ul>${links}</ul></nav>
+<div class="end top">${stream !== undefined && html`<span id="live" class="quiet"></span>`}<form method="post" action="/operator/sign-out">${formToken(session)}<button class="plain">Sign out</button></form></div>`,
+    }),
+    ...(stream !== undefined && { stream, asks: '/operator/deliveries?limit=1' }),
+  }).text
 }
 
 /** A form of one button, with what it sends. */

@@ -9,14 +9,19 @@ export interface Layout {
   readonly appName: string
   readonly title: string
   readonly body: Html
-  /** The session of the reader, if there is one, and the pages that it is of: the organizer's, or a participant's. */
+  /** The session of the reader, if there is one, and the pages that it is of. */
   readonly session?: Pick<Session, 'formToken'> | undefined
-  readonly area?: '' | '/me'
+  readonly area?: '' | '/me' | '/operator'
+  /** What the bar has for whoever is signed in; a button to log out where nothing else is given. */
+  readonly bar?: Html
   /** The URL from which the script gets the changing parts; without it they do not change. */
   readonly stream?: string
+  /** The URL that says whether the session still lives, where it is not the organizer's. */
+  readonly asks?: string
 }
 
-export function layout({ appName, title, body, session, area = '', stream }: Layout): Html {
+export function layout(o: Layout): Html {
+  const { appName, title, body, session, area = '', stream, asks } = o
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -29,8 +34,8 @@ ${session && html`<script src="/page.js" type="module"></script>`}
 </head>
 <body>
 <header><div class="bar"><a class="home" href="${area || '/'}">${appName}</a>
-${session && html`<form method="post" action="${area}/logout">${formToken(session)}<button class="plain">Log out</button></form>`}</div></header>
-<main${stream !== undefined && html` data-stream="${stream}"`}>${body}</main>
+${session && (o.bar ?? html`<form method="post" action="${area}/logout">${formToken(session)}<button class="plain">Log out</button></form>`)}</div></header>
+<main${stream !== undefined && html` data-stream="${stream}"`}${asks !== undefined && html` data-asks="${asks}"`}>${body}</main>
 </body>
 </html>
 `
