@@ -1,7 +1,7 @@
-import { createHash, createHmac } from 'node:crypto'
 import type { CookieSerializeOptions } from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../http/errors.ts'
+import { createSessionCookie } from '../http/session-cookie.ts'
 import { StorageError } from '../process/errors.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { SteadyClock } from '../process/trusted-time.ts'
@@ -56,16 +56,14 @@ export const SESSION_ROWS: AgedRows = {
 }
 /** How many sessions a connection has at most. */
 export const MOST_SESSIONS = 100
-const TOKEN = /^[A-Za-z0-9_-]{43}$/
 
-/** The cookie has 256 random bits; the store has their hash. */
 export function createSessions(
   query: Queries,
   runtime: Pick<Runtime, 'bytes'>,
   clock: Pick<SteadyClock, 'now'>,
   o: { cookiePrefix: string; cookie: CookieSerializeOptions; platform: Platform },
 ): Sessions {
-  const cookieName = `${o.cookiePrefix}revento_session`
+  const cookie = createSessionCookie(`${o.cookiePrefix}revento_session`, LIFETIME_MS, o.cookie, runtime)
 
   async function alive(ids: readonly string[], trx = query): Promise<Map<string, ConnectionKey[]>> {
     if (ids.length === 0) return new Map()
@@ -86,11 +84,6 @@ export function createSessions(
   }
   const connectionsOf = async (trx: Queries, id: string) => (await alive([id], trx)).get(id) ?? []
 
-  const tokenOf = (request: FastifyRequest) => {
-    const token = request.cookies[cookieName]
-    return token !== undefined && TOKEN.test(token) ? token : undefined
-  }
-
   /** A failure to write is ignored, so that pages can be read while the store cannot write. */
   async function putOff(id: string, until: number): Promise<void> {
     try {
@@ -107,9 +100,9 @@ export function createSessions(
 
   return {
     async read(request) {
-      const token = tokenOf(request)
-      if (token === undefined) return undefined
-      const id = hashToken(token)
+      const secret = cookie.read(request)
+      if (secret === undefined) return undefined
+      const { id, formToken } = secret
       const connections = await connectionsOf(query, id)
       if (connections.length === 0) return undefined
       const times = query
@@ -120,28 +113,27 @@ export function createSessions(
       if (!row) return undefined
       const until = Math.min(clock.now() + IDLE_MS, row.created_at + LIFETIME_MS)
       if (until - row.expires_at > NOTED_EVERY_MS) await putOff(id, until)
-      return { id, connections, formToken: createHmac('sha256', token).update('form').digest('base64url') }
+      return { id, connections, formToken }
     },
     alive,
     async end({ id }, reply) {
       await query.deleteFrom('sessions').where('id_hash', '=', id).execute()
-      reply.clearCookie(cookieName, o.cookie)
+      cookie.clear(reply)
     },
     async grant(request, reply, key) {
-      const oldToken = tokenOf(request)
-      const oldHash = oldToken && hashToken(oldToken)
-      const token = runtime.bytes(32).toString('base64url')
+      const oldHash = cookie.read(request)?.id
+      const secret = cookie.make()
       const isNew = await transaction(query, async trx => {
         // Of two callbacks at once with the same session, the second finds the successor.
         if (oldHash) await lock(trx, `session ${oldHash}`)
         const successor = oldHash && (await successorOf(trx, oldHash))
-        if (!successor) await replace(trx, oldHash, hashToken(token), key)
+        if (!successor) await replace(trx, oldHash, secret.id, key)
         else if (await joins(trx, successor, key)) return false
         // The successor's cookie may have been lost with an answer, so this consent gets a session of its own.
-        else await begin(trx, hashToken(token), key)
+        else await begin(trx, secret.id, key)
         return true
       })
-      if (isNew) reply.setCookie(cookieName, token, { ...o.cookie, maxAge: LIFETIME_MS / 1000 })
+      if (isNew) cookie.set(reply, secret)
     },
   }
 
@@ -210,5 +202,3 @@ async function endOldest(trx: Queries, key: ConnectionKey, platform: Platform): 
     .offset(MOST_SESSIONS)
   await trx.deleteFrom('sessions').where('id_hash', 'in', beyond).execute()
 }
-
-const hashToken = (token: string) => createHash('sha256').update(token).digest('base64url')

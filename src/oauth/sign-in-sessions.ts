@@ -1,7 +1,7 @@
-import { createHash, createHmac } from 'node:crypto'
 import type { CookieSerializeOptions } from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../http/errors.ts'
+import { createSessionCookie } from '../http/session-cookie.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { SteadyClock } from '../process/trusted-time.ts'
 import type { SignInKey } from '../revento/platform.ts'
@@ -25,7 +25,6 @@ export interface SignInSessions {
 }
 
 const LIFETIME_MS = 7 * 24 * 3_600_000
-const TOKEN = /^[A-Za-z0-9_-]{43}$/
 
 export const SIGN_IN_SESSION_ROWS: AgedRows = {
   table: 'sign_in_sessions',
@@ -51,36 +50,33 @@ export function createSignInSessions(
   clock: Pick<SteadyClock, 'now'>,
   o: { cookiePrefix: string; cookie: CookieSerializeOptions; platform: Platform },
 ): SignInSessions {
-  const name = `${o.cookiePrefix}revento_me`
-  const tokenOf = ({ cookies }: FastifyRequest) =>
-    TOKEN.test(cookies[name] ?? '') ? (cookies[name] ?? '') : ''
-  const remove = (request: FastifyRequest) =>
-    query
-      .deleteFrom('sign_in_sessions')
-      .where('id_hash', '=', hash(tokenOf(request)))
-      .execute()
+  const cookie = createSessionCookie(`${o.cookiePrefix}revento_me`, LIFETIME_MS, o.cookie, runtime)
+  async function remove(request: FastifyRequest): Promise<void> {
+    const secret = cookie.read(request)
+    if (secret) await query.deleteFrom('sign_in_sessions').where('id_hash', '=', secret.id).execute()
+  }
   return {
     async read(request) {
-      const token = tokenOf(request)
-      if (token === '') return undefined
+      const secret = cookie.read(request)
+      if (secret === undefined) return undefined
       const row = await query
         .selectFrom('sign_in_sessions')
         .innerJoin('sign_ins', 'sign_ins.id', 'sign_in')
         .select(['sign_in', 'event_id'])
-        .where('id_hash', '=', hash(token))
+        .where('id_hash', '=', secret.id)
         .where('platform', '=', o.platform)
         .where('expires_at', '>', clock.now())
         .executeTakeFirst()
       if (!row) return undefined
-      const formToken = createHmac('sha256', token).update('form').digest('base64url')
+      const { formToken } = secret
       return { key: { eventId: row.event_id, signIn: row.sign_in }, formToken }
     },
     async begin(request, reply, key) {
       await remove(request)
-      const token = runtime.bytes(32).toString('base64url')
+      const secret = cookie.make()
       const now = clock.now()
       const row = {
-        id_hash: hash(token),
+        id_hash: secret.id,
         sign_in: key.signIn,
         created_at: now,
         expires_at: now + LIFETIME_MS,
@@ -95,13 +91,11 @@ export function createSignInSessions(
         .limit(MOST_SESSIONS)
         .offset(MOST_SESSIONS)
       await query.deleteFrom('sign_in_sessions').where('id_hash', 'in', beyond).execute()
-      void reply.setCookie(name, token, { ...o.cookie, maxAge: LIFETIME_MS / 1000 })
+      cookie.set(reply, secret)
     },
     async end(request, reply) {
       await remove(request)
-      void reply.clearCookie(name, o.cookie)
+      cookie.clear(reply)
     },
   }
 }
-
-const hash = (token: string) => createHash('sha256').update(token).digest('base64url')

@@ -1,6 +1,7 @@
-import { createHmac, hash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import type { CookieSerializeOptions } from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { createSessionCookie } from '../http/session-cookie.ts'
 import type { Sealer } from '../keys/sealing.ts'
 import type { Runtime } from '../process/runtime.ts'
 import type { SteadyClock } from '../process/trusted-time.ts'
@@ -26,7 +27,6 @@ export interface OperatorSessions {
 
 /** A shift; it is not renewed. */
 const LIFETIME_MS = 12 * 3_600_000
-const FORM = /^[A-Za-z0-9_-]{43}$/
 
 export const OPERATOR_SESSION_ROWS: AgedRows = {
   table: 'operator_sessions',
@@ -37,14 +37,14 @@ export const OPERATOR_SESSION_ROWS: AgedRows = {
   longestMs: LIFETIME_MS,
 }
 
-/** The cookie has 256 random bits; the store has their hash, and a mark of the token under which the session began. */
+/** The store has a mark of the token under which a session began. */
 export function createOperatorSessions(
   query: Queries,
   runtime: Pick<Runtime, 'bytes'>,
   clock: Pick<SteadyClock, 'now'>,
   o: { token: string; cookiePrefix: string; cookie: CookieSerializeOptions },
 ): OperatorSessions {
-  const cookieName = `${o.cookiePrefix}revento_operator`
+  const cookie = createSessionCookie(`${o.cookiePrefix}revento_operator`, LIFETIME_MS, o.cookie, runtime)
   const token_mark = markOf(o.token)
 
   async function alive(ids: readonly string[]): Promise<Map<string, true>> {
@@ -62,25 +62,24 @@ export function createOperatorSessions(
   return {
     isToken: typed => timingSafeEqual(Buffer.from(markOf(typed)), Buffer.from(token_mark)),
     async begin(reply) {
-      const secret = runtime.bytes(32).toString('base64url')
+      const secret = cookie.make()
       const created_at = clock.now()
       await query
         .insertInto('operator_sessions')
-        .values({ id_hash: idOf(secret), token_mark, created_at, expires_at: created_at + LIFETIME_MS })
+        .values({ id_hash: secret.id, token_mark, created_at, expires_at: created_at + LIFETIME_MS })
         .execute()
-      reply.setCookie(cookieName, secret, { ...o.cookie, maxAge: LIFETIME_MS / 1000 })
+      cookie.set(reply, secret)
     },
     async read(request) {
-      const secret = request.cookies[cookieName]
-      if (secret === undefined || !FORM.test(secret)) return undefined
-      const id = idOf(secret)
-      if (!(await alive([id])).has(id)) return undefined
-      return { id, formToken: createHmac('sha256', secret).update('operator form').digest('base64url') }
+      const secret = cookie.read(request)
+      if (secret === undefined || !(await alive([secret.id])).has(secret.id)) return undefined
+      const { id, formToken } = secret
+      return { id, formToken }
     },
     alive,
     async end({ id }, reply) {
       await query.deleteFrom('operator_sessions').where('id_hash', '=', id).execute()
-      reply.clearCookie(cookieName, o.cookie)
+      cookie.clear(reply)
     },
   }
 }
@@ -88,8 +87,6 @@ export function createOperatorSessions(
 /** The token in development: of the database's own key, so that it stays the same from start to start. */
 export const developmentToken = ({ fingerprints }: Pick<Sealer, 'fingerprints'>): string =>
   ['operator token', 'operator token, second half'].map(text => fingerprints(text)[0]).join('')
-
-const idOf = (secret: string) => hash('sha256', secret, 'base64url')
 
 /** Of any text the same length. From what is stored the token cannot be guessed: it has 32 characters or more. */
 const markOf = (token: string) => hash('sha256', `operator token ${token}`, 'base64url')
