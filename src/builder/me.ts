@@ -8,11 +8,11 @@ import { prefersHtml } from '../http/parameters.ts'
 import { ConnectionUnavailable } from '../oauth/access-token.ts'
 import type { Login } from '../oauth/index.ts'
 import { participantOf } from '../oauth/sign-in-sessions.ts'
+import { checkForm } from '../pages/forms.ts'
+import { formToken, layout } from '../pages/layout.ts'
+import { PROBLEMS, words } from '../pages/words.ts'
 import { ApiError } from '../revento/api.ts'
 import type { ApplicationRow, ProfileRow } from '../revento/platform.ts'
-import { checkForm } from '../status/actions.route.ts'
-import { formToken, layout } from '../status/layout.ts'
-import { PROBLEMS, words } from '../status/words.ts'
 
 /** What the page of src/integration/me.ts is made of. What Revento did not give is undefined, and `problems` says why. */
 export interface Me {

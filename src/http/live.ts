@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Log } from '../process/log.ts'
-import type { Runtime } from '../process/runtime.ts'
+import { atMost, type Runtime } from '../process/runtime.ts'
 import { errorBody } from './errors.ts'
 import { singleParameters } from './parameters.ts'
 
@@ -157,4 +157,31 @@ export function sendStream(
     .type('text/event-stream')
     .headers({ 'x-accel-buffering': 'no', connection: 'close' })
     .send(stream)
+}
+
+const PATIENCE_MS = 500
+
+/** The code of the trouble if it is known soon: a locked store is tried for seconds, which is too long for a page. */
+export async function soon(runtime: Pick<Runtime, 'sleep'>, trouble: Promise<string | undefined>) {
+  let code: string | undefined
+  await atMost(
+    runtime,
+    PATIENCE_MS,
+    trouble.then(known => {
+      code = known
+    }),
+  )
+  return code
+}
+
+const TROUBLE_EVERY_MS = 10_000
+
+/** The test whether the store works is made less often than pages are drawn, because it writes. */
+export function everyTenSeconds<T>(ask: () => T, runtime: Pick<Runtime, 'monotonic'>): () => T {
+  let last: { at: number; answer: T } | undefined
+  return () => {
+    const now = runtime.monotonic()
+    if (last === undefined || now - last.at >= TROUBLE_EVERY_MS) last = { at: now, answer: ask() }
+    return last.answer
+  }
 }

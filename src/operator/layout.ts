@@ -1,5 +1,5 @@
 import { type Html, html } from '../http/html.ts'
-import { formToken, layout } from '../status/layout.ts'
+import { formToken, layout } from '../pages/layout.ts'
 import type { OperatorSession } from './sessions.ts'
 
 const PAGES = {

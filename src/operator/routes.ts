@@ -2,12 +2,19 @@ import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../http/errors.ts'
 import { Html, html } from '../http/html.ts'
-import { createLive, type Listening, marksOf, type Rendered, sendStream } from '../http/live.ts'
+import {
+  createLive,
+  everyTenSeconds,
+  type Listening,
+  marksOf,
+  type Rendered,
+  sendStream,
+  soon,
+} from '../http/live.ts'
 import { sendToOwnHost } from '../http/own-host.ts'
 import { singleParameters } from '../http/parameters.ts'
+import { checkForm, checkOrigin, field, REFUSED } from '../pages/forms.ts'
 import type { Runtime } from '../process/runtime.ts'
-import { checkForm, checkOrigin, field, REFUSED } from '../status/actions.route.ts'
-import { everyTenSeconds, soon } from '../status/overview.ts'
 import type { Deliveries, DeliveryStory } from '../webhooks/inbox/deliveries.ts'
 import { type Filter, filterQuery, readFilter } from './filter.ts'
 import { operatorPage, pressForm, signInPage } from './layout.ts'

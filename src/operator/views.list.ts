@@ -1,7 +1,7 @@
 import { type Html, html } from '../http/html.ts'
-import { ago } from '../status/layout.ts'
-import { breakable } from '../status/views.deliveries.ts'
-import { DELIVERY_STATES } from '../status/words.ts'
+import { ago } from '../pages/layout.ts'
+import { breakable } from '../pages/story.ts'
+import { DELIVERY_STATES } from '../pages/words.ts'
 import { type Filter, filterQuery, filterWords, STATES } from './filter.ts'
 import type { Page, Row } from './queries.ts'
 

@@ -1,5 +1,5 @@
 import { type Html, html } from '../http/html.ts'
-import { ago } from '../status/layout.ts'
+import { ago } from '../pages/layout.ts'
 import { type Filter, filterWords } from './filter.ts'
 import { PER_STEP, type Replay } from './replays.ts'
 

@@ -1,13 +1,11 @@
-import { timingSafeEqual } from 'node:crypto'
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { AppError, type ErrorCode } from '../http/errors.ts'
+import { AppError } from '../http/errors.ts'
 import { prefersHtml, singleParameters } from '../http/parameters.ts'
 import type { Connection } from '../oauth/connections.ts'
 import { entitlement, type Grant, grantFor } from '../oauth/entitlement.ts'
 import { type Session, signedIn } from '../oauth/sessions.ts'
-import type { Replayed } from '../webhooks/inbox/deliveries.ts'
-import { FORM_TOKEN } from './layout.ts'
+import { checkForm, field, REFUSED } from '../pages/forms.ts'
 import type { StatusOptions } from './overview.ts'
 import { disconnectPage } from './views.messages.ts'
 
@@ -73,14 +71,6 @@ export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   })
 }
 
-export const REFUSED: Record<Exclude<Replayed, 'replayed'>, ErrorCode> = {
-  not_found: 'not_found',
-  not_dead: 'not_replayable',
-  answered: 'not_replayable',
-  erased: 'delivery_erased',
-  removed: 'payload_removed',
-}
-
 /** Finds a connection of this session. A connection of another session is answered like one that does not exist. */
 async function own(
   o: StatusOptions,
@@ -99,40 +89,4 @@ async function own(
 function done(request: FastifyRequest, reply: FastifyReply, path: string, said: object): FastifyReply {
   reply.header('cache-control', 'no-store')
   return prefersHtml(request) ? reply.redirect(path, 303) : reply.send({ done: true, ...said })
-}
-
-/**
- * Throws form_rejected unless a form comes from our own page, made for this very session; the log says why. The pages
- * send no referrer, so over plain http on a name other than localhost a browser sends only `Origin: null`: there the
- * token alone decides.
- */
-export function checkForm(
-  request: FastifyRequest,
-  session: Pick<Session, 'formToken'>,
-  origin: string,
-): void {
-  checkOrigin(request, origin)
-  if (!sameText(field(request, FORM_TOKEN), session.formToken))
-    throw new AppError('form_rejected', { reason: 'form_token' })
-}
-
-/** The half of it that a form can be held to before there is a session. */
-export function checkOrigin(request: FastifyRequest, origin: string): void {
-  const { origin: from, 'sec-fetch-site': site } = request.headers
-  const isOwn =
-    site === undefined
-      ? from === origin || (from === 'null' && origin.startsWith('http:'))
-      : site === 'same-origin'
-  if (!isOwn) throw new AppError('form_rejected', { reason: 'other_origin' })
-}
-
-/** The value of a form's field; empty where the field is missing or repeated. */
-export function field(request: FastifyRequest, name: string): string {
-  const value: unknown = Object.entries(request.body ?? {}).find(([key]) => key === name)?.[1]
-  return typeof value === 'string' ? value : ''
-}
-
-function sameText(given: string, expected: string): boolean {
-  const [a, b] = [Buffer.from(given), Buffer.from(expected)]
-  return a.length === b.length && timingSafeEqual(a, b)
 }

@@ -13,8 +13,8 @@ import { participantsRoute } from './participants.route.ts'
 export const status: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   await app.register(cookie)
   asset(app, '../http/style.css', 'text/css; charset=utf-8')
-  asset(app, 'page.js', 'text/javascript; charset=utf-8')
-  asset(app, 'favicon.svg', 'image/svg+xml')
+  asset(app, '../pages/page.js', 'text/javascript; charset=utf-8')
+  asset(app, '../pages/favicon.svg', 'image/svg+xml')
   app.route({
     method: 'GET',
     url: '/',

@@ -2,7 +2,7 @@ import type { KeyState } from '../keys/verdict.ts'
 import type { Connection, ConnectionKey, Connections } from '../oauth/connections.ts'
 import { type Entitlement, entitlement, type Grant, grantFor, isSame } from '../oauth/entitlement.ts'
 import type { Session, Sessions } from '../oauth/sessions.ts'
-import { atMost, type Runtime } from '../process/runtime.ts'
+import type { Runtime } from '../process/runtime.ts'
 import type { EventApi } from '../revento/api.ts'
 import type { Sync } from '../sync/index.ts'
 import type { Deliveries, DeliveryView } from '../webhooks/inbox/deliveries.ts'
@@ -64,33 +64,6 @@ export interface OverviewOptions extends ListingOptions {
 
 const SHOWN = 20
 const STUCK = 100
-
-const PATIENCE_MS = 500
-
-/** The code of the trouble if it is known soon: a locked store is tried for seconds, which is too long for a page. */
-export async function soon(runtime: Pick<Runtime, 'sleep'>, trouble: Promise<string | undefined>) {
-  let code: string | undefined
-  await atMost(
-    runtime,
-    PATIENCE_MS,
-    trouble.then(known => {
-      code = known
-    }),
-  )
-  return code
-}
-
-const TROUBLE_EVERY_MS = 10_000
-
-/** The test whether the store works is made less often than pages are drawn, because it writes. */
-export function everyTenSeconds<T>(ask: () => T, runtime: Pick<Runtime, 'monotonic'>): () => T {
-  let last: { at: number; answer: T } | undefined
-  return () => {
-    const now = runtime.monotonic()
-    if (last === undefined || now - last.at >= TROUBLE_EVERY_MS) last = { at: now, answer: ask() }
-    return last.answer
-  }
-}
 
 /** The deliveries of several grants in one list, the newest first. */
 export const inOrder = (deliveries: readonly DeliveryView[][]): DeliveryView[] =>

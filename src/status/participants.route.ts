@@ -2,8 +2,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { AppError } from '../http/errors.ts'
 import { singleParameters } from '../http/parameters.ts'
 import { ConnectionUnavailable } from '../oauth/access-token.ts'
-import { connectUrl } from '../oauth/connect.route.ts'
-import type { Connection, ConnectionKey } from '../oauth/connections.ts'
+import { apiFailure, endCode } from '../oauth/api-failure.ts'
+import type { ConnectionKey } from '../oauth/connections.ts'
 import { entitlement, type Grant } from '../oauth/entitlement.ts'
 import { signedIn } from '../oauth/sessions.ts'
 import { ApiError, type PageRequest } from '../revento/api.ts'
@@ -52,27 +52,4 @@ async function entitled(o: StatusOptions, request: FastifyRequest, eventId: stri
   const grant = grants.find(isIt)
   if (!grant) throw apiFailure(new ConnectionUnavailable(endCode(connection)), connection, o.origin)
   return grant
-}
-
-/** The code of why nothing is listed for a connection that has ended. */
-export const endCode = (connection: Connection) =>
-  connection.state === 'revoked' ? 'revoked' : 'not_connected'
-
-/** The answer of this app to a failure of Revento's API. */
-export function apiFailure(error: unknown, { eventId }: ConnectionKey, origin: string): unknown {
-  if (error instanceof ConnectionUnavailable) {
-    if (error.code === 'not_connected') return new AppError('not_found', { reason: error.code })
-    if (error.code === 'suspended') return new AppError('suspended')
-    return new AppError(error.code, { connectUrl: connectUrl(origin, eventId) })
-  }
-  if (!(error instanceof ApiError)) return error
-  if (error.status === 400) return new AppError('invalid_request', { reason: error.code })
-  if (error.code === 'rate_budget_used' || error.code === 'rate_limit_exceeded') {
-    const retryAfterS = Math.max(1, Math.ceil((error.retryAfterMs ?? 0) / 1000))
-    return new AppError('rate_budget_used', { reason: error.code, retryAfterS })
-  }
-  // Only errors with status 0 are ours: an error that Revento names like this must not pass for one of them.
-  const own =
-    error.status === 0 && (error.code === 'upstream_timeout' || error.code === 'configuration_error')
-  return new AppError(own ? (error.code as 'upstream_timeout') : 'upstream_error', { reason: error.code })
 }

@@ -2,9 +2,9 @@ import { type Html, html } from '../http/html.ts'
 import type { Connection } from '../oauth/connections.ts'
 import { endsSoon } from '../oauth/endings.ts'
 import { grantFor, isSame } from '../oauth/entitlement.ts'
-import { connectLink, time } from './layout.ts'
+import { connectLink, time } from '../pages/layout.ts'
+import { ADVICE, PILLS, REASONS, STATES } from '../pages/words.ts'
 import type { Parts } from './overview.ts'
-import { ADVICE, PILLS, REASONS, STATES } from './words.ts'
 
 export function connections(v: Parts): Html {
   return html`

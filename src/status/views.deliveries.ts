@@ -1,9 +1,10 @@
 import { type Html, html } from '../http/html.ts'
 import type { Session } from '../oauth/sessions.ts'
+import { ago, connectHref, formToken } from '../pages/layout.ts'
+import { breakable, took } from '../pages/story.ts'
+import { DELIVERY_STATES } from '../pages/words.ts'
 import type { DeliveryView } from '../webhooks/inbox/deliveries.ts'
-import { ago, connectHref, duration, formToken } from './layout.ts'
 import type { Parts } from './overview.ts'
-import { DELIVERY_STATES } from './words.ts'
 
 const LISTED = 10
 
@@ -73,10 +74,6 @@ const row = (d: DeliveryView, several: boolean) => html`
 <td>${stateOf(d)}</td>${several && html`<td>${d.event_id}</td>`}
 <td class="quiet">${took(d)}${d.attempts > 1 && html`, ${d.attempts} attempts`}</td><td class="quiet">${ago(Date.parse(d.received_at))}</td></tr>`
 
-/** The time from a delivery's arrival to its end. */
-export const took = (d: DeliveryView) =>
-  d.finished_at === null ? '' : duration(Date.parse(d.finished_at) - Date.parse(d.received_at))
-
 /** A delivery that failed and waits for its next run is shown differently from one that waits for its first. */
 export function stateOf(d: DeliveryView): Html {
   const failed = d.state === 'pending' && d.last_error !== null
@@ -86,7 +83,3 @@ export function stateOf(d: DeliveryView): Html {
   const state = failed ? 'failed, runs again' : DELIVERY_STATES[d.state]
   return html`<span class="pill" data-state="${failed ? 'failed' : d.state}">${state}</span>${original}${error}`
 }
-
-/** Lets a narrow column break a type after its dots and underscores. */
-export const breakable = (type: string) =>
-  html`<bdi>${type.split(/(?<=[._])/).map(part => html`${part}<wbr>`)}</bdi>`

@@ -1,9 +1,10 @@
 import { type Html, html } from '../http/html.ts'
 import type { Session } from '../oauth/sessions.ts'
-import type { DeliveryRun, DeliveryStory } from '../webhooks/inbox/deliveries.ts'
-import { connectLink, duration, exactTime, layout } from './layout.ts'
-import { breakable, replayForm, took } from './views.deliveries.ts'
-import { DELIVERY_STATES, OUTCOMES } from './words.ts'
+import { connectLink, exactTime, layout } from '../pages/layout.ts'
+import { breakable, storySteps, took } from '../pages/story.ts'
+import { DELIVERY_STATES } from '../pages/words.ts'
+import type { DeliveryStory } from '../webhooks/inbox/deliveries.ts'
+import { replayForm } from './views.deliveries.ts'
 
 /** The page of one delivery, from its arrival to its end. */
 export function storyPage(d: DeliveryStory, session: Session, appName: string): Html {
@@ -35,17 +36,6 @@ ${storySteps(d)}
   })
 }
 
-/** `between` are further steps, by their time in ms since 1970. */
-export function storySteps(d: DeliveryStory, between: readonly { at: number; step: Html }[] = []): Html {
-  const runs = d.runs.map(r => ({ at: Date.parse(r.started_at), step: run(r) }))
-  const steps = [...runs, ...between].toSorted((a, b) => a.at - b.at)
-  return html`<ol class="story">
-<li class="step"><p><strong>Received</strong>, its signature verified, stored, and then acknowledged.</p><p class="quiet">${exactTime(Date.parse(d.received_at))}</p></li>
-${steps.map(({ step }) => step)}
-${ending(d)}
-</ol>`
-}
-
 /** What the reader can do, or has to wait for. */
 function next(d: DeliveryStory, session: Session): Html | false {
   switch (d.state) {
@@ -63,38 +53,4 @@ function next(d: DeliveryStory, session: Session): Html | false {
     default:
       return false
   }
-}
-
-function run(r: DeliveryRun): Html {
-  const ms = r.ended_at === null ? undefined : Date.parse(r.ended_at) - Date.parse(r.started_at)
-  return html`
-<li class="step" data-outcome="${r.outcome}"><p><strong>Attempt ${r.attempt}</strong>${ms !== undefined && `, ${duration(ms)}`}: ${OUTCOMES[r.outcome]}.</p>
-<p class="quiet">${exactTime(Date.parse(r.started_at))}</p>
-${r.error !== null && error(r.error)}
-${r.calls.length > 0 && html`<ul>${r.calls.map(call)}</ul>`}
-</li>`
-}
-
-/** In development the lines of a stack follow the first line. */
-function error(text: string): Html {
-  const [line = '', ...stack] = text.split('\n')
-  return html`<p class="error"><bdi>${line}</bdi></p>${stack.length > 0 && html`<pre><bdi>${stack.join('\n')}</bdi></pre>`}`
-}
-
-const call = (c: DeliveryRun['calls'][number]) => html`
-<li><code><bdi>${c.what}</bdi></code>${c.what.startsWith('once ') ? ':' : ' answered'} <code><bdi>${c.result}</bdi></code> in ${duration(c.ms)}
-${c.request_id !== undefined && html`<br><span class="quiet">request ${c.request_id}</span>`}</li>`
-
-/** The last step of the story, where the runs do not say it themselves. */
-function ending(d: DeliveryStory): Html | false {
-  const at = d.finished_at !== null && html`<p class="quiet">${exactTime(Date.parse(d.finished_at))}</p>`
-  if (d.state === 'running')
-    return html`<li class="step"><p><strong>Being handled</strong> now, attempt ${d.attempts}.</p></li>`
-  if (d.state === 'duplicate')
-    return html`<li class="step"><p><strong>Found to be a repeat.</strong></p>${at}</li>`
-  if (d.state === 'ignored')
-    return html`<li class="step"><p><strong>No handler</strong> ran for it; it stays stored.</p>${at}</li>`
-  if (d.state === 'dead' && d.runs.at(-1)?.outcome !== 'dead')
-    return html`<li class="step"><p><strong>Given up</strong>: <bdi>${d.last_error}</bdi>.</p>${at}</li>`
-  return false
 }

@@ -74,9 +74,9 @@ test('a stack is read where errors are described, and by what a person runs', ()
   expect(readers.toSorted()).toEqual([
     'builder/open-revento.ts',
     'main.ts',
+    'pages/story.ts',
     'process/errors.ts',
     'process/mistake.ts',
-    'status/views.story.ts',
   ])
 })
 

@@ -1,6 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { createLive } from '../../src/http/live.ts'
-import { everyTenSeconds } from '../../src/status/overview.ts'
+import { createLive, everyTenSeconds } from '../../src/http/live.ts'
 import { manualClock } from '../helpers/clock.ts'
 import { until } from '../helpers/wait.ts'
 
