@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { isPostgres } from '../sql.ts'
-import { byteOrder } from './types.ts'
+import { byteOrder, withoutRowid } from './types.ts'
 
 /** The table of participants becomes a copy of Revento's list, and each run that compares the two is a row. */
 export const mirror: Migration = {
@@ -84,4 +84,43 @@ async function runs(db: Kysely<unknown>): Promise<void> {
     .columns([...owner])
     .where(sql<boolean>`finished_at is null`)
     .execute()
+}
+
+/** A comparison reads the list again until two passes agree on who is in it, so each row says which pass saw it last. */
+export const passes: Migration = {
+  async up(db: Kysely<unknown>) {
+    await db.schema
+      .alterTable('participants')
+      .addColumn('seen_pass', 'integer', c => c.notNull().defaultTo(0))
+      .execute()
+    await db.schema
+      .alterTable('sync_runs')
+      .addColumn('pass', 'integer', c => c.notNull().defaultTo(1))
+      .execute()
+  },
+}
+
+/** The copy of each connected event's activities. */
+export const activities: Migration = {
+  async up(db: Kysely<unknown>) {
+    const bytes = byteOrder(db)
+    await db.schema
+      .createTable('activities')
+      .addColumn('platform', 'text', c => c.notNull())
+      .addColumn('event_id', 'text', c => c.notNull())
+      .addColumn('organization_id', 'text', c => c.notNull())
+      .addColumn('activity_id', bytes, c => c.notNull())
+      .addColumn('status', bytes)
+      .addColumn('data', bytes, c => c.notNull())
+      .addColumn('data_delivery', 'bigint', c => c.notNull())
+      .addColumn('first_seen_at', 'bigint', c => c.notNull())
+      .addColumn('listed_at', bytes, c => c.notNull())
+      .addColumn('seen_run', 'bigint', c => c.notNull())
+      .addColumn('seen_pass', 'integer', c => c.notNull())
+      .addColumn('gone_at', bytes)
+      .addColumn('updated_at', 'bigint', c => c.notNull())
+      .addPrimaryKeyConstraint('activities_pk', ['platform', 'event_id', 'organization_id', 'activity_id'])
+      .modifyEnd(withoutRowid(db))
+      .execute()
+  },
 }

@@ -1,26 +1,26 @@
 import { start } from './001-start.ts'
-import { refreshLease } from './002-refresh-lease.ts'
-import { sealingKeys } from './003-sealing-keys.ts'
-import { erasedEvents } from './004-erased-events.ts'
-import { platform } from './005-platform.ts'
-import { sessionSuccessor } from './006-session-successor.ts'
+import {
+  apiBudgets,
+  erasedEvents,
+  keyInstances,
+  keyUses,
+  parkedByConnection,
+  parkedByPlatform,
+  platform,
+  refreshLease,
+  refreshWaits,
+  sealingKeys,
+  senders,
+  sessionPlatform,
+  sessionSuccessor,
+  sessionsByConnection,
+  stuckDeliveries,
+} from './002-to-019.ts'
 import { attempts } from './007-attempts.ts'
-import { senders } from './008-senders.ts'
-import { stuckDeliveries } from './009-stuck-deliveries.ts'
-import { keyUses } from './010-key-uses.ts'
-import { sessionsByConnection } from './011-sessions-by-connection.ts'
-import { refreshWaits } from './012-refresh-waits.ts'
-import { apiBudgets } from './013-api-budgets.ts'
 import { endings } from './014-endings.ts'
-import { parkedByConnection } from './015-parked.ts'
-import { keyInstances } from './017-key-instances.ts'
-import { sessionPlatform } from './018-session-platform.ts'
-import { parkedByPlatform } from './019-parked-platform.ts'
 import { builder } from './020-builder.ts'
 import { jobs } from './030-jobs.ts'
-import { mirror } from './050-mirror.ts'
-import { passes } from './051-passes.ts'
-import { activities } from './052-activities.ts'
+import { activities, mirror, passes } from './050-mirror.ts'
 import { signIns } from './055-sign-ins.ts'
 import { drift } from './056-drift.ts'
 import { operator } from './058-operator.ts'
