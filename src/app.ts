@@ -24,7 +24,9 @@ import type { Outgoing } from './revento/http.ts'
 import type { ConnectionKey } from './revento/platform.ts'
 import { createTokenEndpoint } from './revento/token-endpoint.ts'
 import { status } from './status/index.ts'
-import { createTitles } from './status/titles.ts'
+import { createPage } from './status/page/page.ts' // part: page
+import { createTitles } from './status/page/titles.ts' // part: page
+import { start } from './status/start.ts'
 import { createBudgets } from './storage/api-budgets.ts'
 import type { Database } from './storage/database.ts'
 import { createDrift } from './storage/drift.ts'
@@ -150,16 +152,24 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
   await app.register(health, { trouble, runtime })
   await app.register(oauth.routes, { onwardPage: url => onwardPage(appName, url), resume: connected })
   await app.register(webhooks.routes, { prefix: '/webhooks' })
-  await app.register(status, {
+  const common = {
     ...{ appName, origin: config.origin, production: config.production },
     defaultEventId: config.defaultEventId,
     sandbox: config.mode === 'sandbox' ? { url: config.authBase } : undefined,
-    requestedScopes: config.scopes.split(' '),
-    ...{ sessions: oauth.sessions, connections: oauth.connections, api: oauth.api },
-    ...{ deliveries, titles: createTitles(runtime), trouble, runtime },
-    keyChanges: meter.changes,
-    ...{ sync, people: sync.people },
+    ...{ sessions: oauth.sessions, connections: oauth.connections, api: oauth.api, deliveries, sync },
+  }
+  // part: page {
+  const page = createPage({
+    ...{ ...common, requestedScopes: config.scopes.split(' '), titles: createTitles(runtime) },
+    ...{ people: sync.people, keyChanges: meter.changes, trouble, runtime },
   })
+  await app.register(page.routes)
+  // part: page }
+  const organizer = {
+    ...common,
+    page, // part: page
+  }
+  await app.register(status, organizer)
   // part: operator {
   await app.register(operator.routes, {
     ...{ deliveries, handling, keyChanges: meter.changes, trouble },
@@ -171,6 +181,7 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     ...{ connections: oauth.connections, api: oauth.api },
     ...{ accessTokens: oauth.accessTokens, apiClient },
   })
+  await app.register(start, organizer)
   if (oauth.login) {
     const { origin, production } = config
     await app.register(meRoutes, { appName, origin, production, login: oauth.login, page: mePage })

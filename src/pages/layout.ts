@@ -44,12 +44,6 @@ ${session && (o.bar ?? html`<form method="post" action="${area}/logout">${formTo
 export const formToken = (session: Pick<Session, 'formToken'>) =>
   html`<input type="hidden" name="${FORM_TOKEN}" value="${session.formToken}">`
 
-export const connectHref = (eventId: string) =>
-  `/connect?${new URLSearchParams({ event_id: eventId }).toString()}`
-
-export const connectLink = (eventId: string, text: string | Html) =>
-  html`<a class="button" href="${connectHref(eventId)}">${text}</a>`
-
 /** A form for the id of any event, with `value` in its field. */
 export const eventForm = (label: string, value?: string) => html`
 <form class="ask" action="/connect"><input type="hidden" name="from" value="form">

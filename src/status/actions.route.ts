@@ -1,15 +1,14 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../http/errors.ts'
-import { prefersHtml, singleParameters } from '../http/parameters.ts'
+import { prefersHtml } from '../http/parameters.ts'
 import type { Connection } from '../oauth/connections.ts'
 import { entitlement, type Grant, grantFor } from '../oauth/entitlement.ts'
 import { type Session, signedIn } from '../oauth/sessions.ts'
 import { checkForm, field, REFUSED } from '../pages/forms.ts'
-import type { StatusOptions } from './overview.ts'
-import { disconnectPage } from './views.messages.ts'
+import type { StatusOptions } from './options.ts'
 
-/** The routes behind the page's buttons. They are encapsulated, so that they take forms and nothing else. */
+/** The routes behind an organizer's buttons. They are encapsulated, so that they take forms and nothing else. */
 export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   app.removeAllContentTypeParsers()
   await app.register(formbody, { bodyLimit: 4096 })
@@ -18,14 +17,6 @@ export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
     checkForm(request, session, o.origin)
     return session
   }
-
-  app.get('/disconnect', async (request, reply) => {
-    const session = await signedIn(o.sessions, request)
-    const query = singleParameters(request) ?? new URLSearchParams()
-    const { connection, grant } = await own(o, session, query.get('event_id'), query.get('organization_id'))
-    const page = disconnectPage(o.appName, connection, grant && o.titles.of(grant), session)
-    return reply.type('text/html; charset=utf-8').send(page.text)
-  })
 
   app.post('/disconnect', async (request, reply) => {
     const session = await permitted(request)
@@ -72,8 +63,8 @@ export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
 }
 
 /** Finds a connection of this session. A connection of another session is answered like one that does not exist. */
-async function own(
-  o: StatusOptions,
+export async function own(
+  o: Pick<StatusOptions, 'connections'>,
   session: Session,
   eventId: string | null,
   organizationId: string | null,

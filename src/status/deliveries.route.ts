@@ -1,13 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import { AppError } from '../http/errors.ts'
-import { createLive, everyTenSeconds, sendStream, soon } from '../http/live.ts'
-import { prefersHtml } from '../http/parameters.ts'
+import { prefersHtml } from '../http/parameters.ts' // part: page
 import { entitlement } from '../oauth/entitlement.ts'
 import { signedIn } from '../oauth/sessions.ts'
-import { inOrder, look, type StatusOptions } from './overview.ts'
-import { renderParts } from './parts.ts'
-import { readView } from './view.ts'
-import { storyPage } from './views.story.ts'
+import { inOrder, type StatusOptions } from './options.ts'
 
 const LISTED = 20
 
@@ -27,33 +23,10 @@ export function deliveriesRoutes(app: FastifyInstance, o: StatusOptions): void {
     const story = await o.deliveries.find(request.params.id, grants)
     if (!story) throw new AppError('not_found')
     reply.header('cache-control', 'no-store')
-    if (!prefersHtml(request)) return story
-    return reply.type('text/html; charset=utf-8').send(storyPage(story, session, o.appName).text)
+    // part: page {
+    if (prefersHtml(request))
+      return reply.type('text/html; charset=utf-8').send(o.page.story(story, session).text)
+    // part: page }
+    return story
   })
-}
-
-/** GET /deliveries/stream sends the changing parts of the page as server-sent events, until the session ends. */
-export function streamRoute(app: FastifyInstance, o: StatusOptions): void {
-  const { sessions, titles, requestedScopes, runtime } = o
-  const trouble = everyTenSeconds(o.trouble, runtime)
-  const live = createLive(
-    {
-      alive: sessions.alive,
-      async look() {
-        const read = look(o, await soon(runtime, trouble()))
-        return async (connections, { session, selected }) =>
-          renderParts({
-            ...(await read(connections, readView(new URLSearchParams(selected)))),
-            ...{ session, now: runtime.now(), titles, requestedScopes },
-          })
-      },
-      log: app.log,
-    },
-    runtime,
-  )
-  // Closed before the server waits for its answers: streams would never end by themselves.
-  app.addHook('preClose', async () => live.close())
-  app.get('/deliveries/stream', async (request, reply) =>
-    sendStream(live, await signedIn(sessions, request), 'view', request, reply),
-  )
 }

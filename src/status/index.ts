@@ -2,29 +2,19 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
-import { sendToOwnHost } from '../http/own-host.ts'
 import { actions } from './actions.route.ts'
-import { deliveriesRoutes, streamRoute } from './deliveries.route.ts'
-import type { StatusOptions } from './overview.ts'
-import { statusPage } from './page.ts'
+import { deliveriesRoutes } from './deliveries.route.ts'
+import type { StatusOptions } from './options.ts'
 import { participantsRoute } from './participants.route.ts'
 
-/** The organizer's page and its JSON. */
+/** What an organizer's session may read and do, as JSON and by forms, and the files of every page. */
 export const status: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   await app.register(cookie)
   asset(app, '../http/style.css', 'text/css; charset=utf-8')
   asset(app, '../pages/page.js', 'text/javascript; charset=utf-8')
   asset(app, '../pages/favicon.svg', 'image/svg+xml')
-  app.route({
-    method: 'GET',
-    url: '/',
-    onRequest: sendToOwnHost(o),
-    handler: async (request, reply) =>
-      reply.type('text/html; charset=utf-8').send((await statusPage(o, request)).text),
-  })
   participantsRoute(app, o)
   deliveriesRoutes(app, o)
-  streamRoute(app, o)
   await app.register(actions, o)
 }
 

@@ -8,7 +8,7 @@ import { entitlement, type Grant } from '../oauth/entitlement.ts'
 import { signedIn } from '../oauth/sessions.ts'
 import { ApiError, type PageRequest } from '../revento/api.ts'
 import { PAGE_LIMIT } from '../revento/platform.ts'
-import type { StatusOptions } from './overview.ts'
+import type { StatusOptions } from './options.ts'
 
 /** GET /participants?event_id=[&cursor=&limit=] answers with Revento's page as it is. */
 export function participantsRoute(app: FastifyInstance, o: StatusOptions): void {

@@ -106,6 +106,16 @@ test('a route for everybody may call for any connection, and answers alike when 
   expect(JSON.parse(await count())).toMatchObject({ error: 'revoked', connect_url: link })
 })
 
+test('a start page of the builder’s takes the place of ours, and is where a browser lands that has connected', async () => {
+  const own: Routes = (app, { guard }) => {
+    app.get('/', guard.organizer, async ({ organizer }) => organizer.events[0]?.eventId)
+  }
+  const pair = await startPair({ handlers: { revento: {} }, integration: { routes: own } })
+  const { client } = await connect(pair)
+  expect((await client.get(`${pair.app.url}/`)).text).toBe(EVENT)
+  expectError(pair, await createClient().get(`${pair.app.url}/`), 401, 'unauthenticated')
+})
+
 test('a page has our layout, our headers, and a log-out where somebody is known', async () => {
   const pair = await start()
   const { client } = await connect(pair)

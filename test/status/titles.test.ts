@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createTitles } from '../../src/status/titles.ts'
+import { createTitles } from '../../src/status/page/titles.ts'
 import { manualClock } from '../helpers/clock.ts'
 import { type Answer, emptyPage, json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'

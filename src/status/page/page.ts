@@ -1,26 +1,46 @@
-import type { FastifyRequest } from 'fastify'
-import { Html, html } from '../http/html.ts'
-import { marksOf, soon } from '../http/live.ts'
-import { singleParameters } from '../http/parameters.ts'
-import { describeChange, type KeyState } from '../keys/verdict.ts'
-import type { Connection } from '../oauth/connections.ts'
-import { type Entitlement, grantFor } from '../oauth/entitlement.ts'
-import { eventForm, layout, sandboxNote, time } from '../pages/layout.ts'
-import { breakable } from '../pages/story.ts'
-import { look, type StatusOptions } from './overview.ts'
+import cookie from '@fastify/cookie'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import { Html, html } from '../../http/html.ts'
+import { marksOf, soon } from '../../http/live.ts'
+import { singleParameters } from '../../http/parameters.ts'
+import { describeChange, type KeyState } from '../../keys/verdict.ts'
+import type { Connection } from '../../oauth/connections.ts'
+import { type Entitlement, grantFor } from '../../oauth/entitlement.ts'
+import type { Session } from '../../oauth/sessions.ts'
+import { eventForm, layout, sandboxNote, time } from '../../pages/layout.ts'
+import { breakable } from '../../pages/story.ts'
+import { disconnectRoute } from './disconnect.route.ts'
+import type { Drawn } from './drawn.ts'
+import { look, type PageOptions } from './overview.ts'
 import { type PartName, type Rendered, renderParts } from './parts.ts'
+import { streamRoute } from './stream.route.ts'
 import { readView, type View, viewQuery } from './view.ts'
-import { welcomePage } from './views.messages.ts'
 import { searchForm } from './views.participants.ts'
+import { storyPage } from './views.story.ts'
 
-/** GET / shows what this browser's connections entitle it to, or how to begin. */
-export async function statusPage(o: StatusOptions, request: FastifyRequest): Promise<Html> {
-  const session = await o.sessions.read(request)
-  if (!session) return welcomePage(o)
+/** The organizer's page: what it draws for the routes of this room, and routes of its own. */
+export function createPage(o: PageOptions): Drawn & { routes: FastifyPluginAsync } {
+  return {
+    async routes(app) {
+      await app.register(cookie)
+      streamRoute(app, o)
+      disconnectRoute(app, o)
+    },
+    overview: (request, session) => overviewPage(o, request, session),
+    story: (story, session) => storyPage(story, session, o.appName),
+  }
+}
+
+/** Shows what this browser's connections entitle it to; undefined where that is nothing. */
+async function overviewPage(
+  o: PageOptions,
+  request: FastifyRequest,
+  session: Session,
+): Promise<Html | undefined> {
   const view = readView(singleParameters(request) ?? new URLSearchParams())
   const overview = await look(o, await soon(o.runtime, o.trouble()))(session.connections, view)
   const { selected } = overview
-  if (!selected) return welcomePage(o)
+  if (!selected) return undefined
   learnTitle(o, overview, selected, request.id)
   const { titles, requestedScopes } = o
   const parts = renderParts({ ...overview, session, now: o.runtime.now(), titles, requestedScopes })
@@ -52,7 +72,7 @@ ${sandboxNote(o.sandbox)}`,
 }
 
 /** Asks for the event's title where it is unknown. Nobody waits for it: the next look shows it. */
-function learnTitle(o: StatusOptions, overview: Entitlement, selected: Connection, requestId: string): void {
+function learnTitle(o: PageOptions, overview: Entitlement, selected: Connection, requestId: string): void {
   const grant = grantFor(overview, selected)
   if (grant && selected.state === 'connected' && selected.scopes.includes('event.read'))
     void o.titles.learn(grant, () => o.api(grant, requestId).event())

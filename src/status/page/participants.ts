@@ -1,7 +1,7 @@
-import type { ConnectionKey } from '../oauth/connections.ts'
-import { type People, type StatusCount, shownName } from '../storage/people.ts'
-import type { ParticipantRecord } from '../storage/schema.ts'
-import type { Sync, SyncState } from '../sync/index.ts'
+import type { ConnectionKey } from '../../oauth/connections.ts'
+import { type People, type StatusCount, shownName } from '../../storage/people.ts'
+import type { ParticipantRecord } from '../../storage/schema.ts'
+import type { Sync, SyncState } from '../../sync/index.ts'
 import type { View } from './view.ts'
 
 /** A page of the participants as they are stored here, and how fresh that is. */

@@ -1,5 +1,5 @@
-import { type Html, html } from '../http/html.ts'
-import { day } from '../pages/layout.ts'
+import { type Html, html } from '../../http/html.ts'
+import { day } from '../../pages/layout.ts'
 import type { Parts } from './overview.ts'
 import { connections, reconnectLink, statePill, titleOf } from './views.connections.ts'
 import { deliveriesTable, stuck } from './views.deliveries.ts'

@@ -1,10 +1,17 @@
-import { type Html, html } from '../http/html.ts'
-import type { Connection } from '../oauth/connections.ts'
-import { endsSoon } from '../oauth/endings.ts'
-import { grantFor, isSame } from '../oauth/entitlement.ts'
-import { connectLink, time } from '../pages/layout.ts'
-import { ADVICE, PILLS, REASONS, STATES } from '../pages/words.ts'
+import { type Html, html } from '../../http/html.ts'
+import type { Connection } from '../../oauth/connections.ts'
+import { endsSoon } from '../../oauth/endings.ts'
+import { grantFor, isSame } from '../../oauth/entitlement.ts'
+import { time } from '../../pages/layout.ts'
+import { STATES } from '../../pages/words.ts'
 import type { Parts } from './overview.ts'
+import { ADVICE, PILLS, REASONS } from './words.ts'
+
+export const connectHref = (eventId: string) =>
+  `/connect?${new URLSearchParams({ event_id: eventId }).toString()}`
+
+export const connectLink = (eventId: string, text: string | Html) =>
+  html`<a class="button" href="${connectHref(eventId)}">${text}</a>`
 
 export function connections(v: Parts): Html {
   return html`

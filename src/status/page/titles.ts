@@ -1,6 +1,6 @@
-import type { ConnectionKey } from '../oauth/connections.ts'
-import type { Runtime } from '../process/runtime.ts'
-import type { Row } from '../revento/platform.ts'
+import type { ConnectionKey } from '../../oauth/connections.ts'
+import type { Runtime } from '../../process/runtime.ts'
+import type { Row } from '../../revento/platform.ts'
 
 /** The titles of events from Revento, kept for a while and in memory only, since a page can do without. */
 export interface Titles {

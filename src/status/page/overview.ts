@@ -1,29 +1,26 @@
-import type { KeyState } from '../keys/verdict.ts'
-import type { Connection, ConnectionKey, Connections } from '../oauth/connections.ts'
-import { type Entitlement, entitlement, type Grant, grantFor, isSame } from '../oauth/entitlement.ts'
-import type { Session, Sessions } from '../oauth/sessions.ts'
-import type { Runtime } from '../process/runtime.ts'
-import type { EventApi } from '../revento/api.ts'
-import type { Sync } from '../sync/index.ts'
-import type { Deliveries, DeliveryView } from '../webhooks/inbox/deliveries.ts'
+import type { KeyState } from '../../keys/verdict.ts'
+import type { Connection, ConnectionKey, Connections } from '../../oauth/connections.ts'
+import { type Entitlement, entitlement, type Grant, grantFor, isSame } from '../../oauth/entitlement.ts'
+import type { Session, Sessions } from '../../oauth/sessions.ts'
+import type { Runtime } from '../../process/runtime.ts'
+import type { EventApi } from '../../revento/api.ts'
+import type { Sync } from '../../sync/index.ts'
+import type { Deliveries, DeliveryView } from '../../webhooks/inbox/deliveries.ts'
+import { inOrder } from '../options.ts'
 import { type Listing, type ListingOptions, listParticipants } from './participants.ts'
 import type { Titles } from './titles.ts'
 import { type View, viewQuery } from './view.ts'
 
-/** What the routes of the organizer's page need. */
-export interface StatusOptions {
-  readonly origin: string
-  readonly production: boolean
-  /** APP_NAME. */
+/** What the organizer's page needs. */
+export interface PageOptions {
   readonly appName: string
   readonly sandbox: { url: string } | undefined
-  readonly defaultEventId: string | undefined
   readonly requestedScopes: readonly string[]
   readonly sessions: Sessions
   readonly connections: Connections
   readonly deliveries: Deliveries
   readonly people: ListingOptions['people']
-  readonly sync: Pick<Sync, 'ask' | 'state'>
+  readonly sync: Pick<Sync, 'state'>
   readonly api: (grant: Grant, requestId: string) => EventApi
   readonly titles: Titles
   /** Returns the secrets and keys that have a previous one. */
@@ -64,10 +61,6 @@ export interface OverviewOptions extends ListingOptions {
 
 const SHOWN = 20
 const STUCK = 100
-
-/** The deliveries of several grants in one list, the newest first. */
-export const inOrder = (deliveries: readonly DeliveryView[][]): DeliveryView[] =>
-  deliveries.flat().toSorted((a, b) => Number(b.id) - Number(a.id))
 
 /** Reads the store for any number of sessions; rows that several of them may see are read once. */
 export function look(o: OverviewOptions, trouble: string | undefined) {

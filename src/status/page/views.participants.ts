@@ -1,13 +1,15 @@
-import { type Html, html } from '../http/html.ts'
-import type { Connection } from '../oauth/connections.ts'
-import { ago, connectLink, exactTime, formToken } from '../pages/layout.ts'
-import { APPLICATION_TONES, capital, PROBLEMS, words } from '../pages/words.ts'
-import { shownName } from '../storage/people.ts'
-import type { ParticipantRecord } from '../storage/schema.ts'
-import type { RunView } from '../sync/index.ts'
+import { type Html, html } from '../../http/html.ts'
+import type { Connection } from '../../oauth/connections.ts'
+import { ago, exactTime, formToken } from '../../pages/layout.ts'
+import { capital, PROBLEMS, words } from '../../pages/words.ts'
+import { shownName } from '../../storage/people.ts'
+import type { ParticipantRecord } from '../../storage/schema.ts'
+import type { RunView } from '../../sync/index.ts'
 import type { Parts } from './overview.ts'
 import { GONE, type Listing } from './participants.ts'
 import { type View, viewQuery } from './view.ts'
+import { connectLink } from './views.connections.ts'
+import { APPLICATION_TONES } from './words.ts'
 
 /** The form for a name stands outside of what changes, so that nobody loses what they type. */
 export const searchForm = ({ eventId, search, status }: View) => html`

@@ -1,9 +1,10 @@
-import { type Html, html } from '../http/html.ts'
-import type { Session } from '../oauth/sessions.ts'
-import { connectLink, exactTime, layout } from '../pages/layout.ts'
-import { breakable, storySteps, took } from '../pages/story.ts'
-import { DELIVERY_STATES } from '../pages/words.ts'
-import type { DeliveryStory } from '../webhooks/inbox/deliveries.ts'
+import { type Html, html } from '../../http/html.ts'
+import type { Session } from '../../oauth/sessions.ts'
+import { exactTime, layout } from '../../pages/layout.ts'
+import { breakable, storySteps, took } from '../../pages/story.ts'
+import { DELIVERY_STATES } from '../../pages/words.ts'
+import type { DeliveryStory } from '../../webhooks/inbox/deliveries.ts'
+import { connectLink } from './views.connections.ts'
 import { replayForm } from './views.deliveries.ts'
 
 /** The page of one delivery, from its arrival to its end. */

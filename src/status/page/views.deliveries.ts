@@ -1,10 +1,11 @@
-import { type Html, html } from '../http/html.ts'
-import type { Session } from '../oauth/sessions.ts'
-import { ago, connectHref, formToken } from '../pages/layout.ts'
-import { breakable, took } from '../pages/story.ts'
-import { DELIVERY_STATES } from '../pages/words.ts'
-import type { DeliveryView } from '../webhooks/inbox/deliveries.ts'
+import { type Html, html } from '../../http/html.ts'
+import type { Session } from '../../oauth/sessions.ts'
+import { ago, formToken } from '../../pages/layout.ts'
+import { breakable, took } from '../../pages/story.ts'
+import { DELIVERY_STATES } from '../../pages/words.ts'
+import type { DeliveryView } from '../../webhooks/inbox/deliveries.ts'
 import type { Parts } from './overview.ts'
+import { connectHref } from './views.connections.ts'
 
 const LISTED = 10
 
