@@ -1,4 +1,4 @@
-// part: tools
+// part: senders, tools
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'

@@ -68,7 +68,7 @@ test('what cannot run again is not counted', async () => {
   await stored(query, [
     row(1, { state: 'dead' }),
     row(2, { state: 'dead', body: null }),
-    row(3, { state: 'dead', provider: 'aghanim' }),
+    row(3, { state: 'dead', provider: 'aghanim' }), // part: senders
     row(4, { state: 'dead', platform: 'sandbox' }),
     row(5, { state: 'dead', event_id: 'evt_erased' }),
     row(6, { state: 'ignored' }),

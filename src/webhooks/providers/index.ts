@@ -23,5 +23,11 @@ export const SYNC_TYPES = ['participant.added', 'participant.changed', 'particip
 /** With the builder's senders behind them: each has its variables, its route once its secret is set, and its tests. */
 export const providers: readonly Provider[] = [...shippedProviders, ...Object.values<Provider>(senders)]
 
-/** Those that wait for their handler's answer: what they sent never runs from the inbox. */
-export const inlineProviders: readonly string[] = providers.filter(p => p.inline).map(({ name }) => name)
+/**
+ * Those that wait for their handler's answer: what they sent never runs from the inbox. The empty name is nobody's: where
+ * no sender is left that waits, PostgreSQL would refuse `not in ()`.
+ */
+export const inlineProviders: readonly string[] = [
+  '',
+  ...providers.filter(p => p.inline).map(({ name }) => name),
+]
