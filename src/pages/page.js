@@ -19,7 +19,8 @@ const DAYS_7 = 7 * 86_400
 
 /** @param {ParentNode} part */
 function localTimes(part) {
-  for (const time of part.querySelectorAll('time')) time.textContent = shown(time, new Date(time.dateTime))
+  for (const time of part.querySelectorAll('time:not([data-utc])'))
+    time.textContent = shown(time, new Date(time.dateTime))
 }
 
 function shown({ dataset }, at) {
@@ -31,14 +32,17 @@ function shown({ dataset }, at) {
   return toAgo.format(-Math.round(seconds / size), unit)
 }
 
-/** Puts new HTML in place of the old; focus and how far a table was scrolled stay. */
+/** Puts new HTML in place of the old; focus, what was unfolded, and how far a table was scrolled stay. */
 function swap(name, html) {
   const part = document.getElementById(`part-${name}`)
   if (!part) return
   const focused = part.contains(document.activeElement) ? document.activeElement.id : undefined
   const scrolled = [...part.querySelectorAll('.scroll')].map(table => table.scrollLeft)
+  const unfolded = [...part.querySelectorAll('details')].map(({ open }) => open)
   part.innerHTML = html
   localTimes(part)
+  for (const [n, details] of part.querySelectorAll('details').entries())
+    details.open = unfolded[n] ?? details.open
   for (const [n, table] of part.querySelectorAll('.scroll').entries()) table.scrollLeft = scrolled[n] ?? 0
   if (focused === undefined) return
   const same = focused === '' ? null : document.getElementById(focused)

@@ -2,7 +2,7 @@ import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import { REQUEST_ID_HEADER } from '../revento/platform.ts'
 import { apiRoutes } from './api/api.route.ts'
 import { answerProblems, sendProblem } from './api/problem.ts'
-import { styleRoutes } from './console/page.ts'
+import { fileRoutes } from './console/page.ts'
 import { consoleApi, consolePages, sendFailure } from './console/routes.ts'
 import { type Context, createContext } from './context.ts'
 import { authorizeRoutes } from './oauth/authorize.route.ts'
@@ -37,7 +37,7 @@ async function mount(app: FastifyInstance, context: Context): Promise<void> {
   const part =
     (routes: (scope: FastifyInstance, context: Context) => Promise<void>) => (scope: FastifyInstance) =>
       routes(scope, context)
-  styleRoutes(app)
+  fileRoutes(app)
   app.setNotFoundHandler((request, reply) => sendFailure(context, request, reply, 'not_found'))
   await app.register(part(authorizeRoutes))
   await app.register(part(tokenRoute))

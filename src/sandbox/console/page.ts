@@ -5,8 +5,9 @@ import { PROBLEMS, Problem, type ProblemCode } from '../api/problem.ts'
 import type { Context } from '../context.ts'
 import { button, span, termText } from './views.parts.ts'
 
-/** The one of all pages, and what this console has beside it. */
+/** The stylesheet and the script of all pages, and what this console has beside them. */
 const STYLES = { '/style.css': '../../http/style.css', '/sandbox.css': './sandbox.css' } as const
+const SCRIPT = { '/page.js': '../../pages/page.js' } as const
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/
 
 /** A host name rebound to loopback would let a web page read the console. */
@@ -40,21 +41,24 @@ interface Content {
   page?: ConsolePage
   notice?: string | undefined
   body: Html
+  /** The URL from which the script gets the changing parts; without it they do not change. */
+  stream?: string | undefined
 }
 
 /** A page of the console: its navigation, what is out of the ordinary now, and what the last button did. */
-export function sendConsole(reply: FastifyReply, context: Context, { page, notice, body }: Content) {
+export function sendConsole(reply: FastifyReply, context: Context, { page, notice, body, stream }: Content) {
   const appUrl = new URL(context.options.redirectUri).origin
   const links = Object.entries(PAGES).map(
     ([name, { path, title }]) =>
       html`<li><a href="${path}"${name === page && html` aria-current="page"`}>${title}</a></li>`,
   )
   const content = html`<nav aria-label="Sandbox console"><ul>${links}<li><a href="${appUrl}">Your app</a></li></ul></nav>
-<main>
+<main${stream !== undefined && html` data-stream="${stream}" data-asks="/"`}>
 <div role="status" class="status">${notice && html`<p>${notice}</p>`}</div>
 ${rightNow(context)}
 ${body}</main>`
-  return sendPage(reply, content, { title: page && PAGES[page].title, status: reply.statusCode })
+  const title = page && PAGES[page].title
+  return sendPage(reply, content, { title, status: reply.statusCode, isLive: stream !== undefined })
 }
 
 /** What is out of the ordinary, with the way back. Nothing on an ordinary day. */
@@ -82,16 +86,17 @@ export function problemBody(code: ProblemCode, requestId: string): Html {
 <p class="quiet"><code>${code}</code>, request <code>${requestId}</code></p>`
 }
 
-/** Sends a page that may load this sandbox's stylesheet and nothing else. */
+/** Sends a page that may load this sandbox's stylesheets, and where it is live its script, and nothing else. */
 export function sendPage(
   reply: FastifyReply,
   content: Html,
-  o: { status?: number; formAction?: string; title?: string | undefined } = {},
+  o: { status?: number; formAction?: string; title?: string | undefined; isLive?: boolean } = {},
 ): FastifyReply {
-  const { status = 200, formAction = '', title } = o
+  const { status = 200, formAction = '', title, isLive = false } = o
   const policy = [
     "default-src 'none'",
     "style-src 'self'",
+    ...(isLive ? ["script-src 'self'", "connect-src 'self'"] : []),
     'img-src data:',
     `form-action 'self' ${formAction}`.trim(),
     "frame-ancestors 'none'",
@@ -106,10 +111,10 @@ export function sendPage(
       'cache-control': 'no-store',
     })
     .type('text/html; charset=utf-8')
-    .send(layout(content, title).text)
+    .send(layout(content, title, isLive).text)
 }
 
-function layout(content: Html, title: string | undefined): Html {
+function layout(content: Html, title: string | undefined, isLive: boolean): Html {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -119,6 +124,7 @@ function layout(content: Html, title: string | undefined): Html {
 <title>${title && `${title} · `}Sandbox: a pretend Revento</title>
 <link rel="icon" href="data:,">
 ${Object.keys(STYLES).map(path => html`<link rel="stylesheet" href="${path}">`)}
+${isLive && html`<script src="/page.js" type="module"></script>`}
 </head>
 <body>
 <header><p class="banner"><strong>Sandbox</strong>: a pretend Revento on your own machine. No real organizer, event or person is involved.</p></header>
@@ -128,9 +134,10 @@ ${content}
 `
 }
 
-export function styleRoutes(app: FastifyInstance): void {
-  for (const [path, file] of Object.entries(STYLES)) {
-    const css = readFileSync(new URL(file, import.meta.url))
-    app.get(path, async (_request, reply) => reply.type('text/css; charset=utf-8').send(css))
+export function fileRoutes(app: FastifyInstance): void {
+  for (const [path, file] of Object.entries({ ...STYLES, ...SCRIPT })) {
+    const text = readFileSync(new URL(file, import.meta.url))
+    const type = path.endsWith('.js') ? 'text/javascript' : 'text/css'
+    app.get(path, async (_request, reply) => reply.type(`${type}; charset=utf-8`).send(text))
   }
 }

@@ -1,6 +1,7 @@
 import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Html } from '../../http/html.ts'
+import { createLive, marksOf, type Rendered, sendStream } from '../../http/live.ts'
 import { codeOf, PROBLEMS, type ProblemCode, sendProblem } from '../api/problem.ts'
 import type { Context } from '../context.ts'
 import type { Faults } from '../faults/faults.ts'
@@ -14,9 +15,11 @@ import { everybody } from './people.ts'
 import { faultsPage } from './views.faults.ts'
 import { homePage } from './views.home.ts'
 import { peoplePage } from './views.people.ts'
-import { deliveryPage, editPage, webhooksPage } from './views.webhooks.ts'
+import { deliveryPage, deliveryParts, editPage, webhooksPage, webhooksParts } from './views.webhooks.ts'
 
 const BODY_LIMIT = 512 * 1024
+/** There is no login: all pages that listen are one person's. */
+const DEVELOPER = { id: 'developer', formToken: '' }
 type ById = { Params: { id?: string } }
 
 /** The console's pages, and its actions as plain forms: it needs no JavaScript. */
@@ -28,9 +31,22 @@ export async function consolePages(app: FastifyInstance, context: Context): Prom
   page('/', 'home', () => homePage(context))
   page('/people', 'people', ({ query }) => peoplePage(context, query))
   page('/faults', 'faults', () => faultsPage(context))
-  page('/webhooks', 'webhooks', () => webhooksPage(context))
+  livePage('/webhooks', (_request, parts) => webhooksPage(context, parts))
   page('/webhooks/edit', 'webhooks', ({ query }) => editPage(context, query))
-  page('/deliveries/:id', 'webhooks', ({ params }) => deliveryPage(deliveries.find(params.id ?? '')))
+  livePage('/deliveries/:id', ({ params }, parts) => deliveryPage(deliveries.find(params.id ?? ''), parts))
+  const live = createLive(
+    {
+      alive: async ids => new Map(ids.map(id => [id, true])),
+      look:
+        async () =>
+        async (_seen, { selected }) =>
+          partsOf(selected),
+      log: app.log,
+    },
+    context.options.runtime,
+  )
+  app.addHook('preClose', async () => live.close())
+  app.get('/stream', (request, reply) => sendStream(live, DEVELOPER, 'about', request, reply))
   for (const action of ACTIONS)
     app.post<ById>(
       `/console${action.path}`,
@@ -43,6 +59,23 @@ export async function consolePages(app: FastifyInstance, context: Context): Prom
           .send()
       },
     )
+
+  /** Of one delivery, and otherwise of all. */
+  function partsOf(id: string): Rendered {
+    const delivery = deliveries.list().find(({ delivery_id }) => delivery_id === id)
+    return delivery ? deliveryParts(delivery) : webhooksParts(context)
+  }
+
+  /** Whose changing parts the script replaces. */
+  function livePage(path: string, body: (request: FastifyRequest<ById>, parts: Rendered) => Html) {
+    app.get<ById>(path, async (request, reply) => {
+      const about = request.params.id ?? ''
+      const parts = partsOf(about)
+      const stream = `/stream?${new URLSearchParams({ about, have: marksOf(parts).join('.') }).toString()}`
+      const notice = noticeIn(request.query)
+      return sendConsole(reply, context, { page: 'webhooks', notice, stream, body: body(request, parts) })
+    })
+  }
 
   function page(path: string, name: ConsolePage, body: (request: FastifyRequest<ById>) => Html) {
     app.get<ById>(path, async (request, reply) =>

@@ -82,8 +82,8 @@ function card({ state, clock }: Context, installation: Installation): Html {
   const { id, event_id, organization_id, scope, consented_at } = installation
   const now = clock.now()
   const { access, accessUntil, refreshUntil } = holdings(state, installation, now)
-  const press = (action: string, label: string, kind: string) =>
-    button(action, label, `${kind} of ${event_id}`, { event_id })
+  const press = (action: string, label: string, kind: string, look?: 'danger') =>
+    button(action, label, `${kind} of ${event_id}`, { event_id }, look)
   return html`<article class="card">
 <h3>${findEvent(event_id)?.row.title} <code>${event_id}</code></h3>
 <p class="quiet">For <code>${organization_id}</code>, consent given ${moment(consented_at)}<br>
@@ -97,7 +97,7 @@ ${scope.split(' ').map(name => html`<code>${name}</code> `)}</p>
 <dd class="row">${
     refreshUntil &&
     html`${press('/expire-refresh-tokens', 'Expire now', 'refresh token')}
-${press('/revoke-refresh-tokens', 'Revoke token', 'refresh token')}`
+${press('/revoke-refresh-tokens', 'Revoke token', 'refresh token', 'danger')}`
   }</dd></div>
 </dl>
 <form method="post" action="/console/revoke" id="end-${id}" class="row">

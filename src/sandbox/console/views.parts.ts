@@ -31,7 +31,7 @@ export const breakable = (name: string): Html[] =>
   name.split(/(?<=[._])/).map((part, index) => (index ? html`<wbr>${part}` : html`${part}`))
 
 const time = (iso: string, shown: string) =>
-  html`<time datetime="${iso}" title="${iso}">${shown} <span class="quiet">UTC</span></time>`
+  html`<time datetime="${iso}" title="${iso}" data-utc>${shown} <span class="quiet">UTC</span></time>`
 
 /** The time of day, where the day is clear. */
 export const clockTime = (iso: string): Html => time(iso, iso.slice(11, 19))

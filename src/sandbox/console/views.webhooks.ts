@@ -1,4 +1,5 @@
-import { type Html, html } from '../../http/html.ts'
+import { Html, html } from '../../http/html.ts'
+import type { Rendered } from '../../http/live.ts'
 import { findEvent, testEvents } from '../api/events.ts'
 import { Problem } from '../api/problem.ts'
 import type { Context } from '../context.ts'
@@ -11,9 +12,23 @@ import { breakable, button, clockTime, many } from './views.parts.ts'
 
 const SHOWN = 100
 
-export function webhooksPage({ options: { senders, runtime }, deliveries }: Context): Html {
+/** What changes by itself on the page of webhooks. */
+export function webhooksParts({ deliveries }: Context): Rendered {
   const all = deliveries.list()
   const dead = all.filter(({ state }) => state === 'dead')
+  return {
+    dead: (dead.length > 0
+      ? table('Dead letters', dead, 'dead-')
+      : html`<p class="empty">None. A webhook that was not taken in eight attempts, over two minutes, ends here and can be sent again.</p>`
+    ).text,
+    log: (all.length > 0
+      ? table('Delivery log', all.slice(0, SHOWN), '')
+      : html`<p class="empty">Nothing was sent since the sandbox started. Send one above, or connect an event in your app: four follow by themselves.</p>`
+    ).text,
+  }
+}
+
+export function webhooksPage({ options: { senders, runtime } }: Context, parts: Rendered): Html {
   // The time makes each Refresh another address: a browser only scrolls to the fragment of the one that it shows.
   return html`
 <h1>Webhooks</h1>
@@ -22,18 +37,11 @@ ${senders.map((sender, index) => sendForm(sender, index === 0))}
 <p class="quiet">To deliver it late, twice, altered or wrongly signed, start a <a href="/faults#door-webhook">bad day</a> first.</p>
 </section>
 <section><h2 id="dead">Dead letters</h2>
-${
-  dead.length
-    ? table('Dead letters', dead, 'dead-')
-    : html`<p class="empty">None. A webhook that was not taken in eight attempts, over two minutes, ends here and can be sent again.</p>`
-}
+${part(parts, 'dead')}
 </section>
-<section><h2 id="log">Delivery log</h2>
-${
-  all.length
-    ? html`<p><a href="/webhooks?at=${runtime.now()}#log">Refresh</a></p>${table('Delivery log', all.slice(0, SHOWN), '')}`
-    : html`<p class="empty">Nothing was sent since the sandbox started. Send one above, or connect an event in your app: four follow by themselves.</p>`
-}
+<section><div class="top"><h2 id="log">Delivery log</h2><span id="live" class="quiet"></span></div>
+<p class="without-script"><a href="/webhooks?at=${runtime.now()}#log">Refresh</a></p>
+${part(parts, 'log')}
 </section>`
 }
 
@@ -97,7 +105,7 @@ function row(delivery: Delivery, prefix: string): Html {
   const faults = [...new Set(attempts.flatMap(({ fault }) => findFault(fault ?? '')?.title ?? []))]
   const answer = last && `, ${last.status ?? last.error}`
   return html`<tr id="${prefix}${delivery_id}"><td>${clockTime(created_at)}</td>
-<td><a href="/deliveries/${delivery_id}">${breakable(type)}</a><br><span class="quiet">${provider}${event_id && html` <code>${breakable(event_id)}</code>`}</span></td>
+<td><a href="/deliveries/${delivery_id}" id="open-${prefix}${delivery_id}">${breakable(type)}</a><br><span class="quiet">${provider}${event_id && html` <code>${breakable(event_id)}</code>`}</span></td>
 <td><strong class="${state}">${state}</strong><br><span class="quiet">${many(attempts.length, 'attempt')}${answer}</span>
 ${faults.length > 0 && html`<br><span class="quiet">${faults.join(', ')}</span>`}
 ${state === 'dead' && resend(delivery)}</td></tr>`
@@ -107,12 +115,18 @@ const resend = ({ delivery_id, type }: Delivery) =>
   button(`/deliveries/${delivery_id}/resend`, 'Resend', type)
 
 /** The story of one delivery: what was sent, what came back, and why it was not taken. */
-export function deliveryPage(delivery: Delivery): Html {
-  const { delivery_id, envelope_id, provider, type, event_id, state, created_at, attempts } = delivery
-  return html`
+export const deliveryPage = ({ delivery_id, type }: Delivery, parts: Rendered): Html => html`
 <p class="back"><a href="/webhooks#log">All webhooks</a></p>
-<h1>${type}</h1>
-<dl class="facts">
+<div class="top"><h1>${type}</h1><span id="live" class="quiet"></span></div>
+${part(parts, 'facts')}
+<p class="without-script"><a href="/deliveries/${delivery_id}">Refresh</a></p>
+<h2>Attempts</h2>
+${part(parts, 'attempts')}`
+
+/** What of it changes by itself. */
+export function deliveryParts(delivery: Delivery): Rendered {
+  const { delivery_id, envelope_id, provider, event_id, state, created_at, attempts } = delivery
+  const facts = html`<dl class="facts">
 <div><dt>State</dt><dd><strong class="${state}">${state}</strong></dd></div>
 <div><dt>Sender</dt><dd>${provider}</dd></div>
 <div><dt>Sent first</dt><dd>${clockTime(created_at)}</dd></div>
@@ -120,17 +134,16 @@ export function deliveryPage(delivery: Delivery): Html {
 ${envelope_id && html`<div><dt>Id in the body</dt><dd><code>${envelope_id}</code></dd></div>`}
 ${event_id && html`<div><dt>Event</dt><dd><code>${event_id}</code></dd></div>`}
 </dl>
-<div class="row">
-${state !== 'pending' && resend(delivery)}
-<a href="/deliveries/${delivery_id}">Refresh</a>
-</div>
-<h2>Attempts</h2>
-${
-  attempts.length
-    ? attempts.map((attempt, index) => attemptCard(attempt, index + 1))
-    : html`<p class="empty">${state === 'pending' ? 'The first attempt is under way. Refresh to see its answer.' : 'None: it was never sent.'}</p>`
-}`
+<div class="row">${state !== 'pending' && resend(delivery)}</div>`
+  const cards =
+    attempts.length > 0
+      ? html`${attempts.map((attempt, index) => attemptCard(attempt, index + 1))}`
+      : html`<p class="empty">${state === 'pending' ? 'The first attempt is under way.' : 'None: it was never sent.'}</p>`
+  return { facts: facts.text, attempts: cards.text }
 }
+
+const part = (parts: Rendered, name: string) =>
+  html`<div id="part-${name}">${new Html(parts[name] ?? '')}</div>`
 
 function attemptCard(
   { at, ms, status, error, fault, autopsy, request, answer }: Attempt,
