@@ -20,7 +20,8 @@ import { type Filter, filterQuery, readFilter } from './filter.ts'
 import { operatorPage, pressForm, signInPage } from './layout.ts'
 import { type OverviewParts, readOverview } from './overview.ts'
 import type { InboxQueries } from './queries.ts'
-import type { Replay, Replays } from './replays.ts'
+import { askAgain, askForce, askReplay, askStop, type Question } from './questions.ts'
+import { PER_STEP, type Replay, type Replays } from './replays.ts'
 import type { OperatorSession, OperatorSessions } from './sessions.ts'
 import { listBody } from './views.list.ts'
 import { many, overviewParts } from './views.overview.ts'
@@ -110,10 +111,14 @@ export const operatorRoutes: FastifyPluginAsync<OperatorRoutesOptions> = async (
 
   /** A step that changes something is asked about on a page of its own first: a session alone only reads. */
   const confirmed = (request: FastifyRequest) => field(request, 'confirmed') === 'yes'
-  const ask = (session: OperatorSession, reply: FastifyReply, title: string, body: Html) =>
-    reply
-      .type('text/html; charset=utf-8')
-      .send(operatorPage({ appName, title, session, body: html`<h1>${title}</h1>${body}` }))
+  const ask = (request: FastifyRequest, session: OperatorSession, reply: FastifyReply, q: Question) => {
+    const { title, text, button, back, look, more, fields } = q
+    const form = { fields: { ...fields, confirmed: 'yes' }, ...(look && { look }), ...(more && { more }) }
+    const body = html`<h1>${title}</h1>
+<p class="lead">${text}</p>
+<div class="ask">${pressForm(session, request.url, button, form)}<a class="cancel" href="${back}">Leave it</a></div>`
+    return reply.type('text/html; charset=utf-8').send(operatorPage({ appName, title, session, body }))
+  }
 
   app.post('/operator/sign-in', async (request, reply) => {
     checkOrigin(request, o.origin)
@@ -203,14 +208,15 @@ ${part('replays')}${part('tiles')}${part('chart')}
   const SMALL = { look: 'small' }
 
   function actionsFor(d: DeliveryStory, session: OperatorSession, path: string): Html {
-    const force = (to: string, label: string) =>
-      !o.production && pressForm(session, `${path}/${to}`, label, { look: 'second' })
+    const force = (to: 'dead' | 'due', label: string) =>
+      !o.production &&
+      pressForm(session, `${path}/${to}`, label, { look: to === 'dead' ? 'second danger' : 'second' })
     if (d.replayable) return pressForm(session, `${path}/replay`, 'Replay…')
     if (d.state === 'done' && d.stored)
       return pressForm(session, `${path}/replay`, 'Run again…', { fields: { again: '1' }, look: 'second' })
     if (d.state === 'pending')
-      return html`${d.next_at !== null && force('due', 'Make it due now')}${force('dead', 'Give it up')}`
-    return html`${d.state === 'parked' && force('dead', 'Give it up')}`
+      return html`${d.next_at !== null && force('due', 'Make it due now…')}${force('dead', 'Give it up…')}`
+    return html`${d.state === 'parked' && force('dead', 'Give it up…')}`
   }
 
   page('/operator/deliveries/:id', async (request, session) =>
@@ -227,7 +233,7 @@ ${part('replays')}${part('tiles')}${part('chart')}
     const { id } = request.params as { id: string }
     const again = field(request, 'again') === '1'
     const path = `/operator/deliveries/${id}`
-    if (!confirmed(request)) return askReplay(id, again, session, reply)
+    if (!confirmed(request)) return ask(request, session, reply, again ? askAgain(id) : askReplay(id))
     if (again) {
       const anew = field(request, 'steps') === 'anew'
       if (!ROW_ID.test(id) || !(await inbox.again(Number(id), anew))) throw new AppError('not_replayable')
@@ -240,23 +246,11 @@ ${part('replays')}${part('tiles')}${part('chart')}
     return reply.redirect(path, 303)
   })
 
-  function askReplay(id: string, again: boolean, session: OperatorSession, reply: FastifyReply) {
-    const fields = { confirmed: 'yes', ...(again && { again: '1' }) }
-    const steps = html`<fieldset><legend>Steps of <code>once</code> that it finished</legend>
-<label><input type="radio" name="steps" value="kept" checked> are kept: no mail goes out a second time</label><br>
-<label><input type="radio" name="steps" value="anew"> run again too, under new idempotency keys</label></fieldset>`
-    return ask(
-      ...([session, reply, `Run delivery ${id} again?`] as const),
-      html`<p>${again ? 'It was handled. Its handler runs once more, with the same payload.' : 'Its handler runs as if it were new. Finished steps of once are kept.'}</p>
-${pressForm(session, `/operator/deliveries/${id}/replay`, 'Run it again', { fields, ...(again && { more: steps }) })}
-<p><a href="/operator/deliveries/${id}">Leave it</a></p>`,
-    )
-  }
-
   if (!o.production)
     for (const to of ['dead', 'due'] as const)
-      press(`/operator/deliveries/:id/${to}`, async (request, _session, reply) => {
+      press(`/operator/deliveries/:id/${to}`, async (request, session, reply) => {
         const { id } = request.params as { id: string }
+        if (!confirmed(request)) return ask(request, session, reply, askForce(id, to))
         if (!ROW_ID.test(id) || !(await inbox.force(Number(id), to))) throw new AppError('not_replayable')
         request.outcome = { delivery: id, made: to }
         return reply.redirect(`/operator/deliveries/${id}`, 303)
@@ -280,10 +274,9 @@ ${pressForm(session, `/operator/deliveries/${id}/replay`, 'Run it again', { fiel
     return operatorPage({
       ...{ appName, title: 'Replay', session },
       body: html`<h1>Replay ${many(total, 'delivery', 'deliveries')}?</h1>
-<p class="lead">${words}, with their payload stored. Each runs once more as if it were new; finished steps of <code>once</code> are kept.</p>
-${total > 0 && pressForm(session, '/operator/replays', `Replay ${total}`, { fields })}
-${total === 0 && html`<p>Only dead deliveries, and those without a handler, are replayed by filter: choose one of these states.</p>`}
-<p><a href="/operator/deliveries?${filterQuery(filter)}">Look at them first</a></p>`,
+<p class="lead">All <bdi>${words}</bdi> whose payload is still stored. Each runs once more as if it were new, at most ${PER_STEP} a second; finished steps of <code>once</code> are kept.</p>
+${total === 0 && html`<p>Only what was given up, and what had no handler, is replayed by filter: choose one of these states.</p>`}
+<div class="ask">${total > 0 && pressForm(session, '/operator/replays', `Replay ${total}`, { fields })}<a class="cancel" href="/operator/deliveries?${filterQuery(filter)}">Look at them first</a></div>`,
     })
   })
 
@@ -297,8 +290,9 @@ ${total === 0 && html`<p>Only dead deliveries, and those without a handler, are 
     return reply.redirect('/operator/replays', 303)
   })
 
-  press('/operator/replays/:id/stop', async (request, _session, reply) => {
+  press('/operator/replays/:id/stop', async (request, session, reply) => {
     const { id } = request.params as { id: string }
+    if (!confirmed(request)) return ask(request, session, reply, askStop(id))
     if (!ROW_ID.test(id) || !(await replays.stop(Number(id)))) throw new AppError('not_found')
     request.outcome = { replay: id, stopped: true }
     return reply.redirect('/operator/replays', 303)
@@ -306,8 +300,13 @@ ${total === 0 && html`<p>Only dead deliveries, and those without a handler, are 
 }
 
 const stopForm = (session: OperatorSession) => (replay: Replay) =>
-  pressForm(session, `/operator/replays/${replay.id}/stop`, html`Stop replay ${replay.id}`, {
-    look: 'danger',
-  })
+  pressForm(
+    session,
+    `/operator/replays/${replay.id}/stop`,
+    html`Stop<span class="unseen"> replay ${replay.id}</span>…`,
+    {
+      look: 'second danger',
+    },
+  )
 
 const raw = (parts: Rendered, name: string) => new Html(parts[name] ?? '')

@@ -9,16 +9,23 @@ import type { Page, Row } from './queries.ts'
 const ABOUT = ['participant_id', 'application_id', 'activity_id', 'wave_id', 'thread_id', 'location_id']
 const ID = /^[A-Za-z0-9_-]{1,64}$/
 
-export function deliveriesTable(rows: readonly Row[]): Html {
+/** `tellsWhy`: with the error of what failed. */
+export function deliveriesTable(rows: readonly Row[], tellsWhy = true): Html {
   if (rows.length === 0) return html`<p class="inside quiet">None.</p>`
   return html`<table class="stack"><thead><tr><th scope="col">Delivery</th><th scope="col">About</th><th scope="col">State</th><th scope="col">Received</th></tr></thead>
-<tbody>${rows.map(line)}</tbody></table>`
+<tbody>${rows.map(row => line(row, tellsWhy && errorOf(row)))}</tbody></table>`
 }
 
-const line = (row: Row) => html`
+const line = (row: Row, error: Html | false) => html`
 <tr><td><a href="/operator/deliveries/${row.id}" id="delivery-${row.id}">${breakable(row.type)}<span class="unseen">, delivery ${row.id}</span></a><br><span class="quiet">${row.id}, ${row.provider}</span></td>
-<td>${aboutOf(row)}<br><span class="quiet">${row.event_id ?? 'no event'}</span></td>
-<td>${statePill(row)}</td><td class="quiet">${ago(row.received_at)}</td></tr>`
+<td>${breakable(aboutOf(row))}<br><span class="quiet">${breakable(row.event_id ?? 'no event')}</span></td>
+<td>${statePill(row)}${error}</td><td class="quiet">${ago(row.received_at)}</td></tr>`
+
+/** Of what failed, the first line of why. */
+const errorOf = ({ state, last_error }: Row) =>
+  (state === 'dead' || state === 'pending') &&
+  last_error !== null &&
+  html`<br><span class="quiet"><bdi>${last_error.split('\n')[0]?.slice(0, 100)}</bdi></span>`
 
 export function statePill(row: Row): Html {
   if (row.state === 'pending' && row.last_error !== null)
@@ -75,7 +82,7 @@ ${missing !== undefined && html`<p class="error" role="status">Nothing is known 
 <label>Since <input class="text" name="since" value="${value('since')}" placeholder="2h, or 2026-11-30 02:50"></label>
 <label>Until <input class="text" name="until" value="${value('until')}" placeholder="UTC"></label>
 <button class="button second">Show</button></form></details>
-<section class="card flush" aria-label="Deliveries: ${filterWords(filter)}">${deliveriesTable(page.rows)}</section>
+<section class="card flush dense" aria-label="Deliveries: ${filterWords(filter)}">${deliveriesTable(page.rows)}</section>
 ${
   page.before !== undefined &&
   html`<p class="pages"><a href="/operator/deliveries?${filterQuery(filter, { before: String(page.before) })}">Older ones</a>

@@ -49,7 +49,7 @@ function matter(o: Overview): Html {
   const lead = html`The store is well. ${revento ?? 'Revento answers.'} `
   if (worst)
     return html`<h1>Something is wrong with a handler</h1>
-<p class="lead">${lead}<code>${worst.type}</code> has failed since ${ago(worst.since)}.</p>
+<p class="lead">${lead}<code>${breakable(worst.type)}</code> fails; the first came ${ago(worst.since)}.</p>
 ${o.givenUp.slice(0, 3).map(one => given(one, o))}`
   if (revento)
     return said('Revento does not answer as it should', html`${revento} The store and the handlers are well.`)
@@ -57,7 +57,7 @@ ${o.givenUp.slice(0, 3).map(one => given(one, o))}`
   if (failing)
     return said(
       'A handler fails, and is tried again',
-      html`${lead}<code>${failing.type}</code>: ${many(failing.count, 'delivery', 'deliveries')}, <code><bdi>${failing.error}</bdi></code>.
+      html`${lead}<code>${breakable(failing.type)}</code>: ${many(failing.count, 'delivery', 'deliveries')}, <code><bdi>${failing.error}</bdi></code>.
 <a href="/operator/deliveries/${failing.newest}">Look at one</a>`,
     )
   if (o.parked > 0)
@@ -74,25 +74,25 @@ function given(one: Failing, o: Overview): Html {
   const all = o.givenUp.reduce((sum, { count }) => sum + count, 0)
   const isMore = o.dead > all
   const filter = filterQuery({ state: 'dead', type: one.type })
-  return html`<div class="note" data-state="dead"><p><strong>${isMore && 'Of the newest, '}${many(one.count, 'delivery was', 'deliveries were')} given up</strong>
-since ${ago(one.since)}: <code>${breakable(one.type)}</code>, <code><bdi>${one.error}</bdi></code></p>
+  return html`<div class="note" data-state="dead"><p><strong>${isMore && 'Of the newest, '}${many(one.count, 'delivery was', 'deliveries were')} given up</strong>: <code>${breakable(one.type)}</code>, the first ${ago(one.since)}<br><code><bdi>${one.error}</bdi></code></p>
 <span class="top"><a class="button second" href="/operator/deliveries/${one.newest}">Look at one</a>
 <a class="button" href="/operator/replay?${filter}">Replay ${isMore ? 'all' : one.count}…</a></span></div>`
 }
 
-function reventoTrouble({ connections, hour }: Overview): string | undefined {
+function reventoTrouble({ connections, hour }: Overview): Html | undefined {
   const failing = connections.filter(c => c.refresh_failure !== null)
   const last = hour.slice(-5)
   const [failed, answered] = [sumOf(last, 'api_failed'), sumOf(last, 'api_answered')]
   if (failing.length > 0)
-    return `Revento refuses to renew the permission of ${failing[0]?.event_id}: ${failing[0]?.refresh_failure}.`
+    return html`Revento refuses to renew the permission of <bdi>${failing[0]?.event_id}</bdi>: <bdi>${failing[0]?.refresh_failure}</bdi>.`
   return failed > answered
-    ? `Revento failed ${failed} of ${failed + answered} calls in five minutes.`
+    ? html`Revento failed ${failed} of ${failed + answered} calls in five minutes.`
     : undefined
 }
 
+const WATCH = html`<a class="button second" href="/operator/replays">Watch or stop</a>`
 const underWay = ({ replays }: Overview): Html =>
-  html`${replays.filter(replay => replay.state === 'running').map(replay => replayLine(replay))}`
+  html`${replays.filter(replay => replay.state === 'running').map(replay => replayLine(replay, WATCH))}`
 
 function tiles(o: Overview): Html {
   const received = sumOf(o.hour, 'received')
@@ -128,7 +128,7 @@ const TONES: Record<string, string> = { good: 'done', bad: 'dead', wait: 'parked
 
 const latest = ({ latest }: Overview): Html => html`
 <section class="card flush" aria-labelledby="latest-title"><header><h2 id="latest-title">Latest deliveries</h2><a class="end" href="/operator/deliveries">All deliveries</a></header>
-${deliveriesTable(latest)}</section>`
+${deliveriesTable(latest, false)}</section>`
 
 function beside(o: Overview): Html {
   const states = Object.entries(o.states)
@@ -139,18 +139,18 @@ function beside(o: Overview): Html {
 ${
   o.connections.length === 0
     ? html`<p class="inside quiet">None.</p>`
-    : html`<table><thead><tr><th scope="col">Event</th><th scope="col">Participants as of</th><th scope="col" class="number">Calls a minute, an hour</th></tr></thead><tbody>${o.connections.map(
-        c => html`<tr><td><a href="/operator/deliveries?${filterQuery({ event_id: c.event_id })}">${c.event_id}</a>
-${c.state !== 'connected' && html`<br><span class="state" data-state="${c.state}">${STATES[c.state]}</span>`}${c.refresh_failure !== null && html`<br><span class="error">${c.refresh_failure}</span>`}</td>
-<td class="quiet">${c.fresh_at === null ? 'not copied' : ago(Date.parse(c.fresh_at))}</td>
-<td class="number">${c.used.minute} of ${RATE.perMinute}, ${c.used.hour} of ${RATE.perHour}</td></tr>`,
+    : html`<table class="stack"><thead><tr><th scope="col">Event, participants as of</th><th scope="col" class="number">Calls</th></tr></thead><tbody>${o.connections.map(
+        c => html`<tr><td><a href="/operator/deliveries?${filterQuery({ event_id: c.event_id })}">${breakable(c.event_id)}</a>
+${c.state !== 'connected' && html`<br><span class="state" data-state="${c.state}">${STATES[c.state]}</span>`}${c.refresh_failure !== null && html`<br><span class="error"><bdi>${c.refresh_failure}</bdi></span>`}
+<br><span class="quiet">${c.fresh_at === null ? 'not copied' : ago(Date.parse(c.fresh_at))}</span></td>
+<td class="number">${used(c.used.hour, RATE.perHour)} an hour<br>${used(c.used.minute, RATE.perMinute)} a minute</td></tr>`,
       )}</tbody></table>`
 }</section>
 <section class="card flush" aria-labelledby="jobs-title"><header><h2 id="jobs-title">Jobs</h2></header>
 ${
   o.jobs.length === 0
     ? html`<p class="inside quiet">None has run.</p>`
-    : html`<table><tbody>${o.jobs.map(
+    : html`<table class="stack"><tbody>${o.jobs.map(
         job => html`<tr><td>${job.name}${job.last_error !== null && html`<br><span class="error"><bdi>${job.last_error}</bdi></span>`}</td>
 <td><span class="pill" data-state="${job.outcome === 'done' ? 'done' : job.outcome === null ? 'ignored' : 'dead'}">${job.lease_owner === null ? (job.outcome ?? 'not yet') : 'running'}</span> ${job.started_at !== null && ago(job.started_at)}</td></tr>`,
       )}</tbody></table>`
@@ -165,3 +165,7 @@ ${
   )}</section>`
 }`
 }
+
+/** How much of a limit of Revento's is used, as a figure and as a bar. */
+const used = (n: number, of: number) =>
+  html`<meter min="0" max="${of}" high="${of * 0.8}" value="${n}">${n} of ${of}</meter> ${n} of ${of}`

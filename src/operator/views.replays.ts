@@ -7,11 +7,11 @@ const WORDS = { running: 'under way', done: 'finished', stopped: 'stopped' }
 
 export const wordsOf = (replay: Pick<Replay, 'filter'>) => filterWords(JSON.parse(replay.filter) as Filter)
 
-/** How far a replay is. */
-export const replayLine = (replay: Replay): Html => html`
-<div class="note"><p><strong>Replay of ${wordsOf(replay)}: ${replay.replayed} of ${replay.total}</strong>, ${WORDS[replay.state]}, begun ${ago(replay.created_at)}
+/** How far a replay is; `button` is what can be done about it. */
+export const replayLine = (replay: Replay, button: Html | false): Html => html`
+<div class="note"><p><strong>Replay of <bdi>${wordsOf(replay)}</bdi>: ${replay.replayed} of ${replay.total}</strong>, ${WORDS[replay.state]}, begun ${ago(replay.created_at)}
 <br><progress class="progress" max="${Math.max(1, replay.total)}" value="${replay.replayed}" aria-label="Replay ${replay.id}">${replay.replayed} of ${replay.total}</progress></p>
-<a class="button second" href="/operator/replays">${replay.state === 'running' ? 'Watch or stop' : 'All replays'}</a></div>`
+${button}</div>`
 
 export function replaysBody(replays: readonly Replay[], stop: (replay: Replay) => Html): Html {
   return html`<h1>Replays</h1>
@@ -21,4 +21,4 @@ ${replays.length === 0 && html`<p>There was none. Choose “given up” under <a
 }
 
 export const replayList = (replays: readonly Replay[], stop: (replay: Replay) => Html): Html => html`
-${replays.map(replay => html`${replayLine(replay)}${replay.state === 'running' && stop(replay)}`)}`
+${replays.map(replay => replayLine(replay, replay.state === 'running' && stop(replay)))}`

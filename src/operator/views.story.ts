@@ -1,6 +1,6 @@
 import { Html, html } from '../http/html.ts'
 import { ago, duration, exactTime } from '../pages/layout.ts'
-import { breakable, storySteps, took } from '../pages/story.ts'
+import { breakable, facts, storySteps } from '../pages/story.ts'
 import { DELIVERY_STATES } from '../pages/words.ts'
 import type { DeliveryStory } from '../webhooks/inbox/deliveries.ts'
 import { redact } from '../webhooks/inbox/redact.ts'
@@ -39,7 +39,6 @@ export function storyBody(
 ): Html {
   const { story: d } = v
   const parts = storyParts(v)
-  const fact = (name: string, text: Html | string) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`
   return html`
 <p><a href="/operator/deliveries">All deliveries</a></p>
 <h1>${breakable(d.type)} <span class="quiet">delivery ${d.id}</span></h1>
@@ -49,16 +48,13 @@ export function storyBody(
 <div id="part-story">${new Html(parts.story)}</div></section>
 <div><section class="card flush" aria-labelledby="payload-title"><header><h2 id="payload-title">Payload</h2><span class="end">${o.reveal}</span></header>
 ${o.payload === undefined ? html`<p class="inside quiet">It was removed, or is a repeat’s, which is not stored.</p>` : html`<pre tabindex="0" role="region" aria-label="Payload as text"><bdi>${o.payload}</bdi></pre>`}</section>
-<section class="card" aria-labelledby="facts-title"><h2 id="facts-title">Facts</h2><dl>
-${fact('Sender', d.provider)}
-${fact('Event', d.event_id === null ? 'none' : html`<a href="/operator/deliveries?event_id=${encodeURIComponent(d.event_id)}">${d.event_id}</a>`)}
-${fact('Organization', html`<bdi>${d.organization_id ?? 'none'}</bdi>`)}
-${fact('Delivery id', html`<bdi class="mono">${d.delivery_id ?? 'none was sent'}</bdi>`)}
-${fact('Signed id', html`<bdi class="mono">${d.envelope_id}</bdi>`)}
-${fact('Received', html`${ago(Date.parse(d.received_at))}, ${exactTime(Date.parse(d.received_at))}`)}
-${d.finished_at !== null && fact('Took in all', took(d))}
-${fact('In the log', html`<code>grep '"delivery":${d.id}\\b'</code>`)}
-</dl></section></div></div>`
+${facts(d, {
+  ...(d.event_id !== null && {
+    Event: html`<a href="/operator/deliveries?event_id=${encodeURIComponent(d.event_id)}">${breakable(d.event_id)}</a>`,
+  }),
+  Received: html`${ago(Date.parse(d.received_at))}`,
+  'In the log': html`<code>grep '"delivery":${d.id}\\b'</code>`,
+})}</div></div>`
 }
 
 /** The payload as it may be shown to somebody who did not ask for what is personal in it. */

@@ -3,9 +3,24 @@ import type { DeliveryRun, DeliveryStory, DeliveryView } from '../webhooks/inbox
 import { duration, exactTime } from './layout.ts'
 import { OUTCOMES } from './words.ts'
 
+/** What is known of a delivery, and then `more`. */
+export function facts(d: DeliveryStory, more: Readonly<Record<string, Html>> = {}): Html {
+  const known = {
+    Sender: html`${d.provider}`,
+    Event: breakable(d.event_id ?? 'none'),
+    Organization: breakable(d.organization_id ?? 'none'),
+    'Delivery id': html`<bdi class="mono">${d.delivery_id ?? 'none was sent'}</bdi>`,
+    'Signed id': html`<bdi class="mono">${d.envelope_id}</bdi>`,
+    ...(d.finished_at !== null && { 'Took in all': html`${took(d)}` }),
+    ...more,
+  }
+  return html`<section class="card" aria-labelledby="facts-title"><h2 id="facts-title">Facts</h2><dl>
+${Object.entries(known).map(([name, text]) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl></section>`
+}
+
 /** `between` are further steps, by their time in ms since 1970. */
 export function storySteps(d: DeliveryStory, between: readonly { at: number; step: Html }[] = []): Html {
-  const runs = d.runs.map(r => ({ at: Date.parse(r.started_at), step: run(r) }))
+  const runs = d.runs.map(r => ({ at: Date.parse(r.started_at), step: run(r, r === d.runs.at(-1)) }))
   const steps = [...runs, ...between].toSorted((a, b) => a.at - b.at)
   return html`<ol class="story">
 <li class="step"><p><strong>Received</strong>, its signature verified, stored, and then acknowledged.</p><p class="quiet">${exactTime(Date.parse(d.received_at))}</p></li>
@@ -14,20 +29,21 @@ ${ending(d)}
 </ol>`
 }
 
-function run(r: DeliveryRun): Html {
+/** Of the last one the stack is open: those before mostly failed alike. */
+function run(r: DeliveryRun, isLast: boolean): Html {
   const ms = r.ended_at === null ? undefined : Date.parse(r.ended_at) - Date.parse(r.started_at)
   return html`
 <li class="step" data-outcome="${r.outcome}"><p><strong>Attempt ${r.attempt}</strong>${ms !== undefined && `, ${duration(ms)}`}: ${OUTCOMES[r.outcome]}.</p>
 <p class="quiet">${exactTime(Date.parse(r.started_at))}</p>
-${r.error !== null && error(r.error)}
+${r.error !== null && error(r.error, isLast)}
 ${r.calls.length > 0 && html`<ul>${r.calls.map(call)}</ul>`}
 </li>`
 }
 
 /** In development the lines of a stack follow the first line. */
-function error(text: string): Html {
+function error(text: string, isOpen: boolean): Html {
   const [line = '', ...stack] = text.split('\n')
-  return html`<p class="error"><bdi>${line}</bdi></p>${stack.length > 0 && html`<pre><bdi>${stack.join('\n')}</bdi></pre>`}`
+  return html`<p class="error"><bdi>${line}</bdi></p>${stack.length > 0 && html`<details${isOpen && html` open`}><summary>Stack</summary><pre><bdi>${stack.join('\n')}</bdi></pre></details>`}`
 }
 
 const call = (c: DeliveryRun['calls'][number]) => html`

@@ -2,7 +2,7 @@ import type { Insertable } from 'kysely'
 import type { Page } from 'playwright-core'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { InboxTable } from '../../src/storage/schema.ts'
-import { accessibilityProblems, LOOKS } from '../helpers/accessibility.ts'
+import { expectReadable } from '../helpers/accessibility.ts'
 import { browserOrSkip } from '../helpers/browser.ts'
 import { COMPLETE, FRESH_AT, mirrored, ranAs } from '../helpers/mirror.ts'
 import { type Answer, json } from '../helpers/upstream.ts'
@@ -69,16 +69,6 @@ const inbox = ({ app }: Pair, change: Partial<Insertable<InboxTable>>) =>
     })
     .execute()
 
-/** At both widths, in light and dark: nothing that axe finds, and no scrolling sideways. */
-async function expectReadable(page: Page, name: string): Promise<void> {
-  for (const look of LOOKS) {
-    await page.setViewportSize({ width: look.width, height: 900 })
-    await page.emulateMedia({ colorScheme: look.dark ? 'dark' : 'light' })
-    expect([name, look, await accessibilityProblems(page)]).toEqual([name, look, []])
-    expect([name, await page.evaluate('document.documentElement.scrollWidth')]).toEqual([name, look.width])
-  }
-}
-
 describe.skipIf(!browser)('every state of the page', () => {
   test('is readable for everybody, at both widths, in light and dark', async () => {
     const { pair, page } = await stage({ REVENTO_WEBHOOK_SECRET_PREVIOUS: 'secret-before-the-last' })
@@ -142,6 +132,7 @@ describe.skipIf(!browser)('every state of the page', () => {
     await becomes('deleted', 'data_deletion_required')
     await shows('deleted', '/', 'Revento asked to delete')
     pair.app.database.probe = () => Promise.reject(new Error('no'))
+    pair.runtime.advance(2_000)
     await shows('not found', '/deliveries/4711', 'There is nothing here.')
     await shows('storage trouble', '/', 'cannot store anything right now')
     await page.context().close()

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Page } from 'playwright-core'
+import { expect } from 'vitest'
 import { rounds } from './rounds.ts'
 
 /** As text: its types want the DOM library. */
@@ -28,4 +29,14 @@ export async function accessibilityProblems(page: Page): Promise<string[]> {
   return violations.flatMap(({ id, help, nodes }) =>
     nodes.map(({ target, failureSummary }) => `${id} (${help}) at ${target.join(' ')}: ${failureSummary}`),
   )
+}
+
+/** At both widths, in light and dark: nothing that axe finds, and no scrolling sideways. */
+export async function expectReadable(page: Page, name: string): Promise<void> {
+  for (const look of LOOKS) {
+    await page.setViewportSize({ width: look.width, height: 900 })
+    await page.emulateMedia({ colorScheme: look.dark ? 'dark' : 'light' })
+    expect([name, look, await accessibilityProblems(page)]).toEqual([name, look, []])
+    expect([name, await page.evaluate('document.documentElement.scrollWidth')]).toEqual([name, look.width])
+  }
 }

@@ -5,7 +5,7 @@ import { until } from '../helpers/wait.ts'
 import { BROWSER, connect, EVENT, type Pair, startPair } from '../oauth/harness.ts'
 import { post, row, signIn, startOperated, stored, TOKEN } from './harness.ts'
 
-const HOSTILE = '</bdi><script>alert(1)</script><img src=x onerror=alert(2)>'
+const HOSTILE = '</bdi><script>alert(1)</script><img src=x onerror=alert(2)>\u202e'
 const SECRET = 'canary-of-a-payload'
 
 /** Every route below /operator, with an id that exists. */
@@ -17,6 +17,18 @@ const FORMS = [
   ...['/operator/deliveries/1/reveal', '/operator/deliveries/1/replay', '/operator/deliveries/1/dead'],
   ...['/operator/deliveries/1/due', '/operator/replays', '/operator/replays/1/stop', '/operator/sign-out'],
 ]
+
+const QUESTIONS = {
+  '/operator/deliveries/1/replay': '<h1>Run delivery 1 again?',
+  '/operator/deliveries/1/dead': '<h1>Give delivery 1 up?',
+  '/operator/deliveries/1/due': '<h1>Run delivery 1 now?',
+  '/operator/replays/1/stop': '<h1>Stop replay 1?',
+}
+/** One that has nothing left to do for a long time. */
+const REPLAY = {
+  ...({ platform: 'real', state: 'running', total: 9, replayed: 0, last_id: 0 } as const),
+  ...{ through_id: 0, created_at: Date.now(), stepped_at: Date.now() },
+}
 
 const withOne = async (o: Parameters<typeof startOperated>[0] = {}): Promise<Pair> => {
   const pair = await startOperated(o)
@@ -120,15 +132,24 @@ describe('who has signed in', () => {
   test('presses nothing from another site, nor with another form token, nor without confirming', async () => {
     const pair = await withOne()
     const { client, press } = await signIn(pair)
+    await pair.app.database.query
+      .insertInto('replays')
+      .values({ ...REPLAY, filter: '{"state":"parked"}' })
+      .execute()
     for (const path of FORMS) {
       expect([path, (await post(pair, client, path, { confirmed: 'yes' })).status]).toEqual([path, 403])
       const foreign = { 'sec-fetch-site': 'cross-site' }
       const fields = { confirmed: 'yes', form_token: 'x' }
       expect([path, (await post(pair, client, path, fields, foreign)).status]).toEqual([path, 403])
     }
-    const asked = await press('/operator/deliveries/1/replay')
-    expect([asked.status, asked.text]).toEqual([200, expect.stringContaining('Run delivery 1 again?')])
+    for (const [path, question] of Object.entries(QUESTIONS)) {
+      const asked = await press(path)
+      expect([path, asked.status, asked.text]).toEqual([path, 200, expect.stringContaining(question)])
+    }
     expect((await press('/operator/replays', { state: 'dead' })).status).toBe(400)
+    expect(await pair.app.database.query.selectFrom('replays').select('state').execute()).toEqual([
+      { state: 'running' },
+    ])
     expect(await stateOf(pair)).toBe('dead')
     expect((await press('/operator/deliveries/1/replay', { confirmed: 'yes' })).status).toBe(303)
     await until(async () => (await stateOf(pair)) !== 'dead')
@@ -173,6 +194,35 @@ describe('who has signed in', () => {
         body,
       }),
     ])
+    await connect(pair)
+    const { query } = pair.app.database
+    const calls = JSON.stringify([{ at: 1, ms: 1, what: HOSTILE, result: HOSTILE }])
+    await query
+      .insertInto('attempts')
+      .values({ inbox_id: 1, started_at: 1, attempt: 1, outcome: 'dead', error: HOSTILE, calls })
+      .execute()
+    await query
+      .insertInto('jobs')
+      .values({
+        platform: 'real',
+        name: 'job',
+        fence: 1,
+        lease_until: 0,
+        runs: 1,
+        failed: 1,
+        missed: 0,
+        last_error: HOSTILE,
+      })
+      .execute()
+    const filter = JSON.stringify({ state: 'dead', type: HOSTILE, provider: HOSTILE, event_id: HOSTILE })
+    await query
+      .insertInto('replays')
+      .values({ ...REPLAY, filter })
+      .execute()
+    await query
+      .updateTable('connections')
+      .set({ event_id: HOSTILE, organization_id: HOSTILE, refresh_failure: 'upstream_error' })
+      .execute()
     const { get, press } = await signIn(pair)
     const queries = [`q=${encodeURIComponent(HOSTILE)}`, `type=${encodeURIComponent(HOSTILE)}&state=dead`]
     const pages = [...PAGES, ...queries.map(query => `/operator/deliveries?${query}`)]
@@ -180,7 +230,13 @@ describe('who has signed in', () => {
       ...(await Promise.all(pages.map(async path => (await get(path)).text))),
       (await press('/operator/deliveries/1/reveal')).text,
     ]
-    for (const text of texts) expect(text).not.toMatch(/<script>|<img|<\/bdi><script/)
+    expect(texts[0]).toContain('&lt;script&gt;')
+    for (const text of texts) {
+      expect(text).not.toMatch(/<script>|<img|<\/bdi><script/)
+      // Nor does it turn the text around it.
+      const around = text.replaceAll(/<bdi[^>]*>.*?<\/bdi>/gs, '').replaceAll(/<[^>]*>/g, '')
+      expect(around).not.toContain('\u202e')
+    }
     expect(texts.at(-1)).toContain('&lt;script&gt;alert(1)')
   })
 })

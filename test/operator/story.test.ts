@@ -77,9 +77,10 @@ test('in development one is made due, or given up; in production there is no suc
   const [one, two] = await stored(app.database.query, [row(1, waits), row(2, waits)])
   const { get, press } = await signIn({ ...pair, app })
   expect((await get(`/operator/deliveries/${one}`)).text).toContain('Make it due now')
-  expect((await press(`/operator/deliveries/${one}/dead`)).status).toBe(303)
+  const confirmed = { confirmed: 'yes' }
+  expect((await press(`/operator/deliveries/${one}/dead`, confirmed)).status).toBe(303)
   expect((await get(`/operator/deliveries/${one}`)).text).toContain('given up by the operator')
-  expect((await press(`/operator/deliveries/${one}/due`)).status).toBe(409)
-  expect((await press(`/operator/deliveries/${two}/due`)).status).toBe(303)
+  expect((await press(`/operator/deliveries/${one}/due`, confirmed)).status).toBe(409)
+  expect((await press(`/operator/deliveries/${two}/due`, confirmed)).status).toBe(303)
   await until(async () => (await get(`/operator/deliveries/${two}`)).text.includes('no handler'))
 })

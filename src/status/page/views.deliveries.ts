@@ -7,7 +7,7 @@ import type { DeliveryView } from '../../webhooks/inbox/deliveries.ts'
 import type { Parts } from './overview.ts'
 import { connectHref } from './views.connections.ts'
 
-const LISTED = 10
+const LISTED = 5
 
 /** The deliveries that go on only after the organizer has done something. */
 export function stuck({ dead, parked, session }: Parts): Html | false {
@@ -56,24 +56,24 @@ export const replayForm = (
 export function deliveriesTable({ deliveries, connections }: Parts): Html {
   const several = connections.length > 1
   return html`
-<section aria-labelledby="deliveries-title">
-<h2 id="deliveries-title">What came in</h2>
+<section class="card flush" aria-labelledby="deliveries-title">
+<header><h2 id="deliveries-title">What came in</h2></header>
 ${
   deliveries.length === 0
-    ? html`<p class="quiet">None yet. They appear here as they come in; if none does, check the webhook URL at Revento.</p>`
-    : html`<div class="card flush"><table class="stack">
+    ? html`<p class="inside quiet">None yet. They appear here as they come in; if none does, check the webhook URL at Revento.</p>`
+    : html`<table class="stack">
 <thead><tr><th scope="col">Type</th><th scope="col">State</th>${several && html`<th scope="col">Event</th>`}
 <th scope="col">Took</th><th scope="col">Received</th></tr></thead>
 <tbody>${deliveries.map(d => row(d, several))}</tbody>
-</table></div>`
+</table>`
 }
 </section>`
 }
 
 const row = (d: DeliveryView, several: boolean) => html`
 <tr data-state="${d.state}"><td><a href="/deliveries/${d.id}" id="delivery-${d.id}">${breakable(d.type)}<span class="unseen">, delivery ${d.id}</span></a></td>
-<td>${stateOf(d)}</td>${several && html`<td>${d.event_id}</td>`}
-<td class="quiet">${took(d)}${d.attempts > 1 && html`, ${d.attempts} attempts`}</td><td class="quiet">${ago(Date.parse(d.received_at))}</td></tr>`
+<td>${stateOf(d)}</td>${several && html`<td>${breakable(d.event_id ?? '')}</td>`}
+<td class="quiet">${[took(d), d.attempts > 1 && `${d.attempts} attempts`].filter(part => part).join(', ')}</td><td class="quiet">${ago(Date.parse(d.received_at))}</td></tr>`
 
 /** A delivery that failed and waits for its next run is shown differently from one that waits for its first. */
 export function stateOf(d: DeliveryView): Html {

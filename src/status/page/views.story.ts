@@ -1,11 +1,10 @@
 import { type Html, html } from '../../http/html.ts'
 import type { Session } from '../../oauth/sessions.ts'
 import { exactTime, layout } from '../../pages/layout.ts'
-import { breakable, storySteps, took } from '../../pages/story.ts'
-import { DELIVERY_STATES } from '../../pages/words.ts'
+import { breakable, facts, storySteps } from '../../pages/story.ts'
 import type { DeliveryStory } from '../../webhooks/inbox/deliveries.ts'
 import { connectLink } from './views.connections.ts'
-import { replayForm } from './views.deliveries.ts'
+import { replayForm, stateOf } from './views.deliveries.ts'
 
 /** The page of one delivery, from its arrival to its end. */
 export function storyPage(d: DeliveryStory, session: Session, appName: string): Html {
@@ -15,25 +14,13 @@ export function storyPage(d: DeliveryStory, session: Session, appName: string): 
     session,
     body: html`
 <p><a href="/#deliveries-title">All deliveries</a></p>
-<h1>${breakable(d.type)}</h1>
-<article class="card" data-state="${d.state}">
-<p class="state">Delivery ${d.id}: ${d.state === 'pending' && d.last_error !== null ? 'failed, runs again' : DELIVERY_STATES[d.state]}</p>
+<h1>${breakable(d.type)} <span class="quiet">delivery ${d.id}</span></h1>
+<p>${stateOf(d)}</p>
 ${next(d, session)}
-<dl>
-<div><dt>Sender</dt><dd>${d.provider}</dd></div>
-<div><dt>Event</dt><dd>${d.event_id ?? 'none'}</dd></div>
-<div><dt>Organization</dt><dd><bdi>${d.organization_id ?? 'none'}</bdi></dd></div>
-<div><dt>Delivery id</dt><dd><bdi>${d.delivery_id ?? 'none was sent'}</bdi></dd></div>
-<div><dt>Signed id</dt><dd><bdi>${d.envelope_id}</bdi></dd></div>
-<div><dt>Attempts</dt><dd>${d.attempts}</dd></div>
-${d.finished_at !== null && html`<div><dt>Took in all</dt><dd>${took(d)}</dd></div>`}
-</dl>
-</article>
-<section aria-labelledby="story-title">
-<h2 id="story-title">What happened</h2>
+<div class="split"><section class="card" aria-labelledby="story-title"><h2 id="story-title">What happened</h2>
 ${storySteps(d)}
-<p><a href="/deliveries/${d.id}">Refresh</a></p>
-</section>`,
+<p><a href="/deliveries/${d.id}">Refresh</a></p></section>
+${facts(d)}</div>`,
   })
 }
 
