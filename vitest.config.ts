@@ -54,6 +54,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/postgres/**', 'test/lab/**'],
           provide: { store: 'sqlite' },
+          globalSetup: 'test/helpers/packages-setup.ts',
         },
       },
       {
@@ -62,7 +63,7 @@ export default defineConfig({
           name: 'postgres',
           include: ON_POSTGRES,
           provide: { store: 'postgres' },
-          globalSetup: 'test/helpers/postgres-setup.ts',
+          globalSetup: ['test/helpers/packages-setup.ts', 'test/helpers/postgres-setup.ts'],
         },
       },
       {

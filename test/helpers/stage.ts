@@ -51,11 +51,12 @@ const PLATFORM = hasSandbox
 
 /** What every process needs: of this one's environment, for src/integration, and no comparison that nobody asked for. */
 export function inherited() {
-  const { PATH, NODE_COMPILE_CACHE, NODE_COMPILE_CACHE_PORTABLE } = process.env
+  const { PATH, NODE_COMPILE_CACHE, NODE_COMPILE_CACHE_PORTABLE, NODE_OPTIONS } = process.env
   return {
     PATH,
     NODE_COMPILE_CACHE,
     NODE_COMPILE_CACHE_PORTABLE,
+    NODE_OPTIONS,
     SYNC_EVERY_HOURS: '0',
     ...ownValues,
   }
