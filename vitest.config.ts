@@ -66,6 +66,7 @@ export default defineConfig({
           globalSetup: ['test/helpers/packages-setup.ts', 'test/helpers/postgres-setup.ts'],
         },
       },
+      // part: tools {
       {
         extends: true,
         test: {
@@ -76,6 +77,7 @@ export default defineConfig({
           globalSetup: 'test/helpers/postgres-setup.ts',
         },
       },
+      // part: tools }
     ],
   },
 })

@@ -10,7 +10,7 @@ const CLI = fileURLToPath(new URL('../../src/cli/template/', import.meta.url))
 const CORE = Array.from({ length: 30 }, (_, i) => `export const line${i} = ${i}`)
 const PARTS = {
   template: { holds: 'promises', paths: ['test/template'] },
-  radio: { holds: 'the radio', paths: ['src/radio'] },
+  radio: { holds: 'the radio', paths: ['src/radio'], scripts: ['hear'] },
 }
 const START = {
   'README.md': '# The template\n',
@@ -26,13 +26,18 @@ export const main = [
 ]
 `,
   'src/radio/index.ts': 'export const radio = 1\n',
-  'test/radio.test.ts': "import { radio } from '../src/radio/index.ts'\n",
+  'test/radio.test.ts':
+    "import { radio } from '../src/radio/index.ts'\nimport './ears.ts'\nimport './eyes.ts'\nimport { a } from 'hearing'\n",
+  'test/ears.ts': "import './drum.ts'\n",
+  'test/drum.ts': '// of the ear\n',
+  'test/eyes.ts': '// for all\n',
   'test/uses.test.ts': "import './radio.test.ts'\n",
   'test/waves.test.ts': '// part: radio\n',
-  'test/main.test.ts': "import { main } from '../src/main.ts'\n",
+  'test/main.test.ts':
+    "import { main } from '../src/main.ts'\nimport './eyes.ts'\nimport { a } from 'seeing'\n",
   'src/integration/handlers/index.ts': 'export const handlers = {}\n',
   'test/template/names.test.ts': 'the name is the-template\n',
-  'package.json': `${JSON.stringify({ name: 'the-template', version: '1.0.0', scripts: { start: 'node a', radio: 'node src/radio/index.ts' }, dependencies: { fastify: '5.0.0', pg: '8.0.0' } }, null, 2)}\n`,
+  'package.json': `${JSON.stringify({ name: 'the-template', version: '1.0.0', scripts: { start: 'node a', hear: 'sh b', radio: 'node src/radio/index.ts' }, dependencies: { fastify: '5.0.0', pg: '8.0.0' }, devDependencies: { biome: '2.0.0', hearing: '1.0.0', seeing: '1.0.0' } }, null, 2)}\n`,
   'package-lock.json': `${JSON.stringify({ name: 'the-template', version: '1.0.0', packages: { '': { name: 'the-template', version: '1.0.0' } } }, null, 2)}\n`,
 }
 type Files = Record<string, string | null>
@@ -97,7 +102,11 @@ const NEWER: Files = {
   'src/integration/handlers/index.ts': 'export const handlers = { example: 1 }\n',
   'src/integration/example.ts': 'export const example = 1\n',
   'test/template/names.test.ts': 'the name is still the-template\n',
-  'package.json': START['package.json'].replaceAll('1.0.0', '1.1.0').replace('"5.0.0"', '"5.1.0"'),
+  'package.json': START['package.json']
+    .replaceAll('1.0.0', '1.1.0')
+    .replace('"5.0.0"', '"5.1.0"')
+    .replace('"hearing": "1.0.0"', '"hearing": "1.1.0"'),
+  'test/drum.ts': '// of the ear, newer\n',
   'package-lock.json': START['package-lock.json'].replaceAll('1.0.0', '1.1.0'),
 }
 
@@ -181,8 +190,9 @@ test.each(['with history', 'as a copy'] as const)(
       name: 'badges',
       version: '1.0.0',
       template: { version: '1.1.0', commit: newer },
-      scripts: { start: 'node a', radio: 'node src/radio/index.ts' },
+      scripts: { start: 'node a', hear: 'sh b', radio: 'node src/radio/index.ts' },
       dependencies: { fastify: '5.1.0', pg: '8.0.0', nodemailer: '9.0.0' },
+      devDependencies: { biome: '2.0.0', hearing: '1.1.0', seeing: '1.1.0' },
     })
     expect(JSON.parse(mine.read('package-lock.json'))).toMatchObject({ name: 'badges', version: '1.0.0' })
     expect(await mine.run('update', 'FETCH_HEAD')).toMatchObject({
@@ -243,7 +253,7 @@ test.each(['with history', 'as a copy'] as const)(
     mine.commit('No radio')
     expect(mine.read('src/main.ts')).toBe("export const main = [\n  'app',\n]\n")
     const tests = () => mine.git('ls-files', 'test', 'src/radio')
-    expect(tests()).toBe('test/main.test.ts')
+    expect(tests()).toBe('test/eyes.ts\ntest/main.test.ts')
     expect(JSON.parse(mine.read('package.json'))).toMatchObject({
       scripts: { start: 'node a' },
       template: { without: ['radio'] },
@@ -255,9 +265,10 @@ test.each(['with history', 'as a copy'] as const)(
     const from = how === 'as a copy' ? ['--from', first] : []
     expect(await mine.run('update', 'FETCH_HEAD', ...from)).toMatchObject({ code: 0 })
     expect(mine.read('src/main.ts')).toBe("export const main = [\n  'newer app',\n]\n")
-    expect([tests(), mine.git('status', '--porcelain')]).toEqual(['test/main.test.ts', ''])
+    expect([tests(), mine.git('status', '--porcelain')]).toEqual(['test/eyes.ts\ntest/main.test.ts', ''])
     const manifest = JSON.parse(mine.read('package.json'))
     expect([manifest.scripts, manifest.template.without]).toEqual([{ start: 'node a' }, ['radio']])
+    expect(manifest.devDependencies).toEqual({ biome: '2.0.0', seeing: '1.1.0' })
   },
 )
 

@@ -1,16 +1,6 @@
 import { print, runCommand, Usage } from '../command.ts'
 import { TEMPLATE, without } from './parts.ts'
-import {
-  apply,
-  git,
-  json,
-  lockFor,
-  type Manifest,
-  manifestAt,
-  refuseUnclean,
-  tryGit,
-  withoutScripts,
-} from './repository.ts'
+import { apply, git, json, lockFor, type Manifest, manifestAt, refuseUnclean, tryGit } from './repository.ts'
 
 const HELP = `Usage: npm run mine -- NAME
 
@@ -33,8 +23,7 @@ function main(_values: object, [name = '', ...more]: string[]): number {
   const { version, template } = manifest
   if (template)
     throw new Usage(`It is yours already: ${manifest.name}, of ${template.version}. See npm run update.`)
-  const { changes } = without('HEAD', [TEMPLATE])
-  const left = withoutScripts(manifest, path => changes.get(path) === null)
+  const { changes, manifest: left } = without('HEAD', [TEMPLATE])
   const lock = tryGit('show', 'HEAD:package-lock.json')
   apply(
     new Map([

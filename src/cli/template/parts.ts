@@ -1,17 +1,21 @@
 import { dirname, posix } from 'node:path'
 import { Usage } from '../command.ts'
-import { type Changes, git, tryGit } from './repository.ts'
+import { type Changes, git, type Manifest, manifestAt, tryGit } from './repository.ts'
 
 /** A part that a project may do without. The table of them is a file, so that each commit is read by its own. */
 export interface Part {
   readonly holds: string
   /** Its files and folders. */
   readonly paths: readonly string[]
+  /** Its commands that name no file of it. */
+  readonly scripts?: readonly string[]
 }
 export type Parts = Readonly<Record<string, Part>>
 
 export interface Removal {
   readonly changes: Changes
+  /** package.json of that commit, without the commands and packages that only these parts used. */
+  readonly manifest: Manifest
   /** The builder's own files that use what is gone. */
   readonly users: readonly string[]
 }
@@ -33,7 +37,8 @@ export const isWithin = (path: string, roots: readonly string[]): boolean =>
 
 /**
  * What changes in the tree of `commit` without these parts: their files go, and so do the lines of other files that are
- * marked with their names. A test goes as a whole where it then still names a file that is gone.
+ * marked with their names. A test goes as a whole where it then still names a file that is gone, and a file of test/ that
+ * no test is goes with the last that names it.
  */
 export function without(commit: string, names: readonly string[]): Removal {
   const table = partsAt(commit)
@@ -47,21 +52,67 @@ export function without(commit: string, names: readonly string[]): Removal {
     const kept = unmarked(path, text, names)
     if (kept !== text) changes.set(path, kept)
   }
-  const isCode = (path: string) =>
-    /\.ts$/.test(path) && (isWithin(path, ['test']) || isWithin(path, OWN_CODE))
-  const named = textsAt(commit, paths.filter(isLeft).filter(isCode)).map(
-    ([path, text]) => [path, namedIn(path, changes.get(path) ?? text)] as const,
+  const code = textsAt(
+    commit,
+    paths.filter(path => path.endsWith('.ts')),
   )
+  const named = (texts: readonly Text[]) => texts.map(([path, text]) => [path, namedIn(path, text)] as const)
+  const before = named(code)
+  const after = named(code.map(([path, text]) => [path, changes.get(path) ?? text]))
   const using = () => {
-    const gone = [...roots, ...paths.filter(path => !isLeft(path))]
-    const uses = (file: string) => gone.includes(file)
-    return named.flatMap(([path, files]) => (isLeft(path) && files.some(uses) ? [path] : []))
+    const gone = new Set([...roots, ...paths.filter(path => !isLeft(path))])
+    const isUser = (path: string) => isLeft(path) && isWithin(path, ['test', ...OWN_CODE])
+    return after.flatMap(([path, files]) =>
+      isUser(path) && files.some(file => gone.has(file)) ? [path] : [],
+    )
+  }
+  const scripts = Object.values(manifestAt(commit).scripts ?? {}).map(fileOf)
+  const idle = () => {
+    const used = new Set([...scripts, ...after.flatMap(([path, files]) => (isLeft(path) ? files : []))])
+    const isIdle = (path: string) => isHelper(path) && isLeft(path) && !used.has(path)
+    return [...new Set(before.flatMap(([, files]) => files))].filter(isIdle)
   }
   const isOwn = (path: string) => isWithin(path, OWN_CODE)
   for (;;) {
-    const tests = using().filter(path => !isOwn(path))
-    if (tests.length === 0) return { changes, users: using().filter(isOwn) }
+    const tests = [...using(), ...idle()].filter(path => !isOwn(path) && paths.includes(path))
+    if (tests.length === 0) break
     for (const path of tests) changes.set(path, null)
+  }
+  const left = code.flatMap(([path, text]) => (isLeft(path) ? [changes.get(path) ?? text] : []))
+  const manifest = manifestWithout(manifestAt(commit), {
+    isScriptGone: (name, command) =>
+      !isLeft(fileOf(command)) || names.some(part => table[part]?.scripts?.includes(name)),
+    isPackageGone: name => imports(name)(code.map(([, text]) => text)) && !imports(name)(left),
+  })
+  return { changes, manifest, users: using().filter(isOwn) }
+}
+
+type Text = readonly [path: string, text: string]
+
+/** The file that a command of package.json runs. */
+const fileOf = (command: string): string => /(?:^|\s)((?:src|test)\/\S+)/.exec(command)?.[1] ?? ''
+
+const isHelper = (path: string) => isWithin(path, ['test']) && !path.endsWith('.test.ts')
+
+const imports = (name: string) => (texts: readonly string[]) =>
+  texts.some(text => [`from '${name}'`, `from '${name}/`, `import('${name}`].some(one => text.includes(one)))
+
+/** Dependencies stay as they are: a builder's code may use them. */
+function manifestWithout(
+  manifest: Manifest,
+  o: {
+    isScriptGone: (name: string, command: string) => boolean
+    isPackageGone: (name: string) => boolean
+  },
+): Manifest {
+  const scripts = Object.entries(manifest.scripts ?? {}).filter(
+    ([name, command]) => !o.isScriptGone(name, command),
+  )
+  const packages = Object.entries(manifest.devDependencies ?? {}).filter(([name]) => !o.isPackageGone(name))
+  return {
+    ...manifest,
+    scripts: Object.fromEntries(scripts),
+    ...(manifest.devDependencies && { devDependencies: Object.fromEntries(packages) }),
   }
 }
 

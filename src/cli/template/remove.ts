@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { print, runCommand, Usage } from '../command.ts'
 import { partsAt, TEMPLATE, without } from './parts.ts'
-import { apply, git, json, manifestAt, refuseUnclean, withoutScripts } from './repository.ts'
+import { apply, git, json, type Manifest, manifestAt, refuseUnclean } from './repository.ts'
 
 const HELP = `Usage: npm run remove -- PART…
 
@@ -29,17 +29,18 @@ function main(_values: object, asked: string[]): number {
     print(`Nothing to do: ${asked.join(', ')} went before.`)
     return 0
   }
-  const { changes, users } = without('HEAD', names)
+  const { changes, manifest: left, users } = without('HEAD', names)
   if (users.length > 0)
     throw new Usage(
       `These files of yours use ${names.join(', ')}:\n${users.map(path => `  ${path}`).join('\n')}\nNothing was changed. Change and commit them, then type: npm run remove -- ${asked.join(' ')}`,
     )
   const before = linesOfSource()
   const stamp = { ...template, without: [...removed, ...names].toSorted() }
-  const left = withoutScripts(manifest, path => changes.get(path) === null)
   apply(new Map([...changes, ['package.json', json({ ...left, template: stamp })]]))
   print(`Without ${names.join(', ')}: src had ${before} lines and has ${linesOfSource()}. Not committed yet.`)
-  print(`Then type: npm run check && git add -A && git commit -m "Remove ${names.join(', ')}"`)
+  const packages = (of: Manifest) => Object.keys(of.devDependencies ?? {}).length
+  const install = packages(left) < packages(manifest) ? 'npm install && ' : ''
+  print(`Then type: ${install}npm run check && git add -A && git commit -m "Remove ${names.join(', ')}"`)
   return 0
 }
 

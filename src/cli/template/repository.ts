@@ -17,6 +17,7 @@ export interface Manifest extends Record<string, unknown> {
   readonly name: string
   readonly version: string
   readonly scripts?: Readonly<Record<string, string>>
+  readonly devDependencies?: Readonly<Record<string, string>>
   readonly template?: Stamp
 }
 
@@ -63,13 +64,6 @@ export function refuseUnclean(again: string): void {
 }
 
 export const manifestAt = (commit: string) => JSON.parse(git(['show', `${commit}:package.json`])) as Manifest
-
-/** The same without the scripts whose file is gone. */
-export function withoutScripts(manifest: Manifest, isGone: (path: string) => boolean): Manifest {
-  const runs = (command: string) => /(?:^|\s)((?:src|test)\/\S+)/.exec(command)?.[1] ?? ''
-  const left = Object.entries(manifest.scripts ?? {}).filter(([, command]) => !isGone(runs(command)))
-  return { ...manifest, scripts: Object.fromEntries(left) }
-}
 
 export const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 

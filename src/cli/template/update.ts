@@ -14,7 +14,6 @@ import {
   type Stamp,
   tryGit,
   withIndex,
-  withoutScripts,
 } from './repository.ts'
 
 const HELP = `Usage: npm run update -- REF [--from COMMIT] [--by-hand]
@@ -116,12 +115,12 @@ function mergeSides(base: string, theirs: string, parts: readonly string[]) {
 }
 
 function side(commit: string, parts: readonly string[]): { tree: string; manifest: Manifest } {
-  const { changes } = without(commit, parts)
+  const { changes, manifest } = without(commit, parts)
   const tree = withIndex(commit, index => {
     const others = index.paths().filter(path => isWithin(path, [...YOURS, ...PACKAGE_FILES]))
     index.write(new Map([...changes, ...others.map(path => [path, null] as const)]))
   })
-  return { tree, manifest: withoutScripts(manifestAt(commit), path => changes.get(path) === null) }
+  return { tree, manifest }
 }
 
 /** git exits with 1 where there are conflicts; its output is needed then, too. */
