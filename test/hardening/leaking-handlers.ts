@@ -1,3 +1,4 @@
+// part: senders
 import type { Handlers } from '../../src/builder/context.ts'
 
 /** What a hurried cloner may write: each puts what it was given somewhere into an error. */

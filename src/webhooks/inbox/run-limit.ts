@@ -1,3 +1,4 @@
+// part: senders
 import { networkOf } from '../../http/caller-address.ts'
 import type { Runtime } from '../../process/runtime.ts'
 
