@@ -25,7 +25,8 @@ Takes a newer version of the template into a project that "npm run mine" made yo
 
 It merges and commits, or changes nothing and names the files that both sides changed. README.md, src/integration,
 test/integration and the name stay yours, and what "npm run remove" took out stays away. Dependencies of both sides are
-kept. A copy without the template's history is merged from the commit that package.json remembers, or from --from.
+kept. A copy without the template's history is merged from the commit of the template that has the files with which the copy
+began, or from --from.
 
   --by-hand  leaves the merge under way where both sides changed the same lines: settle it, then git commit
 `
@@ -69,8 +70,9 @@ To drop this update: git merge --abort`)
     return 1
   }
   git(['merge', '--ff-only', '--quiet', commitTree(whole, ['HEAD', theirs], message)])
+  const [before, after] = [template.commit ?? base, theirs].map(commit => commit.slice(0, 10))
   print(
-    `${template.version} → ${version}. CHANGELOG.md says what to do; entries marked security are the urgent ones.`,
+    `${template.version} (${before}) → ${version} (${after}). CHANGELOG.md says what to do; entries marked security are the urgent ones.`,
   )
   print('Then type: npm install && npm run check')
   return 0
@@ -88,9 +90,9 @@ const commitOf = (ref: string): string => {
 function baseOf(theirs: string, { version, commit }: Stamp, from: string | undefined): string {
   const shared = tryGit('merge-base', 'HEAD', theirs)
   if (shared) return shared
-  const base = [from, commit, `v${version}`].find(
-    known => known !== undefined && tryGit('merge-base', '--is-ancestor', known, theirs) !== undefined,
-  )
+  const isTheirs = (known: string | undefined) =>
+    known !== undefined && tryGit('merge-base', '--is-ancestor', known, theirs) !== undefined
+  const base = [from, commit].find(isTheirs) ?? sameTree(theirs, commit) ?? [`v${version}`].find(isTheirs)
   if (from !== undefined && base !== from) throw new Usage(`${from} is no commit of what was fetched.`)
   if (base === undefined)
     throw new Usage(
@@ -98,6 +100,13 @@ function baseOf(theirs: string, { version, commit }: Stamp, from: string | undef
         'Say which of its commits this project was made of: --from COMMIT',
     )
   return base
+}
+
+/** A copy was committed as it came: the template's commit with the same files as this one. */
+function sameTree(theirs: string, commit: string | undefined): string | undefined {
+  const tree = commit && tryGit('rev-parse', '--verify', '--quiet', `${commit}^{tree}`)
+  const all = git(['log', '--format=%T %H', theirs]).split('\n')
+  return tree && all.find(line => line.startsWith(tree))?.slice(tree.length + 1)
 }
 
 /** One merge of what belongs to the template: each side without the builder's own files and without removed parts. */
