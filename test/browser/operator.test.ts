@@ -42,9 +42,10 @@ async function stage() {
       }
       await until(async () => {
         const waiting = await open()
-        const due = Math.max(0, ...waiting.map(({ next_at }) => Number(next_at) - pair.runtime.now()))
-        if (waiting.every(({ state, next_at }) => state === 'pending' && Number(next_at) > 0))
-          pair.runtime.pass(due)
+        const waits = waiting.map(({ next_at }) => Number(next_at) - pair.runtime.now())
+        // All of them fail within the same minute.
+        if (waiting.length > 0 && Math.min(...waits) > 0 && waiting.every(row => row.state === 'pending'))
+          pair.runtime.pass(Math.max(...waits))
         return waiting.length === 0
       })
     },

@@ -120,8 +120,8 @@ export const deliveryPage = ({ delivery_id, type }: Delivery, parts: Rendered): 
 <div class="top"><h1>${type}</h1><span id="live" class="quiet"></span></div>
 ${part(parts, 'facts')}
 <p class="without-script"><a href="/deliveries/${delivery_id}">Refresh</a></p>
-<h2>Attempts</h2>
-${part(parts, 'attempts')}`
+<section><h2>Attempts</h2>
+${part(parts, 'attempts')}</section>`
 
 /** What of it changes by itself. */
 export function deliveryParts(delivery: Delivery): Rendered {

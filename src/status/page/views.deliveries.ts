@@ -71,16 +71,20 @@ ${
 }
 
 const row = (d: DeliveryView, several: boolean) => html`
-<tr data-state="${d.state}"><td><a href="/deliveries/${d.id}" id="delivery-${d.id}">${breakable(d.type)}<span class="unseen">, delivery ${d.id}</span></a></td>
+<tr data-state="${d.state}"><td><a href="/deliveries/${d.id}" id="delivery-${d.id}">${breakable(d.type)}<span class="unseen">, delivery ${d.id}</span></a>${why(d)}</td>
 <td>${stateOf(d)}</td>${several && html`<td>${breakable(d.event_id ?? '')}</td>`}
 <td class="quiet">${[took(d), d.attempts > 1 && `${d.attempts} attempts`].filter(part => part).join(', ')}</td><td class="quiet">${ago(Date.parse(d.received_at))}</td></tr>`
 
 /** A delivery that failed and waits for its next run is shown differently from one that waits for its first. */
 export function stateOf(d: DeliveryView): Html {
   const failed = d.state === 'pending' && d.last_error !== null
-  const error =
-    (failed || d.state === 'dead') && html`<br><span class="quiet"><bdi>${d.last_error}</bdi></span>`
   const original = d.duplicate_of && html` of <a href="/deliveries/${d.duplicate_of}">${d.duplicate_of}</a>`
   const state = failed ? 'failed, runs again' : DELIVERY_STATES[d.state]
-  return html`<span class="pill" data-state="${failed ? 'failed' : d.state}">${state}</span>${original}${error}`
+  return html`<span class="pill" data-state="${failed ? 'failed' : d.state}">${state}</span>${original}`
 }
+
+/** The error of one that failed. */
+export const why = (d: DeliveryView): Html | false =>
+  (d.state === 'pending' || d.state === 'dead') &&
+  d.last_error !== null &&
+  html`<br><span class="quiet"><bdi>${d.last_error}</bdi></span>`

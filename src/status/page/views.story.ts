@@ -4,7 +4,7 @@ import { exactTime, layout } from '../../pages/layout.ts'
 import { breakable, facts, storySteps } from '../../pages/story.ts'
 import type { DeliveryStory } from '../../webhooks/inbox/deliveries.ts'
 import { connectLink } from './views.connections.ts'
-import { replayForm, stateOf } from './views.deliveries.ts'
+import { replayForm, stateOf, why } from './views.deliveries.ts'
 
 /** The page of one delivery, from its arrival to its end. */
 export function storyPage(d: DeliveryStory, session: Session, appName: string): Html {
@@ -15,7 +15,7 @@ export function storyPage(d: DeliveryStory, session: Session, appName: string): 
     body: html`
 <p><a href="/#deliveries-title">All deliveries</a></p>
 <h1>${breakable(d.type)} <span class="quiet">delivery ${d.id}</span></h1>
-<p>${stateOf(d)}</p>
+<p>${stateOf(d)}${why(d)}</p>
 ${next(d, session)}
 <div class="split"><section class="card" aria-labelledby="story-title"><h2 id="story-title">What happened</h2>
 ${storySteps(d)}
