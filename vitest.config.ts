@@ -16,7 +16,7 @@ const ON_POSTGRES = [
   'test/revento/{rate-limiter-processes,rate-limiter-property}.test.ts',
   'test/status/{entitlement,listing}.test.ts',
   'test/storage/{aged-rows,bounded-statements,erased-runs,erasing-processes,erasures,event-data}.test.ts',
-  'test/storage/{migrate,refresh-waits,storable}.test.ts',
+  'test/storage/{migrate,outcomes-migration,refresh-waits,storable}.test.ts',
   'test/sync/{activities,app,faults,rules,runs}.test.ts',
   'test/webhooks/receive.test.ts',
   'test/webhooks/dispatch/{dispatcher,endings,leases,parking,participants,retries,stalled}.test.ts',

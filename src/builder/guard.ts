@@ -9,7 +9,7 @@ import {
   TableNode,
 } from 'kysely'
 import { HandlerMistake } from '../process/mistake.ts'
-import { isOwn, OUR_TABLES } from '../storage/tables.ts'
+import { isOwn, OUR_NAMES } from '../storage/tables.ts'
 
 const VIEWS: readonly string[] = ['revento_participants', 'revento_connections']
 const QUERIES: readonly string[] = [
@@ -33,7 +33,7 @@ const WRITTEN: Readonly<Record<string, string>> = {
   MergeQueryNode: 'into',
 }
 const OURS_IN_TEXT = new RegExp(
-  String.raw`\b(?:from|join|into|update|table|only)\s+"?(?:\w+"?\."?)?(${OUR_TABLES.join('|')})\b(?!_)`,
+  String.raw`\b(?:from|join|into|update|table|only)\s+"?(?:\w+"?\."?)?(${OUR_NAMES.join('|')})\b(?!_)`,
   'i',
 )
 const DEFINES = /^\s*(?:create|alter|drop|truncate|attach|pragma|vacuum)\b/i
@@ -112,6 +112,6 @@ function refuseText(text: string): void {
 /** A name that is none of ours may be made of input: it is not told. */
 const strange = (name: string) =>
   new HandlerMistake(
-    `${OUR_TABLES.some(table => table === name) ? `"${name}"` : 'a table that does not begin with app_'} is not ` +
+    `${OUR_NAMES.some(table => table === name) ? `"${name}"` : 'a table that does not begin with app_'} is not ` +
       `yours: use your own tables, or read ${VIEWS.join(' or ')}`,
   )

@@ -106,7 +106,7 @@ const isSignInOf = ({ platform, eventId }: Person, users: ReadonlySet<string>) =
 /** Those whose payload names them, a batch at a time, in the order of the index. */
 async function* deliveriesOf(query: Queries, { platform, eventId, participantId }: Person) {
   const organizations = await query
-    .selectFrom('inbox')
+    .selectFrom('deliveries')
     .select('organization_id')
     .distinct()
     .where('event_id', '=', eventId)
@@ -115,7 +115,7 @@ async function* deliveriesOf(query: Queries, { platform, eventId, participantId 
   for (const { organization_id } of organizations) {
     for (let after = 0; ; ) {
       const rows = await query
-        .selectFrom('inbox')
+        .selectFrom('deliveries')
         .select(['id', 'platform', 'type', 'received_at', 'body'])
         .where('event_id', '=', eventId)
         .where('organization_id', organization_id === null ? 'is' : '=', organization_id)

@@ -212,7 +212,7 @@ export function createInboxQueries(
           .limit(size)
           .execute()
         const { numUpdatedRows } = await trx
-          .updateTable('inbox')
+          .updateTable('outcomes')
           .set({ state: 'pending', attempts: 0, crashes: 0, next_at: 0, finished_at: null, last_error: null })
           .where('id', 'in', ids(found.map(row => Number(row.id))))
           .where('state', 'in', REPLAYABLE)
@@ -232,13 +232,17 @@ export function createInboxQueries(
     /** Has a delivery that is done run again. `anew`: its finished `once` steps too, under new keys. */
     again: (id: number, anew: boolean) =>
       transaction(query, async trx => {
-        const { numUpdatedRows } = await trx
-          .updateTable('inbox')
-          .set({ state: 'pending', attempts: 0, crashes: 0, next_at: 0, finished_at: null, last_error: null })
+        const runnable = trx
+          .selectFrom('inbox')
+          .select('id')
           .where('id', '=', id)
-          .where('state', '=', 'done')
           .where('type', '<>', DELETION_REQUIRED)
           .where(canRunAgain)
+        const { numUpdatedRows } = await trx
+          .updateTable('outcomes')
+          .set({ state: 'pending', attempts: 0, crashes: 0, next_at: 0, finished_at: null, last_error: null })
+          .where('id', 'in', runnable)
+          .where('state', '=', 'done')
           .executeTakeFirst()
         if (numUpdatedRows !== 1n) return false
         await trx
@@ -262,7 +266,7 @@ export function createInboxQueries(
     async force(id: number, to: 'dead' | 'due'): Promise<boolean> {
       const now = runtime.now()
       const { numUpdatedRows } = await query
-        .updateTable('inbox')
+        .updateTable('outcomes')
         .set(
           to === 'due'
             ? { next_at: now }

@@ -33,7 +33,7 @@ export interface Ending {
  */
 export async function markErased(trx: Queries, deliveryId: number, now: number): Promise<Ending | undefined> {
   const delivery = await trx
-    .selectFrom('inbox')
+    .selectFrom('deliveries')
     .select(['id', 'platform', 'event_id', 'organization_id', 'received_at', 'body'])
     .where('id', '=', deliveryId)
     .where('type', '=', DELETION_REQUIRED)
@@ -108,7 +108,7 @@ async function endConnection(trx: Queries, owner: Owner, now: number): Promise<v
 /** Allows, after a new consent, to store what comes from now on. Returns the newest delivery from before. */
 export async function allowAgain(trx: Queries, owner: Owner): Promise<number> {
   const newest = await trx
-    .selectFrom('inbox')
+    .selectFrom('deliveries')
     .select(eb => eb.fn.max<number | null>('id').as('id'))
     .executeTakeFirst()
   const through = Number(newest?.id ?? 0)
@@ -143,7 +143,11 @@ export const isErased = sql<SqlBool>`(inbox.type <> ${sql.lit(DELETION_REQUIRED)
 /** Which of these deliveries are erased: a delivery under way during an erasure must not bring data back. */
 export async function erasedAmong(query: Queries, deliveries: readonly number[]): Promise<Set<number>> {
   if (deliveries.length === 0) return new Set()
-  const erased = query.selectFrom('inbox').select('id').where('id', 'in', ids(deliveries)).where(isErased)
+  const erased = query
+    .selectFrom('deliveries as inbox')
+    .select('id')
+    .where('id', 'in', ids(deliveries))
+    .where(isErased)
   return new Set((await erased.execute()).map(row => row.id))
 }
 

@@ -5,6 +5,7 @@ import { StorageError } from '../process/errors.ts'
 import { systemRuntime } from '../process/runtime.ts'
 import type { Queries } from './database.ts'
 import { UnusableDatabaseError } from './errors.ts'
+import { moveInbox } from './migrations/060-outcomes.ts'
 import { MIGRATIONS } from './migrations/index.ts'
 import { checkList, migrateOwn, type OwnMigrations, refuseOtherOwn, rehearse } from './own-migrations.ts'
 import { withGrant } from './postgres/advice.ts'
@@ -29,11 +30,12 @@ export class NewerSchemaError extends Error {
 
 /** Runs our migrations and then the builder's, each once however many processes start: Kysely takes a lock for it. */
 export async function migrate(query: Queries, own: OwnMigrations = migrations): Promise<void> {
-  if (await isMigrated(query, own)) return
+  if (await isMigrated(query, own)) return moveInbox(query, tellLeft)
   const found = await refuseOthers(query, own)
   if (found.left === 'pending')
     await inMemory(async model => migrateToLatest(model).then(() => rehearse(model, own)))
   if (found.applied < KNOWN.length) await migrateToLatest(query)
+  if (found.applied > 0) await moveInbox(query, tellLeft)
   if (found.left === 'pending') await migrateOwnToLatest(query, own)
   // What was empty has the columns that the migrations have just made.
   if (found.applied > 0) await refuseOtherSchema(query, own)
@@ -46,6 +48,10 @@ export async function isMigrated(query: Queries, own: OwnMigrations = migrations
   return applied === KNOWN.length && left === 'complete'
 }
 
+/** On a large file it takes a while, and nothing listens meanwhile. */
+const tellLeft = (left: number) =>
+  process.stderr.write(`New tables for the inbox: about ${left} deliveries are left\n`)
+
 /** Migrates without a check of the result. */
 async function migrateToLatest(query: Queries): Promise<void> {
   const schema = await schemaOf(query)
@@ -57,6 +63,7 @@ async function migrateToLatest(query: Queries): Promise<void> {
   })
   const { error } = await migrator.migrateToLatest()
   if (error === undefined) return
+  if (error instanceof UnusableDatabaseError) throw error
   if (error instanceof StorageError) throw await withGrant(query, error)
   // A newer version may have migrated a moment earlier.
   await refuseOtherMigrations(query, await tablesOf(query))

@@ -8,7 +8,10 @@ export interface Schema {
   sign_in_sessions: SignInSessionsTable
   sessions: SessionsTable
   session_connections: SessionConnectionsTable
-  inbox: InboxTable
+  deliveries: DeliveriesTable
+  outcomes: OutcomesTable
+  inbox: InboxView
+  refused_inserts: RefusedInsertsTable
   delivery_keys: DeliveryKeysTable
   attempts: AttemptsTable
   effects: EffectsTable
@@ -133,12 +136,26 @@ export interface SessionConnectionsTable {
 
 export type DeliveryState = 'pending' | 'running' | 'done' | 'ignored' | 'duplicate' | 'parked' | 'dead'
 
-export interface InboxTable {
+/** A webhook as it came. Nothing changes it but what removes its body. */
+export interface DeliveriesTable {
   id: Generated<number>
   provider: string
+  platform: Platform
   delivery_id: string | null
   envelope_id: string
   type: string
+  event_id: string | null
+  organization_id: string | null
+  received_at: number
+  /** The raw bytes as signed; null for duplicates and after deletion. */
+  body: Uint8Array | null
+}
+
+/** What became of the delivery with this id: a narrow row, since each claim and each end writes it anew. */
+export interface OutcomesTable {
+  id: number
+  /** Of the delivery, for the indexes. */
+  platform: Platform
   event_id: string | null
   organization_id: string | null
   state: DeliveryState
@@ -148,14 +165,18 @@ export interface InboxTable {
   /** When the delivery may be claimed: 0 when new, later the time of a retry or the end of the claim's lease. */
   next_at: number
   lease_owner: string | null
-  received_at: number
   finished_at: number | null
   last_error: string | null
   duplicate_of: number | null
-  /** The raw bytes as signed; null for duplicates and after deletion. */
-  body: Uint8Array | null
-  platform: Generated<Platform>
 }
+
+/** Never has a row: see migration 060. */
+export interface RefusedInsertsTable {
+  id: number
+}
+
+/** Both in one row, to read: a view. */
+export type InboxView = Selectable<DeliveriesTable & OutcomesTable>
 
 /** The delivery that came first under a key (see webhooks/inbox/dedupe); removed together with that delivery. */
 export interface DeliveryKeysTable {

@@ -90,7 +90,7 @@ export const ids = (list: readonly number[]): RawBuilder<number> =>
   sql`(select cast(r.key as bigint) from json_each(${list.length > 0 ? `{"${list.join('":0,"')}":0}` : '{}'}) as r)`
 
 /** Selects deliveries that a handler still has to see. The values are literals, or the partial index is not used. */
-export const isOpen = sql<boolean>`inbox.state in ('pending', 'running')`
+export const isOpen = sql<boolean>`state in ('pending', 'running')`
 
 /** A removed body is overwritten: with SQLite this many bytes block the event loop for some milliseconds. */
 const BYTES = 1024 * 1024
@@ -98,10 +98,10 @@ const BYTES = 1024 * 1024
 const RUN_BYTES = 2_560
 
 /** The size of a delivery's body, found without reading the body; select it as `bytes`. */
-export const bodyBytes: RawBuilder<number | null> = sql<number | null>`length(inbox.body)`
+export const bodyBytes: RawBuilder<number | null> = sql<number | null>`length(body)`
 
 /** The size of a delivery's body and of its runs; select it as `bytes`. */
-export const deliveryBytes: RawBuilder<number> = sql<number>`coalesce(length(inbox.body), 0) + ${sql.lit(RUN_BYTES)}
+export const deliveryBytes: RawBuilder<number> = sql<number>`coalesce(length(body), 0) + ${sql.lit(RUN_BYTES)}
   * (select cast(count(*) as integer) from attempts where attempts.inbox_id = inbox.id)`
 
 /** The first rows that together have at most `most` bytes, but at least one row. */

@@ -153,7 +153,7 @@ async function nextRows(
   { through, swept }: { through: number; swept: number },
 ) {
   const rows = await trx
-    .selectFrom('inbox')
+    .selectFrom('deliveries as inbox')
     .select(['id', 'platform', 'type'])
     .select(deliveryBytes.as('bytes'))
     .where('event_id', '=', event_id)
@@ -180,13 +180,19 @@ export async function emptyDeliveries(
   now: number,
 ): Promise<void> {
   await trx
-    .updateTable('inbox')
-    .set({ body: null, last_error: null })
+    .updateTable('deliveries')
+    .set({ body: null })
     .where('id', 'in', ids(deliveries))
-    .where(eb => eb.or([eb('body', 'is not', null), eb('last_error', 'is not', null)]))
+    .where('body', 'is not', null)
     .execute()
   await trx
-    .updateTable('inbox')
+    .updateTable('outcomes')
+    .set({ last_error: null })
+    .where('id', 'in', ids(deliveries))
+    .where('last_error', 'is not', null)
+    .execute()
+  await trx
+    .updateTable('outcomes')
     .set({ state: 'ignored', finished_at: now, lease_owner: null })
     .where('id', 'in', ids(deliveries))
     .where('state', 'in', ['pending', 'parked', 'dead'])

@@ -1,14 +1,16 @@
 import type { Schema } from './schema.ts'
 
 /** Every table of ours, in the order in which they are copied: those that others refer to come first. */
-const TABLES: Record<keyof Schema, true> = {
+const TABLES: Record<Exclude<keyof Schema, 'inbox'>, true> = {
   flows: true,
   connections: true,
   sign_ins: true,
   sign_in_sessions: true,
   sessions: true,
   session_connections: true,
-  inbox: true,
+  deliveries: true,
+  outcomes: true,
+  refused_inserts: true,
   delivery_keys: true,
   attempts: true,
   effects: true,
@@ -30,7 +32,10 @@ const TABLES: Record<keyof Schema, true> = {
   replays: true,
   reruns: true,
 }
-export const OUR_TABLES = Object.keys(TABLES) as readonly (keyof Schema)[]
+export const OUR_TABLES = Object.keys(TABLES) as readonly (keyof typeof TABLES)[]
+
+/** The view over two of them, too. */
+export const OUR_NAMES: readonly string[] = [...OUR_TABLES, 'inbox']
 
 /** Everything that the builder's migrations make begins with this, so that no later table of ours has the same name. */
 export const OWN_PREFIX = 'app_'

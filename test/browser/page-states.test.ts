@@ -1,9 +1,8 @@
-import type { Insertable } from 'kysely'
 import type { Page } from 'playwright-core'
 import { afterAll, describe, expect, test } from 'vitest'
-import type { InboxTable } from '../../src/storage/schema.ts'
 import { expectReadable } from '../helpers/accessibility.ts'
 import { browserOrSkip } from '../helpers/browser.ts'
+import { insertDelivery, type NewRow } from '../helpers/deliveries.ts'
 import { COMPLETE, FRESH_AT, mirrored, ranAs } from '../helpers/mirror.ts'
 import { type Answer, json } from '../helpers/upstream.ts'
 import { EVENT, type Pair, startPair } from '../oauth/harness.ts'
@@ -46,28 +45,17 @@ async function stage(env: Record<string, string> = {}) {
   return { pair, page }
 }
 
-const inbox = ({ app }: Pair, change: Partial<Insertable<InboxTable>>) =>
-  app.database.query
-    .insertInto('inbox')
-    .values({
-      provider: 'revento',
+const inbox = ({ app }: Pair, change: NewRow) =>
+  insertDelivery(app.database.query, {
+    ...{
       delivery_id: HOSTILE,
       envelope_id: HOSTILE,
       type: HOSTILE,
       event_id: EVENT,
       organization_id: ORGANIZATION,
-      state: 'done',
-      attempts: 1,
-      next_at: 0,
-      lease_owner: null,
-      received_at: AT,
-      finished_at: AT + 1200,
-      last_error: null,
-      duplicate_of: null,
-      body: Buffer.from('{}'),
-      ...change,
-    })
-    .execute()
+    },
+    ...{ received_at: AT, finished_at: AT + 1200, body: Buffer.from('{}'), ...change },
+  })
 
 describe.skipIf(!browser)('every state of the page', () => {
   test('is readable for everybody, at both widths, in light and dark', async () => {
@@ -145,9 +133,10 @@ describe.skipIf(!browser)('every state of the page', () => {
     const { query } = pair.app.database
     const of = { organization_id: HOSTILE }
     await query
-      .updateTable('inbox')
+      .updateTable('outcomes')
       .set({ last_error: HOSTILE, ...of })
       .execute()
+    await query.updateTable('deliveries').set(of).execute()
     for (const table of ['connections', 'session_connections'] as const)
       await query.updateTable(table).set(of).execute()
     for (const path of [

@@ -78,7 +78,7 @@ describe.skipIf(!browser)('the organizer’s page in a browser', () => {
     await sandbox('revoke-refresh-tokens')
     await sandbox('expire-access-tokens')
   }
-  const handled = () => app.database.query.updateTable('inbox').set({ state: 'done' }).execute()
+  const handled = () => app.database.query.updateTable('outcomes').set({ state: 'done' }).execute()
 
   test('from connecting to a parked delivery that finishes by itself, without a reload by hand', async () => {
     const page = await visit()
@@ -156,9 +156,11 @@ describe.skipIf(!browser)('the organizer’s page in a browser', () => {
     await send('application.rejected')
     await row(page, 'application.rejected', 'done').waitFor()
     await app.database.query
-      .updateTable('inbox')
+      .updateTable('outcomes')
       .set({ state: 'dead' })
-      .where('type', '=', 'application.rejected')
+      .where('id', 'in', eb =>
+        eb.selectFrom('deliveries').select('id').where('type', '=', 'application.rejected'),
+      )
       .execute()
     const replay = page.getByRole('button', { name: /^Replay/ })
     await replay.waitFor()
@@ -166,7 +168,7 @@ describe.skipIf(!browser)('the organizer’s page in a browser', () => {
     await send('activity.capacity_state_changed')
     await row(page, 'activity.capacity_state_changed', 'done').waitFor()
     await app.database.query
-      .updateTable('inbox')
+      .updateTable('outcomes')
       .set({ last_error: 'Error: another' })
       .where('state', '=', 'dead')
       .execute()

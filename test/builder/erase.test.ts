@@ -5,6 +5,7 @@ import { markErased } from '../../src/storage/erasures.ts'
 import { createEventData } from '../../src/storage/event-data.ts'
 import { transaction } from '../../src/storage/sql.ts'
 import { createOwed } from '../../src/webhooks/dispatch/owed.ts'
+import { insertDelivery } from '../helpers/deliveries.ts'
 import { storeEnding } from '../helpers/erase.ts'
 import { until } from '../helpers/wait.ts'
 import { type Bench, bench } from '../webhooks/dispatch/dispatching.ts'
@@ -151,24 +152,15 @@ test('an ending that runs again asks for nothing twice; a later ending does', as
 test('a run of the event that has not ended is waited for, two seconds at most', async () => {
   await mark()
   const { query } = b.database
-  await query
-    .insertInto('inbox')
-    .values({
-      ...{ provider: 'revento', delivery_id: null, envelope_id: 'evt_x', type: 'application.approved' },
-      ...{ event_id: 'evt_1', organization_id: 'org_1', state: 'running' as const, attempts: 1 },
-      ...{
-        next_at: b.clock.now() + 30_000,
-        received_at: b.clock.now(),
-        body: Buffer.from('{}'),
-        platform: 'real' as const,
-      },
-    })
-    .execute()
+  const running = await insertDelivery(query, {
+    ...{ type: 'application.approved', event_id: 'evt_1', organization_id: 'org_1', state: 'running' },
+    ...{ next_at: b.clock.now() + 30_000, received_at: b.clock.now(), body: Buffer.from('{}') },
+  })
   const called: string[] = []
   const began = erasing({ event: async ({ eventId }) => void called.push(eventId) }).begin(OWNER, NEVER)
   await until(() => b.clock.sleepers().includes(50))
   expect(called).toEqual([])
-  await query.updateTable('inbox').set({ state: 'ignored' }).where('envelope_id', '=', 'evt_x').execute()
+  await query.updateTable('outcomes').set({ state: 'ignored' }).where('id', '=', running).execute()
   await until(() => {
     b.clock.advance(50)
     return called.length === 1

@@ -107,14 +107,14 @@ describe('the start is refused, and nothing is written', () => {
     ['a table named like one of ours', makes('inbox'), `It is this app's`, 'call it app_inbox'],
     [
       'an index of ours',
-      runs('create index app_i on inbox (type)'),
-      'changes "inbox", which is not yours',
+      runs('create index app_i on deliveries (type)'),
+      'changes "deliveries", which is not yours',
       'own',
     ],
     [
       'a column of ours',
-      runs('alter table inbox add column note text'),
-      'changes "inbox"',
+      runs('alter table deliveries add column note text'),
+      'changes "deliveries"',
       'table of your own',
     ],
     [

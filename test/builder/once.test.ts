@@ -117,7 +117,7 @@ test('a process that dies after an effect: the next one does not repeat it, and 
   await until(async () => (await kept()).length === 1)
   // As a claim of another process sees it when the lease has run out.
   await b.database.query
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set({ lease_owner: 'dead', next_at: b.clock.now() })
     .where('id', '=', id)
     .execute()
@@ -131,7 +131,7 @@ test('a run that has lost its lease begins no effect, and leaves none behind', a
   const { keys, post } = outside()
   const refused: unknown[] = []
   dispatch(async once => {
-    const lose = () => b.database.query.updateTable('inbox').set({ lease_owner: 'another' }).execute()
+    const lose = () => b.database.query.updateTable('outcomes').set({ lease_owner: 'another' }).execute()
     const late = once('late', async () => void (await lose()))
     refused.push(await late.catch((error: Error) => error.name))
     refused.push(await once('later', post).catch((error: Error) => error.name))

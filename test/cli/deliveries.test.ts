@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { node } from '../helpers/child.ts'
 import { onFile } from '../helpers/database.ts'
+import { insertDelivery } from '../helpers/deliveries.ts'
 import { testFolder } from '../helpers/folder.ts'
+import { seedEvent } from '../helpers/seed.ts'
 import { typed } from '../helpers/typed.ts'
 import { until } from '../helpers/wait.ts'
 import { type Bench, bench, stopNow } from '../webhooks/dispatch/dispatching.ts'
@@ -137,7 +139,7 @@ test('show in development has the payload, its numbers as signed, and no control
   await b.append()
   const payload = '{"n":9007199254740993123,\n"t":"\u009b2J"}'
   await b.database.query
-    .updateTable('inbox')
+    .updateTable('deliveries')
     .set({ body: Buffer.from(payload) })
     .execute()
   const { next_at } = await until(async () => {
@@ -214,17 +216,13 @@ test.each([
   expect(err).toContain('--help')
 })
 
-/** Rows as they stand in the inbox. */
 const put = (b: Bench, sql: string) => onFile(b.database, file => file.exec(sql))
-const COLUMNS = 'provider, envelope_id, type, state, attempts, next_at, received_at, finished_at, body'
 
 // part: senders {
 test('one whose sender waited for its answer is found by its id, and not promised to run again', async () => {
   const b = await bench()
-  await put(
-    b,
-    `insert into inbox (${COLUMNS}) values ('aghanim', 'whevt_1', 'player.verify', 'dead', 1, 0, 1, 1, '{}')`,
-  )
+  const row = { provider: 'aghanim', envelope_id: 'whevt_1', type: 'player.verify', state: 'dead' } as const
+  await insertDelivery(b.database.query, { ...row, finished_at: 1, body: Buffer.from('{}') })
   const { code, out } = await run(b, 'show', 'whevt_1')
   expect([code, out]).toEqual([0, expect.stringContaining('is dead')])
   expect(out).not.toContain('replay')
@@ -235,22 +233,22 @@ test('one whose sender waited for its answer is found by its id, and not promise
 
 test('of one that runs it says whether its process still can be alive', async () => {
   const b = await bench()
-  const values = (until: number) => `('revento', 'e', 'a.type', 'running', 1, ${until}, 1, null, '{}')`
-  await put(
-    b,
-    `insert into inbox (${COLUMNS}) values ${values(Date.now() + 30_000)}, ${values(Date.now() - 1)}`,
-  )
+  for (const next_at of [Date.now() + 30_000, Date.now() - 1])
+    await insertDelivery(b.database.query, { state: 'running', next_at, body: Buffer.from('{}') })
   expect((await run(b, 'show', '1')).out).toContain('Its handler runs now.')
   expect((await run(b, 'show', '2')).out).toContain('Its process ended')
 })
 
 test('a list of fifty thousand is printed whole', async () => {
   const b = await bench()
-  await put(
-    b,
-    `with recursive n(i) as (select 1 union all select i + 1 from n where i < 50000)
-     insert into inbox (${COLUMNS}) select 'revento', 'evt', 'a.type', 'done', 1, 0, 1, 1, '{}' from n`,
-  )
+  const row = {
+    rows: 50_000,
+    state: 'done',
+    eventId: 'evt_1',
+    organizationId: 'org_1',
+    bodyBytes: 0,
+  } as const
+  await seedEvent(b.database.store, { ...row, receivedAt: 1 })
   const { code, out } = await runProcess(b, 'list', '--limit', '999999')
   expect([code, out.split('\n').length]).toEqual([0, 50_002])
 })

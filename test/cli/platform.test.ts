@@ -7,6 +7,7 @@ import { request } from 'undici'
 import { expect, onTestFinished, test } from 'vitest'
 import { differencesIn } from '../../src/revento/drift.ts'
 import { createClient } from '../helpers/client.ts'
+import { insertDelivery } from '../helpers/deliveries.ts'
 import { typed } from '../helpers/typed.ts'
 import { until } from '../helpers/wait.ts'
 import { EVENT } from '../oauth/harness.ts'
@@ -286,17 +287,12 @@ test('repeats are looked at by their distances; one after more than 300 s was si
   const { query } = world.app.database
   const repeated = async (seconds: number[]) => {
     const delivery_id = '6f1d3a52-8f0e-4c67-9b1a-3c5d7e9f0a1b'
-    await query.deleteFrom('inbox').execute()
+    for (const table of ['outcomes', 'deliveries'] as const) await query.deleteFrom(table).execute()
     for (const second of seconds)
-      await query
-        .insertInto('inbox')
-        .values({
-          ...{ provider: 'revento', platform: 'real', delivery_id, envelope_id: 'evt_1', body: null },
-          ...{ type: 'activity.updated', state: 'done', attempts: 1, next_at: 0, lease_owner: null },
-          ...{ event_id: null, organization_id: null, finished_at: 1, last_error: null, duplicate_of: null },
-          received_at: second * 1000,
-        })
-        .execute()
+      await insertDelivery(query, {
+        ...{ delivery_id, envelope_id: 'evt_1', type: 'activity.updated', finished_at: 1 },
+        received_at: second * 1000,
+      })
     return (await goLive(world)).told
   }
   expect(await repeated([0, 1, 3, 7, 15])).toMatchObject({ seen: ['repeated webhook'], differences: [] })

@@ -97,7 +97,7 @@ const EMPTY = `select pg_terminate_backend(pid) from pg_stat_activity
       execute 'delete from ' || t.tablename;
     end loop;
   end $$;
-  alter table inbox alter column id restart`
+  alter table if exists deliveries alter column id restart`
 
 function reusable(made: NewStore): NewStore {
   const again = {

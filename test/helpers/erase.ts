@@ -1,11 +1,11 @@
-import type { Insertable } from 'kysely'
 import type { Runtime } from '../../src/process/runtime.ts'
 import { DELETION_REQUIRED } from '../../src/revento/platform.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import { type Ending, markErased } from '../../src/storage/erasures.ts'
-import type { InboxTable, Platform } from '../../src/storage/schema.ts'
+import type { Platform } from '../../src/storage/schema.ts'
 import { transaction } from '../../src/storage/sql.ts'
 import { sweep } from '../../src/storage/sweep.ts'
+import { insertDelivery, type NewRow } from './deliveries.ts'
 
 const NEVER = new AbortController().signal
 
@@ -21,21 +21,16 @@ export interface EndingNotice {
 export const storeDelivery = (
   query: Queries,
   o: { eventId: string; organizationId?: string | null; platform?: Platform },
-  more: Partial<Insertable<InboxTable>> = {},
+  more: NewRow = {},
 ) =>
-  query
-    .insertInto('inbox')
-    .values({
-      ...{ provider: 'revento', platform: o.platform ?? 'real', delivery_id: null },
-      ...{ envelope_id: crypto.randomUUID(), type: 'application.approved', event_id: o.eventId },
-      ...{ organization_id: o.organizationId === undefined ? 'org_1' : o.organizationId },
-      ...{ state: 'running' as const, attempts: 1, next_at: Date.now() + 20_000, received_at: Date.now() },
-      body: Buffer.from('{"name":"Ada Lovelace"}'),
-      ...more,
-    })
-    .returning('id')
-    .executeTakeFirstOrThrow()
-    .then(row => row.id)
+  insertDelivery(query, {
+    ...{ platform: o.platform ?? 'real', event_id: o.eventId },
+    ...{ envelope_id: crypto.randomUUID(), type: 'application.approved' },
+    ...{ organization_id: o.organizationId === undefined ? 'org_1' : o.organizationId },
+    ...{ state: 'running', next_at: Date.now() + 20_000, received_at: Date.now() },
+    body: Buffer.from('{"name":"Ada Lovelace"}'),
+    ...more,
+  })
 
 /** The same of a data.deletion_required. */
 export function storeEnding(query: Queries, now: number, o: EndingNotice): Promise<number> {

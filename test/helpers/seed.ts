@@ -7,9 +7,11 @@ import type { DeliveryState } from '../../src/storage/schema.ts'
 import { openSqlite } from '../../src/storage/sqlite/database.ts'
 import { keysOf } from '../../src/webhooks/inbox/dedupe.ts'
 
-const INSERT = `insert into inbox (id, provider, delivery_id, envelope_id, type, event_id, organization_id, state,
-  attempts, next_at, received_at, finished_at, body)
-  values (?, 'revento', ?, ?, 'activity.updated', 'evt_test_published', 'org_test_formal', 'done', 1, 0, ?, ?, ?)`
+const DELIVERY = `insert into deliveries (id, provider, platform, delivery_id, envelope_id, type, event_id,
+  organization_id, received_at, body)
+  values (?, 'revento', 'real', ?, ?, 'activity.updated', 'evt_test_published', 'org_test_formal', ?, ?)`
+const OUTCOME = `insert into outcomes (id, platform, event_id, organization_id, state, attempts, next_at, finished_at)
+  values (?, 'real', 'evt_test_published', 'org_test_formal', 'done', 1, 0, ?)`
 
 /** A database as it is after `rows` deliveries were handled, each with its run and its two dedupe keys. */
 export async function seed(
@@ -21,8 +23,9 @@ export async function seed(
   await (await openSqlite(path, systemRuntime)).close()
   const database = new DatabaseSync(path)
   database.exec('pragma synchronous=off; pragma cache_size=-200000; begin')
-  const [insert, key, run] = [
-    INSERT,
+  const [insert, outcome, key, run] = [
+    DELIVERY,
+    OUTCOME,
     'insert into delivery_keys (key, inbox_id) values (?, ?)',
     `insert into attempts (inbox_id, started_at, ended_at, attempt, outcome) values (?, ?, ?, 1, 'done')`,
   ].map(sql => database.prepare(sql))
@@ -30,7 +33,8 @@ export async function seed(
   const start = Date.now() - rows
   for (let id = 1; id <= rows; id++) {
     const [delivery_id, envelope_id, at] = [randomUUID(), `evt_delivery_${randomUUID()}`, start + id]
-    insert?.run(id, delivery_id, envelope_id, at, at, body)
+    insert?.run(id, delivery_id, envelope_id, at, body)
+    outcome?.run(id, at)
     const keys = keysOf({ id, provider: 'revento', platform: 'real', delivery_id, envelope_id })
     for (const text of Object.values(keys)) key?.run(text ?? '', id)
     run?.run(id, at, at)
@@ -72,15 +76,18 @@ export async function seedEvent(store: Store, o: EventRows): Promise<void> {
         : run.bytes(
             `'{"name":"Ada Lovelace ' || n || '","note":"${'x'.repeat(Math.max(0, o.bodyBytes - 45))}"}'`,
           )
-    await run.exec(`insert into inbox (provider, envelope_id, type, event_id, organization_id, state, attempts, next_at,
-        received_at, finished_at, last_error, body)
-      select 'revento', 'evt_seed_' || n, ${text(o.type ?? 'application.approved')}, ${text(o.eventId)}, ${text(o.organizationId)},
-        ${text(o.state)}, ${waits ? 0 : 1}, 0, ${o.receivedAt}, ${ended ? o.receivedAt : 'null'},
-        ${waits || o.state === 'dead' ? "'connection unavailable'" : 'null'}, ${body}
+    await run.exec(`insert into deliveries (provider, platform, envelope_id, type, event_id, organization_id, received_at,
+        body)
+      select 'revento', 'real', 'evt_seed_' || n, ${text(o.type ?? 'application.approved')}, ${text(o.eventId)},
+        ${text(o.organizationId)}, ${o.receivedAt}, ${body}
       from ${run.numbers(from, to)}`)
+    const these = `from deliveries where id > (select max(id) from deliveries) - ${to - from + 1}`
+    await run.exec(`insert into outcomes (id, platform, event_id, organization_id, state, attempts, next_at, finished_at,
+        last_error)
+      select id, platform, event_id, organization_id, ${text(o.state)}, ${waits ? 0 : 1}, 0,
+        ${ended ? o.receivedAt : 'null'}, ${waits || o.state === 'dead' ? "'connection unavailable'" : 'null'} ${these}`)
     await run.exec(`insert into attempts (inbox_id, started_at, ended_at, attempt, outcome, error)
-      select id, ${o.receivedAt}, ${o.receivedAt}, 1, ${text(waits ? 'parked' : 'done')}, 'connection unavailable'
-      from inbox where id > (select max(id) from inbox) - ${to - from + 1}`)
+      select id, ${o.receivedAt}, ${o.receivedAt}, 1, ${text(waits ? 'parked' : 'done')}, 'connection unavailable' ${these}`)
     o.progress?.(`${to} of ${o.rows} deliveries of ${o.eventId} stored`)
   }
   await run.close()
@@ -110,7 +117,7 @@ async function onPostgres(url: string) {
     bytes: (sql: string) => `convert_to(${sql}, 'UTF8')`,
     numbers: (from: number, to: number) => `generate_series(${from}, ${to}) as r(n)`,
     async close() {
-      await client.query('analyze inbox')
+      await client.query('analyze deliveries; analyze outcomes')
       await client.end()
     },
   }

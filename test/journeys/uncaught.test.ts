@@ -52,9 +52,9 @@ test('a handler whose error nobody catches ends the process five times at most',
   expect(logLines(first).filter(line => line['outcome'] === 'interrupted')).toMatchObject([{ delivery: 1 }])
 
   // As if the thirty seconds of its lease had passed, and as if the next two starts had gone the same way.
-  query(`update inbox set next_at = next_at - 30000, crashes = 3`)
+  query(`update outcomes set next_at = next_at - 30000, crashes = 3`)
   expect(await (await start(folder)).ended).toBe(1)
-  query(`update inbox set next_at = next_at - 30000`)
+  query(`update outcomes set next_at = next_at - 30000`)
   const last = await start(folder)
   await last.says('delivery given up')
   expect(query('select state, crashes from inbox')).toEqual([{ state: 'dead', crashes: 5 }])

@@ -69,6 +69,7 @@ test('covers every column of the schema that is a blob, apart from bodies and th
   expect(blobs.sort()).toEqual([
     'connections.access_token',
     'connections.refresh_token',
+    'deliveries.body',
     'flows.verifier',
     'inbox.body',
     'sealing_keys.check_value',

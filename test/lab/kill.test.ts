@@ -69,7 +69,8 @@ test('a kill in the middle of a handler has it run again when its lease has ende
   await second.child.says('began evt_b attempt 1')
   expect(second.child.output.out).not.toContain('evt_a')
   // As if the thirty seconds had passed.
-  database.exec(`update inbox set next_at = next_at - 30000 where envelope_id = 'evt_a'`)
+  database.exec(`update outcomes set next_at = next_at - 30000
+    where id in (select id from deliveries where envelope_id = 'evt_a')`)
   await second.child.says('began evt_a attempt 2')
   await until(() => database.rows()[0]?.state === 'done')
 })

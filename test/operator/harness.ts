@@ -1,9 +1,8 @@
-import type { Insertable } from 'kysely'
 import { expect } from 'vitest'
 import type { Queries } from '../../src/storage/database.ts'
-import type { InboxTable } from '../../src/storage/schema.ts'
 import type { TestAppOptions } from '../helpers/app.ts'
 import { type Client, createClient, type Reply } from '../helpers/client.ts'
+import { insertDelivery, type NewRow } from '../helpers/deliveries.ts'
 import { BROWSER, EVENT, type Pair, startPair } from '../oauth/harness.ts'
 
 export const TOKEN = 'operator-token-for-tests-0123456789'
@@ -41,7 +40,7 @@ export async function signIn(pair: Pick<Pair, 'app'>): Promise<OperatorClient> {
   return { client, get, press: (path, fields = {}) => post(pair, client, path, { form_token, ...fields }) }
 }
 
-export type InboxRow = Insertable<InboxTable>
+export type InboxRow = NewRow
 
 export const row = (n: number, change: Partial<InboxRow> = {}): InboxRow => ({
   provider: 'revento',
@@ -64,12 +63,6 @@ export const row = (n: number, change: Partial<InboxRow> = {}): InboxRow => ({
 /** Puts rows into the inbox as they would stand there later. */
 export async function stored(query: Queries, rows: readonly InboxRow[]): Promise<number[]> {
   const ids: number[] = []
-  for (let n = 0; n < rows.length; n += 200)
-    for (const { id } of await query
-      .insertInto('inbox')
-      .values(rows.slice(n, n + 200))
-      .returning('id')
-      .execute())
-      ids.push(Number(id))
+  for (const row of rows) ids.push(await insertDelivery(query, row))
   return ids
 }

@@ -49,7 +49,7 @@ test('every filter finds what it says, page by page, the newest first', async ()
     const expected = rows
       .map((r, n) => ({ ...r, id: ids[n] }))
       .filter(r => Object.entries(texts).every(([name, value]) => r[name as keyof InboxRow] === value))
-      .filter(r => r.received_at >= since && r.received_at < until)
+      .filter(({ received_at = 0 }) => received_at >= since && received_at < until)
       .map(r => r.id)
       .reverse()
     const found: number[] = []

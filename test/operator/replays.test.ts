@@ -40,7 +40,7 @@ test('500 dead: each once by two instances, at the rate, and what dies again is 
     expect(fresh.length).toBeLessThanOrEqual(PER_STEP)
     for (const { id } of fresh) runs.set(Number(id), (runs.get(Number(id)) ?? 0) + 1)
     // Its handler is as broken as before.
-    await query.updateTable('inbox').set({ state: 'dead' }).where('state', '=', 'pending').execute()
+    await query.updateTable('outcomes').set({ state: 'dead' }).where('state', '=', 'pending').execute()
     clock.advance(1_000)
   }
   expect([runs.size, ...new Set(runs.values())]).toEqual([500, 1])

@@ -13,6 +13,7 @@ import { keysOf } from '../../src/webhooks/inbox/dedupe.ts'
 import { createDeliveries } from '../../src/webhooks/inbox/deliveries.ts'
 import { node } from '../helpers/child.ts'
 import { newPostgres } from '../helpers/database.ts'
+import { insertDelivery } from '../helpers/deliveries.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { connectionsOf, idOf, saveFlow, sealedStore, sealerOf, settings } from '../helpers/sealed.ts'
 import { onEachStatement } from '../helpers/statements.ts'
@@ -29,10 +30,11 @@ async function filled(): Promise<string> {
   await saveFlow(query, sealerOf(1), 'flow')
   const ids = Array.from({ length: ROWS + 1 }, (_, i) => i + 1)
   for (let i = 0; i < ids.length; i += 400) await deliver(query, ids.slice(i, i + 400))
-  await query
-    .deleteFrom('inbox')
-    .where('id', '=', ROWS + 1)
-    .execute()
+  for (const table of ['outcomes', 'deliveries'] as const)
+    await query
+      .deleteFrom(table)
+      .where('id', '=', ROWS + 1)
+      .execute()
   await query
     .updateTable('connections')
     .set({ refresh_not_before: 12.5 })
@@ -47,12 +49,14 @@ async function deliver(query: Queries, ids: readonly number[]): Promise<void> {
     ...{ id, provider: 'revento', platform: 'real' as const },
     ...{ delivery_id: `d${id}`, envelope_id: `e${id}` },
   }))
-  const rest = { type: 't', event_id: 'evt_1', organization_id: 'org_1', state: 'done', attempts: 1 } as const
+  const of = { event_id: 'evt_1', organization_id: 'org_1' }
   const rows = keyed.map(row => ({
-    ...{ ...row, ...rest, next_at: 0, received_at: row.id, finished_at: row.id },
-    body: Buffer.from([0, 255, row.id % 256]),
+    ...{ ...row, ...of, type: 't', received_at: row.id, body: Buffer.from([0, 255, row.id % 256]) },
   }))
-  await query.insertInto('inbox').values(rows).execute()
+  await query.insertInto('deliveries').values(rows).execute()
+  const outcome = { ...of, platform: 'real', state: 'done', attempts: 1, next_at: 0 } as const
+  const outcomes = ids.map(id => ({ ...outcome, id, finished_at: id }))
+  await query.insertInto('outcomes').values(outcomes).execute()
   const keys = keyed.map(row => ({ key: keysOf(row).envelope, inbox_id: row.id }))
   await query.insertInto('delivery_keys').values(keys).execute()
 }
@@ -77,7 +81,8 @@ test('moves every row, with its numbers, bytes and tokens; new numbers go on aft
   for (const said of [
     'connections: 3 rows',
     'flows: 1 rows',
-    `inbox: ${ROWS} rows`,
+    `deliveries: ${ROWS} rows`,
+    `outcomes: ${ROWS} rows`,
     `delivery_keys: ${ROWS + 1} rows`,
   ])
     expect(child.output.out).toContain(said)
@@ -90,20 +95,14 @@ test('moves every row, with its numbers, bytes and tokens; new numbers go on aft
   expect(await connectionsOf(database.query, sealerOf(1)).open(idOf(2))).toMatchObject({
     accessToken: 'access_2',
   })
-  const next = { provider: 'p', envelope_id: 'n', type: 't', attempts: 0, next_at: 0, received_at: 0 }
-  const { id } = await database.query
-    .insertInto('inbox')
-    .values({ ...next, state: 'done' })
-    .returning('id')
-    .executeTakeFirstOrThrow()
-  expect(id).toBe(ROWS + 2)
+  expect(await insertDelivery(database.query)).toBe(ROWS + 2)
 })
 
 test('large bodies are copied by their bytes: no statement holds more than a few of them', async () => {
   const [path, to] = [await filled(), await target()]
   const source = new DatabaseSync(path)
   onTestFinished(() => source.close())
-  source.exec('update inbox set body = zeroblob(1048576) where id <= 20')
+  source.exec('update deliveries set body = zeroblob(1048576) where id <= 20')
   const { query, close } = await openDatabase(to.store, runtime)
   onTestFinished(() => close())
   const bytes: number[] = []
@@ -112,7 +111,7 @@ test('large bodies are copied by their bytes: no statement holds more than a few
     bytes.push(sizes.reduce((a, b) => a + b, 0))
   })
   const copied = await copyStore(source, watched, () => {})
-  expect(copied).toContainEqual({ table: 'inbox', rows: ROWS })
+  expect(copied).toContainEqual({ table: 'deliveries', rows: ROWS })
   expect(Math.max(...bytes)).toBeLessThanOrEqual(4 * 1024 * 1024)
 })
 

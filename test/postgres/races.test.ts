@@ -11,6 +11,7 @@ import { claim } from '../../src/webhooks/inbox/claim.ts'
 import { watchRetention } from '../../src/webhooks/inbox/retention.ts'
 import { createSettler } from '../../src/webhooks/inbox/settle.ts'
 import { testDatabase } from '../helpers/database.ts'
+import { insertDelivery } from '../helpers/deliveries.ts'
 import { erase } from '../helpers/erase.ts'
 import { rounds } from '../helpers/rounds.ts'
 import { tokenSet } from '../helpers/sealed.ts'
@@ -37,14 +38,10 @@ const somebodyWaits = (query: Queries) =>
   })
 
 const arrive = (query: Queries, type: string) =>
-  query
-    .insertInto('inbox')
-    .values({
-      ...{ provider: 'revento', delivery_id: null, envelope_id: `envelope ${type}`, type, event_id: EVENT },
-      ...{ organization_id: 'org_1', state: 'pending', attempts: 0, next_at: 0, received_at: Date.now() },
-      body: Buffer.from('{"name":"Ada"}'),
-    })
-    .execute()
+  insertDelivery(query, {
+    ...{ envelope_id: `envelope ${type}`, type, event_id: EVENT, organization_id: 'org_1' },
+    ...{ state: 'pending', attempts: 0, received_at: Date.now(), body: Buffer.from('{"name":"Ada"}') },
+  })
 
 const claimAll = (query: Queries) =>
   claim(query, {
@@ -113,7 +110,8 @@ test('a logout beside a callback that was under way: both end, each time', async
 test('what arrives while old deliveries are being removed is claimed in its order', async () => {
   const { query, url } = await testDatabase()
   await arrive(query, 'old')
-  await query.updateTable('inbox').set({ state: 'done', finished_at: 1, received_at: 1 }).execute()
+  await query.updateTable('outcomes').set({ state: 'done', finished_at: 1 }).execute()
+  await query.updateTable('deliveries').set({ received_at: 1 }).execute()
   for (const type of ['handled', 'handled', 'handled']) await arrive(query, type)
   const letGo = await holding(url, 'lock table attempts in exclusive mode')
   const stop = new AbortController()

@@ -59,7 +59,7 @@ async function stage() {
     return data.find(d => d.state === 'done')
   })
   const dead = { state: 'dead', attempts: 8, last_error: 'Error: <script>alert(1)</script>' } as const
-  await pair.app.database.query.updateTable('inbox').set(dead).execute()
+  await pair.app.database.query.updateTable('outcomes').set(dead).execute()
   const stateNow = async () =>
     (await pair.app.database.query.selectFrom('inbox').select('state').execute())[0]?.state
   return { pair, one, two, id: delivery.id, stateNow }
@@ -84,7 +84,7 @@ test('a browser is sent back to where the button was', async () => {
   const again = async (from: string) => {
     const { status, headers } = await press(pair, one, `/deliveries/${id}/replay`, { from }, BROWSER)
     await until(async () => (await stateNow()) === 'done')
-    await pair.app.database.query.updateTable('inbox').set({ state: 'dead' }).execute()
+    await pair.app.database.query.updateTable('outcomes').set({ state: 'dead' }).execute()
     return [status, headers['location']]
   }
   expect(await again('page')).toEqual([303, '/'])

@@ -135,9 +135,14 @@ async function stage(visitor: Visitor): Promise<Stage> {
   }
   await tell(pair, { ...MINE, organization_id: 'org_sandbox' }, SANDBOX)
   await pair.app.database.query
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set({ platform: 'sandbox', organization_id: 'org_1' })
     .where('last_error', '=', SANDBOX)
+    .execute()
+  await pair.app.database.query
+    .updateTable('deliveries')
+    .set({ platform: 'sandbox', organization_id: 'org_1' })
+    .where('id', 'in', eb => eb.selectFrom('outcomes').select('id').where('last_error', '=', SANDBOX))
     .execute()
   pair.upstream.onApi = revento
   const [organization = MINE, event = MINE] = OTHERS
@@ -174,7 +179,7 @@ async function tell({ app }: Pair, key: Key, canary = canaryOf(key)): Promise<vo
     app.database.query.selectFrom('inbox').select('id').where('state', '=', 'done').executeTakeFirst()
   const { id } = await until(rows)
   const dead = { state: 'dead', attempts: 8, last_error: canary } as const
-  await app.database.query.updateTable('inbox').set(dead).where('id', '=', id).execute()
+  await app.database.query.updateTable('outcomes').set(dead).where('id', '=', id).execute()
 }
 
 /** Lists the same two people for everybody, without names, and a title for whose token it is. */

@@ -66,7 +66,7 @@ test('killed while it erases a large event, the next process erases the rest, an
 
   // The lease of the killed process would hold for half a minute.
   await query
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set({ next_at: Date.now() - 1 })
     .where('state', '=', 'running')
     .execute()

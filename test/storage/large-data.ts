@@ -35,7 +35,7 @@ export async function seedLarge(query: Queries, store: Store, rows: number): Pro
   }
   // Written under a clock that was two years ahead.
   await query
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set({ next_at: now + 730 * DAY })
     .where('event_id', '=', 'evt_ahead')
     .execute()

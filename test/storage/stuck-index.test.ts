@@ -19,6 +19,6 @@ test('what an organizer is shown is found by its event and organization, in its 
   )
   const used = (index: string) =>
     expect.stringMatching(`${index} \\((platform=\\? AND )?event_id=\\? AND organization_id=\\?`)
-  expect(plans).toEqual([used('inbox_event'), used('inbox_stuck'), used('inbox_(stuck|parked)')])
+  expect(plans).toEqual([used('deliveries_event'), used('outcomes_stuck'), used('outcomes_(stuck|parked)')])
   for (const plan of plans) expect(plan).not.toContain('TEMP B-TREE')
 })

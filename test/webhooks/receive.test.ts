@@ -13,7 +13,8 @@ beforeAll(async () => {
 afterAll(() => app.close())
 beforeEach(async () => {
   await app.settled()
-  await app.database.query.deleteFrom('inbox').execute()
+  for (const table of ['outcomes', 'deliveries'] as const)
+    await app.database.query.deleteFrom(table).execute()
   app.ran.length = 0
   app.log.length = 0
 })

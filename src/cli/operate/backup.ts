@@ -45,7 +45,7 @@ function check(path: string): string {
     const [verdict] = Object.values(copy.prepare('pragma integrity_check').get() ?? {})
     if (verdict !== 'ok') throw new Usage(`The copy is damaged, and so the database may be: ${verdict}`)
     const count = (table: string) => copy.prepare(`select count(*) n from ${table}`).get()?.['n']
-    return `${count('inbox')} deliveries, ${count('connections')} connections`
+    return `${count('deliveries')} deliveries, ${count('connections')} connections`
   } finally {
     copy.close()
   }

@@ -24,6 +24,7 @@ import { activities, mirror, passes } from './050-mirror.ts'
 import { signIns } from './055-sign-ins.ts'
 import { drift } from './056-drift.ts'
 import { operator } from './058-operator.ts'
+import { outcomes } from './060-outcomes.ts'
 
 /** Every migration, in the order in which they run. Add yours to src/integration/migrations instead. */
 export const MIGRATIONS = {
@@ -53,4 +54,5 @@ export const MIGRATIONS = {
   '055-sign-ins': signIns,
   '056-drift': drift,
   '058-operator': operator,
+  '060-outcomes': outcomes,
 }

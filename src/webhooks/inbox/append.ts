@@ -22,31 +22,49 @@ export type Append = (deliveries: readonly Incoming[]) => Promise<number[]>
 
 export const appendTo = (database: Database): Append =>
   database.kind === 'sqlite'
-    ? deliveries => database.exclusively(file => deliveries.map(delivery => insert(file, delivery)))
+    ? deliveries => database.exclusively(file => insertGroup(file, deliveries))
     : deliveries => insertAll(database.query, deliveries)
 
 /** In a transaction of the caller's: what this app has found out by itself comes together with what it found it in. */
 export async function appendWithin(trx: Queries, deliveries: readonly Incoming[]): Promise<void> {
   if (deliveries.length === 0) return
-  if (isPostgres(trx)) await insertAll(trx, deliveries)
-  else await trx.insertInto('inbox').values(deliveries.map(columnsOf)).execute()
+  if (isPostgres(trx)) return void (await insertAll(trx, deliveries))
+  const keys = await trx
+    .insertInto('deliveries')
+    .values(deliveries.map(columnsOf))
+    .returning(['id', 'platform', 'event_id', 'organization_id'])
+    .execute()
+  const outcome = { state: 'pending' as const, attempts: 0, next_at: 0 }
+  await trx
+    .insertInto('outcomes')
+    .values(keys.map(row => ({ ...row, ...outcome })))
+    .execute()
 }
 
 const columnsOf = ({ envelope, ...d }: Incoming) => ({
   ...{ provider: d.provider, platform: d.platform, delivery_id: d.deliveryId, envelope_id: envelope.id },
   ...{ type: envelope.type, event_id: envelope.eventId, organization_id: envelope.organizationId },
-  ...{ received_at: d.receivedAt, body: d.body, state: 'pending' as const, attempts: 0, next_at: 0 },
+  ...{ received_at: d.receivedAt, body: d.body },
 })
 
-const INSERT = `insert into inbox
-  (provider, delivery_id, envelope_id, type, event_id, organization_id, state, attempts, next_at, received_at, body,
-  platform) values (?, ?, ?, ?, ?, ?, 'pending', 0, 0, ?, ?, ?)`
+const DELIVERY = `insert into deliveries
+  (provider, platform, delivery_id, envelope_id, type, event_id, organization_id, received_at, body)
+  values (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+/** Of the new rows, which are the last ones: at once for the group, since each statement costs more than its row. */
+const OUTCOMES = `insert into outcomes (id, platform, event_id, organization_id, state, attempts, next_at)
+  select id, platform, event_id, organization_id, 'pending', 0, 0 from deliveries where id >= ?`
+
+function insertGroup(file: SqliteFile, deliveries: readonly Incoming[]): number[] {
+  const ids = deliveries.map(delivery => insert(file, delivery))
+  file.prepare(OUTCOMES).run(ids[0] ?? 0)
+  return ids
+}
 
 function insert(file: SqliteFile, d: Incoming): number {
   const { id, type, eventId, organizationId } = d.envelope
   const { lastInsertRowid } = file
-    .prepare(INSERT)
-    .run(d.provider, d.deliveryId, id, type, eventId, organizationId, d.receivedAt, d.body, d.platform)
+    .prepare(DELIVERY)
+    .run(d.provider, d.platform, d.deliveryId, id, type, eventId, organizationId, d.receivedAt, d.body)
   return Number(lastInsertRowid)
 }
 
@@ -65,16 +83,18 @@ async function insertAll(query: Queries, deliveries: readonly Incoming[]): Promi
   const bodies = Buffer.concat(deliveries.map(({ body }) => body))
   const inserted = await sql<{
     id: number
-  }>`insert into inbox (provider, platform, delivery_id, envelope_id, type,
-      event_id, organization_id, received_at, body, state, attempts, next_at)
+  }>`with delivery as (insert into deliveries (provider, platform, delivery_id, envelope_id, type,
+      event_id, organization_id, received_at, body)
     select provider, platform, delivery_id, envelope_id, type, event_id, organization_id, received_at,
-      substr(cast(${bodies} as bytea), start, bytes), 'pending', 0, 0
+      substr(cast(${bodies} as bytea), start, bytes)
     from unnest(cast(${column(d => d.provider)} as text[]), cast(${column(d => d.platform)} as text[]),
       cast(${column(d => d.deliveryId)} as text[]), cast(${column(d => d.envelope.id)} as text[]),
       cast(${column(d => d.envelope.type)} as text[]), cast(${column(d => d.envelope.eventId)} as text[]),
       cast(${column(d => d.envelope.organizationId)} as text[]), cast(${column(d => d.receivedAt)} as bigint[]),
       cast(${starts} as int[]), cast(${column(d => d.body.length)} as int[]))
     as r (provider, platform, delivery_id, envelope_id, type, event_id, organization_id, received_at, start, bytes)
-    returning id`.execute(query)
+    returning id, platform, event_id, organization_id)
+    insert into outcomes (id, platform, event_id, organization_id, state, attempts, next_at)
+    select id, platform, event_id, organization_id, 'pending', 0, 0 from delivery returning id`.execute(query)
   return inserted.rows.map(row => row.id)
 }

@@ -28,7 +28,7 @@ export function createBacklog(
 
   /** Other processes add and take as well, so the database is asked; no further than the limit. */
   async function count(): Promise<void> {
-    const some = query.selectFrom('inbox').select('id').where(isOpen).limit(limit).as('some')
+    const some = query.selectFrom('outcomes').select('id').where(isOpen).limit(limit).as('some')
     const { n } = await query
       .selectFrom(some)
       .select(eb => eb.fn.countAll<number>().as('n'))

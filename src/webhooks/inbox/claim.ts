@@ -3,7 +3,7 @@ import type { LeaseEnds } from '../../process/trusted-time.ts'
 import { DELETION_REQUIRED } from '../../revento/platform.ts'
 import type { Queries } from '../../storage/database.ts'
 import { erasedAmong, markErased } from '../../storage/erasures.ts'
-import type { InboxTable, Platform } from '../../storage/schema.ts'
+import type { OutcomesTable, Platform } from '../../storage/schema.ts'
 import {
   bodyBytes,
   byteBatch,
@@ -35,6 +35,9 @@ export interface Claimed {
 
 interface Due extends Identified {
   readonly type: string
+  readonly event_id: string | null
+  readonly organization_id: string | null
+  readonly received_at: number
   readonly attempts: number
   readonly crashes: number
   readonly next_at: number
@@ -110,7 +113,7 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
     await recordInterrupted(trx, interrupted, o.leaseMs)
     await endDuplicates(trx, duplicates, o.now)
     await end(trx, { ...ended, erased: idsOf('erased') }, o.now)
-    const claimed = await lease(trx, idsOf('runnable'), o)
+    const claimed = await lease(trx, fates.runnable ?? [], o)
     return { claimed, duplicates, ...ended, interrupted: interrupted.map(row => row.id), alone }
   })
 }
@@ -121,21 +124,29 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
  */
 async function dueRows(trx: Queries, { limit, now, ends, held, platform }: ClaimOptions): Promise<Due[]> {
   const due = trx
-    .selectFrom('inbox')
-    .select(['id', 'provider', 'platform', 'delivery_id', 'envelope_id', 'type', 'state'])
-    .select(['attempts', 'crashes', 'next_at'])
+    .selectFrom('outcomes')
+    .innerJoin('deliveries', 'deliveries.id', 'outcomes.id')
+    .select(['outcomes.id', 'provider', 'outcomes.platform', 'delivery_id', 'envelope_id', 'type', 'state'])
+    .select([
+      'outcomes.event_id',
+      'outcomes.organization_id',
+      'received_at',
+      'attempts',
+      'crashes',
+      'next_at',
+    ])
     .select(bodyBytes.as('bytes'))
     .where(isOpen)
-    .where('platform', '=', platform)
+    .where('outcomes.platform', '=', platform)
     .orderBy('next_at')
-    .orderBy('id')
+    .orderBy('outcomes.id')
     // Two instances on PostgreSQL claim at the same time, each past what the other has.
-    .$if(isPostgres(trx), select => select.forUpdate().skipLocked())
+    .$if(isPostgres(trx), select => select.forUpdate('outcomes').skipLocked())
   const waited = await due
     .where('next_at', '>', 0)
     .where('next_at', '<=', now)
     .where(eb => eb('state', '=', 'pending').or('next_at', '>', ends.after))
-    .where('id', 'not in', ids(held))
+    .where('outcomes.id', 'not in', ids(held))
     .limit(limit)
     .execute()
   const again = byteBatch(waited, MOST_BYTES)
@@ -168,7 +179,7 @@ async function recordInterrupted(trx: Queries, rows: Due[], leaseMs: number): Pr
     select ${integer('id')}, ${integer('started_at')}, ${integer('attempt')}, 'interrupted' from ${runs} where true
     on conflict do nothing`.execute(trx)
   await trx
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set(eb => ({ crashes: eb('crashes', '+', 1) }))
     .where('id', 'in', ids(rows.map(row => row.id)))
     .execute()
@@ -177,51 +188,60 @@ async function recordInterrupted(trx: Queries, rows: Due[], leaseMs: number): Pr
 async function endDuplicates(trx: Queries, duplicates: Duplicate[], now: number): Promise<void> {
   if (duplicates.length === 0) return
   const rows = records(duplicates.map(({ id, duplicateOf }) => ({ id, of: duplicateOf })))
-  await sql`update inbox set state = 'duplicate', duplicate_of = ${integer('of')}, finished_at = ${now}, body = null
-    from ${rows} where inbox.id = ${integer('id')}`.execute(trx)
+  await sql`update outcomes set state = 'duplicate', duplicate_of = ${integer('of')}, finished_at = ${now}
+    from ${rows} where outcomes.id = ${integer('id')}`.execute(trx)
+  await dropBodies(
+    trx,
+    duplicates.map(({ id }) => id),
+  )
 }
+
+const dropBodies = async (trx: Queries, list: number[]) =>
+  list.length > 0 && trx.updateTable('deliveries').set({ body: null }).where('id', 'in', ids(list)).execute()
 
 async function end(
   trx: Queries,
   ended: { ignored: number[]; exhausted: number[]; erased: number[] },
   now: number,
 ): Promise<void> {
-  const set = (list: number[], values: Partial<Omit<InboxTable, 'id' | 'crashes' | 'platform'>>) =>
-    list.length > 0 ? trx.updateTable('inbox').set(values).where('id', 'in', ids(list)).execute() : undefined
+  const set = (list: number[], values: Partial<Omit<OutcomesTable, 'id' | 'crashes'>>) =>
+    list.length > 0
+      ? trx.updateTable('outcomes').set(values).where('id', 'in', ids(list)).execute()
+      : undefined
   await set(ended.ignored, { state: 'ignored', finished_at: now, lease_owner: null })
-  await set(ended.erased, { body: null, last_error: null })
+  await set(ended.erased, { last_error: null })
+  await dropBodies(trx, ended.erased)
   const last_error = 'its process ended before its last run did'
   await set(ended.exhausted, { state: 'dead', finished_at: now, lease_owner: null, last_error })
 }
 
-async function lease(trx: Queries, runnable: number[], o: ClaimOptions): Promise<Claimed[]> {
+async function lease(trx: Queries, runnable: readonly Due[], o: ClaimOptions): Promise<Claimed[]> {
   if (runnable.length === 0) return []
-  const rows = await trx
-    .updateTable('inbox')
+  const list = ids(runnable.map(row => row.id))
+  await trx
+    .updateTable('outcomes')
     .set(eb => ({
       state: 'running',
       attempts: eb('attempts', '+', 1),
       lease_owner: o.owner,
       next_at: o.now + o.leaseMs,
     }))
-    .where('id', 'in', ids(runnable))
-    .returning(['id', 'provider', 'type', 'event_id', 'organization_id', 'attempts', 'received_at', 'body'])
-    .returning(['platform', 'envelope_id'])
+    .where('id', 'in', list)
     .execute()
-  // PostgreSQL gives them in any order; the one that has waited longest begins.
-  const place = new Map(runnable.map((id, n) => [id, n]))
-  rows.sort((a, b) => (place.get(a.id) ?? 0) - (place.get(b.id) ?? 0))
-  return rows.map(row => ({
+  const stored = await trx.selectFrom('deliveries').select(['id', 'body']).where('id', 'in', list).execute()
+  const bodies = new Map(stored.map(({ id, body }) => [id, body]))
+  // The one that has waited longest begins.
+  return runnable.map(row => ({
     id: row.id,
     provider: row.provider,
     type: row.type,
     eventId: row.event_id,
     organizationId: row.organization_id,
-    attempt: row.attempts,
+    attempt: row.attempts + 1,
     receivedAt: row.received_at,
     platform: row.platform,
     envelopeId: row.envelope_id,
     owner: o.owner,
-    body: row.body,
+    body: bodies.get(row.id) ?? null,
   }))
 }

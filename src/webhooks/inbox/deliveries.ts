@@ -2,8 +2,9 @@ import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kyse
 import type { Grant } from '../../oauth/entitlement.ts'
 import type { Call } from '../../revento/request.ts'
 import type { Queries } from '../../storage/database.ts'
-import { isErased } from '../../storage/erasures.ts'
+import { isErased, isOf } from '../../storage/erasures.ts'
 import type { AttemptOutcome, AttemptsTable, DeliveryState, Schema } from '../../storage/schema.ts'
+import { isPostgres, transaction } from '../../storage/sql.ts'
 import { inlineProviders } from '../providers/index.ts'
 import { keysOf } from './dedupe.ts'
 import { MOST_RUNS } from './outcomes.ts'
@@ -159,7 +160,7 @@ export function createDeliveries(query: Queries): Deliveries {
       if (row) return String(row.inbox_id)
       if (only === 'keys') return undefined
       const unkeyed = await query
-        .selectFrom('inbox')
+        .selectFrom('deliveries')
         .select('id')
         .where(eb => eb('envelope_id', '=', senderId).or('delivery_id', '=', senderId.toLowerCase()))
         .orderBy('id')
@@ -175,27 +176,21 @@ export function createDeliveries(query: Queries): Deliveries {
       ).map(viewOf)
     },
     async stuck(grant, state, limit) {
-      // As a literal: a partial index is not used for a state that is known only when the statement runs.
-      const rows = views(limit)
-        .where(isSeenBy([grant]))
+      const { platform, eventId: event_id, organizationId: organization_id } = grant
+      const stuck = query
+        .selectFrom('outcomes')
+        .select('id')
+        .where(isOf({ platform, event_id, organization_id }))
+        // As a literal: a partial index is not used for a state that is known only when the statement runs.
         .where('state', '=', sql.lit(state))
-      return (await rows.execute()).map(viewOf)
+        .orderBy('id', 'desc')
+        .limit(limit)
+      return (await views(limit).where('id', 'in', stuck).execute()).map(viewOf)
     },
     find,
     async replay(id, viewer) {
       if (!ROW_ID.test(id)) return 'not_found'
-      // The one statement that decides.
-      const { numUpdatedRows } = await query
-        .updateTable('inbox')
-        .set({ state: 'pending', attempts: 0, crashes: 0, next_at: 0, finished_at: null, last_error: null })
-        .where('id', '=', Number(id))
-        .where('state', 'in', ['dead', 'ignored'])
-        .where('body', 'is not', null)
-        .where(eb => eb.not(isErased))
-        .where('provider', 'not in', inlineProviders)
-        .where(isSeenBy(viewer))
-        .executeTakeFirst()
-      if (numUpdatedRows === 1n) return 'replayed'
+      if (await transaction(query, trx => makeDue(trx, Number(id), viewer))) return 'replayed'
       const found = await find(id, viewer)
       if (!found) return 'not_found'
       if (!isOver(found.state)) return 'not_dead'
@@ -209,6 +204,34 @@ export function createDeliveries(query: Queries): Deliveries {
       return row?.erased ? 'erased' : 'removed'
     },
   }
+}
+
+/** False where another one has done so, or it may not be. */
+async function makeDue(trx: Queries, id: number, viewer: Viewer): Promise<boolean> {
+  const over = trx
+    .selectFrom('outcomes')
+    .select('id')
+    .where('id', '=', id)
+    .where('state', 'in', ['dead', 'ignored'])
+    // What removes the body at this moment has the row: the next statement sees what it did.
+    .$if(isPostgres(trx), select => select.forUpdate())
+  if (!(await over.executeTakeFirst())) return false
+  const runnable = await trx
+    .selectFrom('inbox')
+    .select('id')
+    .where('id', '=', id)
+    .where('body', 'is not', null)
+    .where(eb => eb.not(isErased))
+    .where('provider', 'not in', inlineProviders)
+    .where(isSeenBy(viewer))
+    .executeTakeFirst()
+  if (!runnable) return false
+  await trx
+    .updateTable('outcomes')
+    .set({ state: 'pending', attempts: 0, crashes: 0, next_at: 0, finished_at: null, last_error: null })
+    .where('id', '=', id)
+    .execute()
+  return true
 }
 
 /** The rows of an inbox that belong to one of these grants; without a grant, none. */

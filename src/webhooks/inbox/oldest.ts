@@ -6,11 +6,12 @@ import { isOpen } from '../../storage/sql.ts'
  * due. 0 when none waits. Both questions are answered by the index of due rows, however many there are.
  */
 export async function oldestWaitMs(query: Queries, now: number): Promise<number> {
-  const due = query.selectFrom('inbox').where(isOpen).limit(1)
+  const due = query.selectFrom('outcomes').where(isOpen).limit(1)
   const fresh = await due
+    .innerJoin('deliveries', 'deliveries.id', 'outcomes.id')
     .select('received_at as since')
     .where('next_at', '=', 0)
-    .orderBy('id')
+    .orderBy('outcomes.id')
     .executeTakeFirst()
   const again = await due
     .select('next_at as since')

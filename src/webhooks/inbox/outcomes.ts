@@ -4,7 +4,7 @@ import { DELETION_REQUIRED } from '../../revento/platform.ts'
 import type { Call } from '../../revento/request.ts'
 import type { Queries } from '../../storage/database.ts'
 import { erasedAmong } from '../../storage/erasures.ts'
-import type { InboxTable } from '../../storage/schema.ts'
+import type { OutcomesTable } from '../../storage/schema.ts'
 import { eventLock, ids, integer, lockShared, records, text } from '../../storage/sql.ts'
 import type { Claimed } from './claim.ts'
 
@@ -76,7 +76,7 @@ async function updateAlike(trx: Queries, rows: readonly Row[], owner: string): P
   if (!first) return
   const { id: _, attempt, ...values } = first
   await trx
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set({ ...values, lease_owner: null })
     .where('id', 'in', ids(rows.map(row => row.id)))
     .where('attempts', '=', attempt)
@@ -87,12 +87,12 @@ async function updateAlike(trx: Queries, rows: readonly Row[], owner: string): P
 
 async function updateEach(trx: Queries, rows: readonly Row[], owner: string): Promise<void> {
   if (rows.length === 0) return
-  await sql`update inbox set
+  await sql`update outcomes set
       state = ${text('state')}, attempts = ${integer('attempts')}, next_at = ${integer('next_at')},
       last_error = ${text('last_error')}, finished_at = ${integer('finished_at')}, lease_owner = null
     from ${records(rows)}
-    where inbox.id = ${integer('id')} and inbox.attempts = ${integer('attempt')}
-      and inbox.state = 'running' and inbox.lease_owner = ${owner}`.execute(trx)
+    where outcomes.id = ${integer('id')} and outcomes.attempts = ${integer('attempt')}
+      and outcomes.state = 'running' and outcomes.lease_owner = ${owner}`.execute(trx)
 }
 
 export const isErasing = ({ delivery, outcome }: Ended) =>
@@ -116,15 +116,15 @@ async function reconnected(trx: Queries, group: readonly Ended[]): Promise<Set<n
   const parked = group.filter(({ outcome }) => outcome.state === 'parked').map(({ delivery }) => delivery.id)
   if (parked.length === 0) return new Set()
   const rows = await trx
-    .selectFrom('inbox')
+    .selectFrom('outcomes')
     .innerJoin('connections', c =>
       c
-        .onRef('connections.event_id', '=', 'inbox.event_id')
-        .onRef('connections.organization_id', '=', 'inbox.organization_id')
-        .onRef('connections.platform', '=', 'inbox.platform'),
+        .onRef('connections.event_id', '=', 'outcomes.event_id')
+        .onRef('connections.organization_id', '=', 'outcomes.organization_id')
+        .onRef('connections.platform', '=', 'outcomes.platform'),
     )
-    .select('inbox.id')
-    .where('inbox.id', 'in', ids(parked))
+    .select('outcomes.id')
+    .where('outcomes.id', 'in', ids(parked))
     .where('connections.state', '=', 'connected')
     .execute()
   return new Set(rows.map(row => row.id))
@@ -135,7 +135,7 @@ function columns(
   { delivery: { attempt }, outcome }: Ended,
   now: number,
   reconnected: boolean,
-): Pick<Selectable<InboxTable>, 'state' | 'attempts' | 'next_at' | 'last_error' | 'finished_at'> {
+): Pick<Selectable<OutcomesTable>, 'state' | 'attempts' | 'next_at' | 'last_error' | 'finished_at'> {
   const same = { attempts: attempt, next_at: now, last_error: null, finished_at: null }
   switch (outcome.state) {
     case 'released':
@@ -162,10 +162,15 @@ function columns(
 
 const dropBodies = (trx: Queries, erasing: readonly Ended[]) =>
   trx
-    .updateTable('inbox')
+    .updateTable('deliveries')
     .set({ body: null })
-    .where('id', 'in', ids(erasing.map(({ delivery }) => delivery.id)))
-    .where('state', '=', 'done')
+    .where('id', 'in', eb =>
+      eb
+        .selectFrom('outcomes')
+        .select('id')
+        .where('id', 'in', ids(erasing.map(({ delivery }) => delivery.id)))
+        .where('state', '=', 'done'),
+    )
     .execute()
 
 async function recordAttempts(trx: Queries, group: readonly Ended[]): Promise<void> {

@@ -10,7 +10,7 @@ export const WAKE_BATCH = 500
 const MOST_DUE = 2_000
 
 /** As a literal, for the index of what is parked. */
-const parked = sql<boolean>`inbox.state = 'parked'`
+const parked = sql<boolean>`outcomes.state = 'parked'`
 
 /** The connected events of a platform that deliveries are parked for, one after another: however many each has. */
 export async function* parkedAndConnected(query: Queries, platform: Platform): AsyncGenerator<Owner> {
@@ -33,7 +33,7 @@ async function nextKey(
   { platform, event_id, organization_id }: Owner,
 ): Promise<Owner | undefined> {
   const next = query
-    .selectFrom('inbox')
+    .selectFrom('outcomes')
     .select(['event_id', 'organization_id'])
     .where(parked)
     .where('platform', '=', platform)
@@ -50,7 +50,7 @@ async function nextKey(
 export function wakeBatch(query: Queries, key: Owner, now: number): Promise<number> {
   return transaction(query, async trx => {
     const rows = await trx
-      .selectFrom('inbox')
+      .selectFrom('outcomes')
       .select('id')
       .where(parked)
       .where(isOf(key))
@@ -60,7 +60,7 @@ export function wakeBatch(query: Queries, key: Owner, now: number): Promise<numb
       .execute()
     if (rows.length === 0) return 0
     await trx
-      .updateTable('inbox')
+      .updateTable('outcomes')
       .set({ state: 'pending', next_at: now })
       .where('id', 'in', ids(rows.map(row => row.id)))
       .execute()
@@ -71,7 +71,7 @@ export function wakeBatch(query: Queries, key: Owner, now: number): Promise<numb
 /** Whether handlers have so much to do that more would only wait elsewhere. */
 export async function isBusy(query: Queries, platform: Platform, now: number): Promise<boolean> {
   const due = query
-    .selectFrom('inbox')
+    .selectFrom('outcomes')
     .select('id')
     .where(isOpen)
     .where('platform', '=', platform)

@@ -43,7 +43,7 @@ export async function watchRetention(
 /** An hour before anything is removed, whoever reads the log can still set the clock. */
 async function compareClock({ query, clock, days, log }: RetentionOptions): Promise<void> {
   const newest = await query
-    .selectFrom('inbox')
+    .selectFrom('deliveries')
     .select('received_at')
     .orderBy('id', 'desc')
     .limit(1)
@@ -90,11 +90,11 @@ async function clean(o: RetentionOptions, runtime: Runtime, signal: AbortSignal)
 function cleanBatch(query: Queries, before: number, after: number, now: number) {
   return transaction(query, async trx => {
     const found = await trx
-      .selectFrom('inbox')
+      .selectFrom('deliveries as inbox')
       .select(['id', 'received_at'])
       .select(deliveryBytes.as('bytes'))
       .where('id', '>', after)
-      .where('id', '<', eb => eb.selectFrom('inbox').select(e => e.fn.max<number>('id').as('newest')))
+      .where('id', '<', eb => eb.selectFrom('deliveries').select(e => e.fn.max<number>('id').as('newest')))
       .orderBy('id')
       .limit(BATCH)
       .execute()
@@ -113,11 +113,12 @@ function cleanBatch(query: Queries, before: number, after: number, now: number) 
       const list = ids(gone.map(row => row.id))
       for (const table of ['attempts', 'effects', 'reruns'] as const)
         await trx.deleteFrom(table).where('inbox_id', 'in', list).execute()
-      await trx.deleteFrom('inbox').where('id', 'in', list).execute()
+      for (const table of ['outcomes', 'deliveries'] as const)
+        await trx.deleteFrom(table).where('id', 'in', list).execute()
     }
     if (parked.length > 0)
       await trx
-        .updateTable('inbox')
+        .updateTable('outcomes')
         .set({ state: 'dead', finished_at: now, last_error: 'parked, and nobody connected its event again' })
         .where('id', 'in', ids(parked))
         .execute()
@@ -163,18 +164,29 @@ async function dropPayloads(o: RetentionOptions, pause: () => Promise<unknown>):
 function dropBodies(query: Queries, list: readonly number[]): Promise<number> {
   return transaction(query, async trx => {
     const { numUpdatedRows } = await trx
-      .updateTable('inbox')
-      .set({ body: null, last_error: null })
+      .updateTable('outcomes')
+      .set({ last_error: null })
       .where('id', 'in', ids(list))
       // Not one that somebody replays at this moment.
       .where('state', 'in', ['done', 'ignored'])
       .executeTakeFirst()
+    await trx
+      .updateTable('deliveries')
+      .set({ body: null })
+      .where('id', 'in', eb =>
+        eb
+          .selectFrom('outcomes')
+          .select('id')
+          .where('id', 'in', ids(list))
+          .where('state', 'in', ['done', 'ignored']),
+      )
+      .execute()
     await trx.updateTable('attempts').set({ error: null }).where('inbox_id', 'in', ids(list)).execute()
     // What has no body does not run again.
     await trx
       .deleteFrom('effects')
       .where('inbox_id', 'in', eb =>
-        eb.selectFrom('inbox').select('id').where('id', 'in', ids(list)).where('body', 'is', null),
+        eb.selectFrom('deliveries').select('id').where('id', 'in', ids(list)).where('body', 'is', null),
       )
       .execute()
     return Number(numUpdatedRows)
@@ -190,14 +202,18 @@ function endedBefore(trx: Queries, rows: readonly Row[], aged: readonly Row[], b
   const old = ids(aged.map(row => row.id))
   return (
     trx
-      .selectFrom('inbox')
-      .select(['id', 'provider', 'platform', 'delivery_id', 'envelope_id', 'state'])
-      .where('id', 'in', ids(rows.map(row => row.id)))
+      .selectFrom('outcomes')
+      .innerJoin('deliveries', 'deliveries.id', 'outcomes.id')
+      .select(['outcomes.id', 'provider', 'deliveries.platform', 'delivery_id', 'envelope_id', 'state'])
+      .where('outcomes.id', 'in', ids(rows.map(row => row.id)))
       .where(eb =>
-        eb.or([eb.and([eb('state', '=', 'parked'), eb('id', 'in', old)]), eb('finished_at', '<', before)]),
+        eb.or([
+          eb.and([eb('state', '=', 'parked'), eb('outcomes.id', 'in', old)]),
+          eb('finished_at', '<', before),
+        ]),
       )
       // What somebody replays or resumes at this moment is left for the next time.
-      .$if(isPostgres(trx), select => select.forUpdate().skipLocked())
+      .$if(isPostgres(trx), select => select.forUpdate('outcomes').skipLocked())
       .execute()
   )
 }
@@ -205,7 +221,7 @@ function endedBefore(trx: Queries, rows: readonly Row[], aged: readonly Row[], b
 /** What ended under a clock that was ahead stays for as long as any that ends now. */
 const mendEnds = (trx: Queries, rows: readonly Row[], now: number) =>
   trx
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set({ finished_at: now })
     .where('id', 'in', ids(rows.map(row => row.id)))
     .where('finished_at', '>', latestEnd(now, 0))

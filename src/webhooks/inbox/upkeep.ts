@@ -120,7 +120,7 @@ async function mendTimes(
   let after = { next_at: Math.min(latest.running, latest.pending), id: Number.MAX_SAFE_INTEGER }
   for (;;) {
     const rows = await query
-      .selectFrom('inbox')
+      .selectFrom('outcomes')
       .select(['id', 'next_at'])
       .where(isOpen)
       .where(eb => eb(eb.refTuple('next_at', 'id'), '>', eb.tuple(after.next_at, after.id)))
@@ -128,7 +128,7 @@ async function mendTimes(
       .orderBy('id')
       .limit(MEND_BATCH)
       .execute()
-    const among = query.updateTable('inbox').where('id', 'in', ids(rows.map(row => row.id)))
+    const among = query.updateTable('outcomes').where('id', 'in', ids(rows.map(row => row.id)))
     await among
       .set({ next_at: latest.running })
       .where('state', '=', 'running')

@@ -3,7 +3,7 @@ import type { Runtime } from '../../process/runtime.ts'
 import type { SteadyClock } from '../../process/trusted-time.ts'
 import type { AgedRows } from '../../storage/aged-rows.ts'
 import type { Queries } from '../../storage/database.ts'
-import type { InboxTable } from '../../storage/schema.ts'
+import type { OutcomesTable } from '../../storage/schema.ts'
 import { transaction } from '../../storage/sql.ts'
 import type { Incoming } from '../inbox/append.ts'
 
@@ -142,44 +142,48 @@ export function createInlineAnswers(
       }),
 
     noteRepeat: (delivery, first) =>
-      append(query, delivery, {
-        state: 'duplicate',
-        finished_at: runtime.now(),
-        attempts: 0,
-        duplicate_of: first,
-        body: null,
-      }),
+      transaction(query, trx =>
+        append(trx, delivery, {
+          state: 'duplicate',
+          finished_at: runtime.now(),
+          attempts: 0,
+          duplicate_of: first,
+        }),
+      ),
   }
 }
 
 /** In its final state, so that the dispatcher never sees it. */
 async function append(
-  query: Queries,
+  trx: Queries,
   d: Incoming,
-  end: Partial<Omit<InboxTable, 'id' | 'crashes' | 'platform'>>,
+  end: Partial<Omit<OutcomesTable, 'crashes'>> & Pick<OutcomesTable, 'state'>,
   error: string | null = null,
 ): Promise<number> {
-  const { id } = await query
-    .insertInto('inbox')
+  const keys = {
+    platform: d.platform,
+    event_id: d.envelope.eventId,
+    organization_id: d.envelope.organizationId,
+  }
+  const { id } = await trx
+    .insertInto('deliveries')
     .values({
+      ...keys,
       provider: d.provider,
-      platform: d.platform,
       delivery_id: d.deliveryId,
       envelope_id: d.envelope.id,
       type: d.envelope.type,
-      event_id: d.envelope.eventId,
-      organization_id: d.envelope.organizationId,
-      state: 'done',
-      attempts: 1,
-      next_at: d.receivedAt,
       received_at: d.receivedAt,
-      body: d.body,
-      ...end,
+      body: end.state === 'duplicate' ? null : d.body,
     })
     .returning('id')
     .executeTakeFirstOrThrow()
+  await trx
+    .insertInto('outcomes')
+    .values({ ...keys, id, attempts: 1, next_at: d.receivedAt, ...end })
+    .execute()
   if (end.state !== 'duplicate')
-    await query
+    await trx
       .insertInto('attempts')
       .values({
         inbox_id: id,

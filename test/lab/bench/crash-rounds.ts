@@ -52,7 +52,7 @@ export async function crashRounds(o: {
   const app = await startApp(o.folder, store.env)
   try {
     const begun = performance.now()
-    if (o.hurry) await store.rows(`update inbox set next_at = next_at - 30000 where state = 'running'`)
+    if (o.hurry) await store.rows(`update outcomes set next_at = next_at - 30000 where state = 'running'`)
     while ((await countOf(store, `'pending', 'running'`)) > 0) {
       if (performance.now() - begun > 90_000) throw new Error('not everything was handled within 90 s')
       await delay(100)

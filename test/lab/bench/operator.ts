@@ -59,11 +59,15 @@ async function fill(query: Queries, rows: number): Promise<void> {
       : sql`cast(r.value ->> 'body' as blob)`
     const bigint = (name: string) => sql`cast(r.value ->> ${sql.lit(name)} as bigint)`
     const text = (name: string) => sql`r.value ->> ${sql.lit(name)}`
-    await sql`insert into inbox (provider, platform, delivery_id, envelope_id, type, event_id, organization_id, state,
-      attempts, next_at, received_at, finished_at, last_error, body)
-      select ${text('provider')}, ${text('platform')}, ${text('delivery_id')}, ${text('envelope_id')}, ${text('type')},
-        ${text('event_id')}, ${text('organization_id')}, ${text('state')}, 1, 0, ${bigint('received_at')},
-        ${bigint('received_at')} + 40, ${text('last_error')}, ${bytes}
+    const id = sql`cast(r.key as bigint) + ${from + 1}`
+    const keys = sql`${text('platform')}, ${text('event_id')}, ${text('organization_id')}`
+    await sql`insert into deliveries (id, platform, event_id, organization_id, provider, delivery_id, envelope_id, type,
+      received_at, body)
+      select ${id}, ${keys}, ${text('provider')}, ${text('delivery_id')}, ${text('envelope_id')}, ${text('type')},
+        ${bigint('received_at')}, ${bytes} from json_each(${json}) as r`.execute(query)
+    await sql`insert into outcomes (id, platform, event_id, organization_id, state, attempts, next_at, finished_at,
+      last_error)
+      select ${id}, ${keys}, ${text('state')}, 1, 0, ${bigint('received_at')} + 40, ${text('last_error')}
       from json_each(${json}) as r`.execute(query)
   }
   const minutes = Array.from({ length: 2 * 1_440 }, (_, n) => Date.now() - (Date.now() % 60_000) - n * 60_000)
@@ -73,7 +77,7 @@ async function fill(query: Queries, rows: number): Promise<void> {
         .insertInto('rollups')
         .values(minutes.slice(n, n + 500).map(minute_at => ({ platform: 'real', minute_at, name, n: 70 })))
         .execute()
-  if (isPostgres(query)) await sql`analyze inbox`.execute(query)
+  if (isPostgres(query)) await sql`analyze deliveries, outcomes`.execute(query)
 }
 
 /** How late a timer of 2 ms fires while `work` runs: what a webhook would wait. */

@@ -15,7 +15,7 @@ export interface BenchStore {
 }
 
 export const countOf = async (store: BenchStore, states: string): Promise<number> =>
-  Number((await store.rows(`select count(*) n from inbox where state in (${states})`))[0]?.['n'])
+  Number((await store.rows(`select count(*) n from outcomes where state in (${states})`))[0]?.['n'])
 
 /** The file that the program makes in this folder. */
 export function sqliteStore(folder: string): BenchStore {

@@ -38,7 +38,7 @@ async function listed(world: World) {
 }
 
 /** As if the time of leases and retries had passed: no other process holds any, and its own it knows. */
-const HURRY = `update inbox set next_at = 1 where state in ('pending', 'running') and next_at > 1`
+const HURRY = `update outcomes set next_at = 1 where state in ('pending', 'running') and next_at > 1`
 const OPEN = `select count(*) as n from inbox where state in ('pending', 'running', 'parked')`
 
 async function handled({ store }: World): Promise<string[]> {

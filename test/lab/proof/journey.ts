@@ -50,7 +50,8 @@ export async function journey(
   const row = 'tr[data-state=done]'
   for (const each of pages) await each.locator(row, { hasText: 'application.rejected' }).first().waitFor()
 
-  await database.query(`update inbox set state = 'dead' where type = 'application.rejected'`)
+  await database.query(`update outcomes set state = 'dead'
+    where id in (select id from deliveries where type = 'application.rejected')`)
   const replay = page.getByRole('button', { name: /^Replay/ })
   await replay.click()
   for (const each of pages) await each.locator(row, { hasText: 'application.rejected' }).first().waitFor()

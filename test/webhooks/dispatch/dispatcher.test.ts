@@ -99,7 +99,7 @@ test('a delivery whose process died eight times is given up instead of taking th
   const b = await bench()
   const id = await b.append()
   const died = { state: 'running', attempts: 8, lease_owner: 'gone', next_at: b.clock.now() + 1 } as const
-  await b.database.query.updateTable('inbox').set(died).where('id', '=', id).execute()
+  await b.database.query.updateTable('outcomes').set(died).where('id', '=', id).execute()
   const ran: number[] = []
   b.dispatcher({
     run: async delivery => {
@@ -164,7 +164,7 @@ test.for([
   const id = await b.append()
   const inYears = b.clock.now() + 5 * 365 * 86_400_000
   await b.database.query
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set({ ...change, next_at: inYears })
     .execute()
   b.dispatcher({ run: async () => {} })
@@ -200,7 +200,7 @@ test.for([HOUR, 31 * DAY, 730 * DAY])(
 test('with one handler at a time, retries that are due do not hold up what is new', async () => {
   const b = await bench()
   const back = await Promise.all(Array.from({ length: 20 }, () => b.append()))
-  await b.database.query.updateTable('inbox').set({ next_at: b.clock.now(), attempts: 1 }).execute()
+  await b.database.query.updateTable('outcomes').set({ next_at: b.clock.now(), attempts: 1 }).execute()
   const fresh = await b.append()
   const order: number[] = []
   b.dispatcher({

@@ -60,7 +60,7 @@ test.for(JUMPS)('set by %d ms, a lease of a process that died ends after its own
   } as const
   b.open()
   await b.reaches(id, 'done')
-  await query.updateTable('inbox').set(died).where('id', '=', id).execute()
+  await query.updateTable('outcomes').set(died).where('id', '=', id).execute()
   b.set.one = by
   b.set.two = by
   await seconds(b, LEASE_MS / 1_000 - 1)

@@ -69,7 +69,7 @@ test('a delivery whose connection waits for its next refresh is put back, and th
   upstream.onToken = json(200, tokens({ access_token: 'fresh' }))
   const elapsed = { refresh_not_before: 0 }
   await app.database.query.updateTable('connections').set(elapsed).execute()
-  await app.database.query.updateTable('inbox').set({ next_at: 1 }).execute()
+  await app.database.query.updateTable('outcomes').set({ next_at: 1 }).execute()
   await reaches('done')
   expect(titles).toEqual(['An event'])
 })

@@ -50,7 +50,7 @@ test('killed while it wakes what was parked, the next process wakes the rest', {
 
   // The leases of the killed process would hold for half a minute.
   await database.query
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set({ next_at: Date.now() - 1 })
     .where('state', '=', 'running')
     .execute()

@@ -54,7 +54,7 @@ test('an outcome that cannot be stored at once is stored later, and the handler 
   await b.reaches(id, 'done')
   expect(runs).toBe(1)
   // The same through a settler whose store fails three times.
-  await b.database.query.updateTable('inbox').set({ state: 'running', lease_owner: 'me' }).execute()
+  await b.database.query.updateTable('outcomes').set({ state: 'running', lease_owner: 'me' }).execute()
   const settler = createSettler(query, 'me', systemRuntime)
   await settler.settle({ delivery: { id, type: 't', eventId: null, attempt: 1 }, outcome: { state: 'done' } })
   expect(await b.row(id)).toMatchObject({ state: 'done', lease_owner: null })
@@ -74,7 +74,7 @@ test('a full backlog refuses, and takes again once handlers have caught up', asy
   const other = createBacklog(database.query, clock, 5)
   void other.watch(stop.signal)
   await until(() => other.isFull())
-  await database.query.updateTable('inbox').set({ state: 'done' }).where('id', '<=', 2).execute()
+  await database.query.updateTable('outcomes').set({ state: 'done' }).where('id', '<=', 2).execute()
   clock.advance(1_000)
   await until(() => !other.isFull())
   void backlog.watch(stop.signal)

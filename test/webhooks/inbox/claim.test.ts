@@ -19,13 +19,13 @@ test('a claim takes no more bodies at once than sixteen megabytes of each kind, 
   if (!first || !waited) throw new Error('none')
   for (const { size, id } of [first, waited, ...others])
     await b.database.query
-      .updateTable('inbox')
+      .updateTable('deliveries')
       .set({ body: Buffer.alloc(size * MB, ' ') })
       .where('id', '=', await id)
       .execute()
   // What comes back has room of its own.
   await b.database.query
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set({ next_at: 1 })
     .where('id', '=', await waited.id)
     .execute()

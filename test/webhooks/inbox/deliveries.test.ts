@@ -15,7 +15,7 @@ const deliveries = ({ database }: Bench) => createDeliveries(database.query)
 async function standing(b: Bench, state: 'dead' | 'ignored' | 'parked' | 'done', eventId = 'evt_1') {
   const id = await b.append({ eventId })
   await b.database.query
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set({ state, attempts: MAX_ATTEMPTS, crashes: 2, next_at: 5, finished_at: 7, last_error: 'Error: no' })
     .where('id', '=', id)
     .execute()
@@ -100,7 +100,7 @@ test('of another event or organization: neither seen nor replayed; the operator 
 test('one that names no organization is seen by the operator alone', async () => {
   const b = await bench()
   const id = await standing(b, 'dead')
-  await b.database.query.updateTable('inbox').set({ organization_id: null }).execute()
+  await b.database.query.updateTable('deliveries').set({ organization_id: null }).execute()
   const viewer = [await grantOf('evt_1'), await grantOf('evt_1', '')]
   expect(await deliveries(b).find(id, viewer)).toBeUndefined()
   expect(await deliveries(b).replay(id, viewer)).toBe('not_found')

@@ -11,7 +11,7 @@ const PLATFORMS: [mine: Platform, other: Platform][] = [
 
 async function park({ database: { query }, append }: Bench, platform: Platform): Promise<number> {
   const id = await append()
-  await query.updateTable('inbox').set({ state: 'parked', platform }).where('id', '=', id).execute()
+  await query.updateTable('outcomes').set({ state: 'parked', platform }).where('id', '=', id).execute()
   return id
 }
 
@@ -56,7 +56,7 @@ test.each(PLATFORMS)('waking on %s does not wait for what is due on %s', async (
   } as const
   await seedEvent(b.database.store, { ...due, receivedAt: b.clock.now() })
   await b.database.query
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set({ platform: other, next_at: 1 })
     .where('event_id', '=', 'evt_2')
     .execute()

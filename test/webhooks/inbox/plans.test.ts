@@ -8,7 +8,9 @@ import { until } from '../../helpers/wait.ts'
 import { bench, KEY } from '../dispatch/dispatching.ts'
 
 const plansOf = (database: TestDatabase, calls: readonly [sql: string][]) => {
-  const asked = new Set(calls.map(([sql]) => sql).filter(sql => / "?(inbox|participants)"?\b/.test(sql)))
+  const asked = new Set(
+    calls.map(([sql]) => sql).filter(sql => / "?(inbox|deliveries|outcomes|participants)"?\b/.test(sql)),
+  )
   return onFile(database, file =>
     [...asked].map(sql => ({ sql, plan: JSON.stringify(file.prepare(`explain query plan ${sql}`).all()) })),
   )
@@ -39,8 +41,8 @@ test('nothing that the dispatcher or the backlog asks reads the whole inbox', as
   const plans = await plansOf(b.database, prepare.mock.calls)
   vi.restoreAllMocks()
   expect(plans.length).toBeGreaterThan(6)
-  for (const { sql, plan } of plans) expect(plan, sql).not.toMatch(/SCAN inbox"/)
-  expect(plans.find(({ sql }) => sql.includes("'parked'"))?.plan).toContain('inbox_parked')
+  for (const { sql, plan } of plans) expect(plan, sql).not.toMatch(/SCAN (inbox|deliveries|outcomes)"/)
+  expect(plans.find(({ sql }) => sql.includes("'parked'"))?.plan).toContain('outcomes_parked')
 })
 
 test('no batch of an erasure reads more of a large event than its rows', async () => {
@@ -50,7 +52,8 @@ test('no batch of an erasure reads more of a large event than its rows', async (
     await erase(database.query, systemRuntime, { eventId: 'evt_1', organizationId })
   const plans = await plansOf(database, prepare.mock.calls)
   vi.restoreAllMocks()
-  expect(plans.filter(({ sql }) => sql.includes('length(inbox.body)'))).toHaveLength(2)
+  expect(plans.filter(({ sql }) => sql.includes('length(body)'))).toHaveLength(2)
   // Sorted is what was read whole before.
-  for (const { sql, plan } of plans) expect(plan, sql).not.toMatch(/SCAN (inbox|participants)"|TEMP B-TREE/)
+  for (const { sql, plan } of plans)
+    expect(plan, sql).not.toMatch(/SCAN (inbox|deliveries|outcomes|participants)"|TEMP B-TREE/)
 })

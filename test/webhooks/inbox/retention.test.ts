@@ -26,7 +26,7 @@ async function start(payloadDays = 30) {
     void watchRetention({ query, days: 30, payloadDays, clock, aged, log }, b.clock, stop.signal)
   }
   const end = (ids: number[], state: DeliveryState, finished_at: number | null = b.clock.now()) =>
-    query.updateTable('inbox').set({ state, finished_at, attempts: 1 }).where('id', 'in', ids).execute()
+    query.updateTable('outcomes').set({ state, finished_at, attempts: 1 }).where('id', 'in', ids).execute()
   const rows = async () =>
     (await query.selectFrom('inbox').selectAll().orderBy('id').execute()).map(row => row.id)
   return { ...b, query, watch, end, rows }
@@ -126,7 +126,7 @@ test('one that was received under a wrong clock does not keep all that came afte
   await b.append()
   await b.end([future, old], 'done')
   const received_at = b.clock.now() + 3650 * DAY
-  await b.query.updateTable('inbox').set({ received_at }).where('id', '=', future).execute()
+  await b.query.updateTable('deliveries').set({ received_at }).where('id', '=', future).execute()
   b.clock.advance(31 * DAY)
   b.watch()
   await until(async () => !(await b.rows()).includes(old))
@@ -139,7 +139,11 @@ test('what was noted under a clock that was ahead is of unknown age: it is not g
   const ahead = b.clock.now() + 730 * DAY
   await b.end([parked], 'parked', null)
   await b.end([done, late], 'done', ahead)
-  await b.query.updateTable('inbox').set({ received_at: ahead }).where('id', 'in', [parked, done]).execute()
+  await b.query
+    .updateTable('deliveries')
+    .set({ received_at: ahead })
+    .where('id', 'in', [parked, done])
+    .execute()
   const answer = { status: 200, body: '{}', inbox_id: 1, event_id: null, lease_owner: null, lease_until: 0 }
   await b.query
     .insertInto('inline_answers')
@@ -185,7 +189,7 @@ test('after PAYLOAD_DAYS body and error go; the row stays, knows its repeat, and
   await b.end([dead ?? 0], 'dead')
   await b.end([parked ?? 0], 'parked', null)
   await b.query
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set({ last_error: 'Ada' })
     .where('id', '=', ignored ?? 0)
     .execute()

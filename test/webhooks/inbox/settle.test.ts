@@ -13,7 +13,7 @@ const runsOf = (b: Bench, id: number) =>
 /** As a process leaves a delivery when it dies in the middle of it. */
 const died = (b: Bench, id: number, crashes: number) =>
   b.database.query
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set(eb => ({
       state: 'running',
       lease_owner: 'gone',
@@ -138,7 +138,7 @@ async function forgetDispatcher(
   clock: Parameters<typeof stopNow>[1],
 ): Promise<void> {
   await b.database.query
-    .updateTable('inbox')
+    .updateTable('outcomes')
     .set({ lease_owner: 'gone' })
     .where('state', '=', 'running')
     .execute()
@@ -162,7 +162,7 @@ test('of a delivery that waits again and again the last hundred runs stay', asyn
       .insertInto('attempts')
       .values(before.map(run => ({ ...run, inbox_id })))
       .execute()
-  await b.database.query.updateTable('inbox').set({ state: 'done' }).where('id', '=', other).execute()
+  await b.database.query.updateTable('outcomes').set({ state: 'done' }).where('id', '=', other).execute()
   b.dispatcher({ isParking: () => true, run: async () => Promise.reject(new TypeError('not connected')) })
   await b.reaches(id, 'parked')
   const kept = await runsOf(b, id)

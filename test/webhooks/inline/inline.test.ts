@@ -242,10 +242,10 @@ test.each([
 test('the answer and its row are one transaction: without the row there is no answer', async () => {
   const app = await startAsked(async () => undefined)
   const { query } = app.database
-  await query.schema.alterTable('inbox').renameTo('not_there').execute()
+  await query.schema.alterTable('attempts').renameTo('not_there').execute()
   expect((await app.ask({ event_id: 'whevt_t' })).status).toBeGreaterThanOrEqual(500)
   expect(await app.answers()).toMatchObject([{ status: null, body: null }])
-  await query.schema.alterTable('not_there').renameTo('inbox').execute()
+  await query.schema.alterTable('not_there').renameTo('attempts').execute()
   await query
     .updateTable('inline_answers')
     .set({ lease_until: Date.now() - 1 })
@@ -257,7 +257,10 @@ test('the dispatcher never runs one: nobody waits for its answer', async () => {
   let runs = 0
   const app = await startAsked(async () => void runs++ as undefined)
   await app.ask({ event_id: 'whevt_d' })
-  await app.database.query.updateTable('inbox').set({ state: 'pending', attempts: 0, next_at: 0 }).execute()
+  await app.database.query
+    .updateTable('outcomes')
+    .set({ state: 'pending', attempts: 0, next_at: 0 })
+    .execute()
   await until(async () => (await app.rows())[0]?.state === 'ignored')
   expect(runs).toBe(1)
 })

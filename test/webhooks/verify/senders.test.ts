@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => app.close())
 beforeEach(async () => {
   await settled()
-  for (const table of ['inbox', 'delivery_keys', 'inline_answers'] as const)
+  for (const table of ['outcomes', 'deliveries', 'delivery_keys', 'inline_answers'] as const)
     await app.database.query.deleteFrom(table).execute()
   ran.length = 0
   app.log.length = 0

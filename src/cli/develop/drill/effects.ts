@@ -78,7 +78,8 @@ function culprit(row: string): string {
 const KEEPS_ID: Partial<Record<keyof Schema, true>> = {
   erasures: true,
   connections: true,
-  inbox: true,
+  deliveries: true,
+  outcomes: true,
   delivery_keys: true,
   flows: true,
   session_connections: true,
@@ -123,7 +124,10 @@ const textOf = (row: object) =>
     .join('\n')
 
 /** The tables of the app, which its own erasure covers; every other is the builder's. */
-const SWEPT = ['participants', 'activities', 'inbox', 'attempts', 'effects', 'inline_answers']
+const SWEPT = [
+  ...['participants', 'activities', 'deliveries', 'outcomes', 'attempts', 'effects'],
+  'inline_answers',
+]
 
 export const fileOfTable = (table: string) =>
   SWEPT.includes(table) ? 'src/storage/sweep.ts' : 'src/integration/erase.ts'
