@@ -147,6 +147,9 @@ export interface DeliveriesTable {
   event_id: string | null
   organization_id: string | null
   received_at: number
+  trace_id: Generated<string | null>
+  /** A few of those it came with, as JSON. */
+  headers: Generated<string | null>
   /** The raw bytes as signed; null for duplicates and after deletion. */
   body: Uint8Array | null
 }

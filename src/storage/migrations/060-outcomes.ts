@@ -34,7 +34,7 @@ const OUTCOMES = `id, platform, event_id, organization_id, ${CHANGING}`
 const WRITTEN_ONCE = `id, provider, platform, delivery_id, envelope_id, type, event_id, organization_id, received_at, body`
 
 const VIEW = `create view inbox as select d.id, d.provider, d.platform, d.delivery_id, d.envelope_id, d.type, d.event_id,
-  d.organization_id, d.received_at, d.body, ${CHANGING.replaceAll(/\w+/g, 'o.$&')}
+  d.organization_id, d.received_at, d.trace_id, d.headers, d.body, ${CHANGING.replaceAll(/\w+/g, 'o.$&')}
   from deliveries d join outcomes o on o.id = d.id`
 
 async function splitOnPostgres(db: Kysely<unknown>): Promise<void> {
@@ -43,7 +43,10 @@ async function splitOnPostgres(db: Kysely<unknown>): Promise<void> {
   await sql`alter index inbox_event rename to deliveries_event`.execute(db)
   await createOutcomes(db)
   await sql.raw(`insert into outcomes (${OUTCOMES}) select ${OUTCOMES} from deliveries`).execute(db)
-  await sql.raw(`alter table deliveries ${CHANGING.replaceAll(/\w+/g, 'drop column $&')}`).execute(db)
+  const dropped = CHANGING.replaceAll(/\w+/g, 'drop column $&')
+  await sql
+    .raw(`alter table deliveries ${dropped}, add column trace_id text, add column headers text`)
+    .execute(db)
 }
 
 /** SQLite drops a column by writing every row anew, so the rows go over in batches; see `moveInbox`. */
@@ -62,6 +65,9 @@ async function splitOnSqlite(db: Kysely<unknown>): Promise<void> {
     .addColumn('event_id', 'text')
     .addColumn('organization_id', 'text')
     .addColumn('received_at', 'bigint', c => c.notNull())
+    // Before the body, or they would be read past all of it.
+    .addColumn('trace_id', 'text')
+    .addColumn('headers', 'text')
     .addColumn('body', blobOf(db))
     .execute()
   await db.schema
