@@ -4,7 +4,7 @@ import { momentOf } from '../revento/events.ts'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Queries } from './database.ts'
 import type { ConnectionRow, ErasuresTable } from './schema.ts'
-import { eventLock, ids, lock } from './sql.ts'
+import { eventLock, lock, names } from './sql.ts'
 
 /** The (platform, event, organization) that data belongs to. */
 export type Owner = Pick<ErasuresTable, 'platform' | 'event_id' | 'organization_id'>
@@ -140,15 +140,35 @@ export const isErased = sql<SqlBool>`(inbox.type <> ${sql.lit(DELETION_REQUIRED)
   select 1 from erasures where erasures.platform = inbox.platform and erasures.event_id = inbox.event_id
     and erasures.organization_id = coalesce(inbox.organization_id, '') and erasures.through >= inbox.id))`
 
-/** Which of these deliveries are erased: a delivery under way during an erasure must not bring data back. */
-export async function erasedAmong(query: Queries, deliveries: readonly number[]): Promise<Set<number>> {
-  if (deliveries.length === 0) return new Set()
-  const erased = query
-    .selectFrom('deliveries as inbox')
-    .select('id')
-    .where('id', 'in', ids(deliveries))
-    .where(isErased)
-  return new Set((await erased.execute()).map(row => row.id))
+/** What says whether a delivery is erased, beside the erasures. */
+export interface Erasable {
+  readonly id: number
+  readonly type: string
+  readonly platform: Owner['platform']
+  readonly eventId: string | null
+  readonly organizationId: string | null
+}
+
+/**
+ * Which of these deliveries, all of one platform, are erased: a delivery under way during an erasure must not bring data
+ * back. Reads the erasures of their events, which are few and mostly none, and no delivery: see `isErased`.
+ */
+export async function erasedAmong(query: Queries, deliveries: readonly Erasable[]): Promise<Set<number>> {
+  const events = new Set(deliveries.map(({ eventId }) => eventId).filter(id => id !== null))
+  const [first] = deliveries
+  if (!first || events.size === 0) return new Set()
+  const erasures = await query
+    .selectFrom('erasures')
+    .select(['event_id', 'organization_id', 'through'])
+    .where('platform', '=', first.platform)
+    .where('event_id', 'in', names([...events]))
+    .execute()
+  const isErased = (d: Erasable) =>
+    d.type !== DELETION_REQUIRED &&
+    erasures.some(
+      e => e.event_id === d.eventId && e.organization_id === (d.organizationId ?? '') && e.through >= d.id,
+    )
+  return new Set((erasures.length > 0 ? deliveries.filter(isErased) : []).map(({ id }) => id))
 }
 
 export const isOf = ({ platform, event_id, organization_id }: Owner) =>

@@ -49,7 +49,7 @@ export function createEventData(
       // In one transaction, or this write would undo an erasure that came between.
       transaction(query, async trx => {
         await lockShared(trx, [eventLock(source.eventId)])
-        const erased = await erasedAmong(trx, [source.id])
+        const erased = await erasedAmong(trx, [{ ...source, platform, type: change.type }])
         if (erased.size === 0) await upsert(trx, ownerOf(source), source.id, change, runtime.now())
       }),
     participants: of =>

@@ -22,8 +22,9 @@ export async function lock(trx: QueryExecutorProvider, name: string): Promise<vo
 
 /** Locks these names against `lock`, but not against other calls of `lockShared`. */
 export async function lockShared(trx: QueryExecutorProvider, names: Iterable<string>): Promise<void> {
+  if (!isPostgres(trx)) return
   const list = Object.fromEntries([...names].map(name => [name, 0]))
-  if (isPostgres(trx) && Object.keys(list).length > 0)
+  if (Object.keys(list).length > 0)
     await sql`select pg_advisory_xact_lock_shared(hashtextextended(r.key, 0))
       from json_each(${storableJson(list)}) as r`.execute(trx)
 }
@@ -88,6 +89,10 @@ export const integer = (column: string): RawBuilder<number> =>
 /** A list of ids for `where('id', 'in', …)`. The text is put together here, because an object for it takes ten times as long. */
 export const ids = (list: readonly number[]): RawBuilder<number> =>
   sql`(select cast(r.key as bigint) from json_each(${list.length > 0 ? `{"${list.join('":0,"')}":0}` : '{}'}) as r)`
+
+/** A list of names for `where('event_id', 'in', …)`. */
+export const names = (list: readonly string[]): RawBuilder<string> =>
+  sql`(select r.key from json_each(${storableJson(Object.fromEntries(list.map(name => [name, 0])))}) as r)`
 
 /** Selects deliveries that a handler still has to see. The values are literals, or the partial index is not used. */
 export const isOpen = sql<boolean>`state in ('pending', 'running')`

@@ -86,7 +86,7 @@ class NodeSqliteConnection implements DatabaseConnection {
     if (!this.#file.inTransaction()) this.#file.ready()
     const statement = this.#file.prepare(sql)
     const values = parameters.map(storable) as SQLInputValue[]
-    if (statement.columns().length > 0) return { rows: statement.all(...values) as R[] }
+    if (this.#file.givesRows(sql)) return { rows: statement.all(...values) as R[] }
     const { changes, lastInsertRowid } = statement.run(...values)
     return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
   }

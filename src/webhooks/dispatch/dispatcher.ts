@@ -151,7 +151,8 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
    */
   async function dropErased(): Promise<boolean> {
     const askedAt = runtime.monotonic()
-    const erased = await erasedAmong(query, [...held]).catch(err => {
+    const askedFor = [...queue, ...running].map(({ delivery }) => delivery)
+    const erased = await erasedAmong(query, askedFor).catch(err => {
       o.log.error({ part: 'dispatcher', err }, 'cannot ask which deliveries are erased; trying again')
       return undefined
     })

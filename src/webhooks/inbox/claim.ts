@@ -99,7 +99,11 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
       if (type === DELETION_REQUIRED && !repeated.has(id)) await markErased(trx, id, o.now)
     const erased = await erasedAmong(
       trx,
-      rows.map(row => row.id),
+      rows.map(({ event_id: eventId, organization_id: organizationId, ...row }) => ({
+        ...row,
+        eventId,
+        organizationId,
+      })),
     )
     const fates = Object.groupBy(rows, row => {
       if (repeated.has(row.id)) return 'duplicate'

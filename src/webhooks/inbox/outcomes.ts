@@ -3,7 +3,7 @@ import { firstLine } from '../../process/errors.ts'
 import { DELETION_REQUIRED } from '../../revento/platform.ts'
 import type { Call } from '../../revento/request.ts'
 import type { Queries } from '../../storage/database.ts'
-import { erasedAmong } from '../../storage/erasures.ts'
+import { type Erasable, erasedAmong } from '../../storage/erasures.ts'
 import type { OutcomesTable } from '../../storage/schema.ts'
 import { eventLock, ids, integer, lockShared, records, text } from '../../storage/sql.ts'
 import type { Claimed } from './claim.ts'
@@ -20,7 +20,7 @@ export type Outcome =
   | { state: 'released' }
 
 export interface Ended {
-  readonly delivery: Pick<Claimed, 'id' | 'type' | 'eventId' | 'attempt'>
+  readonly delivery: Erasable & Pick<Claimed, 'attempt'>
   readonly outcome: Outcome
   /** Absent: it was given back before it began. Times in ms since 1970. */
   readonly run?: { readonly startedAt: number; readonly endedAt: number; readonly calls: readonly Call[] }
@@ -102,7 +102,7 @@ export const isErasing = ({ delivery, outcome }: Ended) =>
 async function withoutErased(trx: Queries, group: readonly Ended[]): Promise<readonly Ended[]> {
   const erased = await erasedAmong(
     trx,
-    group.map(({ delivery }) => delivery.id),
+    group.map(({ delivery }) => delivery),
   )
   return group.map(ended => {
     if (!erased.has(ended.delivery.id)) return ended

@@ -56,7 +56,8 @@ test('an outcome that cannot be stored at once is stored later, and the handler 
   // The same through a settler whose store fails three times.
   await b.database.query.updateTable('outcomes').set({ state: 'running', lease_owner: 'me' }).execute()
   const settler = createSettler(query, 'me', systemRuntime)
-  await settler.settle({ delivery: { id, type: 't', eventId: null, attempt: 1 }, outcome: { state: 'done' } })
+  const ended = { id, type: 't', platform: 'real', eventId: null, organizationId: null, attempt: 1 } as const
+  await settler.settle({ delivery: ended, outcome: { state: 'done' } })
   expect(await b.row(id)).toMatchObject({ state: 'done', lease_owner: null })
   expect(failing.left).toBeLessThan(0)
 })
