@@ -4,7 +4,7 @@ import { momentOf } from '../revento/events.ts'
 import { DELETION_REQUIRED } from '../revento/platform.ts'
 import type { Queries } from './database.ts'
 import type { ConnectionRow, ErasuresTable } from './schema.ts'
-import { eventLock, lock, names } from './sql.ts'
+import { eventLock, lock, namesText, statement } from './sql.ts'
 
 /** The (platform, event, organization) that data belongs to. */
 export type Owner = Pick<ErasuresTable, 'platform' | 'event_id' | 'organization_id'>
@@ -149,6 +149,11 @@ export interface Erasable {
   readonly organizationId: string | null
 }
 
+const erasuresOf = statement<Pick<ErasuresTable, 'event_id' | 'organization_id' | 'through'>>(
+  `select event_id, organization_id, through from erasures
+  where platform = $1 and event_id in (select r.key from json_each($2) as r)`,
+)
+
 /**
  * Which of these deliveries, all of one platform, are erased: a delivery under way during an erasure must not bring data
  * back. Reads the erasures of their events, which are few and mostly none, and no delivery: see `isErased`.
@@ -157,12 +162,7 @@ export async function erasedAmong(query: Queries, deliveries: readonly Erasable[
   const events = new Set(deliveries.map(({ eventId }) => eventId).filter(id => id !== null))
   const [first] = deliveries
   if (!first || events.size === 0) return new Set()
-  const erasures = await query
-    .selectFrom('erasures')
-    .select(['event_id', 'organization_id', 'through'])
-    .where('platform', '=', first.platform)
-    .where('event_id', 'in', names([...events]))
-    .execute()
+  const erasures = await erasuresOf(query, first.platform, namesText(events))
   const isErased = (d: Erasable) =>
     d.type !== DELETION_REQUIRED &&
     erasures.some(

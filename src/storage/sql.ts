@@ -1,4 +1,5 @@
 import {
+  CompiledQuery,
   PostgresAdapter,
   type QueryExecutorProvider,
   type RawBuilder,
@@ -22,11 +23,9 @@ export async function lock(trx: QueryExecutorProvider, name: string): Promise<vo
 
 /** Locks these names against `lock`, but not against other calls of `lockShared`. */
 export async function lockShared(trx: QueryExecutorProvider, names: Iterable<string>): Promise<void> {
-  if (!isPostgres(trx)) return
-  const list = Object.fromEntries([...names].map(name => [name, 0]))
-  if (Object.keys(list).length > 0)
+  if (isPostgres(trx))
     await sql`select pg_advisory_xact_lock_shared(hashtextextended(r.key, 0))
-      from json_each(${storableJson(list)}) as r`.execute(trx)
+      from json_each(${namesText(names)}) as r`.execute(trx)
 }
 
 /** The name to lock while an event's data is erased, or while data of it is written after a look whether it was. */
@@ -75,11 +74,26 @@ export function storableJson(value: unknown): string {
 }
 
 /**
+ * A statement whose text never changes, with its parameters as $1, $2 …, for where one runs for each few deliveries: the
+ * query builder takes longer to put such a statement together than SQLite takes for it.
+ */
+export function statement<Row = never>(text: string) {
+  const onSqlite = text.replaceAll('$', '?')
+  return async (query: Queries, ...parameters: readonly unknown[]): Promise<Row[]> => {
+    const compiled = CompiledQuery.raw(isPostgres(query) ? text : onSqlite, [...parameters])
+    return (await query.executeQuery<Row>(compiled)).rows
+  }
+}
+
+/**
  * Many rows as one parameter of a FROM clause, read with `text` and `integer`: the statement has the same text for any
  * number of rows, so that it is compiled once. Both databases have a json_each with `key` and `value`; PostgreSQL's takes
  * an object only, so the rows are the members of an object, in their order.
  */
-export const records = (rows: readonly object[]) => sql`json_each(${storableJson({ ...rows })}) as r`
+export const records = (rows: readonly object[]) => sql`json_each(${recordsText(rows)}) as r`
+
+/** The same as a parameter of a `statement`. */
+export const recordsText = (rows: readonly object[]): string => storableJson({ ...rows })
 
 export const text = (column: string): RawBuilder<string> => sql`r.value ->> ${sql.lit(column)}`
 
@@ -88,11 +102,15 @@ export const integer = (column: string): RawBuilder<number> =>
 
 /** A list of ids for `where('id', 'in', …)`. The text is put together here, because an object for it takes ten times as long. */
 export const ids = (list: readonly number[]): RawBuilder<number> =>
-  sql`(select cast(r.key as bigint) from json_each(${list.length > 0 ? `{"${list.join('":0,"')}":0}` : '{}'}) as r)`
+  sql`(select cast(r.key as bigint) from json_each(${idsText(list)}) as r)`
 
-/** A list of names for `where('event_id', 'in', …)`. */
-export const names = (list: readonly string[]): RawBuilder<string> =>
-  sql`(select r.key from json_each(${storableJson(Object.fromEntries(list.map(name => [name, 0])))}) as r)`
+/** The same as a parameter of a `statement`: `id in (select cast(r.key as bigint) from json_each($1) as r)`. */
+export const idsText = (list: readonly number[]): string =>
+  list.length > 0 ? `{"${list.join('":0,"')}":0}` : '{}'
+
+/** A list of names as a parameter of a `statement`: `event_id in (select r.key from json_each($1) as r)`. */
+export const namesText = (list: Iterable<string>): string =>
+  storableJson(Object.fromEntries(Array.from(list, name => [name, 0])))
 
 /** Selects deliveries that a handler still has to see. The values are literals, or the partial index is not used. */
 export const isOpen = sql<boolean>`state in ('pending', 'running')`
