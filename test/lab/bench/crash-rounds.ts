@@ -1,4 +1,6 @@
 import { randomInt, randomUUID } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { until } from '../../helpers/wait.ts'
@@ -15,6 +17,8 @@ export interface CrashResult {
   readonly unhandled: number
   /** Its handler's end was recorded more than once. */
   readonly handledTwice: number
+  /** Handlers that had ended, and ran again because the kill came before their outcome was stored. */
+  readonly ranAgain: number
   /** From the last start until everything was handled, in ms. */
   readonly resumedMs: number
   /** Rounds that ended otherwise than asked: another exit code than 0, or later than 10 s after the signal. */
@@ -37,9 +41,10 @@ export async function crashRounds(o: {
 }): Promise<CrashResult> {
   const acknowledged: string[] = []
   const store = o.store ?? sqliteStore(o.folder)
+  const env = { ...store.env, NODE_OPTIONS: `--import ${new URL('noting-handlers.ts', import.meta.url)}` }
   let disorderly = 0
   for (let n = 1; n <= o.rounds; n++) {
-    const app = await startApp(o.folder, store.env)
+    const app = await startApp(o.folder, env)
     const round = await loadUntilStopped(app, randomInt(0, 600), o.signal ?? 'SIGKILL').catch(async error => {
       await app.stop('SIGKILL')
       await store.close()
@@ -49,7 +54,7 @@ export async function crashRounds(o: {
     if (round.disorderly) disorderly++
     o.told?.(`round ${n} of ${o.rounds}: ${acknowledged.length} acknowledged`)
   }
-  const app = await startApp(o.folder, store.env)
+  const app = await startApp(o.folder, env)
   try {
     const begun = performance.now()
     if (o.hurry) await store.rows(`update outcomes set next_at = next_at - 30000 where state = 'running'`)
@@ -62,6 +67,7 @@ export async function crashRounds(o: {
       rounds: o.rounds,
       acknowledged: acknowledged.length,
       ...(await compare(store, acknowledged)),
+      ranAgain: endedAgain(o.folder),
       resumedMs,
       disorderly,
     }
@@ -84,6 +90,12 @@ async function compare(store: BenchStore, acknowledged: readonly string[]) {
     unhandled: acknowledged.filter(id => !handled.has(id)).length,
     handledTwice: twice.size,
   }
+}
+
+function endedAgain(folder: string): number {
+  const file = join(folder, 'ended.txt')
+  const ended = existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n') : []
+  return ended.length - new Set(ended).size
 }
 
 const ORDERLY_MS = 10_000

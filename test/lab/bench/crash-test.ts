@@ -51,6 +51,7 @@ console.log(
   [
     `${result.rounds} times ${signal} under load, ${result.acknowledged} deliveries acknowledged`,
     `${result.lost} lost, ${result.unhandled} without their handler, ${result.handledTwice} with two recorded ends`,
+    `${result.ranAgain} handlers that had ended ran again, ${(result.ranAgain / rounds).toFixed(1)} after each`,
     ...(signal === 'SIGKILL' ? [] : [`${result.disorderly} stopped otherwise than with 0 within 10 s`]),
     `all handled ${(result.resumedMs / 1000).toFixed(1)} s after the last start`,
   ].join('\n'),
