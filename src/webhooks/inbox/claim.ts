@@ -41,6 +41,9 @@ interface Due extends Identified {
   readonly attempts: number
   readonly crashes: number
   readonly next_at: number
+  readonly bytes: number | null
+  /** Null where it is gone, or not small. */
+  readonly body: Uint8Array | null
   /** Its lease ran out: counted in `crashes` already. */
   readonly interrupted: boolean
 }
@@ -79,6 +82,9 @@ export interface ClaimResult {
 export const MAX_CRASHES = 5
 /** One crash may be anybody's, also a restart; after the second it runs alone, so that the third accuses nobody else. */
 const ALONE_AFTER = 2
+/** Up to this size a body is read with its row: most are, and are not looked for again. */
+const SMALL = 8 * 1024
+const smallBody = sql<Uint8Array | null>`case when length(body) <= ${sql.lit(SMALL)} then body end`
 /** Of bodies, for each half of a claim: they are held in memory until their handlers begin. */
 const MOST_BYTES = 16 * 1024 * 1024
 
@@ -137,7 +143,7 @@ async function dueRows(trx: Queries, { limit, now, ends, held, platform }: Claim
       'crashes',
       'next_at',
     ])
-    .select(bodyBytes.as('bytes'))
+    .select([bodyBytes.as('bytes'), smallBody.as('body')])
     .where(isOpen)
     .where('outcomes.platform', '=', platform)
     .orderBy('next_at')
@@ -221,7 +227,6 @@ async function end(
 
 async function lease(trx: Queries, runnable: readonly Due[], o: ClaimOptions): Promise<Claimed[]> {
   if (runnable.length === 0) return []
-  const list = ids(runnable.map(row => row.id))
   await trx
     .updateTable('outcomes')
     .set(eb => ({
@@ -230,10 +235,9 @@ async function lease(trx: Queries, runnable: readonly Due[], o: ClaimOptions): P
       lease_owner: o.owner,
       next_at: o.now + o.leaseMs,
     }))
-    .where('id', 'in', list)
+    .where('id', 'in', ids(runnable.map(row => row.id)))
     .execute()
-  const stored = await trx.selectFrom('deliveries').select(['id', 'body']).where('id', 'in', list).execute()
-  const bodies = new Map(stored.map(({ id, body }) => [id, body]))
+  const bodies = await largeBodies(trx, runnable)
   // The one that has waited longest begins.
   return runnable.map(row => ({
     id: row.id,
@@ -246,6 +250,17 @@ async function lease(trx: Queries, runnable: readonly Due[], o: ClaimOptions): P
     platform: row.platform,
     envelopeId: row.envelope_id,
     owner: o.owner,
-    body: bodies.get(row.id) ?? null,
+    body: row.body ?? bodies.get(row.id) ?? null,
   }))
+}
+
+async function largeBodies(trx: Queries, rows: readonly Due[]): Promise<Map<number, Uint8Array | null>> {
+  const large = rows.filter(row => (row.bytes ?? 0) > SMALL).map(row => row.id)
+  if (large.length === 0) return new Map()
+  const found = await trx
+    .selectFrom('deliveries')
+    .select(['id', 'body'])
+    .where('id', 'in', ids(large))
+    .execute()
+  return new Map(found.map(({ id, body }) => [id, body]))
 }
