@@ -35,7 +35,7 @@ export async function seed(
     const [delivery_id, envelope_id, at] = [randomUUID(), `evt_delivery_${randomUUID()}`, start + id]
     insert?.run(id, delivery_id, envelope_id, at, body)
     outcome?.run(id, at)
-    const keys = keysOf({ id, provider: 'revento', platform: 'real', delivery_id, envelope_id })
+    const keys = keysOf({ provider: 'revento', platform: 'real', delivery_id, envelope_id })
     for (const text of Object.values(keys)) key?.run(text ?? '', id)
     run?.run(id, at, at)
     if (id % 100_000 === 0) progress(`${id} of ${rows} deliveries stored`)

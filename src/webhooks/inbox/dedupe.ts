@@ -28,10 +28,11 @@ export const senderOf = ({ provider, platform }: Pick<Identified, 'provider' | '
   platform === 'sandbox' ? `sandbox ${provider}` : provider
 
 /** The delivery id is documented as the key but is not signed; the envelope's id is. Either one marks a repeat. */
-export function keysOf({ delivery_id, envelope_id, ...from }: Identified) {
+export function keysOf(row: Omit<Identified, 'id'>) {
+  const sender = senderOf(row)
   return {
-    envelope: keyOf(`${senderOf(from)} envelope ${envelope_id}`),
-    delivery: delivery_id === null ? undefined : keyOf(`${senderOf(from)} delivery ${delivery_id}`),
+    envelope: keyOf(`${sender} envelope ${row.envelope_id}`),
+    delivery: row.delivery_id === null ? undefined : keyOf(`${sender} delivery ${row.delivery_id}`),
   }
 }
 
@@ -43,7 +44,10 @@ export async function findDuplicates(trx: Queries, rows: readonly Identified[]):
   if (rows.length === 0) return []
   // Two instances may each have claimed one of two copies: the second looks when the first has recorded its keys.
   await lock(trx, 'delivery keys')
-  const keyed = rows.map(row => ({ id: row.id, ...keysOf(row) }))
+  const keyed = rows.map(row => {
+    const { envelope, delivery } = keysOf(row)
+    return { id: row.id, envelope, delivery }
+  })
   const owners = await ownersOf(
     trx,
     keyed.flatMap(({ envelope, delivery }) => (delivery === undefined ? [envelope] : [envelope, delivery])),
