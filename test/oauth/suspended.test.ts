@@ -131,10 +131,12 @@ test('without participants.read nothing is asked, and page and answer say what i
     409,
     { error: 'scope_missing', connect_url: expect.stringContaining(`/connect?event_id=${EVENT}`) },
   ])
+  // part: page {
   const page = await client.get(`${pair.app.url}/`, BROWSER)
   expect(page.text).toContain('participants.read')
   expect(page.text).toContain('Connect again to allow it')
   expect(page.text).not.toContain('Ada Lovelace')
+  // part: page }
   expect(pair.upstream.apiRequests().filter(({ path }) => path.endsWith('/participants'))).toEqual([])
 })
 

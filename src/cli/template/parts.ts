@@ -118,12 +118,12 @@ function manifestWithout(
 
 /** The files in which lines are marked. */
 const marked = (commit: string): string[] =>
-  (tryGit('grep', '-l', '-z', '-E', '(//|#) part: [a-z, -]+[{}]?$', commit) ?? '')
+  (tryGit('grep', '-l', '-z', '-E', '(//|#|<!--) part: [a-z, -]+[{}]?( -->)?$', commit) ?? '')
     .split('\0')
     .filter(Boolean)
     .map(line => line.slice(commit.length + 1))
 
-const MARK = /(?:\/\/|#) part: ([a-z-]+(?:, [a-z-]+)*)(?: ([{}]))?$/
+const MARK = /(?:\/\/|#|<!--) part: ([a-z-]+(?:, [a-z-]+)*)(?: ([{}]))?(?: -->)?$/
 
 /**
  * The text without the marked lines: those that end in `// part: NAME`, and those from `// part: NAME {` to
