@@ -9,7 +9,7 @@ import { type Client, createClient, type Reply, sessionCookie, stateOf } from '.
 import { freePort } from '../helpers/ports.ts'
 import { MAIN, type Program, startProgram } from '../helpers/program.ts'
 import { signedAs } from '../helpers/senders.ts'
-import { openStream } from '../helpers/stream.ts'
+import { openStream } from '../helpers/stream.ts' // part: page
 import { certificate, tlsProxy } from '../helpers/tls-proxy.ts'
 import { typed } from '../helpers/typed.ts'
 import { type Answer, json, tokens, type Upstream } from '../helpers/upstream.ts'
@@ -278,14 +278,16 @@ export async function webhookDay(day: Day): Promise<void> {
 
 /** Everything the organizer's browser can ask for, and what it is refused. */
 export async function pageDay(day: Day, client: Client): Promise<void> {
-  const { canaries, get, post, findings, program, settings } = day
+  const { canaries, get, post, findings, settings } = day
   const { text } = await get(client, '/', 'page', BROWSER)
   const [, form = ''] = /name="form_token" value="([^"]+)"/.exec(text) ?? []
   canaries.push(canary('form token', form, ['page']))
-  const stream = await openStream(client, `${program.url}/deliveries/stream`)
+  // part: page {
+  const stream = await openStream(client, `${day.program.url}/deliveries/stream`)
   await until(() => stream.text().length > 500)
   findings.add('page', stream.text())
   stream.close()
+  // part: page }
   const { data } = (await get(client, '/deliveries', 'page')).json<{ data: { id: string }[] }>()
   expect(data.length).toBeGreaterThan(4)
   for (const { id } of data) {
@@ -293,7 +295,7 @@ export async function pageDay(day: Day, client: Client): Promise<void> {
     await get(client, `/deliveries/${id}`, 'page', BROWSER)
   }
   const key = `event_id=${EVENT}&organization_id=org_test_formal`
-  await get(client, `/disconnect?${key}`, 'page', BROWSER)
+  await get(client, `/disconnect?${key}`, 'page', BROWSER) // part: page
   const type = { 'content-type': 'application/x-www-form-urlencoded', 'sec-fetch-site': 'same-origin' }
   expect((await post(client, '/disconnect', `${key}&form_token=${form.slice(1)}`, type)).status).toBe(403)
   expect((await post(client, `/deliveries/${data[0]?.id}/replay`, `form_token=${form}`, type)).status).toBe(

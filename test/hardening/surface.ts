@@ -7,7 +7,7 @@ import type { Client } from '../helpers/client.ts'
 import { testRuntime } from '../helpers/runtime.ts'
 import { SENDERS_ENV } from '../helpers/senders.ts'
 import { startUpstream, type Upstream } from '../helpers/upstream.ts'
-import { until } from '../helpers/wait.ts'
+import { until } from '../helpers/wait.ts' // part: page
 import { connect, UUID } from '../oauth/harness.ts'
 import { exchange, type RawAnswer } from './raw.ts'
 
@@ -48,7 +48,7 @@ export async function startSurface(env: Record<string, string> = {}): Promise<Su
   const [, formToken = ''] = /name="form_token" value="([^"]+)"/.exec(page.text) ?? []
   expect(formToken).not.toBe('')
   // The page asks for the event's title, and waits for nothing.
-  await until(() => upstream.apiRequests().some(({ path }) => path.endsWith('/evt_test_published')))
+  await until(() => upstream.apiRequests().some(({ path }) => path.endsWith('/evt_test_published'))) // part: page
   return {
     app,
     upstream,

@@ -4,7 +4,7 @@ import { emptyPage, json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import {
-  BROWSER,
+  BROWSER, // part: page
   connect,
   EVENT,
   type Pair,
