@@ -57,7 +57,7 @@ test('queries', async () => {
       ...get(`/connect?event_id=${id}`, invalidId),
       ...get(`/participants?event_id=${id}`, '404 not_found', cookie),
       ...get(`/participants?event_id=${id}`, '401 unauthenticated'),
-      ...get(`/disconnect?event_id=${id}&organization_id=${id}`, '404 not_found', cookie),
+      ...get(`/disconnect?event_id=${id}&organization_id=${id}`, '404 not_found', cookie), // part: page
     ]),
     ...get('/callback', '400 state_missing'),
     ...get('/callback?state=', '400 state_missing'),
