@@ -107,7 +107,9 @@ test('what a builder adds in one folder and .env runs; what is wrong in it stops
   const [port, sandboxPort] = [await freePort(), await freePort()]
   for (const [path, text] of Object.entries(OWN)) project.write(own(path), text)
   project.write('.env', `BADGE_OFFICE=Hall 2\nPORT=${port}\nSANDBOX_PORT=${sandboxPort}\n`)
-  const start = () => node([join(project.folder, 'src/main.ts')], { cwd: project.folder })
+  // A value for a setting of this clone's, which may have the same name, would win over the file.
+  const env = { BADGE_OFFICE: undefined }
+  const start = () => node([join(project.folder, 'src/main.ts')], { cwd: project.folder, env })
 
   const app = start()
   await app.says('Ready: open', 30_000)

@@ -100,7 +100,7 @@ import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 
 test('everybody who gets in has a badge', async () => {
-  const app = await startApp()
+  const app = await startApp({ own: true })
   const { body, headers } = signedDelivery()
   const answer = await fetch(\`\${app.url}/webhooks/revento\`, { method: 'POST', body, headers })
   expect([answer.status, Object.keys(handlers)]).toEqual([200, ['revento', 'github']])

@@ -36,6 +36,9 @@ a webhook of Revento's and one of the builder's sender handled.
 /** The tests that a builder would run first. */
 const NEAR = ['test/integration', 'test/builder', 'test/config', 'test/webhooks/receive.test.ts']
 
+/** Those of `npm test`. */
+const PROJECTS = ['--project', 'sqlite', '--project', 'postgres']
+
 const options = {
   part: { type: 'string', multiple: true },
   all: { type: 'boolean' },
@@ -140,7 +143,7 @@ async function step(name: string, mine: Repository, databases: Stores, work: () 
   await expectPasses(mine, 'tsc', ['--noEmit', '--skipLibCheck'])
   await expectPasses(mine, 'biome', ['check'])
   if (values.tests !== 'none')
-    await expectPasses(mine, 'vitest', ['run', ...(values.tests === 'near' ? NEAR : [])])
+    await expectPasses(mine, 'vitest', ['run', ...PROJECTS, ...(values.tests === 'near' ? NEAR : [])])
   const commands = mine.typed.slice(typed).map(line => `\`${line}\``)
   rows.push(`| ${name} | ${commands.join(' · ')} | 0 | ${seconds} | ${linesOf(mine)} |`)
 }
