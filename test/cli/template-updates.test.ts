@@ -101,6 +101,10 @@ const NEWER: Files = {
   'test/newer.test.ts': "import { more } from '../src/radio/more.ts'\n",
   'src/integration/handlers/index.ts': 'export const handlers = { example: 1 }\n',
   'src/integration/example.ts': 'export const example = 1\n',
+  'src/reads.ts':
+    "import { sync } from './integration/sync.ts'\nimport { handlers } from './integration/handlers/index.ts'\n",
+  'src/integration/sync.ts': "import { often } from './often.ts'\n",
+  'src/integration/often.ts': 'export const often = 1\n',
   'test/template/names.test.ts': 'the name is still the-template\n',
   'package.json': START['package.json']
     .replaceAll('1.0.0', '1.1.0')
@@ -169,10 +173,8 @@ test.each(['with history', 'as a copy'] as const)(
     await makeMine(mine)
     const newer = release()
     mine.git('fetch', '-q', template.folder, 'main')
-    expect(await mine.run('update', 'FETCH_HEAD')).toMatchObject({
-      code: 0,
-      said: expect.stringMatching(/1\.0\.0 \(\w{10}\) → 1\.1\.0/),
-    })
+    const { code, said } = await mine.run('update', 'FETCH_HEAD')
+    expect([code, said]).toEqual([0, expect.stringMatching(/1\.0\.0 \(\w{10}\) → 1\.1\.0/)])
     expect(mine.git('status', '--porcelain')).toBe('')
     expect(mine.read('src/core.ts')).toContain('line2 = "newer"')
     expect(mine.read('src/core.ts')).toContain('line28 = "mine"')
@@ -181,6 +183,11 @@ test.each(['with history', 'as a copy'] as const)(
       mine.has('test/template'),
       mine.has('src/integration/example.ts'),
     ]).toEqual([true, false, false])
+    const added = ['src/integration/sync.ts', 'src/integration/often.ts']
+    expect([added.filter(mine.has), said]).toEqual([
+      added,
+      expect.stringContaining(`app now reads:\n${added.map(path => `  ${path}\n`).join('')}`),
+    ])
     expect([mine.read('README.md'), mine.read('src/integration/handlers/index.ts')]).toEqual([
       BUILT['README.md'],
       BUILT['src/integration/handlers/index.ts'],

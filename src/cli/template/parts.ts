@@ -43,7 +43,7 @@ export const isWithin = (path: string, roots: readonly string[]): boolean =>
 export function without(commit: string, names: readonly string[]): Removal {
   const table = partsAt(commit)
   const roots = names.flatMap(name => table[name]?.paths ?? [])
-  const paths = git(['ls-tree', '-r', '-z', '--name-only', commit]).split('\0').filter(Boolean)
+  const paths = pathsIn(commit)
   const changes = new Map<string, string | null>(
     paths.filter(path => isWithin(path, roots)).map(path => [path, null]),
   )
@@ -115,6 +115,31 @@ function manifestWithout(
     ...(manifest.devDependencies && { devDependencies: Object.fromEntries(packages) }),
   }
 }
+
+/**
+ * The files of the builder's folder that this tree needs and `mine` does not have, as an update with a new kind of list
+ * brings them: what its machinery names, and what that names in turn.
+ */
+export function lacking(tree: string, theirs: string, mine: string): string[] {
+  const [has, offered] = [pathsIn(mine), pathsIn(theirs)].map(paths => new Set(paths))
+  const needs = (commit: string, paths: readonly string[]) =>
+    textsAt(commit, paths)
+      .flatMap(([path, text]) => namedIn(path, text))
+      .filter(path => isWithin(path, ['src/integration']) && offered?.has(path) && !has?.has(path))
+  const found = new Set<string>()
+  let next = needs(
+    tree,
+    pathsIn(tree).filter(path => isWithin(path, ['src']) && path.endsWith('.ts')),
+  )
+  while (next.length > 0) {
+    for (const path of next) found.add(path)
+    next = needs(theirs, next).filter(path => !found.has(path))
+  }
+  return [...found]
+}
+
+const pathsIn = (commit: string): string[] =>
+  git(['ls-tree', '-r', '-z', '--name-only', commit]).split('\0').filter(Boolean)
 
 /** The files in which lines are marked. */
 const marked = (commit: string): string[] =>

@@ -1,6 +1,6 @@
 import { print, runCommand, Usage } from '../command.ts'
 import { mergeManifests } from './manifests.ts'
-import { isWithin, TEMPLATE, without, YOURS } from './parts.ts'
+import { isWithin, lacking, TEMPLATE, without, YOURS } from './parts.ts'
 import {
   commitTree,
   git,
@@ -60,7 +60,8 @@ function main({ from, 'by-hand': byHand }: Flags, [ref, ...more]: string[]): num
     )
   const { version } = manifestAt(theirs)
   const stamped = { ...manifest, template: { ...template, version, commit: theirs } }
-  const whole = withYours(tree, theirs, stamped)
+  const added = lacking(tree, theirs, 'HEAD')
+  const whole = withYours(tree, theirs, stamped, added)
   const message = `Take version ${version} of the template`
   if (conflicts.length > 0) {
     leaveUnderWay(whole, theirs, message, unmerged)
@@ -74,6 +75,7 @@ To drop this update: git merge --abort`)
   print(
     `${template.version} (${before}) → ${version} (${after}). CHANGELOG.md says what to do; entries marked security are the urgent ones.`,
   )
+  if (added.length > 0) print(`New in your folder, which the app now reads:\n${listOf(added)}`)
   print('Then type: npm install && npm run check')
   return 0
 }
@@ -144,9 +146,10 @@ function mergeTree(one: string, other: string): string {
 }
 
 /** The merged tree with our own files as they are in HEAD, and both package files. */
-const withYours = (tree: string, theirs: string, manifest: Manifest): string =>
+const withYours = (tree: string, theirs: string, manifest: Manifest, added: readonly string[]): string =>
   withIndex(tree, index => {
     index.take('HEAD', YOURS)
+    if (added.length > 0) index.take(theirs, added)
     const lock = tryGit('show', `${theirs}:package-lock.json`)
     index.write(
       new Map([
