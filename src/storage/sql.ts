@@ -77,10 +77,10 @@ export function storableJson(value: unknown): string {
  * A statement whose text never changes, with its parameters as $1, $2 …, for where one runs for each few deliveries: the
  * query builder takes longer to put such a statement together than SQLite takes for it.
  */
-export function statement<Row = never>(text: string) {
+export function statement<Row = never>(text: string, { onPostgres = '' } = {}) {
   const onSqlite = text.replaceAll('$', '?')
   return async (query: Queries, ...parameters: readonly unknown[]): Promise<Row[]> => {
-    const compiled = CompiledQuery.raw(isPostgres(query) ? text : onSqlite, [...parameters])
+    const compiled = CompiledQuery.raw(isPostgres(query) ? text + onPostgres : onSqlite, [...parameters])
     return (await query.executeQuery<Row>(compiled)).rows
   }
 }
@@ -120,10 +120,7 @@ const BYTES = 1024 * 1024
 /** The size of a run's row, with its error and its calls, as far as it is worth counting. */
 const RUN_BYTES = 2_560
 
-/** The size of a delivery's body, found without reading the body; select it as `bytes`. */
-export const bodyBytes: RawBuilder<number | null> = sql<number | null>`length(body)`
-
-/** The size of a delivery's body and of its runs; select it as `bytes`. */
+/** The size of a delivery's body, found without reading the body, and of its runs; select it as `bytes`. */
 export const deliveryBytes: RawBuilder<number> = sql<number>`coalesce(length(body), 0) + ${sql.lit(RUN_BYTES)}
   * (select cast(count(*) as integer) from attempts where attempts.inbox_id = inbox.id)`
 

@@ -3,17 +3,8 @@ import type { LeaseEnds } from '../../process/trusted-time.ts'
 import { DELETION_REQUIRED } from '../../revento/platform.ts'
 import type { Queries } from '../../storage/database.ts'
 import { erasedAmong, markErased } from '../../storage/erasures.ts'
-import type { OutcomesTable, Platform } from '../../storage/schema.ts'
-import {
-  bodyBytes,
-  byteBatch,
-  ids,
-  integer,
-  isOpen,
-  isPostgres,
-  records,
-  transaction,
-} from '../../storage/sql.ts'
+import type { DeliveryState, OutcomesTable, Platform } from '../../storage/schema.ts'
+import { byteBatch, ids, idsText, integer, records, statement, transaction } from '../../storage/sql.ts'
 import { type Duplicate, findDuplicates, type Identified } from './dedupe.ts'
 
 /** A delivery whose handler may run now. `attempt` counts from 1; `eventId` is null on integration-level events. */
@@ -84,7 +75,6 @@ export const MAX_CRASHES = 5
 const ALONE_AFTER = 2
 /** Up to this size a body is read with its row: most are, and are not looked for again. */
 const SMALL = 8 * 1024
-const smallBody = sql<Uint8Array | null>`case when length(body) <= ${sql.lit(SMALL)} then body end`
 /** Of bodies, for each half of a claim: they are held in memory until their handlers begin. */
 const MOST_BYTES = 16 * 1024 * 1024
 
@@ -126,43 +116,31 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
   })
 }
 
+type Found = Omit<Due, 'interrupted'> & { readonly state: DeliveryState }
+
+/** Two instances on PostgreSQL claim at the same time, each past what the other has. */
+const due = (which: string) =>
+  statement<Found>(
+    `select o.id, provider, o.platform, delivery_id, envelope_id, type, state, o.event_id, o.organization_id,
+      received_at, attempts, crashes, next_at, length(body) as bytes,
+      case when length(body) <= ${SMALL} then body end as body
+    from outcomes as o join deliveries as d on d.id = o.id
+    where state in ('pending', 'running') and o.platform = $1 and ${which} order by next_at, o.id limit $2`,
+    { onPostgres: ' for update of o skip locked' },
+  )
+const dueNew = due('next_at = 0')
+const dueAgain = due(`next_at > 0 and next_at <= $3 and (state = 'pending' or next_at > $4)
+  and o.id not in (select cast(r.key as bigint) from json_each($5) as r)`)
+
 /**
  * New ones (`next_at` 0) are due whatever the clock says. Half of the room goes to what has waited before, so that
  * neither holds up the other; what one of them leaves, the other gets.
  */
 async function dueRows(trx: Queries, { limit, now, ends, held, platform }: ClaimOptions): Promise<Due[]> {
-  const due = trx
-    .selectFrom('outcomes')
-    .innerJoin('deliveries', 'deliveries.id', 'outcomes.id')
-    .select(['outcomes.id', 'provider', 'outcomes.platform', 'delivery_id', 'envelope_id', 'type', 'state'])
-    .select([
-      'outcomes.event_id',
-      'outcomes.organization_id',
-      'received_at',
-      'attempts',
-      'crashes',
-      'next_at',
-    ])
-    .select([bodyBytes.as('bytes'), smallBody.as('body')])
-    .where(isOpen)
-    .where('outcomes.platform', '=', platform)
-    .orderBy('next_at')
-    .orderBy('outcomes.id')
-    // Two instances on PostgreSQL claim at the same time, each past what the other has.
-    .$if(isPostgres(trx), select => select.forUpdate('outcomes').skipLocked())
-  const waited = await due
-    .where('next_at', '>', 0)
-    .where('next_at', '<=', now)
-    .where(eb => eb('state', '=', 'pending').or('next_at', '>', ends.after))
-    .where('outcomes.id', 'not in', ids(held))
-    .limit(limit)
-    .execute()
+  const waited = await dueAgain(trx, platform, limit, now, ends.after, idsText(held))
   const again = byteBatch(waited, MOST_BYTES)
-  const arrived = await due
-    .where('next_at', '=', 0)
-    .limit(limit - Math.min(again.length, Math.ceil(limit / 2)))
-    .execute()
-  const fresh = byteBatch(arrived, MOST_BYTES)
+  const room = limit - Math.min(again.length, Math.ceil(limit / 2))
+  const fresh = byteBatch(await dueNew(trx, platform, room), MOST_BYTES)
   // The rows themselves: to copy each takes longer than to read it.
   return [...again.slice(0, limit - fresh.length), ...fresh].map(row =>
     Object.assign(row, {
@@ -225,18 +203,13 @@ async function end(
   await set(ended.exhausted, { state: 'dead', finished_at: now, lease_owner: null, last_error })
 }
 
+const leaseAll =
+  statement(`update outcomes set state = 'running', attempts = attempts + 1, lease_owner = $1, next_at = $2
+  where id in (select cast(r.key as bigint) from json_each($3) as r)`)
+
 async function lease(trx: Queries, runnable: readonly Due[], o: ClaimOptions): Promise<Claimed[]> {
   if (runnable.length === 0) return []
-  await trx
-    .updateTable('outcomes')
-    .set(eb => ({
-      state: 'running',
-      attempts: eb('attempts', '+', 1),
-      lease_owner: o.owner,
-      next_at: o.now + o.leaseMs,
-    }))
-    .where('id', 'in', ids(runnable.map(row => row.id)))
-    .execute()
+  await leaseAll(trx, o.owner, o.now + o.leaseMs, idsText(runnable.map(row => row.id)))
   const bodies = await largeBodies(trx, runnable)
   // The one that has waited longest begins.
   return runnable.map(row => ({

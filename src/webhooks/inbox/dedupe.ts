@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Queries } from '../../storage/database.ts'
-import type { Platform } from '../../storage/schema.ts'
-import { ids, lock } from '../../storage/sql.ts'
+import type { DeliveryKeysTable, Platform } from '../../storage/schema.ts'
+import { ids, lock, statement } from '../../storage/sql.ts'
 
 /** What a delivery is recognized by. */
 export interface Identified {
@@ -69,19 +69,19 @@ export async function findDuplicates(trx: Queries, rows: readonly Identified[]):
   }
   // In the order of the index: neighbours share a page, and its place in the log.
   fresh.sort((a, b) => (a.key < b.key ? -1 : 1))
-  if (fresh.length > 0)
-    await sql`insert into delivery_keys (key, inbox_id)
-      select r.key, cast(cast(r.value as text) as bigint) from ${members(fresh)}`.execute(trx)
+  if (fresh.length > 0) await recordKeys(trx, members(fresh))
   return duplicates
 }
 
+const recordKeys = statement(`insert into delivery_keys (key, inbox_id)
+  select r.key, cast(cast(r.value as text) as bigint) from json_each($1) as r`)
+const ownersAmong = statement<DeliveryKeysTable>(
+  `select key, inbox_id from delivery_keys where key in (select r.key from json_each($1) as r)`,
+)
+
 async function ownersOf(trx: Queries, keys: readonly string[]): Promise<Map<string, number>> {
   if (keys.length === 0) return new Map()
-  const rows = await trx
-    .selectFrom('delivery_keys')
-    .select(['key', 'inbox_id'])
-    .where('key', 'in', among(keys))
-    .execute()
+  const rows = await ownersAmong(trx, members(keys.map(key => ({ key, id: 0 }))))
   return new Map(rows.map(({ key, inbox_id }) => [key, inbox_id]))
 }
 
@@ -90,17 +90,18 @@ export async function forget(trx: Queries, rows: readonly Identified[]): Promise
   const keys = rows.flatMap(row => Object.values(keysOf(row))).filter(key => key !== undefined)
   await trx
     .deleteFrom('delivery_keys')
-    .where('key', 'in', among(keys))
+    .where(
+      'key',
+      'in',
+      sql<string>`(select r.key from json_each(${members(keys.map(key => ({ key, id: 0 })))}) as r)`,
+    )
     .where('inbox_id', 'in', ids(rows.map(row => row.id)))
     .execute()
 }
-
-const among = (keys: readonly string[]) =>
-  sql<string>`(select r.key from ${members(keys.map(key => ({ key, id: 0 })))})`
 
 /**
  * As the members of one object: looking into an object for each row takes SQLite longer than the index does. No key needs
  * an escape, so the text is put together here: an object with so many names takes as long as the statement.
  */
 const members = (rows: readonly { key: string; id: number }[]) =>
-  sql`json_each(${`{${rows.map(({ key, id }) => `"${key}":${id}`).join()}}`}) as r`
+  `{${rows.map(({ key, id }) => `"${key}":${id}`).join()}}`
