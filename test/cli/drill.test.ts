@@ -9,6 +9,7 @@ import { node } from '../helpers/child.ts'
 import { drill } from '../helpers/drill.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { copyProject } from '../helpers/project.ts'
+import { typed } from '../helpers/typed.ts'
 import { until } from '../helpers/wait.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -87,10 +88,7 @@ test('every day has a button in the console where it names one, and a place to l
 })
 
 test('--list says why each matters and where its button is; --help and a wrong name tell what to type', async () => {
-  const run = async (...args: string[]) => {
-    const child = node([join(ROOT, 'src/cli/develop/drill.ts'), ...args], { cwd: testFolder() })
-    return { code: await child.ended, ...child.output }
-  }
+  const run = (...args: string[]) => typed(join(ROOT, 'src/cli/develop/drill.ts'), args)
   const { out } = await run('--list')
   for (const { name, why } of DAYS) for (const text of [`${name}: `, why]) expect(out).toContain(text)
   expect(out).toContain('http://127.0.0.1:3100/faults#token_dropped')

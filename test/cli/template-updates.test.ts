@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { beforeEach, expect, test } from 'vitest'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
+import { typed } from '../helpers/typed.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli/template/', import.meta.url))
 const CORE = Array.from({ length: 30 }, (_, i) => `export const line${i} = ${i}`)
@@ -45,6 +46,11 @@ type Files = Record<string, string | null>
 /** A small repository: what git does with a file does not depend on what is in it. */
 function repository(folder: string) {
   const env = { ...process.env, HOME: folder, GIT_CONFIG_NOSYSTEM: '1' }
+  const asAuthor = {
+    ...env,
+    ...{ GIT_AUTHOR_NAME: 't', GIT_AUTHOR_EMAIL: 't@example.org' },
+    ...{ GIT_COMMITTER_NAME: 't', GIT_COMMITTER_EMAIL: 't@example.org' },
+  } as Record<string, string>
   const git = (...args: string[]) =>
     execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', ...args], {
       cwd: folder,
@@ -70,12 +76,12 @@ function repository(folder: string) {
       return git('rev-parse', 'HEAD')
     },
     async run(command: 'mine' | 'update' | 'remove', ...args: string[]) {
-      const name = { GIT_AUTHOR_NAME: 't', GIT_AUTHOR_EMAIL: 't@example.org' }
-      const committer = { GIT_COMMITTER_NAME: 't', GIT_COMMITTER_EMAIL: 't@example.org' }
-      const child = node([join(CLI, `${command}.ts`), ...args], {
-        cwd: folder,
-        env: { ...env, ...name, ...committer } as Record<string, string>,
-      })
+      const { code, out, err } = await typed(join(CLI, `${command}.ts`), args, { cwd: folder, env: asAuthor })
+      return { code, said: out + err }
+    },
+    /** The same as a process. */
+    async start(command: 'mine', ...args: string[]) {
+      const child = node([join(CLI, `${command}.ts`), ...args], { cwd: folder, env: asAuthor })
       const code = await child.ended
       return { code, said: child.output.out + child.output.err }
     },
@@ -151,7 +157,7 @@ function release() {
 
 test('mine renames the package, remembers the template, and removes what only the template promises', async () => {
   const mine = clone('with history')
-  expect(await mine.run('mine', 'badges')).toMatchObject({ code: 0 })
+  expect(await mine.start('mine', 'badges')).toMatchObject({ code: 0 })
   expect(JSON.parse(mine.read('package.json'))).toMatchObject({
     name: 'badges',
     version: '1.0.0',
