@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { request } from 'undici'
 import { expect, test } from 'vitest'
+import { inTurn } from '../helpers/rounds.ts'
 import { UPSTREAM_TEXT } from '../oauth/harness.ts'
 import {
   type Rows,
@@ -44,11 +45,14 @@ const TOKENS: Expected = { exchange: '502 upstream_error', refresh: LOST }
 const same = (wires: Wires): Rows =>
   Object.fromEntries(Object.entries(wires).map(([name, wire]) => [name, () => wire]))
 
-/** Every row where it is expected to be met, all at once; only what went otherwise is given. */
+/**
+ * Every row in one of the places where it may be met, in all of them in CI, all at once. Only what went otherwise is
+ * given.
+ */
 async function unexpected(stage: Stage, rows: Rows, expected: Expected, passed: Passed[]): Promise<string[]> {
   const meets = Object.entries(expected) as [Meets, string][]
-  const found = Object.entries(rows).flatMap(([name, row]) =>
-    meets.map(async ([where, wanted]) => {
+  const found = Object.entries(rows).flatMap(([name, row], n) =>
+    inTurn(meets, n).map(async ([where, wanted]) => {
       const pass = await stage.pass(where, row)
       passed.push(pass)
       const outcome = outcomeOf(stage, where, pass)
@@ -154,7 +158,7 @@ function linesWithoutReason(stage: Stage): unknown[] {
       (part === 'api' && Number(status) !== 200) ||
       /^(transient|unknown)$/.test(String(outcome)),
   )
-  expect(failed.length).toBeGreaterThan(300)
+  expect(failed.length).toBeGreaterThan(100)
   return failed.filter(({ reason, error, code, detail }) => {
     const said = reason ?? detail ?? code ?? (error === 'reconsent_required' ? error : '')
     return !/^[A-Za-z_0-9]{3,50}$/.test(String(said))

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Page } from 'playwright-core'
 import { expect } from 'vitest'
-import { rounds } from './rounds.ts'
+import { inTurn } from './rounds.ts'
 
 /** As text: its types want the DOM library. */
 const axe = readFileSync(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
@@ -38,8 +38,7 @@ export async function accessibilityProblems(page: Page): Promise<string[]> {
  * same; in all four in CI.
  */
 export async function expectReadable(page: Page, name: string): Promise<void> {
-  const first = pages++ % 2
-  for (const { width, dark } of [...LOOKS.slice(first), ...LOOKS.slice(0, first)].slice(0, rounds(1))) {
+  for (const { width, dark } of inTurn(LOOKS, pages++)) {
     await page.setViewportSize({ width, height: 900 })
     await page.emulateMedia({ colorScheme: dark ? 'dark' : 'light' })
     expect([name, width, dark, await accessibilityProblems(page)]).toEqual([name, width, dark, []])

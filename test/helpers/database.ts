@@ -100,9 +100,17 @@ const EMPTY = `select pg_terminate_backend(pid) from pg_stat_activity
   alter table if exists deliveries alter column id restart`
 
 function reusable(made: NewStore): NewStore {
+  // One connection for all of its tests: each new one costs the server as much as a small test.
+  const admin = new pg.Pool({
+    connectionString: made.url,
+    max: 1,
+    idleTimeoutMillis: 0,
+    allowExitOnIdle: true,
+  })
+  admin.on('error', () => {})
   const again = {
     ...made,
-    drop: async () => onServer(made.url, EMPTY).then(() => void emptiedHere().push(again)),
+    drop: async () => admin.query(EMPTY).then(() => void emptiedHere().push(again)),
   }
   return again
 }

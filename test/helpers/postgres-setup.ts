@@ -18,6 +18,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await (await openPostgres(url.href, systemRuntime)).close()
   project.provide('postgres', { url: server.url, template, prefix })
   return async () => {
+    // What is in a server of our own goes with it.
+    if (!given) return admin.end().then(server.stop)
     const made = await admin.query('select datname from pg_database where starts_with(datname, $1)', [prefix])
     for (const { datname } of made.rows) await admin.query(`drop database ${datname} with (force)`)
     await admin.end()

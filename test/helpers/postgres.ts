@@ -14,6 +14,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import pg from 'pg'
+import { memory } from './memory.ts'
 import { freePort } from './ports.ts'
 import { until } from './wait.ts'
 
@@ -34,11 +35,11 @@ const WHAT_TO_SET =
   'e.g. postgres://postgres@localhost/postgres'
 
 /**
- * A PostgreSQL of one's own, from the packaged binaries, on a loopback port and in a temporary folder. `durable`: a
- * commit is on disk before it returns, as everywhere outside of tests.
+ * A PostgreSQL of one's own, from the packaged binaries, on a loopback port and in a temporary folder, which is in
+ * memory unless `durable`: then a commit is on disk before it returns, as everywhere outside of tests.
  */
 export async function startPostgres({ durable = false, port = 0 } = {}): Promise<PostgresServer> {
-  const folder = mkdtempSync(join(tmpdir(), 'revento-postgres-'))
+  const folder = mkdtempSync(join(durable ? tmpdir() : memory(), 'revento-postgres-'))
   try {
     const user = ordinaryUser()
     if (user) chownSync(folder, user.uid, user.gid)
