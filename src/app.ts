@@ -157,11 +157,12 @@ export async function createApp(config: Config, edge: AppEdge): Promise<FastifyI
     defaultEventId: config.defaultEventId,
     sandbox: config.mode === 'sandbox' ? { url: config.authBase } : undefined,
     ...{ sessions: oauth.sessions, connections: oauth.connections, api: oauth.api, deliveries, sync },
+    runtime,
   }
   // part: page {
   const page = createPage({
     ...{ ...common, requestedScopes: config.scopes.split(' '), titles: createTitles(runtime) },
-    ...{ people: sync.people, keyChanges: meter.changes, trouble, runtime },
+    ...{ people: sync.people, keyChanges: meter.changes, trouble },
   })
   await app.register(page.routes)
   // part: page }

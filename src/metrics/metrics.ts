@@ -16,8 +16,8 @@ export interface Metrics {
   delivery(provider: string, outcome: string, seconds: number): void
   /** A delivery was committed, this long after it was verified. */
   committed(seconds: number): void
-  /** A run of a handler ended. `receivedAt` is when its delivery came, in ms since 1970. */
-  run(provider: string, outcome: RunOutcome, receivedAt?: number): void
+  /** A run of a handler ended. `since` is when its delivery came, or was replayed, in ms since 1970. */
+  run(provider: string, outcome: RunOutcome, since?: number): void
   /** So many deliveries came to an end without a run: a repeat, no handler, too many crashes. */
   resolved(outcome: 'duplicate' | 'ignored' | 'dead', n: number): void
   /** A run of one of the builder's jobs ended. */

@@ -5,6 +5,7 @@ import type { Queries } from '../storage/database.ts'
 import { isErased } from '../storage/erasures.ts'
 import type { DeliveryState, Platform, ReplaysTable, Schema } from '../storage/schema.ts'
 import { ids, isOpen, isPostgres, transaction } from '../storage/sql.ts'
+import { runAgain } from '../webhooks/inbox/outcomes.ts'
 import { inlineProviders } from '../webhooks/providers/index.ts'
 import type { Filter } from './filter.ts'
 
@@ -213,7 +214,7 @@ export function createInboxQueries(
           .execute()
         const { numUpdatedRows } = await trx
           .updateTable('outcomes')
-          .set({ state: 'pending', attempts: 0, crashes: 0, next_at: 0, finished_at: null, last_error: null })
+          .set(runAgain(runtime.now()))
           .where('id', 'in', ids(found.map(row => Number(row.id))))
           .where('state', 'in', REPLAYABLE)
           .executeTakeFirst()
@@ -232,6 +233,7 @@ export function createInboxQueries(
     /** Has a delivery that is done run again. `anew`: its finished `once` steps too, under new keys. */
     again: (id: number, anew: boolean) =>
       transaction(query, async trx => {
+        const asked_at = runtime.now()
         const runnable = trx
           .selectFrom('inbox')
           .select('id')
@@ -240,14 +242,14 @@ export function createInboxQueries(
           .where(canRunAgain)
         const { numUpdatedRows } = await trx
           .updateTable('outcomes')
-          .set({ state: 'pending', attempts: 0, crashes: 0, next_at: 0, finished_at: null, last_error: null })
+          .set(runAgain(asked_at))
           .where('id', 'in', runnable)
           .where('state', '=', 'done')
           .executeTakeFirst()
         if (numUpdatedRows !== 1n) return false
         await trx
           .insertInto('reruns')
-          .values({ inbox_id: id, asked_at: runtime.now(), anew: anew ? 1 : 0 })
+          .values({ inbox_id: id, asked_at, anew: anew ? 1 : 0 })
           .execute()
         if (anew) await trx.deleteFrom('effects').where('inbox_id', '=', id).execute()
         return true

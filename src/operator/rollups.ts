@@ -91,10 +91,10 @@ export function createRollups(
         metrics.delivery(provider, outcome, seconds)
         add(outcome === 'accepted' || outcome === 'denied' ? 'received' : 'refused')
       },
-      run(provider, outcome, receivedAt) {
-        metrics.run(provider, outcome, receivedAt)
+      run(provider, outcome, since) {
+        metrics.run(provider, outcome, since)
         add(outcome)
-        if (outcome === 'done' && receivedAt !== undefined) add(waitClass(runtime.now() - receivedAt))
+        if (outcome === 'done' && since !== undefined) add(waitClass(runtime.now() - since))
       },
       resolved(outcome, n) {
         metrics.resolved(outcome, n)

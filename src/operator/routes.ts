@@ -239,7 +239,7 @@ ${part('replays')}${part('tiles')}${part('chart')}
       if (!ROW_ID.test(id) || !(await inbox.again(Number(id), anew))) throw new AppError('not_replayable')
       request.outcome = { delivery: id, again: true, steps: anew ? 'anew' : 'kept' }
     } else {
-      const replayed = await o.deliveries.replay(id, 'operator')
+      const replayed = await o.deliveries.replay(id, 'operator', runtime.now())
       if (replayed !== 'replayed') throw new AppError(REFUSED[replayed])
       request.outcome = { delivery: id }
     }

@@ -50,7 +50,7 @@ export const actions: FastifyPluginAsync<StatusOptions> = async (app, o) => {
     const session = await permitted(request)
     const { id } = request.params
     const { grants } = await entitlement(o.connections.find, session.connections)
-    const replayed = await o.deliveries.replay(id, grants)
+    const replayed = await o.deliveries.replay(id, grants, o.runtime.now())
     if (replayed !== 'replayed') throw new AppError(REFUSED[replayed])
     request.outcome = { delivery: id }
     return done(request, reply, field(request, 'from') === 'story' ? `/deliveries/${id}` : '/', { id })

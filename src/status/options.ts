@@ -1,6 +1,7 @@
 import type { Connections } from '../oauth/connections.ts'
 import type { Grant } from '../oauth/entitlement.ts'
 import type { Sessions } from '../oauth/sessions.ts'
+import type { Runtime } from '../process/runtime.ts'
 import type { EventApi } from '../revento/api.ts'
 import type { Sync } from '../sync/index.ts'
 import type { Deliveries, DeliveryView } from '../webhooks/inbox/deliveries.ts'
@@ -18,6 +19,7 @@ export interface StatusOptions {
   readonly connections: Connections
   readonly deliveries: Deliveries
   readonly sync: Pick<Sync, 'ask'>
+  readonly runtime: Pick<Runtime, 'now'>
   readonly api: (grant: Grant, requestId: string) => EventApi
   readonly page: Drawn // part: page
 }

@@ -171,6 +171,8 @@ export interface OutcomesTable {
   finished_at: number | null
   last_error: string | null
   duplicate_of: number | null
+  /** When it was last replayed. */
+  asked_at: number | null
 }
 
 /** Never has a row: see migration 060. */
@@ -179,7 +181,7 @@ export interface RefusedInsertsTable {
 }
 
 /** Both in one row, to read: a view. */
-export type InboxView = Selectable<DeliveriesTable & OutcomesTable>
+export type InboxView = Omit<Selectable<DeliveriesTable & OutcomesTable>, 'asked_at'>
 
 /** The delivery that came first under a key (see webhooks/inbox/dedupe); removed together with that delivery. */
 export interface DeliveryKeysTable {

@@ -79,7 +79,9 @@ test('on the page: the count first, then the deliveries run and the replay says 
   const pair = await startOperated({ handlers })
   await stored(
     pair.app.database.query,
-    Array.from({ length: 60 }, (_, n) => row(n, { state: 'dead', type: TYPE })),
+    Array.from({ length: 60 }, (_, n) =>
+      row(n, { state: 'dead', type: TYPE, received_at: Date.now() - 3_600_000 }),
+    ),
   )
   const { client, get, press } = await signIn(pair)
   const ask = await get(`/operator/replay?state=dead&type=${TYPE}&since=2h`)
@@ -89,6 +91,8 @@ test('on the page: the count first, then the deliveries run and the replay says 
   await until(() => ran === 60)
   await until(async () => (await get('/operator/replays')).text.includes('60 of 60'))
   expect((await get('/operator/replays')).text.match(/60 of 60<\/strong>/g)).toHaveLength(1)
+  // What they waited for is the replay: for how long they were dead is not asked.
+  expect((await get('/operator')).text).toMatch(/of 99 in 100 within [\d.]+ m?s</)
   expect((await post(pair, client, '/operator/replays', fields)).status).toBe(403)
   expect(ran).toBe(60)
 })

@@ -125,7 +125,7 @@ test('no statement changes or gives more rows than a batch has, whatever is stor
   // What the operator asks.
   const deliveries = createDeliveries(watched.query)
   const [dead] = await deliveries.list({ state: 'dead' }, 1)
-  expect(await deliveries.replay(dead?.id ?? '', 'operator')).toBe('replayed')
+  expect(await deliveries.replay(dead?.id ?? '', 'operator', Date.now())).toBe('replayed')
   expect((await deliveries.find(dead?.id ?? '', 'operator'))?.runs.length).toBeGreaterThan(0)
 
   expect([...beyond]).toEqual([])

@@ -192,13 +192,13 @@ test('what waited or had failed becomes ignored, and a replay of it says that it
   await s.query.transaction().execute(trx => markErased(trx, ending, s.clock.now()))
   // From the mark on, before anything is removed.
   for (const id of ids.slice(2, 3))
-    expect(await createDeliveries(s.query).replay(String(id), 'operator')).toBe('erased')
+    expect(await createDeliveries(s.query).replay(String(id), 'operator', Date.now())).toBe('erased')
   await s.erase()
   const rows = await s.query.selectFrom('inbox').selectAll().where('id', 'in', ids).orderBy('id').execute()
   expect(rows.map(row => row.state)).toEqual(['ignored', 'ignored', 'ignored', 'done', 'ignored', 'running'])
   expect(rows.every(row => row.body === null && row.last_error === null)).toBe(true)
   for (const id of ids.slice(0, 3)) {
-    expect(await createDeliveries(s.query).replay(String(id), 'operator')).toBe('erased')
+    expect(await createDeliveries(s.query).replay(String(id), 'operator', Date.now())).toBe('erased')
     expect(await createDeliveries(s.query).find(String(id), 'operator')).toMatchObject({
       replayable: false,
       stored: false,

@@ -137,7 +137,7 @@ async function found(deliveries: Deliveries, id: string): Promise<DeliveryStory>
 function replay(store: Store, id: string): Promise<number> {
   return writing(store, async query => {
     const deliveries = createDeliveries(query)
-    const result = await deliveries.replay(id, 'operator')
+    const result = await deliveries.replay(id, 'operator', runtime.now())
     const { state } = await found(deliveries, id)
     print(REPLAYED[result](id, state))
     return result === 'replayed' ? 0 : 1

@@ -68,3 +68,8 @@ async function waysIn(db: Kysely<unknown>): Promise<void> {
     .where(sql<boolean>`provider <> 'revento' and state <> 'pending'`)
     .execute()
 }
+
+/** Since when a delivery waits that was replayed: what it waited before, and how long it was dead, is another matter. */
+export const askedAgain: Migration = {
+  up: db => db.schema.alterTable('outcomes').addColumn('asked_at', 'bigint').execute(),
+}

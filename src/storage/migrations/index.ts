@@ -23,7 +23,7 @@ import { jobs } from './030-jobs.ts'
 import { activities, mirror, passes } from './050-mirror.ts'
 import { signIns } from './055-sign-ins.ts'
 import { drift } from './056-drift.ts'
-import { operator } from './058-operator.ts'
+import { askedAgain, operator } from './058-operator.ts'
 import { outcomes } from './060-outcomes.ts'
 
 /** Every migration, in the order in which they run. Add yours to src/integration/migrations instead. */
@@ -55,4 +55,5 @@ export const MIGRATIONS = {
   '056-drift': drift,
   '058-operator': operator,
   '060-outcomes': outcomes,
+  '064-asked-again': askedAgain,
 }

@@ -8,7 +8,7 @@ export interface DispatchLogOptions {
   /** Where the organizer of a parked delivery's event connects again. */
   readonly parkedAt: (delivery: Claimed) => { connect_url: string | undefined }
   /** Counts runs that ended, and deliveries that ended without one. */
-  readonly count?: (provider: string, outcome: Outcome['state'], receivedAt: number) => void
+  readonly count?: (provider: string, outcome: Outcome['state'], since: number) => void
   readonly resolved?: (outcome: 'duplicate' | 'ignored' | 'dead', n: number) => void
 }
 
@@ -44,7 +44,7 @@ export function createDispatchLog({ log, parkedAt, count, resolved }: DispatchLo
 
     ended({ delivery }: Run, { outcome, err }: { outcome: Outcome; err?: unknown }, ms: number): void {
       const { id, provider, type, attempt } = delivery
-      count?.(provider, outcome.state, delivery.receivedAt)
+      count?.(provider, outcome.state, delivery.since)
       const fields = { part, delivery: id, provider, type, attempt, outcome: outcome.state, ms }
       if (outcome.state === 'dead') log.error({ ...fields, err }, 'delivery given up')
       else if (outcome.state === 'retry')

@@ -16,6 +16,8 @@ export interface Claimed {
   readonly organizationId: string | null
   readonly attempt: number
   readonly receivedAt: number
+  /** When it came, or was asked to run again. */
+  readonly since: number
   readonly platform: Platform
   readonly envelopeId: string
   /** Who holds its lease: this process. */
@@ -29,6 +31,7 @@ interface Due extends Identified {
   readonly event_id: string | null
   readonly organization_id: string | null
   readonly received_at: number
+  readonly asked_at: number | null
   readonly attempts: number
   readonly crashes: number
   readonly next_at: number
@@ -122,7 +125,7 @@ type Found = Omit<Due, 'interrupted'> & { readonly state: DeliveryState }
 const due = (which: string) =>
   statement<Found>(
     `select o.id, provider, o.platform, delivery_id, envelope_id, type, state, o.event_id, o.organization_id,
-      received_at, attempts, crashes, next_at, length(body) as bytes,
+      received_at, asked_at, attempts, crashes, next_at, length(body) as bytes,
       case when length(body) <= ${SMALL} then body end as body
     from outcomes as o join deliveries as d on d.id = o.id
     where state in ('pending', 'running') and o.platform = $1 and ${which} order by next_at, o.id limit $2`,
@@ -220,6 +223,7 @@ async function lease(trx: Queries, runnable: readonly Due[], o: ClaimOptions): P
     organizationId: row.organization_id,
     attempt: row.attempts + 1,
     receivedAt: row.received_at,
+    since: row.asked_at ?? row.received_at,
     platform: row.platform,
     envelopeId: row.envelope_id,
     owner: o.owner,

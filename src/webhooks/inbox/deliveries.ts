@@ -7,7 +7,7 @@ import type { AttemptOutcome, AttemptsTable, DeliveryState, Schema } from '../..
 import { isPostgres, transaction } from '../../storage/sql.ts'
 import { inlineProviders } from '../providers/index.ts'
 import { keysOf } from './dedupe.ts'
-import { MOST_RUNS } from './outcomes.ts'
+import { MOST_RUNS, runAgain } from './outcomes.ts'
 
 /** A delivery as the page, /deliveries and the operator's list show it. Times are ISO 8601 UTC. */
 export interface DeliveryView {
@@ -80,7 +80,7 @@ export interface Deliveries {
    * Lets a dead delivery, or one that had no handler, run again as if it were new. However often it is asked at once,
    * and by however many processes: one of them gets `replayed`.
    */
-  replay(id: string, viewer: Viewer): Promise<Replayed>
+  replay(id: string, viewer: Viewer, now: number): Promise<Replayed>
 }
 
 const COLUMNS = [
@@ -188,9 +188,9 @@ export function createDeliveries(query: Queries): Deliveries {
       return (await views(limit).where('id', 'in', stuck).execute()).map(viewOf)
     },
     find,
-    async replay(id, viewer) {
+    async replay(id, viewer, now) {
       if (!ROW_ID.test(id)) return 'not_found'
-      if (await transaction(query, trx => makeDue(trx, Number(id), viewer))) return 'replayed'
+      if (await transaction(query, trx => makeDue(trx, Number(id), viewer, now))) return 'replayed'
       const found = await find(id, viewer)
       if (!found) return 'not_found'
       if (!isOver(found.state)) return 'not_dead'
@@ -207,7 +207,7 @@ export function createDeliveries(query: Queries): Deliveries {
 }
 
 /** False where another one has done so, or it may not be. */
-async function makeDue(trx: Queries, id: number, viewer: Viewer): Promise<boolean> {
+async function makeDue(trx: Queries, id: number, viewer: Viewer, now: number): Promise<boolean> {
   const over = trx
     .selectFrom('outcomes')
     .select('id')
@@ -226,11 +226,7 @@ async function makeDue(trx: Queries, id: number, viewer: Viewer): Promise<boolea
     .where(isSeenBy(viewer))
     .executeTakeFirst()
   if (!runnable) return false
-  await trx
-    .updateTable('outcomes')
-    .set({ state: 'pending', attempts: 0, crashes: 0, next_at: 0, finished_at: null, last_error: null })
-    .where('id', '=', id)
-    .execute()
+  await trx.updateTable('outcomes').set(runAgain(now)).where('id', '=', id).execute()
   return true
 }
 

@@ -233,3 +233,9 @@ const forgetOldRuns = (trx: Queries, deliveries: readonly number[]) =>
         .offset(MOST_RUNS - 1),
     )
     .execute()
+
+/** What a delivery becomes that runs again as if it were new. */
+export const runAgain = (asked_at: number) => ({
+  ...({ state: 'pending', attempts: 0, crashes: 0, next_at: 0 } as const),
+  ...{ finished_at: null, last_error: null, asked_at },
+})

@@ -25,7 +25,7 @@ async function standing(b: Bench, state: 'dead' | 'ignored' | 'parked' | 'done',
 test('a dead delivery that is replayed runs like a new one, and is handled', async () => {
   const b = await bench()
   const id = await standing(b, 'dead')
-  expect(await deliveries(b).replay(id, 'operator')).toBe('replayed')
+  expect(await deliveries(b).replay(id, 'operator', Date.now())).toBe('replayed')
   expect(await b.row(Number(id))).toMatchObject({
     state: 'pending',
     attempts: 0,
@@ -43,7 +43,7 @@ test('a dead delivery that is replayed runs like a new one, and is handled', asy
 test('one that had no handler runs again too', async () => {
   const b = await bench()
   const id = await standing(b, 'ignored')
-  expect(await deliveries(b).replay(id, 'operator')).toBe('replayed')
+  expect(await deliveries(b).replay(id, 'operator', Date.now())).toBe('replayed')
 })
 
 test('asked from two connections at once, a hundred times: one of each pair replays it', async () => {
@@ -52,7 +52,7 @@ test('asked from two connections at once, a hundred times: one of each pair repl
   const both = [deliveries(b), createDeliveries(other.query)]
   for (let round = 0; round < 100; round++) {
     const id = await standing(b, 'dead')
-    const answers = await Promise.all([...both, ...both].map(d => d.replay(id, 'operator')))
+    const answers = await Promise.all([...both, ...both].map(d => d.replay(id, 'operator', Date.now())))
     expect(answers.toSorted()).toEqual(['not_dead', 'not_dead', 'not_dead', 'replayed'])
   }
   await other.close()
@@ -61,7 +61,7 @@ test('asked from two connections at once, a hundred times: one of each pair repl
 test.for(['parked', 'done'] as const)('one that is %s is left as it is', async state => {
   const b = await bench()
   const id = await standing(b, state)
-  expect(await deliveries(b).replay(id, 'operator')).toBe('not_dead')
+  expect(await deliveries(b).replay(id, 'operator', Date.now())).toBe('not_dead')
   expect((await b.row(Number(id))).state).toBe(state)
 })
 
@@ -69,7 +69,7 @@ test('one whose body was erased cannot run again', async () => {
   const b = await bench()
   const id = await standing(b, 'dead')
   await erase(b.database.query, b.clock, { eventId: 'evt_1' })
-  expect(await deliveries(b).replay(id, 'operator')).toBe('erased')
+  expect(await deliveries(b).replay(id, 'operator', Date.now())).toBe('erased')
 })
 
 test.for(['0', '-1', '1.0', '01', '1e3', '9'.repeat(16), "1' or '1", '', 'NaN', '4711'])(
@@ -77,7 +77,7 @@ test.for(['0', '-1', '1.0', '01', '1e3', '9'.repeat(16), "1' or '1", '', 'NaN', 
   async id => {
     const b = await bench()
     await standing(b, 'dead')
-    expect(await deliveries(b).replay(id, 'operator')).toBe('not_found')
+    expect(await deliveries(b).replay(id, 'operator', Date.now())).toBe('not_found')
     expect(await deliveries(b).find(id, 'operator')).toBeUndefined()
   },
 )
@@ -87,14 +87,14 @@ test('of another event or organization: neither seen nor replayed; the operator 
   const id = await standing(b, 'dead', 'evt_other')
   const others = [[], [await grantOf('evt_1')], [await grantOf('evt_other', 'org_2')]]
   for (const viewer of others) {
-    expect(await deliveries(b).replay(id, viewer)).toBe('not_found')
+    expect(await deliveries(b).replay(id, viewer, Date.now())).toBe('not_found')
     expect(await deliveries(b).find(id, viewer)).toBeUndefined()
   }
   expect((await b.row(Number(id))).state).toBe('dead')
   expect((await deliveries(b).find(id, 'operator'))?.event_id).toBe('evt_other')
-  expect(await deliveries(b).replay(id, [await grantOf('evt_1'), await grantOf('evt_other')])).toBe(
-    'replayed',
-  )
+  expect(
+    await deliveries(b).replay(id, [await grantOf('evt_1'), await grantOf('evt_other')], Date.now()),
+  ).toBe('replayed')
 })
 
 test('one that names no organization is seen by the operator alone', async () => {
@@ -103,7 +103,7 @@ test('one that names no organization is seen by the operator alone', async () =>
   await b.database.query.updateTable('deliveries').set({ organization_id: null }).execute()
   const viewer = [await grantOf('evt_1'), await grantOf('evt_1', '')]
   expect(await deliveries(b).find(id, viewer)).toBeUndefined()
-  expect(await deliveries(b).replay(id, viewer)).toBe('not_found')
+  expect(await deliveries(b).replay(id, viewer, Date.now())).toBe('not_found')
   expect(await deliveries(b).find(id, 'operator')).toBeDefined()
 })
 

@@ -202,8 +202,8 @@ test('after PAYLOAD_DAYS body and error go; the row stays, knows its repeat, and
   expect(await left()).toEqual([dead, parked, pending])
   expect(await b.row(ignored ?? 0)).toMatchObject({ state: 'ignored', last_error: null })
   const deliveries = createDeliveries(b.query)
-  expect(await deliveries.replay(String(ignored), 'operator')).toBe('removed')
-  expect(await deliveries.replay(String(dead), 'operator')).toBe('replayed')
+  expect(await deliveries.replay(String(ignored), 'operator', Date.now())).toBe('removed')
+  expect(await deliveries.replay(String(dead), 'operator', Date.now())).toBe('replayed')
 })
 
 test.each([
