@@ -67,8 +67,10 @@ async function stage() {
 
 test('Replay runs a dead delivery again, once however often it is pressed', async () => {
   const { pair, one, id, stateNow } = await stage()
+  // part: page {
   const page = await one.get(`${pair.app.url}/`, BROWSER)
   expect(page.text).toContain(`action="/deliveries/${id}/replay"`)
+  // part: page }
   const answers = await Promise.all(
     Array.from({ length: 5 }, () => press(pair, one, `/deliveries/${id}/replay`)),
   )
@@ -161,7 +163,7 @@ test('without a session every button answers 401, and the question too', async (
   const { pair, id } = await stage()
   for (const path of [`/deliveries/${id}/replay`, '/disconnect', '/logout'])
     expectError(pair, await press(pair, createClient(), path, { form_token: 'x' }), 401, 'unauthenticated')
-  expectError(pair, await createClient().get(`${pair.app.url}/disconnect`), 401, 'unauthenticated')
+  expectError(pair, await createClient().get(`${pair.app.url}/disconnect`), 401, 'unauthenticated') // part: page
 })
 
 test('another\u2019s delivery and connection answer exactly like those that do not exist', async () => {
@@ -176,9 +178,11 @@ test('another\u2019s delivery and connection answer exactly like those that do n
   await same(two.get(pair.app.url + mine, BROWSER), two.get(pair.app.url + nobodys, BROWSER))
   await same(press(pair, two, `${mine}/replay`), press(pair, two, `${nobodys}/replay`))
   const other = { event_id: 'evt_nowhere', organization_id: 'org_x' }
+  // part: page {
   const question = (key: Record<string, string>) =>
     two.get(`${pair.app.url}/disconnect?${new URLSearchParams(key)}`)
   await same(question(KEY), question(other))
+  // part: page }
   await same(press(pair, two, '/disconnect', KEY), press(pair, two, '/disconnect', other))
   expect(await stateNow()).toBe('dead')
   expect((await storedConnections(pair)).map(c => c.state)).toEqual(['connected', 'connected'])
@@ -186,8 +190,10 @@ test('another\u2019s delivery and connection answer exactly like those that do n
 
 test('Disconnect asks first, then destroys the tokens of that connection and of no other', async () => {
   const { pair, one } = await stage()
+  // part: page {
   const question = await one.get(`${pair.app.url}/disconnect?${new URLSearchParams(KEY)}`, BROWSER)
   expect(question.text).toContain('At Revento the permission stays.')
+  // part: page }
   pair.upstream.requests.length = 0
   const { status, headers } = await press(pair, one, '/disconnect', KEY, BROWSER)
   expect([status, headers['location']]).toEqual([303, '/'])
@@ -202,8 +208,10 @@ test('Disconnect asks first, then destroys the tokens of that connection and of 
     state: 'connected',
     access_token: expect.anything(),
   })
+  // part: page {
   const page = await one.get(`${pair.app.url}/`, BROWSER)
   expect(page.text).toContain('Disconnected here')
+  // part: page }
   expect((await one.get(participantsUrl(pair))).json()).toMatchObject({ error: 'revoked' })
   expect((await press(pair, one, '/disconnect', KEY, BROWSER)).status).toBe(303)
 })

@@ -4,7 +4,7 @@ import type { ConnectionState } from '../../src/storage/schema.ts'
 import { routesOf } from '../hardening/surface.ts'
 import { type Client, createClient } from '../helpers/client.ts'
 import { SENDERS_ENV } from '../helpers/senders.ts'
-import { openStream } from '../helpers/stream.ts'
+import { openStream } from '../helpers/stream.ts' // part: page
 import { type Answer, json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
@@ -36,6 +36,9 @@ const VISITORS = [
 ] as const
 type Visitor = (typeof VISITORS)[number]
 const LIVE: readonly Visitor[] = ['own', 'reconsent', 'suspended']
+/** Who sees something of the store on the start page. */
+const AT_START: Visitor[] = []
+AT_START.push(...LIVE) // part: page
 
 interface Stage {
   readonly pair: Pair
@@ -75,12 +78,14 @@ const press = (path: (s: Stage) => string) => async (s: Stage) => {
   return (await s.client.post(s.pair.app.url + path(s), form, headers)).text
 }
 
+// part: page {
 async function listen({ pair, client }: Stage): Promise<string> {
   const stream = await openStream(client, `${pair.app.url}/deliveries/stream?event_id=evt_a`)
   if (stream.status === 200) await stream.event('parts')
   stream.close()
   return stream.text()
 }
+// part: page }
 
 /** Every route of the app. A string: why it shows nobody anything of a connection. */
 const ROUTES: Readonly<Record<string, Row | string>> = {
@@ -89,13 +94,15 @@ const ROUTES: Readonly<Record<string, Row | string>> = {
       () => '/',
       () => '/?event_id=evt_a',
     ),
-    shows: LIVE,
+    shows: AT_START,
   },
   'GET /participants': { ask: get(() => '/participants?event_id=evt_a'), shows: ['own'] },
   'GET /deliveries': { ask: get(() => '/deliveries'), shows: LIVE },
   'GET /deliveries/:id': { ask: get(s => `/deliveries/${s.id}`), shows: LIVE },
+  // part: page {
   'GET /deliveries/stream': { ask: listen, shows: LIVE },
   'GET /disconnect': { ask: get(() => `/disconnect?${new URLSearchParams(MINE)}`), shows: LIVE },
+  // part: page }
   'POST /deliveries/:id/replay': { ask: press(s => `/deliveries/${s.id}/replay`), shows: [], changes: LIVE },
   'POST /disconnect': { ask: press(() => '/disconnect'), shows: [], changes: ['own', 'suspended'] },
   'POST /sync': { ask: press(() => '/sync'), shows: [] },
@@ -148,10 +155,12 @@ async function stage(visitor: Visitor): Promise<Stage> {
   const [organization = MINE, event = MINE] = OTHERS
   const keys: Partial<Record<Visitor, Key>> = { 'other organization': organization, 'other event': event }
   const client = (visitor !== 'none' && clients.get(keys[visitor] ?? MINE)) || createClient()
+  // part: page {
   // So that its title is known before it ends.
   await until(async () =>
     (await clients.get(MINE)?.get(pair.app.url, BROWSER))?.text.includes(`<h1><bdi>${canaryOf(MINE)}`),
   )
+  // part: page }
   await become(pair, visitor)
   const { query } = pair.app.database
   const mine = query
@@ -216,21 +225,25 @@ const FOREIGN: Partial<Record<Visitor, Key | undefined>> = {
   'other event': OTHERS[1],
 }
 
+// part: page {
 /** What the page says after the end of a connection, beside how to connect it again. */
 const ENDED: Partial<Record<Visitor, string>> = {
   revoked: 'Revoked: this app has no access',
   disconnected: 'Disconnected here',
   deleted: 'Ended: Revento asked to delete',
 }
+// part: page }
 
 describe.for(VISITORS)('to "%s"', visitor => {
   test('each route shows and changes what is granted, and nothing else', async () => {
     const own = visitor === 'none' || visitor === 'sandbox' ? undefined : (FOREIGN[visitor] ?? MINE)
     const s = await stage(visitor)
+    // part: page {
     const { text: page } = await s.client.get(s.pair.app.url, BROWSER)
     const ended = ENDED[visitor]
     const shown = ended && [ended, 'evt_a', 'org_1', 'href="/connect?event_id=evt_a"', 'Log out']
     for (const words of shown ?? []) expect(page).toContain(words)
+    // part: page }
     for (const [route, row] of Object.entries(ROUTES)) {
       if (typeof row === 'string') continue
       const before = [await s.state(), await s.connection()]
