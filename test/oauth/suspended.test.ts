@@ -3,15 +3,7 @@ import type { HandlerContext } from '../../src/builder/context.ts'
 import { emptyPage, json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
-import {
-  BROWSER, // part: page
-  connect,
-  EVENT,
-  type Pair,
-  participantsUrl,
-  startPair,
-  storedConnections,
-} from './harness.ts'
+import { connect, EVENT, type Pair, participantsUrl, startPair, storedConnections } from './harness.ts'
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
@@ -132,7 +124,7 @@ test('without participants.read nothing is asked, and page and answer say what i
     { error: 'scope_missing', connect_url: expect.stringContaining(`/connect?event_id=${EVENT}`) },
   ])
   // part: page {
-  const page = await client.get(`${pair.app.url}/`, BROWSER)
+  const page = await client.get(`${pair.app.url}/`, { accept: 'text/html' })
   expect(page.text).toContain('participants.read')
   expect(page.text).toContain('Connect again to allow it')
   expect(page.text).not.toContain('Ada Lovelace')
