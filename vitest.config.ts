@@ -13,6 +13,7 @@ const ON_POSTGRES = [
   'test/oauth/{callback-success,flows,login,reconnect,refresh}.test.ts',
   'test/oauth/{refresh-lease,refresh-storage,sealed-connections,sessions,suspended}.test.ts',
   'test/operator/{queries,replays,rollups,session,story}.test.ts',
+  'test/process/tracing.test.ts',
   'test/revento/{rate-limiter-processes,rate-limiter-property}.test.ts',
   'test/status/{entitlement,listing}.test.ts',
   'test/storage/{aged-rows,bounded-statements,erased-runs,erasing-processes,erasures,event-data}.test.ts',

@@ -1,9 +1,20 @@
-import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import {
+  beginSpan,
+  linkTo,
+  refuseSpan,
+  type Span,
+  traceId,
+  traceparentOf,
+  within,
+} from '../process/tracing.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Further fields for the log line of this request: chosen ones, never a body. */
     outcome: Record<string, unknown> | undefined
+    /** Undefined where nobody records traces. */
+    span: Span | undefined
   }
 }
 
@@ -12,6 +23,7 @@ const QUIET = new Set(['/health', '/ready'])
 /** Logs a line for each request after its answer. The path has no query, which may hold a code or a state. */
 export function logRequests(app: FastifyInstance): void {
   app.decorateRequest('outcome', undefined)
+  app.decorateRequest('span', undefined)
   app.addHook('onResponse', (request, reply, done) => {
     const fields = {
       method: request.method,
@@ -32,7 +44,8 @@ export const pathOf = (request: FastifyRequest) => (request.url.split('?', 1)[0]
 
 /** The trace of a request. `traceparent` is the header for requests to Revento that are made on its behalf. */
 export interface Trace {
-  readonly traceId: string
+  /** Undefined where it is known that nobody records it. */
+  readonly traceId: string | undefined
   readonly traceparent: string
 }
 
@@ -57,10 +70,11 @@ export function readTraceparent(header: unknown): Trace | undefined {
 }
 
 /**
- * Puts `trace_id` into every log line of a request that came with a traceparent, and keeps the header for its requests to
- * Revento. The parent id stays as it came: this app records no spans, and an invented one would break the chain. Nothing
- * is stored of a trace: the line of a webhook's arrival has both `trace_id` and `delivery`, and the lines of its later run
- * have `delivery`.
+ * Begins the span of a request where spans are recorded. The trace that the caller says it belongs to is linked, and not
+ * gone on with: anybody may name one, and would choose with it what is sampled and whose trace it stands in. Without
+ * spans the header is handed on to Revento as it came, since an invented parent would break the chain.
+ *
+ * Either way `trace_id` stands in every log line of the request.
  */
 export function createTraces(): Traces {
   const traces = new Map<string, Trace>()
@@ -68,13 +82,45 @@ export function createTraces(): Traces {
     of: requestId => traces.get(requestId),
     begin(request, reply, done) {
       const header = request.headers['traceparent']
-      const trace = header && readTraceparent(header)
+      const theirs = header ? readTraceparent(header) : undefined
+      const span = beginRequest(request, theirs)
+      const id = span && traceId(span)
+      const trace = span ? { traceId: id, traceparent: traceparentOf(span) } : theirs
       if (trace) {
         traces.set(request.id, trace)
-        request.log = request.log.child({ trace_id: trace.traceId })
-        reply.raw.once('close', () => traces.delete(request.id))
+        if (trace.traceId) request.log = request.log.child({ trace_id: trace.traceId })
+        reply.raw.once('close', () => {
+          traces.delete(request.id)
+          if (span) endRequest(span, request, reply)
+        })
       }
-      done()
+      request.span = span
+      within(span, done)
     },
   }
 }
+
+function beginRequest(request: FastifyRequest, theirs: Trace | undefined): Span | undefined {
+  const route = request.routeOptions.url
+  if (route !== undefined && QUIET.has(route)) return undefined
+  const links = theirs ? [linkTo(theirs.traceparent)] : []
+  return beginSpan(`${request.method} ${route ?? 'unknown path'}`, { kind: 'server', links })
+}
+
+/** The query may hold a code or a state, so it stands in no attribute. */
+function endRequest(span: Span, request: FastifyRequest, { raw }: FastifyReply): void {
+  const { outcome, routeOptions } = request
+  span.setAttributes({
+    'http.request.method': request.method,
+    'http.route': routeOptions.url,
+    'url.path': pathOf(request),
+    'http.response.status_code': raw.headersSent ? raw.statusCode : undefined,
+    'messaging.message.id': idOf(outcome?.['delivery']),
+    'revento.event_id': idOf(outcome?.['event_id']),
+    'revento.request_id': request.id,
+  })
+  if (raw.statusCode >= 500 || !raw.headersSent) refuseSpan(span, idOf(outcome?.['error']) ?? 'no_answer')
+  span.end()
+}
+
+const idOf = (id: unknown) => (typeof id === 'string' || typeof id === 'number' ? String(id) : undefined)

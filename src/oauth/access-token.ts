@@ -1,6 +1,7 @@
 import { FixedTextError } from '../process/disclosure.ts'
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
+import { beginSpan, inSpan } from '../process/tracing.ts'
 import { ApiError } from '../revento/api.ts'
 import {
   type GrantKey,
@@ -81,7 +82,7 @@ export function createAccessTokens<Key extends GrantKey, Token>(
     const at = runtime.now()
     const ended = (result: string) => note({ at, ms: runtime.now() - at, what: 'token refresh', result })
     try {
-      const token = await refreshedOnce(key, seen)
+      const token = await inSpan(beginSpan('refresh'), () => refreshedOnce(key, seen))
       ended('ok')
       return token
     } catch (error) {

@@ -64,6 +64,11 @@ const matches =
 const canRunAgain = (eb: InboxExpression) =>
   eb.and([eb('body', 'is not', null), eb.not(isErased), eb('provider', 'not in', inlineProviders)])
 
+export interface Arrival {
+  readonly traceId: string | undefined
+  readonly headers: Readonly<Record<string, string>>
+}
+
 export function createInboxQueries(
   query: Queries,
   platform: Platform,
@@ -287,6 +292,19 @@ export function createInboxQueries(
         .where(eb => eb.not(isErased))
         .executeTakeFirst()
       return row?.body ? Buffer.from(row.body).toString() : undefined
+    },
+
+    /** What is stored of how it came: nothing of a person, so that it stays where that is erased. */
+    async arrival(id: number): Promise<Arrival> {
+      const row = await query
+        .selectFrom('deliveries')
+        .select(['trace_id', 'headers'])
+        .where('id', '=', id)
+        .executeTakeFirst()
+      return {
+        traceId: row?.trace_id?.split('-', 1)[0],
+        headers: JSON.parse(row?.headers ?? '{}') as Arrival['headers'],
+      }
     },
 
     /** The newest that are dead or failed and wait for their next run: enough to say what is the matter. */

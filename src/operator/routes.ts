@@ -84,7 +84,9 @@ export const operatorRoutes: FastifyPluginAsync<OperatorRoutesOptions> = async (
 
   async function storyOf(id: string): Promise<StoryView | undefined> {
     const story = await o.deliveries.find(id, 'operator')
-    return story && { story, reruns: await inbox.reruns(Number(id)), now: runtime.now() }
+    if (!story) return undefined
+    const [reruns, arrival] = [await inbox.reruns(Number(id)), await inbox.arrival(Number(id))]
+    return { story, reruns, arrival, now: runtime.now() }
   }
 
   /** Shows a page to an operator, and the form for the token to everybody else. */

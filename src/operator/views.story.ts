@@ -5,10 +5,12 @@ import { DELIVERY_STATES } from '../pages/words.ts'
 import type { DeliveryStory } from '../webhooks/inbox/deliveries.ts'
 import { redact } from '../webhooks/inbox/redact.ts'
 import { parseLossless } from '../webhooks/verify/lossless-json.ts'
+import type { Arrival } from './queries.ts'
 
 export interface StoryView {
   readonly story: DeliveryStory
   readonly reruns: readonly { readonly asked_at: number; readonly anew: number }[]
+  readonly arrival: Arrival
   readonly now: number
 }
 
@@ -37,7 +39,7 @@ export function storyBody(
   v: StoryView,
   o: { payload: string | undefined; reveal: Html | false; actions: Html },
 ): Html {
-  const { story: d } = v
+  const { story: d, arrival } = v
   const parts = storyParts(v)
   return html`
 <p><a href="/operator/deliveries">All deliveries</a></p>
@@ -53,9 +55,16 @@ ${facts(d, {
     Event: html`<a href="/operator/deliveries?event_id=${encodeURIComponent(d.event_id)}">${breakable(d.event_id)}</a>`,
   }),
   Received: html`${ago(Date.parse(d.received_at))}`,
-  'In the log': html`<code>grep '"delivery":${d.id}\\b'</code>`,
+  ...headerFacts(arrival),
+  ...(arrival.traceId !== undefined && { Trace: html`<code>${arrival.traceId}</code>` }),
+  'In the log': html`<code>grep -E '"delivery":${d.id}\\b${arrival.traceId !== undefined && html`|${arrival.traceId}`}'</code>`,
 })}</div></div>`
 }
+
+const headerFacts = ({ headers }: Arrival) =>
+  Object.fromEntries(
+    Object.entries(headers).map(([name, text]) => [name, html`<bdi class="mono">${text}</bdi>`]),
+  )
 
 /** The payload as it may be shown to somebody who did not ask for what is personal in it. */
 export function shownPayload(body: string, isWhole: boolean): string {

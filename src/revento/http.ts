@@ -1,6 +1,7 @@
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib'
 import { Agent, buildConnector, type Dispatcher, errors, request } from 'undici'
+import { beginSpan, inSpan, refuseSpan, traceparentOf } from '../process/tracing.ts'
 
 export const TIMEOUT_MS = 10_000
 const CONNECT_MS = 5_000
@@ -52,15 +53,39 @@ export interface HttpAnswer {
   readonly text: string
 }
 
+interface Request {
+  readonly method: 'GET' | 'POST'
+  readonly headers: Record<string, string>
+  readonly body?: string
+  readonly signal?: AbortSignal
+}
+
+/** Makes one HTTP request, in a span where those are recorded: Revento then goes on with that one. */
+export function exchange(dispatcher: Dispatcher, url: string, o: Request): Promise<HttpAnswer> {
+  const [address = ''] = url.split('?', 1)
+  const path = address.replace(ORIGIN, '').replace(ONE_EVENT, '/events/{event_id}')
+  const span = beginSpan(`${o.method} ${path}`, { kind: 'client' })
+  if (!span) return send(dispatcher, url, o)
+  return inSpan(span, async () => {
+    const { hostname, port } = new URL(address)
+    span.setAttributes({ 'http.request.method': o.method, 'url.full': address, 'server.address': hostname })
+    if (port !== '') span.setAttribute('server.port', Number(port))
+    const headers = { ...o.headers, traceparent: traceparentOf(span) }
+    const answer = await send(dispatcher, url, { ...o, headers })
+    span.setAttribute('http.response.status_code', answer.status)
+    if (answer.status >= 400) refuseSpan(span, String(answer.status))
+    return answer
+  })
+}
+
+const ORIGIN = /^\w+:\/\/[^/]+/
+const ONE_EVENT = /\/events\/[^/]+/
+
 /**
- * Makes one HTTP request, bounded in total time (a body that drips included) and in size, before and after
- * decompression. Redirects are not followed: a secret goes to one host.
+ * Bounded in total time (a body that drips included) and in size, before and after decompression. Redirects are not
+ * followed: a secret goes to one host.
  */
-export async function exchange(
-  dispatcher: Dispatcher,
-  url: string,
-  options: { method: 'GET' | 'POST'; headers: Record<string, string>; body?: string; signal?: AbortSignal },
-): Promise<HttpAnswer> {
+async function send(dispatcher: Dispatcher, url: string, options: Request): Promise<HttpAnswer> {
   const limits = [AbortSignal.timeout(TIMEOUT_MS), ...(options.signal ? [options.signal] : [])]
   const { statusCode, headers, body } = await request(url, {
     method: options.method,

@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici'
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
+import { traceId } from '../process/tracing.ts'
 import { ApiError } from './api-error.ts'
 import type { Observe } from './drift.ts'
 import { exchange, type HttpAnswer, isTimeout, isTooLarge, reasonOf } from './http.ts'
@@ -67,7 +68,8 @@ export function createSend(o: RequestOptions, runtime: Runtime): Send {
     const log = (outcome: Outcome) => {
       const ms = runtime.now() - startedAt
       const { path, about, note } = request
-      const fields = { part: 'api', ...about, path, revento_request_id: requestId, ms, ...outcome }
+      const traced = { trace_id: traceId(), ...about }
+      const fields = { part: 'api', ...traced, path, revento_request_id: requestId, ms, ...outcome }
       const result = [outcome.status || undefined, outcome.code].filter(part => part !== undefined).join(' ')
       o.count?.(String(outcome.status || outcome.code))
       note?.({ at: startedAt, ms, what: `GET ${path}`, result, request_id: requestId })

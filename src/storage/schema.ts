@@ -147,6 +147,7 @@ export interface DeliveriesTable {
   event_id: string | null
   organization_id: string | null
   received_at: number
+  /** The trace and the span of its request, where one was recorded: `TRACE-SPAN`. */
   trace_id: Generated<string | null>
   /** A few of those it came with, as JSON. */
   headers: Generated<string | null>

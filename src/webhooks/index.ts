@@ -34,6 +34,7 @@ import { createInline } from './inline/inline.ts'
 import { createOverload } from './overload.ts'
 import { providers } from './providers/index.ts'
 import { receiveRoute } from './receive.route.ts'
+import { createRunSpans } from './spans.ts'
 import type { Secrets } from './verify/provider.ts'
 
 export interface WebhooksSettings {
@@ -96,6 +97,7 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
   for (const slip of handlerSlips(handlers)) log.warn({ part: 'handlers' }, slip)
   const describeError = createDescribeError(config.production)
   const running = { handlers, query, own, apiClient, accessTokens: oauth.accessTokens, owed, log }
+  const spans = createRunSpans()
   const dispatcher = createDispatcher(
     query,
     {
@@ -104,6 +106,7 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
       hasHandler: (provider, type) =>
         (findOwed(owed, provider, type) ?? findQueuedHandler(handlers, provider, type)) !== undefined,
       run: createRunHandler(running, runtime),
+      beginSpan: spans.begin,
       parkedAt: ({ eventId }) => ({
         connect_url: eventId === null ? undefined : connectUrl(config.origin, eventId),
       }),
@@ -118,8 +121,9 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
   )
   const backlog = createBacklog(query, runtime)
   const committing = createInbox(database, backlog, () => dispatcher.arrived(), runtime)
-  const inbox =
-    metrics.committed === noMetrics.committed ? committing : timeCommits(committing, metrics, runtime)
+  const inbox = spans.commits(
+    metrics.committed === noMetrics.committed ? committing : timeCommits(committing, metrics, runtime),
+  )
   metrics.watchInbox({
     backlog: backlog.waiting,
     oldestSeconds: async () => (await oldestWaitMs(query, runtime.now())) / 1000,

@@ -3,11 +3,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandl
 import { AppError } from '../http/errors.ts'
 import type { NoteUse } from '../keys/meter.ts'
 import type { Runtime } from '../process/runtime.ts'
+import { within } from '../process/tracing.ts'
 import type { Observe } from '../revento/drift.ts'
 import type { Platform } from '../storage/schema.ts'
 import type { Incoming } from './inbox/append.ts'
 import type { Inbox } from './inbox/inbox.ts'
 import type { AnswerInline } from './inline/inline.ts'
+import { keptHeaders } from './kept-headers.ts'
 import { autopsy } from './verify/autopsy.ts'
 import {
   type Envelope,
@@ -76,17 +78,20 @@ function receive(o: ReceiveOptions, request: FastifyRequest, reply: FastifyReply
     ...(announced && announced !== type ? { type_header_differs: true } : undefined),
     ...(provider.unsignedTypeHeader ? { type_unsigned: true } : undefined),
   }
+  const receivedAt = runtime.now()
   const delivery = {
     provider: provider.name,
     platform,
     deliveryId,
     envelope,
-    receivedAt: runtime.now(),
+    receivedAt,
     body,
+    span: request.span,
+    headers: keptHeaders(provider, request.headers, { type, receivedAt }),
   }
   if (type !== SELF_TEST) o.noteUse(secret)
   const answered = provider.inline
-    ? answerInline(o, delivery, request, reply)
+    ? within(request.span, () => answerInline(o, delivery, request, reply))
     : o.inbox.append(delivery).then(id => accept(provider, id, request, reply))
   answered.catch(error => void reply.send(error))
 }

@@ -32,6 +32,24 @@ test('a story hides what is personal until asked, and the log says who asked for
   expect(JSON.stringify(app.log)).not.toMatch(personal)
 })
 
+test('a story has the trace and the few headers that are stored of how it came', async () => {
+  const pair = await startOperated()
+  const { query } = pair.app.database
+  const [id = 0, plain] = await stored(query, [row(1), row(2)])
+  const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
+  const headers = JSON.stringify({ 'user-agent': '<b>Revento/7' })
+  const came = { trace_id: `${trace}-00f067aa0ba902b7`, headers }
+  await query.updateTable('deliveries').set(came).where('id', '=', id).execute()
+  const { get } = await signIn(pair)
+  const { text } = await get(`/operator/deliveries/${id}`)
+  expect(text).toContain(`<dt>Trace</dt><dd><code>${trace}</code></dd>`)
+  expect(text).toContain('<dt>user-agent</dt><dd><bdi class="mono">&lt;b&gt;Revento/7</bdi></dd>')
+  expect(text).toContain(`\\b|${trace}'</code>`)
+  const other = await get(`/operator/deliveries/${plain}`)
+  expect(other.text).not.toContain('<dt>Trace</dt>')
+  expect(other.text).toContain("\\b'</code>")
+})
+
 test('what is done runs again: its steps are kept or run anew under new keys, and the story tells both', async () => {
   const keys: string[] = []
   let runs = 0

@@ -42,10 +42,15 @@ export function createDispatchLog({ log, parkedAt, count, resolved }: DispatchLo
         )
     },
 
-    ended({ delivery }: Run, { outcome, err }: { outcome: Outcome; err?: unknown }, ms: number): void {
+    ended(
+      { delivery, traceId }: Run,
+      { outcome, err }: { outcome: Outcome; err?: unknown },
+      ms: number,
+    ): void {
       const { id, provider, type, attempt } = delivery
       count?.(provider, outcome.state, delivery.since)
-      const fields = { part, delivery: id, provider, type, attempt, outcome: outcome.state, ms }
+      const about = { part, delivery: id, provider, type, attempt, trace_id: traceId }
+      const fields = { ...about, outcome: outcome.state, ms }
       if (outcome.state === 'dead') log.error({ ...fields, err }, 'delivery given up')
       else if (outcome.state === 'retry')
         log.warn({ ...fields, err, retry_in_ms: outcome.delayMs }, 'delivery not handled yet')

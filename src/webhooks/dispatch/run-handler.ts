@@ -6,12 +6,14 @@ import { createParticipants } from '../../builder/participants.ts'
 import { type AccessTokens, ConnectionUnavailable } from '../../oauth/access-token.ts'
 import type { Log } from '../../process/log.ts'
 import type { Runtime } from '../../process/runtime.ts'
+import { traceId } from '../../process/tracing.ts'
 import type { ApiClient, EventApi, Patience } from '../../revento/api.ts'
 import type { ReventoEvent } from '../../revento/events.ts'
 import type { Queries } from '../../storage/database.ts'
 import type { Incoming } from '../inbox/append.ts'
 import type { Claimed } from '../inbox/claim.ts'
 import { inlineProviders, SYNC } from '../providers/index.ts'
+import { runInline } from '../spans.ts'
 import { PARTICIPANT_TYPES } from './keep-participant.ts'
 import type { Owed } from './owed.ts'
 import { CALLS_WITHIN_MS, type RunHandler } from './run.ts'
@@ -74,11 +76,14 @@ export function createRunHandler(o: RunHandlerOptions, runtime: Runtime): RunHan
 
 /** The handler that makes the answer to this delivery. */
 export const findInlineHandler =
-  (o: Pick<RunHandlerOptions, 'handlers' | 'query' | 'own' | 'log'>) =>
-  ({ provider, envelope: { type }, receivedAt, body }: Incoming) => {
+  (o: Pick<RunHandlerOptions, 'handlers' | 'query' | 'own' | 'log'>) => (incoming: Incoming) => {
+    const { provider, receivedAt, body } = incoming
+    const { type } = incoming.envelope
     const handler = findHandler(o.handlers, provider, type)
     const delivery = { id: 0, provider, type, attempt: 1, receivedAt, body }
-    return handler && ((signal: AbortSignal) => handler(contextOf(o, delivery, signal)))
+    return (
+      handler && ((signal: AbortSignal) => runInline(incoming, () => handler(contextOf(o, delivery, signal))))
+    )
   }
 
 function contextOf(
@@ -107,7 +112,8 @@ function contextOf(
       return db
     },
     get log() {
-      lines ??= log.child({ part: 'handler', type, ...(id === 0 ? { provider } : { delivery: id }) })
+      const about = id === 0 ? { provider } : { delivery: id }
+      lines ??= log.child({ part: 'handler', type, ...about, trace_id: traceId() })
       return lines
     },
     signal,

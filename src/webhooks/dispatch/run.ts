@@ -2,10 +2,12 @@ import { FixedTextError } from '../../process/disclosure.ts'
 import type { DescribeError } from '../../process/errors.ts'
 import { HandlerMistake } from '../../process/mistake.ts'
 import type { Runtime } from '../../process/runtime.ts'
+import { type Span, traceId, within } from '../../process/tracing.ts'
 import { ApiError, RefreshPending } from '../../revento/api.ts'
 import type { Call } from '../../revento/request.ts'
 import type { Claimed } from '../inbox/claim.ts'
 import type { Outcome } from '../inbox/outcomes.ts'
+import { endRun } from '../spans.ts'
 import { ErasureGoesOn } from './owed.ts'
 
 /** Runs the handler of one claimed delivery; rejects when it failed. `ignored`: there is none. `note` takes what it asked of Revento. */
@@ -20,6 +22,8 @@ export interface AttemptOptions {
   /** A handler that throws this waits for the organizer to connect again, and is not counted as failed. */
   readonly isParking: (error: unknown) => boolean
   readonly describeError: Pick<DescribeError, 'text'>
+  /** Begins the span of a run, where those are recorded. */
+  readonly beginSpan?: (delivery: Claimed) => Span | undefined
 }
 
 /** One run under way. A handler is first told to stop; being cut off ends its run whether it listened or not. */
@@ -29,6 +33,7 @@ export interface Run {
   readonly startedAt: number
   readonly since: number
   readonly calls: Call[]
+  readonly traceId: string | undefined
   tell(reason: Error): void
   cutOff(reason: Error): void
   readonly ended: Promise<{ outcome: Outcome; err?: unknown }>
@@ -55,17 +60,22 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
     const told = new AbortController()
     const cut = Promise.withResolvers<never>()
     const note = (call: Call) => void (calls.length < KEPT_CALLS && calls.push(call))
-    const ended = async (): Promise<Awaited<Run['ended']>> => {
+    const span = o.beginSpan?.(delivery)
+    const outcomeOf = async (): Promise<Awaited<Run['ended']>> => {
       if (delivery.body === null) return { outcome: { state: 'ignored' } }
       try {
-        const state = await Promise.race([o.run(delivery, told.signal, note), cut.promise])
+        const run = within(span, () => o.run(delivery, told.signal, note))
+        const state = await Promise.race([run, cut.promise])
         return { outcome: { state: state === 'ignored' ? state : 'done' } }
       } catch (err) {
         return { outcome: judge(delivery, err), err }
       }
     }
+    const ended = outcomeOf()
+    if (span) void ended.then(result => endRun(span, result))
     return {
       delivery,
+      traceId: span && traceId(span),
       startedAt: runtime.now(),
       since: runtime.monotonic(),
       calls,
@@ -75,7 +85,7 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
         cut.promise.catch(() => {})
         cut.reject(reason)
       },
-      ended: ended(),
+      ended,
     }
   }
 

@@ -69,7 +69,7 @@ export function handshakeRoutes(app: FastifyInstance, o: HandshakeOptions): void
     const body = readJson(request)
     // Nothing in a request tells a repeat from a second event, so each one is a delivery of its own.
     const envelope = { id: o.runtime.uuid(), type: 'message', eventId: null, organizationId: null }
-    const received = { deliveryId: null, envelope, receivedAt: o.runtime.now(), body }
+    const received = { deliveryId: null, envelope, receivedAt: o.runtime.now(), body, span: request.span }
     const delivery = { provider: 'handshake', platform: o.platform, ...received }
     request.outcome = { delivery: await o.inbox.append(delivery), type: envelope.type }
     return { status: 'success' }

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { placeOf, type Span } from '../../process/tracing.ts'
 import type { Database, Queries } from '../../storage/database.ts'
 import type { Platform } from '../../storage/schema.ts'
 import { isPostgres, storable } from '../../storage/sql.ts'
@@ -15,6 +16,10 @@ export interface Incoming {
   readonly envelope: Envelope
   readonly receivedAt: number
   readonly body: Uint8Array
+  /** Of the request that it came with. */
+  readonly span?: Span | undefined
+  /** A few of its headers, as JSON. */
+  readonly headers?: string | undefined
 }
 
 /** Commits these all or none, and gives their ids in their order. */
@@ -44,12 +49,14 @@ export async function appendWithin(trx: Queries, deliveries: readonly Incoming[]
 const columnsOf = ({ envelope, ...d }: Incoming) => ({
   ...{ provider: d.provider, platform: d.platform, delivery_id: d.deliveryId, envelope_id: envelope.id },
   ...{ type: envelope.type, event_id: envelope.eventId, organization_id: envelope.organizationId },
-  ...{ received_at: d.receivedAt, body: d.body },
+  ...{ received_at: d.receivedAt, trace_id: receiptOf(d), headers: d.headers ?? null, body: d.body },
 })
 
+export const receiptOf = ({ span }: Pick<Incoming, 'span'>) => placeOf(span) ?? null
+
 const DELIVERY = `insert into deliveries
-  (provider, platform, delivery_id, envelope_id, type, event_id, organization_id, received_at, body)
-  values (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+  (provider, platform, delivery_id, envelope_id, type, event_id, organization_id, received_at, trace_id,
+  headers, body) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 /** Of the new rows, which are the last ones: at once for the group, since each statement costs more than its row. */
 const OUTCOMES = `insert into outcomes (id, platform, event_id, organization_id, state, attempts, next_at)
   select id, platform, event_id, organization_id, 'pending', 0, 0 from deliveries where id >= ?`
@@ -64,7 +71,10 @@ function insert(file: SqliteFile, d: Incoming): number {
   const { id, type, eventId, organizationId } = d.envelope
   const { lastInsertRowid } = file
     .prepare(DELIVERY)
-    .run(d.provider, d.platform, d.deliveryId, id, type, eventId, organizationId, d.receivedAt, d.body)
+    .run(
+      ...[d.provider, d.platform, d.deliveryId, id, type, eventId, organizationId, d.receivedAt],
+      ...[receiptOf(d), d.headers ?? null, d.body],
+    )
   return Number(lastInsertRowid)
 }
 
@@ -84,15 +94,17 @@ async function insertAll(query: Queries, deliveries: readonly Incoming[]): Promi
   const inserted = await sql<{
     id: number
   }>`with delivery as (insert into deliveries (provider, platform, delivery_id, envelope_id, type,
-      event_id, organization_id, received_at, body)
-    select provider, platform, delivery_id, envelope_id, type, event_id, organization_id, received_at,
+      event_id, organization_id, received_at, trace_id, headers, body)
+    select provider, platform, delivery_id, envelope_id, type, event_id, organization_id, received_at, trace_id, headers,
       substr(cast(${bodies} as bytea), start, bytes)
     from unnest(cast(${column(d => d.provider)} as text[]), cast(${column(d => d.platform)} as text[]),
       cast(${column(d => d.deliveryId)} as text[]), cast(${column(d => d.envelope.id)} as text[]),
       cast(${column(d => d.envelope.type)} as text[]), cast(${column(d => d.envelope.eventId)} as text[]),
       cast(${column(d => d.envelope.organizationId)} as text[]), cast(${column(d => d.receivedAt)} as bigint[]),
+      cast(${column(receiptOf)} as text[]), cast(${column(d => d.headers ?? null)} as text[]),
       cast(${starts} as int[]), cast(${column(d => d.body.length)} as int[]))
-    as r (provider, platform, delivery_id, envelope_id, type, event_id, organization_id, received_at, start, bytes)
+    as r (provider, platform, delivery_id, envelope_id, type, event_id, organization_id, received_at, trace_id, headers,
+      start, bytes)
     returning id, platform, event_id, organization_id)
     insert into outcomes (id, platform, event_id, organization_id, state, attempts, next_at)
     select id, platform, event_id, organization_id, 'pending', 0, 0 from delivery returning id`.execute(query)

@@ -22,6 +22,8 @@ export interface Claimed {
   readonly envelopeId: string
   /** Who holds its lease: this process. */
   readonly owner: string
+  /** The span of the request that it came with, where one was recorded. */
+  readonly receipt: string | null
   /** Null when the event's data was erased meanwhile. */
   readonly body: Uint8Array | null
 }
@@ -32,6 +34,7 @@ interface Due extends Identified {
   readonly organization_id: string | null
   readonly received_at: number
   readonly asked_at: number | null
+  readonly trace_id: string | null
   readonly attempts: number
   readonly crashes: number
   readonly next_at: number
@@ -125,7 +128,7 @@ type Found = Omit<Due, 'interrupted'> & { readonly state: DeliveryState }
 const due = (which: string) =>
   statement<Found>(
     `select o.id, provider, o.platform, delivery_id, envelope_id, type, state, o.event_id, o.organization_id,
-      received_at, asked_at, attempts, crashes, next_at, length(body) as bytes,
+      received_at, asked_at, trace_id, attempts, crashes, next_at, length(body) as bytes,
       case when length(body) <= ${SMALL} then body end as body
     from outcomes as o join deliveries as d on d.id = o.id
     where state in ('pending', 'running') and o.platform = $1 and ${which} order by next_at, o.id limit $2`,
@@ -227,6 +230,7 @@ async function lease(trx: Queries, runnable: readonly Due[], o: ClaimOptions): P
     platform: row.platform,
     envelopeId: row.envelope_id,
     owner: o.owner,
+    receipt: row.trace_id,
     body: row.body ?? bodies.get(row.id) ?? null,
   }))
 }

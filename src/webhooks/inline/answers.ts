@@ -5,7 +5,7 @@ import type { AgedRows } from '../../storage/aged-rows.ts'
 import type { Queries } from '../../storage/database.ts'
 import type { OutcomesTable } from '../../storage/schema.ts'
 import { transaction } from '../../storage/sql.ts'
-import type { Incoming } from '../inbox/append.ts'
+import { type Incoming, receiptOf } from '../inbox/append.ts'
 
 /** As it went out, byte for byte. */
 export interface StoredAnswer {
@@ -174,6 +174,8 @@ async function append(
       envelope_id: d.envelope.id,
       type: d.envelope.type,
       received_at: d.receivedAt,
+      trace_id: receiptOf(d),
+      headers: d.headers ?? null,
       body: end.state === 'duplicate' ? null : d.body,
     })
     .returning('id')
