@@ -101,7 +101,7 @@ test('our own sandbox differs in nothing from what is expected', async () => {
   expect(told.differences).toEqual([])
   expect(told.seen).toEqual(
     expect.arrayContaining([
-      'event',
+      'event', // part: page
       'me/application',
       'me/profile',
       'participants',
@@ -128,7 +128,7 @@ const EXPECTED = [
   'participant: submitted_at is not a time in ISO 8601 with Z',
   'participant has phone too',
   'participant has one of another kind of name too',
-  'event has no description',
+  'event has no description', // part: page
   'error has no request_id',
   'error has the code token_outdated',
   'webhook has the event type badge.printed',
