@@ -83,6 +83,7 @@ test('where the broken body was not wanted, its request has one answer', async (
   stored = 1
 })
 
+// part: page {
 test('a broken one behind a stream is not written into it, and ends it', async () => {
   const cookie = [...surface.client.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
   const socket = await open(surface.port)
@@ -99,6 +100,7 @@ test('a broken one behind a stream is not written into it, and ends it', async (
   expect(text.match(/HTTP\/1\.1/g)).toHaveLength(1)
   expect(text).not.toContain('bad_request')
 })
+// part: page }
 
 test('a delivery whose sender has finished sending is stored; Node may not wait with the answer', async () => {
   const socket = await open(surface.port)
