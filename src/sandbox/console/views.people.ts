@@ -34,7 +34,7 @@ it compares its copy with the API.</p>
 <button formaction="/console/people/remove" class="danger">Remove</button></p>
 </form>
 <section><h2 id="${event?.row.id}">${event?.row.title}: ${many(list?.length ?? 0, 'person', 'people')}</h2>
-<div class="scroll" tabindex="0" role="region" aria-label="People"><table>
+<div class="scroll" tabindex="0" role="region" aria-label="People"><table class="stack">
 <thead><tr><th scope="col">Id</th><th scope="col">Name</th><th scope="col">Application</th></tr></thead>
 <tbody>${list
     ?.slice(0, SHOWN)

@@ -93,7 +93,7 @@ function pretty(body: string): string {
 
 /** `prefix` stands before the rows' ids, since a dead letter is a row of both tables. */
 function table(label: string, deliveries: readonly Delivery[], prefix: string): Html {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table>
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table class="stack">
 <thead><tr><th scope="col">Time</th><th scope="col">Webhook</th><th scope="col">Result</th></tr></thead>
 <tbody>${deliveries.map(delivery => row(delivery, prefix))}</tbody>
 </table></div>`
