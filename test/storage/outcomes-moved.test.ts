@@ -25,7 +25,8 @@ test('a move that is cut short goes on where it was', async () => {
 async function cutShort(query: Queries): Promise<void> {
   const { outcomes } = await import('../../src/storage/migrations/060-outcomes.ts')
   await query.transaction().execute(trx => outcomes.up(trx as unknown as Kysely<unknown>))
-  await sql`insert into kysely_migration (name, timestamp) values ('060-outcomes', '')`.execute(query)
+  const now = new Date().toISOString()
+  await sql`insert into kysely_migration (name, timestamp) values ('060-outcomes', ${now})`.execute(query)
   const stopped = moveInbox(query, () => {
     throw new Error('killed')
   })
