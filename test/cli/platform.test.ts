@@ -100,15 +100,9 @@ test('our own sandbox differs in nothing from what is expected', async () => {
   const { code, told, text: said } = await goLive(world)
   expect(told.differences).toEqual([])
   expect(told.seen).toEqual(
-    expect.arrayContaining([
-      'event', // part: page
-      'me/application',
-      'me/profile',
-      'participants',
-      'token answer',
-      'webhook',
-    ]),
+    expect.arrayContaining(['me/application', 'me/profile', 'participants', 'token answer', 'webhook']),
   )
+  expect(told.seen).toContain('event') // part: page
   expect(said).toContain('Nothing is different')
   expect(code).toBe(0)
 })
