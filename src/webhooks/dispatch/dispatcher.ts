@@ -44,6 +44,8 @@ export interface Dispatcher {
 
 const LEASE_MS = 30_000
 const POLL_MS = 1_000
+/** The reason that ends a sleep: without one, each makes an error with its stack. */
+const WOKEN = 'woken'
 /**
  * So many runs may have ended without their outcome being stored, those that run included: more are not begun. A kill -9
  * has these repeated.
@@ -231,7 +233,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     for (const run of running) if (run.since <= late) run.cutOff(new HandlerTimeout())
   }
 
-  const wake = () => waking.abort()
+  const wake = () => waking.abort(WOKEN)
 
   const sleep = (ms: number) => runtime.sleep(ms, waking.signal).catch(() => {})
 
