@@ -194,8 +194,15 @@ const INSERT_RUNS =
     r.value ->> 'error', r.value ->> 'calls'
   from json_each($1) as r where true on conflict do nothing`)
 
-async function recordAttempts(trx: Queries, group: readonly Ended[]): Promise<void> {
-  const rows = group.flatMap(({ delivery, outcome, run }) =>
+/** Most runs differ by their times alone: then SQLite takes a quarter of what it takes to read each as an object. */
+const INSERT_ALIKE = statement(`insert into attempts (inbox_id, started_at, ended_at, attempt, outcome)
+  select cast(r.key as bigint), cast(r.value ->> 0 as bigint), cast(r.value ->> 1 as bigint), $1, $2
+  from json_each($3) as r where true on conflict do nothing`)
+
+type RunRow = ReturnType<typeof runsOf>[number]
+
+const runsOf = (group: readonly Ended[]) =>
+  group.flatMap(({ delivery, outcome, run }) =>
     run === undefined
       ? []
       : {
@@ -208,8 +215,17 @@ async function recordAttempts(trx: Queries, group: readonly Ended[]): Promise<vo
           calls: run.calls.length > 0 ? JSON.stringify(run.calls) : null,
         },
   )
-  if (rows.length === 0) return
-  await INSERT_RUNS(trx, recordsText(rows))
+
+async function recordAttempts(trx: Queries, group: readonly Ended[]): Promise<void> {
+  const rows = runsOf(group)
+  const first = rows[0]
+  if (!first) return
+  const isAlike = (row: RunRow) =>
+    row.attempt === first.attempt && row.outcome === first.outcome && row.error === null && row.calls === null
+  const alike = rows.filter(isAlike)
+  const times = alike.map(({ id, started_at, ended_at }) => `"${id}":[${started_at},${ended_at}]`).join()
+  if (alike.length > 0) await INSERT_ALIKE(trx, first.attempt, first.outcome, `{${times}}`)
+  if (alike.length < rows.length) await INSERT_RUNS(trx, recordsText(rows.filter(row => !isAlike(row))))
   const mayComeBack = rows.filter(({ outcome }) => outcome !== 'done' && outcome !== 'ignored')
   if (mayComeBack.length > 0)
     await forgetOldRuns(
