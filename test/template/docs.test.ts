@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { DAYS } from '../../src/cli/develop/drill/days.ts'
 import { VARIABLE_NAMES } from '../../src/config/variables.ts'
@@ -34,6 +34,18 @@ describe('the README', () => {
     for (const command of commands) expect(Object.keys(scripts)).toContain(command)
     const own = Object.keys(scripts).filter(name => name !== 'postinstall')
     expect(new Set(commands)).toEqual(new Set(own))
+  })
+
+  test('quotes only words that the pages show', () => {
+    const start = readme.slice(0, readme.indexOf('## Make it yours')).replaceAll(/\s+/g, ' ')
+    // A button that begins with a plus is put together of a number and a unit.
+    const quoted = found(start, /"([^"]+)"/g).filter(words => !words.startsWith('+'))
+    expect(quoted.length).toBeGreaterThanOrEqual(3)
+    const pages = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter(name =>
+      name.endsWith('.ts'),
+    )
+    const shown = pages.map(name => read(`src/${name}`)).join('\n')
+    expect(quoted.filter(words => !shown.includes(words))).toEqual([])
   })
 
   test('names only variables that exist', () => {
