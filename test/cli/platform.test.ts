@@ -125,7 +125,7 @@ const EXPECTED = [
   'event has no description', // part: page
   'error has no request_id',
   'error has the code token_outdated',
-  'webhook has the event type badge.printed',
+  'webhook has the event type weather.changed',
   'webhook has attempt too',
   'webhook: delivery id is not a UUID of version 4',
 ]
@@ -190,10 +190,10 @@ test('a platform that is another one in eighteen ways has each of them named, an
   appUrl = world.app.url
   const { list } = await ordinaryDay(world)
   const envelope = {
-    ...{ id: `evt_${CANARY}`, type: 'badge.printed', occurred_at: '2026-11-30T10:00:00Z' },
+    ...{ id: `evt_${CANARY}`, type: 'weather.changed', occurred_at: '2026-11-30T10:00:00Z' },
     ...{ event_id: EVENT, organization_id: 'org_test_formal', data: { [CANARY]: CANARY }, attempt: 1 },
   }
-  await world.control('webhooks', { type: 'badge.printed', body: JSON.stringify(envelope) })
+  await world.control('webhooks', { type: 'weather.changed', body: JSON.stringify(envelope) })
   await handled(world, 4)
   isOver = true
   await world.control('expire-access-tokens')

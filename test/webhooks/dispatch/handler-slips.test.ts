@@ -13,10 +13,10 @@ test('a handler for each type that its sender sends is no slip', () => {
 test.each([
   ['revento', 'application.aproved', 'did you mean "application.approved"? If it does come, list it in'],
   ['revento', 'participants.registered', 'did you mean "participant.registered"?'],
-  ['revento', 'badge.printed', 'known to send; if it does come, list it in src/integration/event-types.ts'],
+  ['revento', 'weather.changed', 'known to send; if it does come, list it in src/integration/event-types.ts'],
   // part: senders {
   ['aghanim', 'player.verfy', 'did you mean "player.verify"?'],
-  ['aghanim', 'badge.printed', 'which it is not known to send'],
+  ['aghanim', 'weather.changed', 'which it is not known to send'],
   ['barker', 'mesage', 'did you mean "message"?'],
   ['handshake', 'ping', 'which it is not known to send'],
   ['standard', 'mesage', 'did you mean "message"?'],
