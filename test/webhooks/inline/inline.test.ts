@@ -1,4 +1,7 @@
-import { expect, test } from 'vitest'
+import { context, trace } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
+import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
+import { expect, onTestFinished, test } from 'vitest'
 import type { InlineAnswer, SenderContext } from '../../../src/builder/context.ts'
 import { manualClock } from '../../helpers/clock.ts'
 import { until } from '../../helpers/wait.ts'
@@ -47,6 +50,27 @@ test('the handler gets the event, its bytes and a signal', async () => {
   })
   expect(JSON.parse(String(seen[0]?.raw))).toEqual(seen[0]?.event)
   expect(seen[0]?.signal.aborted).toBe(false)
+})
+
+test('its run is part of the trace of its request, which is stored', async () => {
+  const exporter = new InMemorySpanExporter()
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager())
+  trace.setGlobalTracerProvider(
+    new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] }),
+  )
+  onTestFinished(() => {
+    trace.disable()
+    context.disable()
+  })
+  const app = await startAsked(async () => ({ body: {} }))
+  await app.ask({ event_id: 'whevt_t' })
+  const [run, request] = await until(
+    () => exporter.getFinishedSpans().length === 2 && exporter.getFinishedSpans(),
+  )
+  expect([run?.name, request?.name]).toEqual(['process player.verify', 'POST /webhooks/aghanim'])
+  const { traceId, spanId } = request?.spanContext() ?? {}
+  expect(run?.parentSpanContext).toMatchObject({ traceId, spanId })
+  expect(await app.rows()).toMatchObject([{ trace_id: `${traceId}-${spanId}` }])
 })
 
 test('a repeat gets the first answer, byte for byte, and is recorded as a duplicate', async () => {
