@@ -40,8 +40,8 @@ export default defineConfig({
   test: {
     // Node's own type stripping, as in production: a test cannot pass on syntax that `npm start` refuses.
     experimental: { viteModuleRunner: false },
-    // Most of them wait for processes and clocks, so that three keep two cores busy.
-    maxWorkers: Math.ceil(availableParallelism() * 1.5),
+    // Most of them wait for processes and clocks, so that four keep two cores busy.
+    maxWorkers: availableParallelism() * 2,
     // The modules of `src` keep nothing between tests, and to import them takes longer than most test files.
     isolate: false,
     restoreMocks: true,

@@ -164,9 +164,14 @@ async function columnsOf(query: Queries): Promise<Column[]> {
 
 /** The names of the tables and views that our queries see. */
 export async function tablesOf(query: Queries): Promise<string[]> {
-  if (isPostgres(query)) return [...new Set((await columnsOf(query)).map(({ table }) => table))]
-  const { rows } = await sql<{ name: string }>`select name from sqlite_schema
-    where type in ('table', 'view') and name not glob 'sqlite_*'`.execute(query)
+  // As in `columnsOf`.
+  const schema = await schemaOf(query)
+  const { rows } = await (schema === undefined
+    ? sql<{ name: string }>`select name from sqlite_schema
+        where type in ('table', 'view') and name not glob 'sqlite_*'`
+    : sql<{ name: string }>`select relname as name from pg_class
+        where relnamespace = (select oid from pg_namespace where nspname = current_schema()) and relkind in ('r', 'p', 'v')`
+  ).execute(query)
   return rows.map(({ name }) => name)
 }
 

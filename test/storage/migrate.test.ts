@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely'
-import { expect, inject, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { openSealed } from '../../src/keys/open-sealed.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import type { Queries } from '../../src/storage/database.ts'
@@ -48,16 +48,3 @@ test('eight starts at once on an empty database migrate it once', async () => {
   for (const database of opened) expect(await tablesOf(database.query)).toContain('inbox')
   await Promise.all(opened.map(database => database.close()))
 })
-
-test.runIf(inject('store') === 'sqlite')(
-  'a file knows the schema that it was left with, and one that was changed is compared by its columns',
-  async () => {
-    const { query, store } = await testDatabase()
-    const { rows } = await sql<{ user_version: number }>`pragma user_version`.execute(query)
-    expect(rows[0]?.user_version).not.toBe(0)
-    await sql`alter table flows add column of_mine text`.execute(query)
-    await (await openDatabase(store, runtime)).close()
-    await sql`alter table flows rename column kind to other`.execute(query)
-    await expect(openDatabase(store, runtime)).rejects.toThrow('has no column flows.kind')
-  },
-)

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { expect, test } from 'vitest'
 import { systemRuntime } from '../../src/process/runtime.ts'
 import { openSqlite } from '../../src/storage/sqlite/database.ts'
@@ -27,4 +28,14 @@ test('every old dedupe key becomes a short one, however many there are', async (
     })
     expect([owners.get(keys.envelope), owners.get(keys.delivery ?? '')]).toEqual([id, id])
   }
+})
+
+test('a file knows the schema that it was left with, and one that was changed is compared by its columns', async () => {
+  const { query, path } = await testFile()
+  const { rows } = await sql<{ user_version: number }>`pragma user_version`.execute(query)
+  expect(rows[0]?.user_version).not.toBe(0)
+  await sql`alter table flows add column of_mine text`.execute(query)
+  await (await openSqlite(path, systemRuntime)).close()
+  await sql`alter table flows rename column kind to other`.execute(query)
+  await expect(openSqlite(path, systemRuntime)).rejects.toThrow('has no column flows.kind')
 })
