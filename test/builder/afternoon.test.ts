@@ -106,7 +106,9 @@ test('what a builder adds in one folder and .env runs; what is wrong in it stops
   const own = (path: string) => join('src/integration', path)
   const [port, sandboxPort] = [await freePort(), await freePort()]
   for (const [path, text] of Object.entries(OWN)) project.write(own(path), text)
-  project.write('.env', `BADGE_OFFICE=Hall 2\nPORT=${port}\nSANDBOX_PORT=${sandboxPort}\n`)
+  const secret = 'secret-of-github-for-one-afternoon'
+  const lines = [`GITHUB_WEBHOOK_SECRET=${secret}`, `PORT=${port}`, `SANDBOX_PORT=${sandboxPort}`]
+  project.write('.env', ['BADGE_OFFICE=Hall 2', ...lines, ''].join('\n'))
   // A value for a setting of this clone's, which may have the same name, would win over the file.
   const env = { BADGE_OFFICE: undefined }
   const start = () => node([join(project.folder, 'src/main.ts')], { cwd: project.folder, env })
@@ -120,7 +122,7 @@ test('what a builder adds in one folder and .env runs; what is wrong in it stops
   const body = Buffer.from(github.example({ type: 'push', id: 'h1', at: 0 }))
   const signed = {
     provider: github,
-    secret: github.secret.sandbox,
+    secret,
     body,
     type: 'push',
     deliveryId: 'd1',

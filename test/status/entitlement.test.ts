@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, inject, test } from 'vitest'
+import { senders } from '../../src/integration/senders/index.ts'
 import type { ConnectionState } from '../../src/storage/schema.ts'
 import { routesOf } from '../hardening/surface.ts'
 import { type Client, createClient } from '../helpers/client.ts'
@@ -129,7 +130,8 @@ const ROUTES: Readonly<Record<string, Row | string>> = {
 test('every route has its row', async () => {
   const { app } = await startPair({ env: SENDERS_ENV })
   const served = routesOf({ app }).flatMap(({ path, methods }) => methods.map(method => `${method} ${path}`))
-  expect(new Set(served)).toEqual(new Set(Object.keys(ROUTES)))
+  const own = Object.keys(senders).map(name => `POST /webhooks/${name}`)
+  expect(new Set(served)).toEqual(new Set([...Object.keys(ROUTES), ...own]))
 })
 
 /** The app with three connections, and a browser for one of them. */
