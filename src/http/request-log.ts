@@ -95,6 +95,7 @@ export function createTraces(): Traces {
         })
       }
       request.span = span
+      // Fastify keeps it as the one under way while it reads the body, too.
       within(span, done)
     },
   }

@@ -3,7 +3,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandl
 import { AppError } from '../http/errors.ts'
 import type { NoteUse } from '../keys/meter.ts'
 import type { Runtime } from '../process/runtime.ts'
-import { within } from '../process/tracing.ts'
 import type { Observe } from '../revento/drift.ts'
 import type { Platform } from '../storage/schema.ts'
 import type { Incoming } from './inbox/append.ts'
@@ -91,7 +90,7 @@ function receive(o: ReceiveOptions, request: FastifyRequest, reply: FastifyReply
   }
   if (type !== SELF_TEST) o.noteUse(secret)
   const answered = provider.inline
-    ? within(request.span, () => answerInline(o, delivery, request, reply))
+    ? answerInline(o, delivery, request, reply)
     : o.inbox.append(delivery).then(id => accept(provider, id, request, reply))
   answered.catch(error => void reply.send(error))
 }

@@ -35,7 +35,7 @@ export function createRunSpans(): RunSpans {
         if (!span) return inbox.append(delivery)
         const place = placeOf(span)
         if (place) wait(span, place)
-        return within(span, () => inSpan(beginSpan('commit'), () => inbox.append(delivery)))
+        return inSpan(beginSpan('commit'), () => inbox.append(delivery))
       },
     }),
     begin(delivery) {
@@ -73,12 +73,10 @@ export function endRun(span: Span, { outcome, err }: { outcome: Outcome; err?: u
   span.end()
 }
 
-/** Runs a handler whose sender waits for its answer: always in the trace of its request. */
+/** Runs a handler whose sender waits for its answer: always in its request, which is under way. */
 export function runInline<T>(
   { span, provider, envelope: { type } }: Incoming,
   run: () => Promise<T>,
 ): Promise<T> {
-  if (!span) return run()
-  const own = within(span, () => processSpan(type))
-  return inSpan(own?.setAttributes(aboutRun(provider, type)), run)
+  return span ? inSpan(processSpan(type)?.setAttributes(aboutRun(provider, type)), run) : run()
 }
