@@ -116,6 +116,8 @@ describe('who has not signed in', () => {
     const next = async (next: string) =>
       (await post(pair, createClient(), '/operator/sign-in', { token: TOKEN, next })).headers['location']
     expect(await next('/operator/deliveries?state=dead')).toBe('/operator/deliveries?state=dead')
+    const { headers } = await post(pair, createClient(), '/operator/sign-in', { token: TOKEN })
+    expect(String(headers['set-cookie'])).toMatch(/^\w+=[\w-]{43}; .*HttpOnly; SameSite=Lax/)
     for (const bad of ['https://evil.example', '//evil.example', '/operator//x\r\ny', '/operator.evil'])
       expect(await next(bad)).toBe('/operator')
   })
@@ -226,10 +228,12 @@ describe('who has signed in', () => {
     const { get, press } = await signIn(pair)
     const queries = [`q=${encodeURIComponent(HOSTILE)}`, `type=${encodeURIComponent(HOSTILE)}&state=dead`]
     const pages = [...PAGES, ...queries.map(query => `/operator/deliveries?${query}`)]
-    const texts = [
-      ...(await Promise.all(pages.map(async path => (await get(path)).text))),
-      (await press('/operator/deliveries/1/reveal')).text,
+    const replies = [
+      ...(await Promise.all(pages.map(get))),
+      await press('/operator/deliveries/1/reveal'),
+      await press('/operator/deliveries/1/replay'),
     ]
+    const texts = replies.map(({ text }) => text)
     expect(texts[0]).toContain('&lt;script&gt;')
     for (const text of texts) {
       expect(text).not.toMatch(/<script>|<img|<\/bdi><script/)
@@ -237,7 +241,12 @@ describe('who has signed in', () => {
       const around = text.replaceAll(/<bdi[^>]*>.*?<\/bdi>/gs, '').replaceAll(/<[^>]*>/g, '')
       expect(around).not.toContain('\u202e')
     }
-    expect(texts.at(-1)).toContain('&lt;script&gt;alert(1)')
+    expect(texts.at(-2)).toContain('&lt;script&gt;alert(1)')
+    // And no page runs what is not ours, stands in a frame, or stays behind in the browser.
+    for (const { headers } of replies) {
+      expect(headers).toMatchObject({ 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' })
+      expect(headers['content-security-policy']).toMatch(/script-src 'self'; .*frame-ancestors 'none'/)
+    }
   })
 })
 
