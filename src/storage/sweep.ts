@@ -181,7 +181,7 @@ export async function emptyDeliveries(
 ): Promise<void> {
   await trx
     .updateTable('deliveries')
-    .set({ body: null })
+    .set({ body: null, headers: null })
     .where('id', 'in', ids(deliveries))
     .where('body', 'is not', null)
     .execute()

@@ -9,7 +9,7 @@ export type NewRow = Partial<Insertable<DeliveriesTable> & Omit<OutcomesTable, '
 /** Stores a row of the view `inbox`; gives its id. Done at the first run, where nothing else is said. */
 export async function insertDelivery(query: Queries, row: NewRow = {}): Promise<number> {
   const { id, provider = 'revento', delivery_id = null, envelope_id = 'evt_x', type = 'a.b' } = row
-  const { received_at = 0, body = null, ...outcome } = row
+  const { received_at = 0, body = null, headers = null, ...outcome } = row
   const keys = {
     platform: row.platform ?? 'real',
     event_id: row.event_id ?? null,
@@ -20,7 +20,7 @@ export async function insertDelivery(query: Queries, row: NewRow = {}): Promise<
     .values({
       ...keys,
       ...(id === undefined ? {} : { id }),
-      ...{ provider, delivery_id, envelope_id, type, received_at, body },
+      ...{ provider, delivery_id, envelope_id, type, received_at, body, headers },
     })
     .returning('id')
     .executeTakeFirstOrThrow()

@@ -29,6 +29,7 @@ export const storeDelivery = (
     ...{ organization_id: o.organizationId === undefined ? 'org_1' : o.organizationId },
     ...{ state: 'running', next_at: Date.now() + 20_000, received_at: Date.now() },
     body: Buffer.from('{"name":"Ada Lovelace"}'),
+    headers: '{"user-agent":"of Ada"}',
     ...more,
   })
 

@@ -196,7 +196,7 @@ test('what waited or had failed becomes ignored, and a replay of it says that it
   await s.erase()
   const rows = await s.query.selectFrom('inbox').selectAll().where('id', 'in', ids).orderBy('id').execute()
   expect(rows.map(row => row.state)).toEqual(['ignored', 'ignored', 'ignored', 'done', 'ignored', 'running'])
-  expect(rows.every(row => row.body === null && row.last_error === null)).toBe(true)
+  expect(rows.flatMap(({ body, headers, last_error }) => body ?? headers ?? last_error ?? [])).toEqual([])
   for (const id of ids.slice(0, 3)) {
     expect(await createDeliveries(s.query).replay(String(id), 'operator', Date.now())).toBe('erased')
     expect(await createDeliveries(s.query).find(String(id), 'operator')).toMatchObject({

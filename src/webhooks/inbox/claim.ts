@@ -191,7 +191,8 @@ async function endDuplicates(trx: Queries, duplicates: Duplicate[], now: number)
 }
 
 const dropBodies = async (trx: Queries, list: number[]) =>
-  list.length > 0 && trx.updateTable('deliveries').set({ body: null }).where('id', 'in', ids(list)).execute()
+  list.length > 0 &&
+  trx.updateTable('deliveries').set({ body: null, headers: null }).where('id', 'in', ids(list)).execute()
 
 async function end(
   trx: Queries,

@@ -177,7 +177,7 @@ function columns(
 const dropBodies = (trx: Queries, erasing: readonly Ended[]) =>
   trx
     .updateTable('deliveries')
-    .set({ body: null })
+    .set({ body: null, headers: null })
     .where('id', 'in', eb =>
       eb
         .selectFrom('outcomes')

@@ -172,7 +172,7 @@ function dropBodies(query: Queries, list: readonly number[]): Promise<number> {
       .executeTakeFirst()
     await trx
       .updateTable('deliveries')
-      .set({ body: null })
+      .set({ body: null, headers: null })
       .where('id', 'in', eb =>
         eb
           .selectFrom('outcomes')

@@ -177,12 +177,8 @@ test('after PAYLOAD_DAYS body and error go; the row stays, knows its repeat, and
     Array.from({ length: 5 }, () => b.append()),
   )
   const left = async () => {
-    const rows = await b.query
-      .selectFrom('inbox')
-      .select(['id', 'body', 'last_error'])
-      .orderBy('id')
-      .execute()
-    return rows.filter(row => row.body !== null).map(row => row.id)
+    const rows = await b.query.selectFrom('inbox').select(['id', 'body', 'headers']).orderBy('id').execute()
+    return rows.filter(row => row.body !== null || row.headers !== null).map(row => row.id)
   }
   await b.end([done ?? 0], 'done')
   await b.end([ignored ?? 0], 'ignored')
@@ -193,6 +189,7 @@ test('after PAYLOAD_DAYS body and error go; the row stays, knows its repeat, and
     .set({ last_error: 'Ada' })
     .where('id', '=', ignored ?? 0)
     .execute()
+  await b.query.updateTable('deliveries').set({ headers: '{}' }).execute()
   b.clock.advance(2 * DAY)
   b.watch()
   await until(() => b.clock.sleepers().includes(3_600_000))
