@@ -260,7 +260,7 @@ export async function webhookDay(day: Day): Promise<void> {
     const { headers } = signedAs(provider, { body, secret: key })
     noteMac(provider.name, headers)
     const { status } = await post(anybody, `/webhooks/${provider.name}`, body, headers)
-    expect([provider.name, status]).toEqual([provider.name, provider.name === 'aghanim' ? 500 : 200])
+    expect(provider.name === 'aghanim' ? [500] : [200, 202, 204], provider.name).toContain(status)
     const wrong = signedAs(provider, {
       body,
       secret: key.replace(/.{6}$/, 'AAAAA='),

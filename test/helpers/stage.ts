@@ -47,6 +47,8 @@ const PLATFORM = hasSandbox
       REVENTO_CLIENT_ID: 'sandbox-client',
       REVENTO_CLIENT_SECRET: 'sandbox-client-secret-for-development-only',
       REVENTO_WEBHOOK_SECRET: 'sandbox-webhook-secret-for-development-only',
+      REVENTO_AUTH_BASE: 'http://127.0.0.1:9',
+      REVENTO_API_BASE: 'http://127.0.0.1:9/api/v1',
     }
 
 /** What every process needs: of this one's environment, for src/integration, and no comparison that nobody asked for. */
