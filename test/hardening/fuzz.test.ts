@@ -245,7 +245,7 @@ test(`${RUNS} requests of any bytes`, async () => {
     // What was not rightly signed is never stored; what was, only where it was answered so.
     if (now > rows) {
       expect(a.as).not.toBeNull()
-      expect(answers.map(({ status }) => status)).toContain(200)
+      expect(answers.some(({ status }) => status >= 200 && status < 300)).toBe(true)
     }
     rows = now
     // A minute's budget of Revento's API, and of /connect, is not what is tried here. What wakes then has its turn first.
