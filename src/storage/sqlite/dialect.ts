@@ -84,9 +84,10 @@ class NodeSqliteConnection implements DatabaseConnection {
   }
   #execute<R>({ sql, parameters }: CompiledQuery): QueryResult<R> {
     if (!this.#file.inTransaction()) this.#file.ready()
-    const statement = this.#file.prepare(sql)
     const values = parameters.map(storable) as SQLInputValue[]
-    if (this.#file.givesRows(sql)) return { rows: statement.all(...values) as R[] }
+    const statement = this.#file.prepare(sql)
+    const rows = this.#file.all(statement, values)
+    if (rows) return { rows: rows as R[] }
     const { changes, lastInsertRowid } = statement.run(...values)
     return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
   }

@@ -1,6 +1,6 @@
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { DatabaseSync, type DatabaseSyncOptions, type StatementSync } from 'node:sqlite'
+import { DatabaseSync, type DatabaseSyncOptions, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { StorageError } from '../../process/errors.ts'
 import type { Runtime } from '../../process/runtime.ts'
 import { storageError } from '../errors.ts'
@@ -23,9 +23,10 @@ interface SqliteFileOptions {
   readonly link?: string | undefined
 }
 
-interface Prepared {
-  readonly statement: StatementSync
-  givesRows?: boolean
+function objectOf(columns: readonly string[], values: readonly unknown[]): Record<string, unknown> {
+  const row: Record<string, unknown> = {}
+  for (let i = 0; i < columns.length; i++) row[columns[i] ?? ''] = values[i]
+  return row
 }
 
 /** One open database file. Kysely and the code that prepares its own statements share its connection. */
@@ -35,7 +36,8 @@ export class SqliteFile {
   readonly #watch: SqliteWatch
   readonly #readOnly: boolean
   readonly #runtime: Runtime
-  readonly #statements = new Map<string, Prepared>()
+  readonly #statements = new Map<string, StatementSync>()
+  readonly #columns = new WeakMap<StatementSync, readonly string[]>()
   #broken: StorageError | undefined
   #relaxed = false
   readonly #busy = { since: 0, last: Number.NEGATIVE_INFINITY }
@@ -65,26 +67,34 @@ export class SqliteFile {
     this.#watch.watchLog()
   }
 
+  /** To be run: what gives rows goes through `all`. */
   prepare(sql: string): StatementSync {
-    return this.#prepared(sql).statement
-  }
-
-  /** `statement.columns()` costs 6 µs for ten of them, more than many statements: asked once for each text. */
-  givesRows(sql: string): boolean {
-    const prepared = this.#prepared(sql)
-    prepared.givesRows ??= prepared.statement.columns().length > 0
-    return prepared.givesRows
-  }
-
-  #prepared(sql: string): Prepared {
-    const prepared = this.#statements.get(sql) ?? { statement: this.#db.prepare(sql) }
+    const statement = this.#statements.get(sql) ?? this.#db.prepare(sql)
     this.#statements.delete(sql)
-    this.#statements.set(sql, prepared)
+    this.#statements.set(sql, statement)
     if (this.#statements.size > CACHED_STATEMENTS) {
       const [oldest] = this.#statements.keys()
       if (oldest !== undefined) this.#statements.delete(oldest)
     }
-    return prepared
+    return statement
+  }
+
+  /** Undefined where the statement gives no rows. */
+  all(statement: StatementSync, values: readonly SQLInputValue[]): Record<string, unknown>[] | undefined {
+    const columns = this.#columns.get(statement) ?? this.#columnsOf(statement)
+    if (columns.length === 0) return undefined
+    const rows = statement.all(...values)
+    return rows.map(row => (Array.isArray(row) ? objectOf(columns, row) : row))
+  }
+
+  /** Asked once: ten columns cost 6 µs, more than many statements. */
+  #columnsOf(statement: StatementSync): readonly string[] {
+    const columns = statement.columns().map(({ name }) => name)
+    this.#columns.set(statement, columns)
+    // SQLite's own objects are slow ones, which cost more to read than these to make. The columns that a `*` stands for may
+    // change while the statement is kept: another process may migrate the file.
+    statement.setReturnArrays(!statement.sourceSQL.includes('*'))
+    return columns
   }
 
   exec(sql: string): void {
