@@ -165,7 +165,11 @@ test('the log deleted under the real program: an orderly stop puts into the file
   const app = await startMain({ env: REAL })
   await app.says('Ready')
   const acknowledged = new Set<string>()
-  for (let n = 0; n < 10; n++) acknowledged.add((await post(app.url)).id)
+  for (let n = 0; n < 10; n++) {
+    const { id, status } = await post(app.url)
+    expect(status).toBe(200)
+    acknowledged.add(id)
+  }
   const db = join(app.folder, 'data', 'test.db')
   rmSync(`${db}-wal`)
   expect((await post(app.url)).status).toBe(503)
