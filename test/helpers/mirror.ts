@@ -1,5 +1,6 @@
 import type { Insertable } from 'kysely'
 import type { ParticipantsTable, SyncRunsTable } from '../../src/storage/schema.ts'
+import { LEASE_MS } from '../../src/sync/runs.ts'
 import type { TestApp } from './app.ts'
 
 const KEY = { platform: 'real', event_id: 'evt_test_published', organization_id: 'org_test_formal' } as const
@@ -22,7 +23,7 @@ export async function mirrored(
       .execute()
 }
 
-/** Stores a run as it is at some moment. */
+/** Stores a run as it is at some moment; an open one is another process's, or the app would go on with it. */
 export const ranAs = (
   { database: { query } }: Pick<TestApp, 'database'>,
   run: Partial<Insertable<SyncRunsTable>>,
@@ -38,6 +39,7 @@ export const ranAs = (
         tells: 0,
         created_at: 0,
         phase: 'list',
+        ...(run.outcome ? {} : { lease_owner: 'another', lease_until: Date.now() + LEASE_MS - 1 }),
       },
       ...run,
     })
