@@ -113,7 +113,9 @@ test('an erasure that erases nothing is caught, and the table that still holds s
   const told = await drill(project, ['erasure'])
   expect(told).toMatchObject({ code: 1, failed: 1 })
   expect(told.days[0]).toMatchObject({ status: 'failed', look: 'src/storage/sweep.ts' })
-  expect(told.days[0]?.reason).toMatch(/^after data\.deletion_required, the table "(?:participants|deliveries)" still holds "\w+/)
+  expect(told.days[0]?.reason).toMatch(
+    /^after data\.deletion_required, the table "(?:participants|deliveries)" still holds "\w+/,
+  )
 }, 120_000)
 
 test('a table of your own that keeps the event, an open handshake and a broken sender of your own are caught', async () => {
