@@ -61,6 +61,8 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
     const cut = Promise.withResolvers<never>()
     const note = (call: Call) => void (calls.length < KEPT_CALLS && calls.push(call))
     const span = o.beginSpan?.(delivery)
+    // Before the handler begins: it may work a while before it first waits.
+    const began = { startedAt: runtime.now(), since: runtime.monotonic() }
     const outcomeOf = async (): Promise<Awaited<Run['ended']>> => {
       if (delivery.body === null) return { outcome: { state: 'ignored' } }
       try {
@@ -76,8 +78,7 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
     return {
       delivery,
       traceId: span && traceId(span),
-      startedAt: runtime.now(),
-      since: runtime.monotonic(),
+      ...began,
       calls,
       tell: reason => told.abort(reason),
       cutOff(reason) {
