@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Queries } from '../../storage/database.ts'
 import type { DeliveryKeysTable, Platform } from '../../storage/schema.ts'
-import { ids, lock, statement } from '../../storage/sql.ts'
+import { ids, lock, namesText, statement } from '../../storage/sql.ts'
 
 /** What a delivery is recognized by. */
 export interface Identified {
@@ -81,7 +81,7 @@ const ownersAmong = statement<DeliveryKeysTable>(
 
 async function ownersOf(trx: Queries, keys: readonly string[]): Promise<Map<string, number>> {
   if (keys.length === 0) return new Map()
-  const rows = await ownersAmong(trx, members(keys.map(key => ({ key, id: 0 }))))
+  const rows = await ownersAmong(trx, namesText(keys))
   return new Map(rows.map(({ key, inbox_id }) => [key, inbox_id]))
 }
 
@@ -90,11 +90,7 @@ export async function forget(trx: Queries, rows: readonly Identified[]): Promise
   const keys = rows.flatMap(row => Object.values(keysOf(row))).filter(key => key !== undefined)
   await trx
     .deleteFrom('delivery_keys')
-    .where(
-      'key',
-      'in',
-      sql<string>`(select r.key from json_each(${members(keys.map(key => ({ key, id: 0 })))}) as r)`,
-    )
+    .where('key', 'in', sql<string>`(select r.key from json_each(${namesText(keys)}) as r)`)
     .where('inbox_id', 'in', ids(rows.map(row => row.id)))
     .execute()
 }
