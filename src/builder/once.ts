@@ -48,7 +48,7 @@ const MOST_BYTES = 64 * 1024
 const NAME = /^[!-~](?:[ -~]{0,98}[!-~])?$/
 
 /** The run has lost its lease, or its event was erased: somebody else runs the delivery, or nobody any more. */
-export class RunIsOver extends FixedTextError {
+class RunIsOver extends FixedTextError {
   override readonly name = 'RunIsOver'
 }
 

@@ -128,7 +128,7 @@ function createLog(
   return log
 }
 
-export function sayOf(error: unknown): string {
+function sayOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error instanceof NotUsable || error instanceof BuilderMistake || error instanceof ConfigError)
     return error.message

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Runtime } from '../process/runtime.ts'
 
 /** The 256 random bits in the cookie of a session. */
-export interface SessionSecret {
+interface SessionSecret {
   readonly text: string
   /** The hash of it, which is what the store has. */
   readonly id: string

@@ -7,7 +7,7 @@ import { type AppKey, ENCRYPTION_KEY } from './known-keys.ts'
 import { countByKey } from './sealing-keys.ts'
 
 /** The known use of a key, in milliseconds since 1970. */
-export interface Use {
+interface Use {
   /** When counting began. */
   readonly since: number
   /** 0 where the key was not used since then. */

@@ -33,7 +33,7 @@ export interface Metrics {
   watchKeys(states: () => Promise<readonly KeyState[]>): void
 }
 
-export interface InboxGauges {
+interface InboxGauges {
   backlog(): number
   oldestSeconds(): Promise<number>
 }

@@ -68,7 +68,7 @@ export function createPrometheus(build: { version: string; mode: string }): Prom
 }
 
 /** Shows, while a secret or key is changed, when the old one was last used and whether it can go. Read once a scrape. */
-export function watchKeys(register: Registry, read: () => Promise<readonly KeyState[]>): void {
+function watchKeys(register: Registry, read: () => Promise<readonly KeyState[]>): void {
   let reading: Promise<readonly KeyState[]> | undefined
   const states = () => {
     reading ??= read()

@@ -73,7 +73,7 @@ export async function watchUnused(o: KeepAliveOptions, runtime: Runtime, signal:
   }
 }
 
-export async function askOne({ connections, api, log }: KeepAliveOptions): Promise<void> {
+async function askOne({ connections, api, log }: KeepAliveOptions): Promise<void> {
   const connection = await connections.toAsk()
   if (!connection) return
   const { eventId, organizationId, state } = connection

@@ -9,7 +9,7 @@ import type { GrantKind } from '../storage/schema.ts'
 import { transaction } from '../storage/sql.ts'
 
 /** One passage from /connect or /login to /callback. `state`, `cookie` and `codeVerifier` are 256 random bits each, base64url. */
-export interface StartedFlow {
+interface StartedFlow {
   readonly state: string
   readonly codeVerifier: string
   /** Each flow has a cookie of its own, so that two tabs both work. */

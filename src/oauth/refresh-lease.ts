@@ -37,7 +37,7 @@ export interface Lease extends Failures {
   readonly consentExpiresAt: number
 }
 
-export type Taken =
+type Taken =
   | { kind: 'taken'; lease: Lease }
   /** The connection was refreshed, made anew or ended meanwhile: read it again. */
   | { kind: 'changed' }

@@ -31,7 +31,7 @@ export interface OperatorSettings {
 }
 
 /** What the pages need of other rooms. */
-export interface OperatorParts {
+interface OperatorParts {
   readonly deliveries: Deliveries
   readonly handling: { stalledMs(): number; waiting(): number }
   readonly keyChanges: () => Promise<readonly KeyState[]>

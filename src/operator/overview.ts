@@ -18,7 +18,7 @@ export interface Failing {
   readonly newest: number
 }
 
-export interface ConnectionLine {
+interface ConnectionLine {
   readonly event_id: string
   readonly organization_id: string
   readonly state: ConnectionState

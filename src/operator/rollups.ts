@@ -7,7 +7,7 @@ import type { Queries } from '../storage/database.ts'
 import type { Platform } from '../storage/schema.ts'
 import { integer, records, text } from '../storage/sql.ts'
 
-export const MINUTE_MS = 60_000
+const MINUTE_MS = 60_000
 const FLUSH_EVERY_MS = 5_000
 const TIDY_EVERY_MS = 3_600_000
 const KEPT_MS = 8 * 24 * 3_600_000

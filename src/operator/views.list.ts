@@ -27,7 +27,7 @@ const errorOf = ({ state, last_error }: Row) =>
   last_error !== null &&
   html`<br><span class="quiet"><bdi>${last_error.split('\n')[0]?.slice(0, 100)}</bdi></span>`
 
-export function statePill(row: Row): Html {
+function statePill(row: Row): Html {
   if (row.state === 'pending' && row.last_error !== null)
     return html`<span class="pill" data-state="failed">failed, again ${ago(row.next_at)}</span>`
   const of = row.duplicate_of !== null && ` of ${row.duplicate_of}`

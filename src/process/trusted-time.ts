@@ -10,9 +10,9 @@ import type { Runtime } from './runtime.ts'
  */
 
 /** How far the clocks of two machines may differ. A stored moment further ahead was written by a wrong clock. */
-export const CLOCKS_APART_MS = 60_000
+const CLOCKS_APART_MS = 60_000
 /** A larger change of the distance between wall and monotonic clock is a jump; a smaller one is followed. */
-export const JUMP_MS = 5_000
+const JUMP_MS = 5_000
 /** A clock is believed when it has not jumped for this long; after a start it takes as long. */
 export const BELIEVED_AFTER_MS = 3_600_000
 

@@ -1,7 +1,7 @@
 import { FixedTextError } from '../process/disclosure.ts'
 
 /** The error codes that Revento's guide shows, with what to do. Revento has more, so fall back on the status. */
-export type PlatformErrorCode =
+type PlatformErrorCode =
   /** 401: the token is another platform's. A refresh does not help: check REVENTO_API_BASE. */
   | 'invalid_token'
   /** 401: oauth/access-token refreshes the token and repeats the call once. */

@@ -3,7 +3,7 @@ import type { EventType } from './platform.ts'
 /** An object of any fields: the guide shows those of `application.approved`, and one of `application.rejected`. */
 type Open = Record<string, unknown>
 
-export interface ApplicationApproved extends Open {
+interface ApplicationApproved extends Open {
   id: string
   participant_id: string
   user_id: string
@@ -13,7 +13,7 @@ export interface ApplicationApproved extends Open {
   custom_form_fields: Open
 }
 
-export interface ApplicationRejected extends Open {
+interface ApplicationRejected extends Open {
   rejected_at: string
 }
 

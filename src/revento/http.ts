@@ -3,7 +3,7 @@ import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib'
 import { Agent, buildConnector, type Dispatcher, errors, request } from 'undici'
 import { beginSpan, inSpan, refuseSpan, traceparentOf } from '../process/tracing.ts'
 
-export const TIMEOUT_MS = 10_000
+const TIMEOUT_MS = 10_000
 const CONNECT_MS = 5_000
 
 /** The HTTP clients for Revento. Proxy variables of the environment are ignored: secrets go straight to Revento. */
@@ -130,7 +130,7 @@ function causes(error: unknown): { name?: string; code?: string }[] {
 }
 
 /** The most bytes of an answer, both as it comes and when it is decompressed. */
-export const ANSWER_LIMIT = 1024 * 1024
+const ANSWER_LIMIT = 1024 * 1024
 /** The most pieces of an answer: a piece costs far more than its bytes, and a million of them 300 MB. */
 const MOST_PIECES = 10_000
 

@@ -51,7 +51,7 @@ export type GrantKey = ConnectionKey | SignInKey
 export const grantName = (key: GrantKey): string =>
   'signIn' in key ? `sign-in ${key.signIn}` : `${key.eventId} ${key.organizationId}`
 
-export const APPLICATION_STATUSES = ['pending', 'approved', 'rejected', 'revision_requested'] as const
+const APPLICATION_STATUSES = ['pending', 'approved', 'rejected', 'revision_requested'] as const
 export type ApplicationStatus = (typeof APPLICATION_STATUSES)[number]
 
 /** The event types the guide shows; the catalog itself was not visible, so other types exist. */

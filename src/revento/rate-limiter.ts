@@ -30,7 +30,7 @@ export interface Wait {
 }
 
 /** One of this process's five places in flight, from which a caller sends one request at a time. */
-export interface Place {
+interface Place {
   /** Sends as soon as the budget has room. `request` passes the headers of its answer to `onRate`. */
   send<T>(request: (onRate: (rate: RateHeaders) => void) => Promise<T>): Promise<T>
 }

@@ -152,7 +152,7 @@ function echoed({ headers }: HttpAnswer, requestId: string): { revento_echoed_id
 }
 
 /** How many requests of one call may fail, the first one included. */
-export const MAX_REQUESTS = 3
+const MAX_REQUESTS = 3
 
 const BACKOFF_MS = 250
 /** The pause after a 429 for too many requests in flight, which end "usually well under a second", says the guide. */

@@ -6,7 +6,7 @@ import type { ActivityRecord, Platform } from './schema.ts'
 /** Which member of a row is the activity's id: a guess, as PARTICIPANT_ID is in storage/participant-rows. */
 export const ACTIVITY_ID = 'id'
 
-export interface ActivitiesPage {
+interface ActivitiesPage {
   readonly status?: string | undefined
   /** Only what has gone; otherwise only what has not. */
   readonly gone?: boolean

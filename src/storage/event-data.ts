@@ -21,7 +21,7 @@ export interface ParticipantChange {
 }
 
 /** The delivery that brings a change. */
-export interface Source {
+interface Source {
   readonly id: number
   readonly eventId: string
   /** Null where the delivery names no organization. */

@@ -209,7 +209,7 @@ function columnsAfter(own: OwnMigrations): Promise<readonly string[]> {
 }
 
 /** Gives `work` an empty database in memory, which is gone afterwards. */
-export async function inMemory<T>(work: (empty: Queries) => Promise<T>): Promise<T> {
+async function inMemory<T>(work: (empty: Queries) => Promise<T>): Promise<T> {
   const model = new Kysely<Schema>({
     dialect: new NodeSqliteDialect(new SqliteFile(IN_MEMORY, systemRuntime)),
   })

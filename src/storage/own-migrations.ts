@@ -9,7 +9,7 @@ import { isOwn, OWN_PREFIX } from './tables.ts'
 export type OwnMigrations = Readonly<Record<string, Migration>>
 
 /** The builder's migrations have a table of their own, so that neither list looks like a gap in the other. */
-export const OWN_MIGRATION_TABLE = 'kysely_app_migration'
+const OWN_MIGRATION_TABLE = 'kysely_app_migration'
 const LIST = 'src/integration/migrations/index.ts'
 
 const placeIn = (name: string) => lineOf(LIST, `'${name}'`)

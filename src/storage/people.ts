@@ -6,7 +6,7 @@ import type { ParticipantRecord, Platform } from './schema.ts'
 import { isPostgres } from './sql.ts'
 import { folded } from './sqlite/sqlite.ts'
 
-export interface PeoplePage {
+interface PeoplePage {
   /** A part of the name, in whatever case and with or without accents. */
   readonly search?: string | undefined
   readonly status?: string | undefined

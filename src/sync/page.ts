@@ -21,7 +21,7 @@ export class UnusablePage extends FixedTextError {
 }
 
 /** These hold 50,000 rows. A longer list counts as one that never ends. */
-export const MAX_PAGES = 1000
+const MAX_PAGES = 1000
 
 export interface Reading {
   /** The cursors of this pass so far, as far as this process read it. */

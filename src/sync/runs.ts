@@ -167,7 +167,7 @@ export function createRuns(
 }
 
 /** Whether Revento can be asked for the connection's lists, now or after a suspension. */
-export const isReadable = ({ state }: Pick<ConnectionRow, 'state'>): boolean =>
+const isReadable = ({ state }: Pick<ConnectionRow, 'state'>): boolean =>
   state === 'connected' || state === 'suspended'
 
 const isHeld = ({ lease_owner, lease_until: until }: RunRow, now: number) =>

@@ -48,7 +48,7 @@ export class Findings {
 
 const DIGESTS = ['hex', 'base64', 'base64url'] as const
 
-export function spellings({ bytes, hashed }: Canary): Buffer[] {
+function spellings({ bytes, hashed }: Canary): Buffer[] {
   const text = bytes.toString('latin1')
   const hex = bytes.toString('hex')
   const each = (spell: (byte: string, index: number) => string) =>

@@ -26,7 +26,7 @@ const EVENT = 'evt_canaries'
 const value = (name: string) => `${name}-${randomBytes(12).toString('hex')}Zq`
 
 /** One value for each variable that holds a secret. */
-export function secretSettings() {
+function secretSettings() {
   const key = () => randomBytes(32).toString('base64')
   const given: Record<string, string> = {
     REVENTO_CLIENT_SECRET: value('client-secret'),

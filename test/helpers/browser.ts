@@ -71,7 +71,7 @@ export interface TestBrowser {
   close(): Promise<void>
 }
 
-export async function startBrowser(): Promise<TestBrowser> {
+async function startBrowser(): Promise<TestBrowser> {
   const program = browserProgram()
   if (!program) throw new Error('no Chrome or Chromium found: set CHROME_PATH')
   const home = mkdtempSync(join(tmpdir(), 'browser-'))

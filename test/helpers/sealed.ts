@@ -11,7 +11,7 @@ import type { Database, Queries, Store } from '../../src/storage/database.ts'
 import { takeBack } from './older-schema.ts'
 
 /** A key that is easy to tell from another: 32 times the same byte. */
-export const key = (fill: number) => Buffer.alloc(32, fill)
+const key = (fill: number) => Buffer.alloc(32, fill)
 export const base64 = (fill: number) => key(fill).toString('base64')
 export const sealerOf = (current: number, previous?: number) =>
   createSealer(

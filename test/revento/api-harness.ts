@@ -11,7 +11,7 @@ import { type Answer, emptyPage, json, startUpstream, type Upstream } from '../h
 export const CONNECTION: ConnectionKey = { eventId: 'evt_1', organizationId: 'org_1' }
 export const PATH = '/api/v1/events/evt_1/participants'
 
-export type LogLine = Record<string, unknown>
+type LogLine = Record<string, unknown>
 
 export interface Caller extends Partial<Patience> {
   connection?: ConnectionKey

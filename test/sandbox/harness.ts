@@ -11,13 +11,13 @@ import { revento } from '../../src/webhooks/providers/revento.ts'
 
 export const EVENT = 'evt_test_published'
 export const REDIRECT_URI = 'http://localhost:3000/callback'
-export const VERIFIER = 'v'.repeat(43)
-export const CHALLENGE = createHash('sha256').update(VERIFIER).digest('base64url')
+const VERIFIER = 'v'.repeat(43)
+const CHALLENGE = createHash('sha256').update(VERIFIER).digest('base64url')
 export const CLIENT = { client_id: 'app_client', client_secret: 'app_secret' }
 export const WEBHOOK_SECRET = 'hook_secret'
 
 /** A clock that stands still until it is moved; sleepers wake when it passes their time. */
-export class TestRuntime implements Runtime {
+class TestRuntime implements Runtime {
   #now = Date.parse('2026-12-01T10:00:00Z')
   #sleepers = new Set<{ at: number; wake: () => void }>()
   now = () => this.#now

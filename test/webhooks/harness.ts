@@ -18,7 +18,7 @@ export interface Receiver extends TestApp {
   settled(): Promise<Row[]>
   requestLog(): Record<string, unknown>[]
 }
-export type Row = Awaited<ReturnType<typeof readRows>>[number]
+type Row = Awaited<ReturnType<typeof readRows>>[number]
 
 const readRows = ({ database }: TestApp) =>
   database.query.selectFrom('inbox').selectAll().orderBy('id').execute()

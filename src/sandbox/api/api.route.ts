@@ -119,7 +119,7 @@ function isAcceptable(accept: string | undefined): boolean {
  * One page of a list by `limit` and `cursor`. A cursor holds the name of its list, so that another list refuses it
  * instead of answering with the wrong rows.
  */
-export function page<Row>(list: string, rows: Listed<Row>, query: unknown): Page<Row> {
+function page<Row>(list: string, rows: Listed<Row>, query: unknown): Page<Row> {
   const limit = readLimit(query)
   const start = readCursor(list, rows.length, query)
   const end = start + limit

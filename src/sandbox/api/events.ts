@@ -1,5 +1,5 @@
 /** A row of the API. Its field names are the sandbox's choice, since the guide shows no complete row. */
-export interface EventRow {
+interface EventRow {
   id: string
   organization_id: string
   title: string

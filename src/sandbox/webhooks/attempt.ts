@@ -75,7 +75,7 @@ interface Outcome {
 }
 
 /** The reason, in words, why an attempt was refused; undefined when it was accepted. */
-export function autopsy(outcome: Outcome, explain: Explain | undefined): string | undefined {
+function autopsy(outcome: Outcome, explain: Explain | undefined): string | undefined {
   const { status, fault, request, provider, at } = outcome
   if (status !== null && status >= 200 && status < 300) return undefined
   const { headers, body } = request

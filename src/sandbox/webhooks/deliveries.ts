@@ -18,8 +18,6 @@ interface Needs {
   save: () => void
 }
 
-export type Deliveries = ReturnType<typeof createDeliveries>
-
 export function createDeliveries({ options, state, faults, save }: Needs) {
   const { runtime, log } = options
   const stopping = new AbortController()

@@ -97,7 +97,7 @@ export function look(o: OverviewOptions, trouble: string | undefined) {
 }
 
 /** Chooses the event of the view, or else the event connected last; before others one that has not ended. */
-export function choose(entitled: Entitlement, eventId: string | undefined): Connection | undefined {
+function choose(entitled: Entitlement, eventId: string | undefined): Connection | undefined {
   const { connections, grants } = entitled
   const isAsked = (key: ConnectionKey) => key.eventId === eventId
   const key = grants.find(isAsked) ?? connections.find(isAsked) ?? grants[0] ?? connections[0]

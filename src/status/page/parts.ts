@@ -6,7 +6,7 @@ import { deliveriesTable, stuck } from './views.deliveries.ts'
 import { participants } from './views.participants.ts'
 
 /** The changing parts in the order of the page; each stands in an element of its own, `part-NAME`. */
-export const PARTS = {
+const PARTS = {
   heading,
   health,
   stuck: (v: Parts) => stuck(v) || html``,

@@ -4,7 +4,7 @@ import type { Queries } from '../../storage/database.ts'
 import { transaction } from '../../storage/sql.ts'
 
 /** How long a caller may post after it showed the token. */
-export const REGISTERED_MS = 24 * 60 * 60 * 1000
+const REGISTERED_MS = 24 * 60 * 60 * 1000
 const MOST = 1_000
 const BATCH = 200
 

@@ -55,10 +55,10 @@ export interface DeliveryRun {
 export type Replayed = 'replayed' | 'not_found' | 'not_dead' | 'erased' | 'removed' | 'answered'
 
 /** Who asks: an organizer, by what was granted, or the operator, who may see all and uses the commands. */
-export type Viewer = readonly Grant[] | 'operator'
+type Viewer = readonly Grant[] | 'operator'
 
 /** Undefined members do not narrow it. */
-export interface DeliveryFilter {
+interface DeliveryFilter {
   readonly state?: DeliveryState | undefined
   readonly provider?: string | undefined
 }

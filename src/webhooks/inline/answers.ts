@@ -13,13 +13,13 @@ export interface StoredAnswer {
   readonly body: string
 }
 
-export interface Failure {
+interface Failure {
   readonly error: string
   readonly mayStillRun: boolean
 }
 
 /** `mine`: run the handler now. `busy`: somebody else is running it. */
-export type AnswerClaim =
+type AnswerClaim =
   | { readonly state: 'mine'; readonly owner: string }
   | { readonly state: 'busy' }
   | { readonly state: 'answered'; readonly answer: StoredAnswer; readonly inboxId: number }
@@ -34,7 +34,7 @@ export const answerRows = (days: number): AgedRows => ({
 })
 
 /** Renewed while the handler runs: when it runs out, whoever held it has died. */
-export const ANSWER_LEASE_MS = 15_000
+const ANSWER_LEASE_MS = 15_000
 
 /**
  * The first answers, one for each key. A key is claimed before its handler runs, and kept only together with an answer:

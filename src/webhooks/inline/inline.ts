@@ -11,7 +11,7 @@ import type { Provider } from '../verify/provider.ts'
 import type { InlineAnswers, StoredAnswer } from './answers.ts'
 
 /** What the sender gets. `delivery`: our id of the row; `repeated`: it is the first answer once more. */
-export interface Answered extends StoredAnswer {
+interface Answered extends StoredAnswer {
   readonly delivery: number
   readonly repeated: boolean
 }
@@ -32,7 +32,7 @@ export interface Inline {
 }
 
 /** Senders give up after 10 s; the answer has to be stored and on its way before. */
-export const ANSWER_WITHIN_MS = 8_000
+const ANSWER_WITHIN_MS = 8_000
 const LOOK_AGAIN_MS = 100
 /** Three tries within a lease. */
 const RENEW_MS = 5_000

@@ -78,7 +78,7 @@ export interface TimestampForm {
   readonly windowMs: number | undefined
 }
 
-export interface SecretForm {
+interface SecretForm {
   /** The variable that turns the provider on; `<name>_PREVIOUS` holds the one before, while the sender rotates. */
   readonly variable: `${string}_WEBHOOK_SECRET`
   readonly form: string
