@@ -67,6 +67,8 @@ const canRunAgain = (eb: InboxExpression) =>
 export interface Arrival {
   readonly traceId: string | undefined
   readonly headers: Readonly<Record<string, string>>
+  /** When it was last asked to run again, however that was asked. */
+  readonly askedAt: number | undefined
 }
 
 export function createInboxQueries(
@@ -298,12 +300,14 @@ export function createInboxQueries(
     async arrival(id: number): Promise<Arrival> {
       const row = await query
         .selectFrom('deliveries')
-        .select(['trace_id', 'headers'])
-        .where('id', '=', id)
+        .leftJoin('outcomes', 'outcomes.id', 'deliveries.id')
+        .select(['trace_id', 'headers', 'asked_at'])
+        .where('deliveries.id', '=', id)
         .executeTakeFirst()
       return {
         traceId: row?.trace_id?.split('-', 1)[0],
         headers: JSON.parse(row?.headers ?? '{}') as Arrival['headers'],
+        askedAt: row?.asked_at == null ? undefined : Number(row.asked_at),
       }
     },
 

@@ -26,11 +26,16 @@ ${due !== undefined && html`runs again ${due > now ? html`in ${duration(Math.cei
 ${d.state === 'duplicate' && html`of <a href="/operator/deliveries/${d.duplicate_of}">delivery ${d.duplicate_of}</a>`}</p>`
 }
 
-function happened({ story, reruns }: StoryView): Html {
-  const asked = reruns.map(({ asked_at, anew }) => ({
-    at: asked_at,
-    step: html`<li class="step"><p><strong>The operator</strong> had it run again: its finished steps ${anew === 1 ? 'run again too, under new keys' : 'are kept'}.</p><p class="quiet">${exactTime(asked_at)}</p></li>`,
-  }))
+function happened({ story, reruns, arrival: { askedAt } }: StoryView): Html {
+  const step = (at: number, steps?: string) => ({
+    at,
+    step: html`<li class="step"><p><strong>The operator</strong> had it run again${steps !== undefined && `: its finished steps ${steps}`}.</p><p class="quiet">${exactTime(at)}</p></li>`,
+  })
+  const asked = reruns.map(({ asked_at, anew }) =>
+    step(asked_at, anew === 1 ? 'run again too, under new keys' : 'are kept'),
+  )
+  // A delivery that was dead is asked for without that choice, on its page, by a filter or on the command line.
+  if (askedAt !== undefined && reruns.every(({ asked_at }) => asked_at !== askedAt)) asked.push(step(askedAt))
   return storySteps(story, asked)
 }
 

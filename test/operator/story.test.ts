@@ -88,6 +88,16 @@ test('what is done runs again: its steps are kept or run anew under new keys, an
   expect((await press(`${story}/replay`, { confirmed: 'yes' })).status).toBe(409)
 })
 
+test('the story of a dead delivery tells that it was asked to run again', async () => {
+  const pair = await startOperated()
+  const [id] = await stored(pair.app.database.query, [row(1, { state: 'dead', last_error: 'Error: no' })])
+  const { get, press } = await signIn(pair)
+  const told = '<strong>The operator</strong> had it run again.'
+  expect((await get(`/operator/deliveries/${id}`)).text).not.toContain(told)
+  await press(`/operator/deliveries/${id}/replay`, { confirmed: 'yes' })
+  expect((await get(`/operator/deliveries/${id}`)).text.split(told)).toHaveLength(2)
+})
+
 test('in development one is made due, or given up; in production there is no such button', async () => {
   const { app, ...pair } = await startOperated({ handlers: { revento: {} } })
   const later = Date.now() + 3_600_000
