@@ -36,17 +36,17 @@ import { createWebhooks } from './webhooks/index.ts'
 export interface AppEdge {
   readonly database: Database
   readonly sealer: Sealer
-  /** Tests without several keys have none. */
+  /** Undefined in tests with one key. */
   readonly instance?: KeyInstance
   readonly outgoing: Outgoing
   readonly runtime: Runtime
   readonly logger: FastifyBaseLogger
-  /** Tests bring their own. */
+  /** Tests replace the handlers and the builder's other parts. */
   readonly handlers?: Handlers
   readonly integration?: Integration
   /** Fires when the app is closed because of an error that nobody caught. */
   readonly crashed?: AbortSignal
-  /** Where METRICS_PORT is set. */
+  /** Undefined where METRICS_PORT is not set. */
   readonly metrics?: Metrics
 }
 

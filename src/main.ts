@@ -27,7 +27,7 @@ Starts the app. Without REVENTO_CLIENT_ID, REVENTO_CLIENT_SECRET and REVENTO_WEB
 built-in sandbox. Every setting is in .env.example; --host and --port win over HOST and PORT.
 ${ownHelp(settings)}`
 
-/** The image leaves it out, and so does a project that has removed it. */
+/** The image and a project that has removed the sandbox do not have this folder. */
 const SANDBOX = new URL('./sandbox/', import.meta.url)
 const NO_SANDBOX = `There is no sandbox here. Put these into .env, one a line, with what Revento gave you, and start again:
   ${CREDENTIALS.map(name => `${name}=…`).join('\n  ')}`
@@ -81,12 +81,12 @@ async function start(config: Config, logger: FastifyBaseLogger, crashed: AbortSi
   const sandbox =
     startBeside && (await startBeside(config, { runtime, dispatcher: createOutgoing().api, log: logger }))
   // part: sandbox }
-  // Listens before the app does: a used port must stop the start before anything is claimed.
+  // Metrics listen before the app does: a used port must stop the start before anything is claimed.
   const scrapes = await metrics?.listen()
   await app.listen({ host: config.host, port: config.port })
   const stop = async () => {
     await drain(app)
-    // After the app, so that a refresh under way still gets its answer.
+    // The sandbox closes after the app, so that a refresh under way still gets its answer.
     if (sandbox) await sandbox.close() // part: sandbox
     await scrapes?.close()
   }

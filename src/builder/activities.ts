@@ -15,11 +15,11 @@ export interface Activity {
   readonly goneAt: number | undefined
 }
 
-/** The stored activities of one connection: no call of Revento's. None where it does not have the scope program.read. */
+/** The stored activities of one connection, read without a request to Revento. None without the scope program.read. */
 export interface Activities {
-  /** One that has gone is found, too. */
+  /** Finds an activity that has gone, too. */
   find(activityId: string): Promise<Activity | undefined>
-  /** By id. `gone`: only what has gone; otherwise only what has not. */
+  /** Sorted by id. `gone: true` gives only the activities that have gone; otherwise only the others. */
   list(filter?: { readonly status?: string; readonly gone?: boolean }): AsyncIterable<Activity>
 }
 

@@ -13,7 +13,7 @@ import type { Participants } from './participants.ts'
 
 /** What is the builder's own: the same for handlers, routes and jobs. */
 export interface Own {
-  /** Your tables, to read and to write, and of ours `revento_participants` and `revento_connections`. */
+  /** Reads and writes your tables, and reads our views `revento_participants` and `revento_connections`. */
   readonly db: Db
   /** From `src/integration/settings.ts`. */
   readonly settings: Settings
@@ -21,11 +21,11 @@ export interface Own {
   readonly services: Services
 }
 
-/** What every handler gets, whoever sent the webhook. It may run twice for one, so write it to be safe to repeat. */
+/** What every handler gets, whoever sent the webhook. A handler may run twice for one delivery: make it safe to repeat. */
 export interface SenderContext<Event = unknown> extends Own {
   /**
-   * Ours: `id` finds this delivery in the log and on the page, and is 0 while an inline answer is made; `attempt` counts
-   * from 1; `receivedAt` is in ms.
+   * `id` finds this delivery in the log and on the page; it is 0 while an inline answer is made. `attempt` counts the runs
+   * of the delivery from 1. `receivedAt` is in ms since 1970.
    */
   readonly delivery: { id: number; provider: string; attempt: number; receivedAt: number }
   /** The signed body, parsed; undefined where it is not JSON. */
@@ -37,40 +37,40 @@ export interface SenderContext<Event = unknown> extends Own {
   readonly signal: AbortSignal
 }
 
-/** What a handler gets that runs from the inbox: of all but those whose sender waits for the answer. */
+/** What a handler gets whose delivery comes from the inbox. Only a handler that answers the sender inline gets less. */
 export interface QueuedContext<Event = unknown> extends SenderContext<Event> {
-  /** For what happens outside, such as a mail: see src/builder/once.ts. */
+  /** Keeps a later run from repeating an effect outside, such as a mail: see src/builder/once.ts. */
   readonly once: Once
 }
 
-/** What a handler may be for: what the guide shows, and what you listed. */
+/** The event types that Revento's guide shows, and those of src/integration/event-types.ts. */
 export type HandledType = EventType | OwnType
 type OwnType = keyof typeof eventTypes & string
 type DataFor<T extends HandledType> = T extends OwnType
   ? NonNullable<(typeof eventTypes)[T]['data']> & Record<string, unknown>
   : DataOf<T>
 
-/** The envelope; of several types one of each, so that a look at `event.type` tells what is in `event.data`. */
+/** The envelope. For a union of types it is a union of envelopes, so that `event.type` narrows `event.data`. */
 export type EventOf<T extends HandledType> = T extends HandledType ? ReventoEvent<T, DataFor<T>> : never
 
 /** What a handler of Revento's events gets. `event` is the envelope, typed by its `type`. */
 export interface HandlerContext<T extends HandledType = EventType> extends QueuedContext<EventOf<T>> {
-  /** The API of the event's connection, with a token that is kept alive. Waits for a reconnect by itself. */
+  /** The API of the event's connection. Where the organizer has to reconnect, a call parks the delivery until then. */
   readonly api: EventApi
-  /** The stored participants of the event: read without a call. */
+  /** The stored participants of the event, read without a request to Revento. */
   readonly participants: Participants
-  /** Its stored activities, where program.read is granted: as the last comparison found them. */
+  /** The event's activities as the last comparison found them; none without the scope program.read. */
   readonly activities: Activities
 }
 
-/** What a comparison of what is stored with Revento's lists finds; see src/integration/sync.ts. */
+/** The findings of a comparison of the stored rows with Revento's lists; see src/integration/sync.ts. */
 export interface SyncData {
   'participant.added': Found
   /** `changed`: the members that differ from `before`. */
   'participant.changed': Found & { readonly changed: readonly string[]; readonly before: ParticipantRow }
-  /** `participant` is what was stored last. Revento has no event for it. */
+  /** `participant` is the row as it was stored last. Revento has no webhook for a removal. */
   'participant.removed': Found
-  /** No webhook changes what is stored of an activity, so these also tell what an `activity.updated` has told. */
+  /** Only a comparison changes stored activities: it also finds what an `activity.updated` has announced before. */
   'activity.added': FoundActivity
   'activity.changed': FoundActivity & { readonly changed: readonly string[]; readonly before: ActivityRow }
   'activity.removed': FoundActivity
@@ -96,21 +96,21 @@ export type SyncEventOf<T extends SyncType> = T extends SyncType
   : never
 export type SyncHandler<T extends SyncType = SyncType> = (context: SyncContext<T>) => Promise<void>
 
-/** Throw to have the delivery run again later. */
+/** When a handler throws, its delivery runs again later. */
 export type Handler<T extends HandledType = EventType> = (context: HandlerContext<T>) => Promise<void>
 export type SenderHandler = (context: QueuedContext) => Promise<void>
 
-/** 200 where there is no status; a status from 400 on denies. The body is sent as JSON. */
+/** `status` is 200 unless it is given; from 400 on it denies. `body` is sent as JSON. */
 export interface InlineAnswer {
   readonly status?: number
   readonly body?: object
 }
-/** Runs while the sender waits, for 8 s at most. Throw, and the sender is told to ask again. */
+/** Runs while the sender waits, for 8 s at most. When it throws, the answer asks the sender to send again. */
 export type InlineHandler = (context: SenderContext) => Promise<InlineAnswer | undefined>
 
 export interface Handlers extends SendersOfYours {
   readonly revento: { readonly [T in HandledType]?: Handler<T> }
-  /** This app itself: what it found out without a webhook. */
+  /** For the findings of comparisons, which come without a webhook. */
   readonly sync?: { readonly [T in SyncType]?: SyncHandler<T> }
   // part: senders {
   readonly aghanim?: { readonly [type: string]: InlineHandler | undefined }
@@ -120,7 +120,7 @@ export interface Handlers extends SendersOfYours {
   readonly handshake?: SenderHandlers
   // part: senders }
 }
-/** One with `inline: true` (written as `satisfies Provider`, so that the type knows) wants the answer of its handler. */
+/** A sender whose `inline` has the type `true` gets the answer of its handler: declare it with `satisfies Provider`. */
 type SendersOfYours = {
   readonly [Name in keyof typeof senders]?: (typeof senders)[Name] extends { readonly inline: true }
     ? { readonly [type: string]: InlineHandler | undefined }

@@ -8,17 +8,17 @@ import type { Queries } from '../storage/database.ts'
 import type { Platform } from '../storage/schema.ts'
 import { createGuard } from './guard.ts'
 
-/** Of our tables, what stays under these names; to be read, not written. */
+/** The views of our tables, whose names and columns do not change. The builder's code may only read them. */
 export interface Views {
   revento_participants: ParticipantsView
   revento_connections: ConnectionsView
 }
 
-/** A participant as Revento said last, in its list or in a webhook; see src/builder/participants.ts. */
+/** A participant as Revento's list or a webhook described them last; see src/builder/participants.ts. */
 export interface ParticipantsView {
   platform: Platform
   event_id: string
-  /** '' where the webhook named none. */
+  /** Empty where the webhook named no organization. */
   organization_id: string
   participant_id: string
   name: string | null
@@ -31,10 +31,10 @@ export interface ParticipantsView {
   data: string | null
   /** In ms since 1970. */
   first_seen_at: number
-  /** ISO 8601, by Revento's clock: of the last list that had them, and since when no list has. */
+  /** ISO 8601 by Revento's clock: when a list had them last, and since when none has. */
   listed_at: string | null
   gone_at: string | null
-  /** Of the newest webhook, '' where none came; its time as ISO 8601, '' where it had none. */
+  /** The newest webhook about them, and its time in ISO 8601; empty where none came or it named no time. */
   last_type: string
   occurred_at: string
   /** In ms since 1970. */
@@ -48,7 +48,7 @@ export interface ConnectionsView {
   organization_id: string
   state: 'connected' | 'reconsent' | 'revoked' | 'suspended' | 'deleted'
   reason: string | null
-  /** With one space between. */
+  /** The granted scopes, separated by one space. */
   scope: string
   /** In ms since 1970. */
   connected_at: number
@@ -58,7 +58,7 @@ export interface ConnectionsView {
 /** The database as the builder's code sees it. */
 export type Db = Kysely<Views & Tables>
 
-/** Whether this code was called from inside a transaction of the builder's. */
+/** Set for code that runs inside a transaction of the builder's. */
 const inTransaction = new AsyncLocalStorage<true>()
 
 export function refuseInTransaction(): void {
@@ -66,13 +66,13 @@ export function refuseInTransaction(): void {
     throw new HandlerMistake('inside a transaction use the trx that it hands out, and neither db nor once()')
 }
 
-/** Other work waits for a transaction on SQLite: the arrival of webhooks too. */
+/** On SQLite all other work waits for a transaction, the storing of webhooks too. */
 const TRANSACTION_MS = 5_000
 
 /**
- * Once the signal has fired nothing is read or written with it: a handler that goes on after its end leaves nothing behind.
- * A transaction has a time limit, and inside it only what it hands out reads and writes: on SQLite, whose one connection
- * it holds, whatever else is awaited there would wait for ever.
+ * Makes the database of one run. Once the signal has fired it refuses every query, so that a handler that goes on after
+ * its end changes nothing. A transaction has a time limit, and inside it only its `trx` may be used: on SQLite it holds
+ * the only connection, so that a query beside it would wait for ever.
  */
 export function ownDb(query: Queries, signal?: AbortSignal): Db {
   const outside: KyselyPlugin = {
@@ -94,7 +94,7 @@ export function ownDb(query: Queries, signal?: AbortSignal): Db {
 
 type Transactions = ReturnType<Queries['transaction']>
 
-/** Kysely's own, but for `execute`. */
+/** Kysely's transaction builder, whose `execute` also ends at the time limit and when the signal fires. */
 function bounded(begun: Transactions, signal: AbortSignal | undefined): object {
   return {
     setIsolationLevel: (level: Parameters<Transactions['setIsolationLevel']>[0]) =>

@@ -16,16 +16,16 @@ export interface Form<T> {
 
 export type Forms = Readonly<Record<string, Form<unknown>>>
 
-/** What the variables of these forms are read as. */
+/** The types of the settings that these forms read. */
 export type SettingsOf<F> = { readonly [Name in keyof F]: F[Name] extends Form<infer T> ? T : never }
 
-/** `otherwise`: where the variable is not set. `development`: the same, but never in production. */
+/** The values for a variable that is not set, as in `Form`. */
 export interface Absent<T> {
   readonly otherwise?: T
   readonly development?: T
 }
 
-/** One line of visible text. `pattern` is held against the whole of it. */
+/** One line of visible text, which must match `pattern` as a whole. */
 export function text(
   says: string,
   { pattern, ...absent }: Absent<string> & { pattern?: RegExp } = {},

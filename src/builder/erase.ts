@@ -7,18 +7,18 @@ import { isOpen } from '../storage/sql.ts'
 import type { Own } from './context.ts'
 import { ownDb } from './db.ts'
 
-/** Whose copies have to go. */
+/** The event whose copies have to go. */
 export interface ErasedEvent extends Own {
   readonly eventId: string
   /** Null where the ending named none. */
   readonly organizationId: string | null
   /**
    * `delivery.id` of the last delivery that has to go. What your handlers kept of a later one belongs to a newer consent of
-   * the organizer; who does not tell them apart erases both, which is allowed.
+   * the organizer; code that cannot tell the two apart may erase both.
    */
   readonly through: number
   readonly log: Log
-  /** Fires at the time limit, and when the process stops; it is asked again then. */
+  /** Fires at the time limit and when the process stops; the function is called again later. */
   readonly signal: AbortSignal
 }
 
@@ -29,16 +29,16 @@ export interface ErasedParticipant extends Own {
   readonly signal: AbortSignal
 }
 
-/** The builder's part of an erasure. Throw, and it is asked again until it succeeds. */
+/** The builder's part of an erasure. `event` is called again until it succeeds; `participant` by a command only. */
 export interface Erase {
   readonly event?: (of: ErasedEvent) => Promise<void>
   readonly participant?: (of: ErasedParticipant) => Promise<void>
 }
 
 export interface OwnErasing {
-  /** Before ours, so that copies outside can still be found. Resolves when it is done, has failed, or takes too long. */
+  /** Runs before our tables are erased, so that copies outside can still be found. Resolves also when it fails or is late. */
   begin(owner: Owner, signal: AbortSignal): Promise<void>
-  /** Asks again for what failed, of a process that died too. */
+  /** Repeats the erasures that failed, in this process or in one that died. */
   watch(signal: AbortSignal): Promise<void>
 }
 
@@ -50,11 +50,11 @@ export interface OwnErasingOptions {
   readonly log: Log
 }
 
-/** Of the time of one run: the rest is for ours, which does not wait for it. */
+/** The builder's share of the time of a run. The rest is for our tables, which are erased in any case. */
 const BEGIN_MS = 5_000
 const AGAIN_MS = 60_000
 const LONGEST_WAIT_MS = 3_600_000
-/** Runs of the event are told to stop within a second, here and in other processes. */
+/** Long enough for runs of the event to end: every process aborts its own within a second. */
 const QUIET_MS = 2_000
 const LOOK_MS = 50
 const MOST_AT_ONCE = 50
@@ -62,10 +62,10 @@ const MOST_AT_ONCE = 50
 export function createOwnErasing(o: OwnErasingOptions, runtime: Runtime): OwnErasing {
   const { query, erase, log } = o
   const part = 'erasure'
-  /** Tried here: a large erasure takes several runs, and this one is not asked in each. */
+  /** Endings tried by this process: a large erasure takes several runs, and only the first calls the builder's part. */
   const tried = new Set<number>()
 
-  /** Resolves with whether nothing is left to do. */
+  /** Resolves with whether the builder's part is done. */
   async function attempt(row: Left, withinMs: number, outer: AbortSignal): Promise<boolean> {
     const late = new AbortController()
     const ended = new AbortController()
@@ -102,7 +102,7 @@ export function createOwnErasing(o: OwnErasingOptions, runtime: Runtime): OwnEra
     }
   }
 
-  /** What still runs for the event would write after what is erased here. */
+  /** Waits for runs of the event that are under way: they could write again what is erased here. */
   async function quiet(owner: Owner, signal: AbortSignal): Promise<void> {
     const until = runtime.monotonic() + QUIET_MS
     while (runtime.monotonic() < until) {
@@ -110,7 +110,7 @@ export function createOwnErasing(o: OwnErasingOptions, runtime: Runtime): OwnEra
         .selectFrom('inbox')
         .select('id')
         .where(isOpen)
-        // Those that have been claimed, or wait for a retry: what is new may be a million.
+        // Leaves out deliveries that were never claimed, which may be a million.
         .where('next_at', '>', 0)
         .where('state', '=', 'running')
         .where('event_id', '=', owner.event_id)

@@ -20,7 +20,7 @@ const QUERIES: readonly string[] = [
   'MergeQueryNode',
   'RawNode',
 ]
-/** In which member of a node a table stands that is read, or written. */
+/** The member of a node that names the tables which it reads (READ) or writes (WRITTEN). */
 const READ: Readonly<Record<string, string>> = {
   FromNode: 'froms',
   JoinNode: 'table',
@@ -109,7 +109,7 @@ function refuseText(text: string): void {
   if (name !== undefined) throw strange(name.toLowerCase())
 }
 
-/** A name that is none of ours may be made of input: it is not told. */
+/** The message shows only names of our tables: any other name may come from input. */
 const strange = (name: string) =>
   new HandlerMistake(
     `${OUR_NAMES.some(table => table === name) ? `"${name}"` : 'a table that does not begin with app_'} is not ` +

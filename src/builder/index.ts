@@ -60,7 +60,7 @@ export interface Builder {
 type RoutesParts = Omit<BuilderRoutesOptions, 'routes' | 'own' | 'log' | 'production' | 'revento'> &
   Omit<ReventoParts, 'query'>
 
-/** Whoever asked for a page would rather hear that the limit is used up than wait for it. */
+/** A call for a page waits this long for its turn: people prefer to hear that the limit is used up. */
 const PAGE_PATIENCE_MS = 2_000
 
 /** Starts the services; rejects with a BuilderMistake for what the builder has to mend first. */

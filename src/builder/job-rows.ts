@@ -5,7 +5,7 @@ import type { JobsTable, Platform } from '../storage/schema.ts'
 export type JobRow = Selectable<JobsTable>
 export type JobOutcome = 'done' | 'failed'
 
-/** A run that this process holds: a write that names an older fence does nothing. */
+/** A run of a job whose lease this process has. A write with an older fence changes nothing. */
 export interface HeldJob {
   readonly name: string
   readonly fence: number
@@ -16,20 +16,20 @@ export interface HeldJob {
 export interface JobRows {
   add(name: string): Promise<void>
   find(name: string): Promise<JobRow | undefined>
-  /** Undefined where another instance was quicker. */
+  /** Resolves with undefined where another instance was quicker. */
   claim(row: JobRow, o: { owner: string; now: number; leaseMs: number }): Promise<HeldJob | undefined>
-  /** False where it is not ours any more. */
+  /** Resolves with false where another instance has the lease. */
   renew(held: HeldJob, until: number): Promise<boolean>
   end(held: HeldJob, o: { outcome: JobOutcome; error: string | null; now: number }): Promise<void>
-  /** The process stops: the run counts as none, and the job is due again. */
+  /** For a process that stops: the run does not count, and the job is due again. */
   giveBack(held: HeldJob): Promise<void>
-  /** Its process ended before it did. False where somebody else has noted that. */
+  /** Notes that the process ended before its run did; false where another instance has noted it. */
   miss(row: JobRow): Promise<boolean>
 }
 
 const FREE = { lease_owner: null, lease_until: 0 } as const
 
-/** One row for each job: all instances on the database agree by it. */
+/** Stores one row for each job, by which all instances on the database agree. */
 export function createJobRows(query: Queries, platform: Platform): JobRows {
   const changed = async ({ name, fence }: { name: string; fence: number }, values: Partial<JobRow>) => {
     const { numUpdatedRows } = await query

@@ -12,10 +12,10 @@ export interface JobContext extends Own {
 }
 
 export interface Job {
-  /** `daily-report`: small letters, digits and hyphens. Under another name it is another job. */
+  /** Small letters, digits and hyphens, such as `daily-report`. Under another name it is another job. */
   readonly name: string
-  /** From one beginning to the next: `30s`, `15m`, `6h`, `1d`. The first run is soon after the first start. */
+  /** The time from one beginning to the next: `30s`, `15m`, `6h`, `1d`. The first run comes soon after the first start. */
   readonly every: `${number}${'s' | 'm' | 'h' | 'd'}`
-  /** One instance of several runs it, never two at once. What it throws is logged and counted; it runs again in its turn. */
+  /** Never runs in two instances at once. What it throws is logged and counted, and the job runs again at its next turn. */
   readonly run: (context: JobContext) => Promise<void>
 }

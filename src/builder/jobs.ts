@@ -12,9 +12,9 @@ import type { Revento } from './revento.ts'
 export interface JobsOptions {
   readonly jobs: readonly Job[]
   readonly rows: JobRows
-  /** For one run. */
+  /** Makes what one run gets. */
   readonly own: (signal: AbortSignal) => Own
-  /** For the calls of one job. */
+  /** Makes the API for one run. */
   readonly revento: (name: string, signal: AbortSignal) => Revento
   readonly count: (job: string, outcome: JobOutcome | 'missed') => void
   readonly describeError: Pick<DescribeError, 'text'>
@@ -22,18 +22,18 @@ export interface JobsOptions {
 }
 
 export interface RunningJobs {
-  /** Tells those that run to end, and waits for them a while; never rejects. */
+  /** Aborts the jobs that run, and waits a while for them to end; never rejects. */
   stop(): Promise<void>
 }
 
-/** Renewed each third of it; a run whose process is killed is known to be missed after it. */
+/** A lease is renewed each third of this time. The run of a killed process counts as missed after it. */
 const LEASE_MS = 30_000
 const LOOK_EVERY_MS = 2_000
 const GRACE_MS = 3_000
 const FILE = 'src/integration/jobs.ts'
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
-/** Checks the list; what is wrong in it is a BuilderMistake. */
+/** Throws a BuilderMistake that says everything that is wrong in the list. */
 export function checkJobs(jobs: readonly Job[]): void {
   const wrong = jobs.flatMap(({ name, every }, i) => {
     const place = lineOf(FILE, `'${name}'`)
@@ -52,14 +52,14 @@ export function checkJobs(jobs: readonly Job[]): void {
   if (wrong.length > 0) throw new BuilderMistake(wrong.join('\n'))
 }
 
-/** Undefined where it is none. A year at most. */
+/** The ms of an interval such as `15m`; undefined for any other text, and above a year. */
 export function everyMs(every: string): number | undefined {
   const [, count = '', unit = ''] = /^([1-9]\d{0,6})([smhd])$/.exec(every) ?? []
   const ms = Number(count) * (UNITS[unit as keyof typeof UNITS] ?? 0)
   return ms > 0 && ms <= 366 * UNITS.d ? ms : undefined
 }
 
-/** Each job by itself: one that hangs or fails keeps no other from running. */
+/** Watches each job by itself: a job that hangs or fails keeps no other from running. */
 export function startJobs(o: JobsOptions, runtime: Runtime): RunningJobs {
   const stopping = new AbortController()
   const owner = runtime.uuid()
@@ -85,7 +85,7 @@ export function startJobs(o: JobsOptions, runtime: Runtime): RunningJobs {
     }
   }
 
-  /** Looks once; runs the job where it is due and nobody else has it. */
+  /** Runs the job where it is due and no instance runs it. */
   async function turn(job: Job): Promise<void> {
     const row = await o.rows.find(job.name)
     if (!row) return
@@ -116,7 +116,7 @@ export function startJobs(o: JobsOptions, runtime: Runtime): RunningJobs {
       await finish(held, 'done', null)
       log.info({ ms: Math.round(runtime.monotonic() - begun) }, 'job done')
     } catch (err) {
-      // What ends because the process does has not failed.
+      // A job that ends because the process stops has not failed.
       if (stopping.signal.aborted) return await o.rows.giveBack(held)
       log.error({ err, ms: Math.round(runtime.monotonic() - begun) }, 'job failed')
       await finish(held, 'failed', firstLine(o.describeError.text(err)))
@@ -130,7 +130,7 @@ export function startJobs(o: JobsOptions, runtime: Runtime): RunningJobs {
     await o.rows.end(held, { outcome, error, now: runtime.now() })
   }
 
-  /** Rejects when the run is not ours any more: another process has taken it for missed. */
+  /** Rejects when the lease is lost: another process has counted the run as missed. */
   async function renew(held: HeldJob, ended: AbortSignal): Promise<void> {
     for (;;) {
       await runtime.sleep(LEASE_MS / 3, ended).catch(() => {})

@@ -30,7 +30,7 @@ export interface MeOptions {
   readonly login: Login
 }
 
-/** A participant's page and its two buttons: to leave this browser, and to be forgotten here. */
+/** A participant's page, which signs out, and which erases this app's access to what it shows. */
 export const meRoutes: FastifyPluginAsync<MeOptions> = async (app, o) => {
   const { appName, login } = o
   app.removeAllContentTypeParsers()

@@ -10,14 +10,13 @@ import type { Platform } from '../storage/schema.ts'
 import { eventLock, lockShared, transaction } from '../storage/sql.ts'
 import { refuseInTransaction } from './db.ts'
 
-/** What an effect gets. */
 export interface Effect {
   /**
    * The same in every run of this delivery, and of no other: pass it on, where the service outside takes one. It is for
    * the moment between the end of the effect and our commit, after which a crash has the effect run again.
    */
   readonly idempotencyKey: string
-  /** That of the run. */
+  /** The signal of the run. */
   readonly signal: AbortSignal
 }
 
@@ -34,20 +33,20 @@ export interface RunningDelivery {
   readonly envelopeId: string
   readonly eventId: string | null
   readonly attempt: number
-  /** Whose lease it is. */
+  /** The owner of the lease. */
   readonly owner: string
 }
 
 export interface OnceOptions {
   readonly signal: AbortSignal
-  /** Takes each step once it has ended, for the story. */
+  /** Is called with each step that has ended, for the delivery's story. */
   readonly note: (step: Call) => void
 }
 
 const MOST_BYTES = 64 * 1024
 const NAME = /^[!-~](?:[ -~]{0,98}[!-~])?$/
 
-/** The run has lost its lease, or its event was erased: somebody else runs the delivery, or nobody any more. */
+/** Thrown when the run has lost its lease, or its event was erased: another process may have the delivery. */
 class RunIsOver extends FixedTextError {
   override readonly name = 'RunIsOver'
 }
@@ -79,7 +78,7 @@ export function createOnce(
       const result = jsonOf(given)
       await keep(query, delivery, { name, started_at: startedAt, ended_at: startedAt + took(), result })
       told('done')
-      // As a later run gets it, so that no run finds out by what it was given that it is the first.
+      // The result goes through JSON here too, so that the first run gets the same value as a later one.
       return parsed(result)
     } catch (error) {
       told('failed')
@@ -99,7 +98,7 @@ function refuseName(name: string, used: ReadonlySet<string>): void {
     )
 }
 
-/** Not the row's number, which another database gives to another delivery. */
+/** The row's id is not part of the key: another database gives it to another delivery. */
 const keyOf = ({ platform, provider, envelopeId }: RunningDelivery, name: string, fresh: number) =>
   hash(
     'sha256',
@@ -125,15 +124,15 @@ function toJson(given: unknown): string | undefined {
   }
 }
 
-/** It went in as what the effect gives. */
+/** The text was made from what the effect gave, so it has that type. */
 const parsed = <T>(result: string | null) => (result === null ? undefined : JSON.parse(result)) as T
 
 const isHeld = ({ id, owner, attempt }: RunningDelivery) =>
   sql<boolean>`inbox.id = ${id} and inbox.state = 'running' and inbox.lease_owner = ${owner} and inbox.attempts = ${attempt}`
 
 /**
- * Also sees to it that a run that has lost its lease begins no effect. `fresh`: how often the operator had the delivery's
- * effects run anew, after which each has another key.
+ * Finds a stored result. Throws RunIsOver where the lease is lost, so that such a run begins no effect. `fresh` counts how
+ * often the operator had the delivery's effects run anew: each time they get other keys.
  */
 async function keptOf(query: Queries, delivery: RunningDelivery, name: string) {
   const row = await query
@@ -165,7 +164,7 @@ interface Finished {
   readonly result: string | null
 }
 
-/** Fenced: what ends after its lease, or after the erasure of its event, leaves nothing behind. */
+/** Stores a result, fenced: an effect that ends after its lease, or after the erasure of its event, stores nothing. */
 const keep = (query: Queries, delivery: RunningDelivery, { name, started_at, ended_at, result }: Finished) =>
   transaction(query, async trx => {
     if (delivery.eventId !== null) await lockShared(trx, [eventLock(delivery.eventId)])

@@ -27,12 +27,12 @@ export interface ScriptContext extends Revento, Own {
   readonly signal: AbortSignal
 }
 
-/** A refresh under way is waited for: the next process would have to ask again with a spent token. */
+/** How long a refresh under way may take: cut off, the next process would have to repeat it with a spent token. */
 const REFRESH_MS = 9_000
 
 /**
- * For a script, beside the running app or without it: the same tokens, limits and words as in handlers. Runs `work`, closes
- * everything, and says what somebody has to do in words; the exit code is 1 then. Settings come from .env and the environment.
+ * Runs `work` for a script, beside the running app or without it, with the tokens and limits of the app, and closes
+ * everything. An error is printed with what to do, and the exit code is 1. Settings come from .env and the environment.
  */
 export async function openRevento(work: (revento: ScriptContext) => Promise<void>): Promise<void> {
   const stopping = new AbortController()
@@ -61,7 +61,7 @@ async function opened(work: (revento: ScriptContext) => Promise<void>, signal: A
   }, signal)
 }
 
-/** What calls Revento beside the running app, or without it. */
+/** The parts for calling Revento beside the running app, or without it. */
 export interface Connected {
   readonly config: Config
   readonly database: Database
@@ -115,7 +115,7 @@ export async function openConnected(
   }
 }
 
-/** What goes well is not told: the output is the script's. */
+/** Writes only warnings and errors, to stderr: stdout belongs to the script. */
 function createLog(
   say: (error: unknown) => string,
   hidden: (text: string) => string,

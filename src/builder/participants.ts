@@ -4,19 +4,19 @@ import { rowOf } from '../storage/participant-rows.ts'
 import { createPeople, shownName } from '../storage/people.ts'
 import type { ParticipantRecord, Platform } from '../storage/schema.ts'
 
-/** What the builder chooses of the comparisons; see src/integration/sync.ts. */
+/** The builder's choices for comparisons; see src/integration/sync.ts. */
 export interface SyncChoices {
   readonly tellFirstRun: boolean
 }
 
-/** Somebody who takes part in an event, as Revento said last. Moments are ms since 1970. */
+/** A participant of an event as Revento described them last. Moments are ms since 1970. */
 export interface Participant {
   readonly id: string
   readonly name: string | undefined
   /** `pending`, `approved`, `rejected`, `revision_requested`, or what Revento has added since. */
   readonly status: string | undefined
   readonly role: string | undefined
-  /** Revento's whole row, with what webhooks said since; only the id where only an application is known. */
+  /** Revento's whole row, with what webhooks changed since. It has only the id where only an application is known. */
   readonly row: ParticipantRow
   /** When this app first heard of them, and when it last heard something new. */
   readonly firstSeenAt: number
@@ -29,19 +29,19 @@ export interface ParticipantFilter {
   readonly status?: string
   /** A part of the name, in whatever case. */
   readonly search?: string
-  /** Only who has gone; otherwise only who has not. */
+  /** True for only those who have gone; otherwise only the others. */
   readonly gone?: boolean
 }
 
-/** The stored participants of one connection: no call of Revento's, and no limit. */
+/** The stored participants of one connection, read without a request to Revento and without a limit. */
 export interface Participants {
-  /** Somebody who has gone is found, too. */
+  /** Finds somebody who has gone, too. */
   find(participantId: string): Promise<Participant | undefined>
-  /** By name. */
+  /** Sorted by name. */
   list(filter?: ParticipantFilter): AsyncIterable<Participant>
-  /** Of whom something new was heard from this moment (ms) on, in that order; who has gone, too. */
+  /** Those whose `changedAt` is this moment (ms) or later, in that order, with those who have gone. */
   changedSince(ms: number): AsyncIterable<Participant>
-  /** What is stored is not older than this (ms); undefined before the first complete comparison. */
+  /** The stored rows are as of this moment (ms) or later; undefined before the first complete comparison. */
   freshAsOf(): Promise<number | undefined>
 }
 

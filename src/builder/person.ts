@@ -9,8 +9,8 @@ import { emptyDeliveries } from '../storage/sweep.ts'
 import { isOwn } from '../storage/tables.ts'
 
 /**
- * Somebody whom an event's data is about. Both are ids of Revento, of letters, digits, `-` and `_`: the second that of a
- * participant, or of a user, which is what a sign-in knows.
+ * Somebody whom an event's data is about. `participantId` is the id of a participant or of a user: a sign-in knows only
+ * the latter. Ids have only letters, digits, `-` and `_`.
  */
 export interface Person {
   readonly platform: Platform
@@ -23,11 +23,11 @@ export interface OwnRows {
   readonly rows: readonly Record<string, unknown>[]
 }
 
-/** A body is at most 16 MiB, and mostly a kilobyte. */
+/** So many bodies are in memory at once: each is at most 16 MiB, and mostly a kilobyte. */
 const BATCH = 50
 const MOST_ROWS = 1_000
 
-/** Everything that this app stores of somebody, and what the builder's tables do: as the catalogue lists these. */
+/** Collects what this app stores of somebody, and what the builder's tables do: the database's catalogue names these. */
 export async function exportPerson(query: Queries, person: Person): Promise<object> {
   const { platform, eventId, participantId } = person
   const participants = await query
@@ -63,7 +63,7 @@ export async function exportPerson(query: Queries, person: Person): Promise<obje
   }
 }
 
-/** Says how many rows are gone. What Revento sends of them later is stored again: it still lists them. */
+/** Resolves with how many rows are gone. Revento still lists them, so that what it sends later is stored again. */
 export async function erasePerson(
   query: Queries,
   person: Person,
@@ -103,7 +103,7 @@ function addUser(users: Set<string>, participantId: string, body: Uint8Array | n
 const isSignInOf = ({ platform, eventId }: Person, users: ReadonlySet<string>) =>
   sql<SqlBool>`platform = ${platform} and event_id = ${eventId} and user_id in (${sql.join([...users])})`
 
-/** Those whose payload names them, a batch at a time, in the order of the index. */
+/** Yields the deliveries whose payload names somebody, a batch at a time, in the order of the index. */
 async function* deliveriesOf(query: Queries, { platform, eventId, participantId }: Person) {
   const organizations = await query
     .selectFrom('deliveries')
@@ -132,7 +132,7 @@ async function* deliveriesOf(query: Queries, { platform, eventId, participantId 
   }
 }
 
-/** Rows of the builder's tables in which a column is their id, or JSON that names it. */
+/** Finds rows of the builder's tables with a column that is somebody's id, or JSON that holds it. */
 export async function ownRowsOf(query: Queries, { eventId, participantId }: Person): Promise<OwnRows[]> {
   const tables = (await query.introspection.getTables()).filter(({ name, isView }) => isOwn(name) && !isView)
   const found: OwnRows[] = []

@@ -6,9 +6,9 @@ import type { Queries } from '../storage/database.ts'
 import { type Activities, createActivities } from './activities.ts'
 import { createParticipants, type Participants } from './participants.ts'
 
-/** Revento for what is no handler: jobs, and scripts by `openRevento`. */
+/** Revento for code outside handlers: jobs, routes, and scripts with `openRevento`. */
 export interface Revento {
-  /** Those that have not ended, in the order of their ids; the tokens are not in them. */
+  /** The connections that have not ended, sorted by event and organization, without their tokens. */
   connections(): Promise<Connection[]>
   /** `organizationId` is needed only where several organizations have connected this event. Throws NotUsable. */
   event(eventId: string, organizationId?: string): Promise<ConnectedEvent>
@@ -16,11 +16,9 @@ export interface Revento {
 
 export interface ConnectedEvent extends ConnectionKey {
   readonly connection: Connection
-  /** With a token that is kept alive, within the limits that all processes share. A call waits for its turn. */
+  /** Has a live token, and keeps to the limits that all processes share: a call waits for its turn. */
   readonly api: EventApi
-  /** What is stored of its participants: read without a call. */
   readonly participants: Participants
-  /** The same of its activities. */
   readonly activities: Activities
 }
 
@@ -28,7 +26,7 @@ export interface ConnectedEvent extends ConnectionKey {
 export class NotUsable extends Error {
   override readonly name = 'NotUsable'
   readonly eventId: string
-  /** What the organizer opens to connect again, where that helps. */
+  /** The link with which the organizer connects again; undefined where that does not help. */
   readonly connectUrl: string | undefined
   constructor(message: string, eventId: string, o: { url?: string; cause?: ConnectionUnavailable } = {}) {
     super(message, { cause: o.cause })
@@ -45,10 +43,10 @@ export interface ReventoParts {
   readonly origin: string
 }
 
-/** The hour's budget may be used up: nobody waits for a page here, so a call waits for the next one. */
+/** A call waits this long for its turn: nobody waits for a page here, and the next hour brings a new budget. */
 const PATIENCE_MS = 2 * 3_600_000
 
-/** `about`: whose calls they are, for the log. `patienceMs`: how long a call may wait for its turn. */
+/** `about` says in the log whose calls these are. `patienceMs` is how long a call may wait for its turn. */
 export function createRevento(
   o: ReventoParts,
   about: object,

@@ -7,19 +7,19 @@ import type { SignInKey } from '../revento/platform.ts'
 import type { Own } from './context.ts'
 import type { Revento } from './revento.ts'
 
-/** Who may come to a route: the options of each of them, `app.get('/app/badges', guard.organizer, …)`. */
+/** Route options that say who may use a route: `app.get('/app/badges', guard.organizer, …)`. */
 export interface Guards {
   /**
-   * A browser that has connected an event; 401 for any other. `request.organizer` says which events it may touch. What
-   * changes something (any method but GET) has to come from a page of this app, with `formToken(request)` in it.
+   * For a browser that has connected an event; any other gets 401. `request.organizer` has the events that it may use. A
+   * request with any method but GET must come from a form of this app that has `formToken(request)` in it.
    */
   readonly organizer: Guard
   /**
-   * A participant who signed in (GET /login); 401 for any other, 404 where REVENTO_USER_SCOPES is not set.
-   * `request.participant` has their own API, and forms need `formToken(request)` as for organizers.
+   * For a participant who signed in (GET /login); any other gets 401, or 404 where REVENTO_USER_SCOPES is not set.
+   * `request.participant` has their own API. Forms need `formToken(request)` as for organizers.
    */
   readonly participant: Guard
-  /** Everybody. */
+  /** For everybody. */
   readonly open: Guard
 }
 export interface Guard {
@@ -27,31 +27,31 @@ export interface Guard {
 }
 export type GuardName = 'organizer' | 'participant' | 'open'
 
-/** Somebody who signed in, for the event of that sign-in. */
+/** A participant who signed in, for the event of that sign-in. */
 export interface Participant extends SignInKey {
   readonly me: MeApi
 }
 
-/** Who has come, and what may be shown to them. */
+/** The organizer whose browser sent the request, and the events that may be shown to them. */
 export interface Organizer {
-  /** What this browser has connected and may see, the newest first. */
+  /** The events that this browser has connected and may see, the newest first. */
   readonly events: readonly OrganizerEvent[]
-  /** One of them. Throws: another's event is answered 404, as one that does not exist; one that has ended 409. */
+  /** Finds one of them, or throws: another's event is answered 404, as one that does not exist; one that has ended, 409. */
   event(eventId: string): OrganizerEvent
 }
 export interface OrganizerEvent extends ConnectionKey {
-  /** What it throws may pass: it becomes the answer that the app's own routes give. */
+  /** Let its errors pass: they become the answers that the app's own routes give. */
   readonly api: EventApi
 }
 
 export interface RoutesContext extends Own {
   readonly guard: Guards
-  /** The API of any connection, for routes that are for no organizer: what it knows must not be shown to everybody. */
+  /** The API of every connection, for routes without an organizer. Its answers must not be shown to everybody. */
   readonly revento: Revento
   readonly log: Log
   /** Answers with a page in this app's layout; the whole answer of a handler. */
   page(reply: FastifyReply, o: { title: string; body: Html }): FastifyReply
-  /** A hidden field: each form of a page that changes something has it. */
+  /** The hidden field for each form that changes something. */
   formToken(request: FastifyRequest): Html
 }
 
@@ -64,9 +64,9 @@ declare module 'fastify' {
     guard?: GuardName
   }
   interface FastifyRequest {
-    /** Of a route with `guard.organizer`; throws in any other. */
+    /** Throws on a route without `guard.organizer`. */
     organizer: Organizer
-    /** Of a route with `guard.participant`; throws in any other. */
+    /** Throws on a route without `guard.participant`. */
     participant: Participant
   }
 }

@@ -56,7 +56,7 @@ export const builderRoutes: FastifyPluginAsync<BuilderRoutesOptions> = async (ap
         return found as Organizer & Participant
       },
     })
-  // Of this scope, not of the route's options: those can be overwritten without a word.
+  // The hook belongs to this scope: a hook in a route's options could be overwritten without notice.
   app.addHook('onRequest', async (request, reply) => {
     const { guard } = request.routeOptions.config
     if (guard !== 'organizer' && guard !== 'participant') return
@@ -107,7 +107,7 @@ export const builderRoutes: FastifyPluginAsync<BuilderRoutesOptions> = async (ap
       },
     }),
   )
-  // Plugins that were registered in it have added theirs by then.
+  // The builder's own plugins have added their routes by then.
   app.addHook('onReady', async () => {
     if (guardless.length > 0) throw new BuilderMistake(guardless.join('\n'))
   })
@@ -142,7 +142,7 @@ function organizerOf(o: BuilderRoutesOptions, request: FastifyRequest, held: Ent
   }
 }
 
-/** Collects what to say of each route that has no guard. */
+/** Collects a message for each route without a guard. */
 function watchGuards(onRoute: (hook: (route: RouteOptions) => void) => void): string[] {
   const guardless: string[] = []
   onRoute(({ method, url, config }) => {
@@ -157,7 +157,7 @@ function watchGuards(onRoute: (hook: (route: RouteOptions) => void) => void): st
   return guardless
 }
 
-/** Where the builder's code is now, below Fastify's own frames. */
+/** The place in the builder's code that called Fastify. */
 function here(): string {
   const before = Error.stackTraceLimit
   Error.stackTraceLimit = 60

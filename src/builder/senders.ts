@@ -3,7 +3,7 @@ import type { Provider } from '../webhooks/verify/provider.ts'
 
 const FILE = 'src/integration/senders/index.ts'
 
-/** Checks the builder's senders beside the template's; what is wrong in them is a BuilderMistake. */
+/** Checks the builder's senders beside the template's. Throws a BuilderMistake for what is wrong in them. */
 export function checkSenders(own: Readonly<Record<string, Provider>>, shipped: readonly Provider[]): void {
   const taken = new Set(['handshake', 'sync', ...shipped.map(({ name }) => name)])
   const variables = new Set(shipped.map(({ secret }) => secret.variable))

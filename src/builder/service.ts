@@ -8,16 +8,16 @@ export interface ServiceContext {
 
 /** What is made once at the start and handed to handlers, routes and jobs: a mail client, a queue, a pool. */
 export interface Service<T> {
-  /** Throws, and the app does not start. It has 10 s. */
+  /** When it throws, or takes more than 10 s, the app does not start. */
   readonly start: (context: ServiceContext) => T | Promise<T>
-  /** Runs at the stop, when nothing uses it any more. All of them together have 2 s. */
+  /** Runs when the app stops and nothing uses the service any more. All services together have 2 s. */
   readonly stop?: (service: T) => unknown
 }
 
-/** Only for its types: `stop` gets what `start` makes. */
+/** Returns its argument, and infers the types: `stop` gets what `start` makes. */
 export const service = <T>(it: Service<T>): Service<T> => it
 
-/** What these services are once they have started. */
+/** The types of these services as `start` makes them. */
 export type Started<S> = {
   readonly [Name in keyof S]: S[Name] extends { start: (context: never) => infer Made }
     ? Awaited<Made>

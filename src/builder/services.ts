@@ -4,7 +4,7 @@ import { BuilderMistake, lineOf, placeOf } from '../process/mistake.ts'
 import { atMost, type Runtime } from '../process/runtime.ts'
 import type { Service, ServiceContext } from './service.ts'
 
-/** Each `stop` takes what its own `start` makes; here nothing is known of it. */
+/** The types are open because each `stop` takes what its own `start` makes. */
 export type ServiceList = Readonly<
   Record<string, { start: Service<unknown>['start']; stop?: (service: never) => unknown }>
 >
@@ -12,7 +12,7 @@ export type ServiceList = Readonly<
 export interface RunningServices {
   /** By their names, as `start` made them. */
   readonly all: Readonly<Record<string, unknown>>
-  /** The last one first; never rejects. */
+  /** Stops the service that started last first; never rejects. */
   stop(): Promise<void>
 }
 
@@ -26,7 +26,7 @@ const START_MS = 10_000
 /** For all of them together: the app itself has to stop within 10 s. */
 const STOP_MS = 2_000
 
-/** One after the other, as they are listed. What fails stops those before it, and is a BuilderMistake. */
+/** Starts the services one after the other, as listed. When one fails, those before it stop; throws a BuilderMistake. */
 export async function startServices(
   list: ServiceList,
   { context, describeError }: ServicesOptions,
@@ -69,7 +69,7 @@ export async function startServices(
       )
     }
   }
-  // The object itself: what is stopped leaves it, and a handler that is late finds it gone.
+  // `all` is handed out uncopied: a service that stops leaves it, so that a late handler finds it gone.
   return { all, stop }
 }
 

@@ -167,7 +167,7 @@ export function checkTrustProxy(list: string | undefined, problems: Problems): v
   if (!list.split(',').every(isRange)) problems.set(name, `must be ${describe(name)}`)
 }
 
-/** `own`: names of the builder's variables. */
+/** Warns of variables that nothing reads. `own` are the names of the builder's variables. */
 export function nameWarnings(env: Env, own: readonly string[]): string[] {
   const known = [...VARIABLE_NAMES, ...own]
   const unknown = Object.keys(env).filter(name => name.includes('_') && !known.includes(name))

@@ -54,7 +54,7 @@ export interface Config {
   readonly authBase: string
   readonly apiBase: string
   readonly scopes: string
-  /** What participants are asked for; undefined where nobody can sign in. */
+  /** The scopes that participants are asked for; undefined where nobody can sign in. */
   readonly userScopes: string | undefined
   /** Sent byte for byte in both OAuth requests, and the only source of the app's own origin. */
   readonly redirectUri: string
@@ -133,8 +133,8 @@ export function keptByNpm(script: string, options: readonly string[]): string | 
 }
 
 /**
- * Pure: the same environment gives the same Config, or a ConfigError that lists every problem at once. `forms`: of the
- * builder's own variables, where somebody needs them.
+ * Pure: the same environment gives the same Config, or a ConfigError that lists every problem at once. `forms` are those
+ * of the builder's own variables; a caller that does not need their values leaves them out.
  */
 export function loadConfig(env: Env, forms: Forms = {}): Config {
   const problems: Problems = new Map()

@@ -74,9 +74,8 @@ interface Bucket {
 
 /**
  * Decides whether a caller may start one more flow, or whatever else is limited, with a token bucket for each network in
- * this process. A flow is a row
- * for ten minutes and more, and 10,000 of them close /connect for everybody. Behind a proxy that TRUST_PROXY does not
- * name, all callers share the proxy's address.
+ * this process. A flow is a row for ten minutes and more, and 10,000 of them close /connect for everybody. Behind a proxy
+ * that TRUST_PROXY does not name, all callers share the proxy's address.
  */
 export function createAddressLimit(
   trustedProxies: readonly string[],

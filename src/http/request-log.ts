@@ -70,9 +70,9 @@ export function readTraceparent(header: unknown): Trace | undefined {
 }
 
 /**
- * Begins the span of a request where spans are recorded. The trace that the caller says it belongs to is linked, and not
- * gone on with: anybody may name one, and would choose with it what is sampled and whose trace it stands in. Without
- * spans the header is handed on to Revento as it came, since an invented parent would break the chain.
+ * Begins the span of a request where spans are recorded. The trace that the caller names is linked and not continued:
+ * anybody may name one, and would decide what is sampled and into whose trace it goes. Without spans the header is passed
+ * to Revento as it came, since an invented parent would break the chain.
  *
  * Either way `trace_id` stands in every log line of the request.
  */
@@ -95,7 +95,7 @@ export function createTraces(): Traces {
         })
       }
       request.span = span
-      // Fastify keeps it as the one under way while it reads the body, too.
+      // The span stays the active one while Fastify reads the body, too.
       within(span, done)
     },
   }

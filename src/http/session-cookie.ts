@@ -6,9 +6,9 @@ import type { Runtime } from '../process/runtime.ts'
 /** The 256 random bits in the cookie of a session. */
 interface SessionSecret {
   readonly text: string
-  /** The hash of it, which is what the store has. */
+  /** The hash of the text, which is all that the store has. */
   readonly id: string
-  /** Stands in each form: only a page made for this session knows it. */
+  /** A token that stands in each form: only a page made for this session knows it. */
   readonly formToken: string
 }
 

@@ -1,7 +1,7 @@
 import type { Job } from '../builder/job.ts'
 
 /**
- * What runs by itself, whatever comes in. For instance
+ * Work that runs at regular intervals. For instance
  * `{ name: 'count-participants', every: '6h', run: async ({ revento, log }) => { … } }`. `npm run jobs` lists how they went.
  */
 export const jobs: readonly Job[] = []

@@ -18,8 +18,8 @@ const RETRY_MS = 20
 const EXIT_MS = 500
 
 /**
- * Lines are written many at once under load, and never in the way of anything else. What cannot be written, on a full
- * disk say, is lost; the app goes on. A kill -9 takes the lines of the last milliseconds with it.
+ * Writes many lines at once under load, without blocking anything else. What cannot be written, on a full disk say, is
+ * lost, and the app goes on. A kill -9 takes the lines of the last milliseconds with it.
  */
 export function createLogWriter(fd: number): LogWriter {
   let waiting = ''

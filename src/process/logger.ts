@@ -6,7 +6,7 @@ const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as
 type Level = (typeof LEVELS)[number]
 const WARN = LEVELS.indexOf('warn')
 
-/** Where a line goes; one that is urgent is worth a write of its own. */
+/** Writes a line; an urgent line is worth a write of its own. */
 type WriteLine = (line: string, urgent: boolean) => void
 
 interface Sink {
@@ -72,7 +72,7 @@ export const createLines = (
  */
 class Lines implements FastifyBaseLogger {
   readonly #sink: Sink
-  /** What stands in each line, as JSON with a comma before. */
+  /** The fields of every line, as JSON members with a comma before. */
   readonly #bindings: string
 
   constructor(sink: Sink, bindings: string) {

@@ -3,12 +3,12 @@ import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { FixedTextError } from './disclosure.ts'
 
-/** Something in `src/integration` cannot be used. The message is for the builder, whole: file, line and what to type. */
+/** Something in `src/integration` cannot be used. The builder sees the whole message: file, line and what to type. */
 export class BuilderMistake extends Error {
   override readonly name = 'BuilderMistake'
 }
 
-/** The same where a handler runs. A further run would meet it again, so its delivery is dead at once: `replay` it then. */
+/** A mistake that only a run shows. A further run would show it again, so the delivery is dead at once: `replay` it then. */
 export class HandlerMistake extends FixedTextError {
   override readonly name = 'HandlerMistake'
 }

@@ -33,7 +33,7 @@ function watchLateness(): () => number {
   return () => Math.max(last, performance.now() - due)
 }
 
-/** Since it was asked first: nobody waited in a socket for what the start of the process took. */
+/** The measuring begins with the first call: no request waits in a socket while the process starts. */
 let lateness: (() => number) | undefined
 function late(): number {
   lateness ??= watchLateness()
@@ -61,7 +61,7 @@ export async function atMost(
   await Promise.race([done, runtime.sleep(ms, settled.signal).catch(() => {})])
 }
 
-/** Rejects with the signal's reason when it fires, and at once where it has fired before: then no event comes any more. */
+/** Rejects with the signal's reason when it fires. A signal that has fired before sends no event, so it is read first. */
 export const whenAborted = (signal: AbortSignal): Promise<never> =>
   new Promise((_resolve, reject) => {
     if (signal.aborted) reject(signal.reason)

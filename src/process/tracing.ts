@@ -19,31 +19,30 @@ const KINDS = { server: SpanKind.SERVER, client: SpanKind.CLIENT, consumer: Span
 const describe = createDescribeError(true)
 
 export interface SpanOptions {
-  /** Without one it is a step inside the process. */
+  /** Left out for a step inside the process. */
   readonly kind?: keyof typeof KINDS
-  /** Begins a trace of its own, whatever is under way. */
+  /** Begins a trace of its own, whatever span is active. */
   readonly root?: boolean
   readonly links?: Link[]
 }
 
 const NAME = 'revento-starter'
-/** Asked each time, and not kept: an SDK may come after this file. Without one the API would make spans of nothing. */
+/** Undefined without an SDK, where the API would make empty spans. It is looked up each time: an SDK may load later. */
 function tracer(): Tracer | undefined {
   const provider = trace.getTracerProvider()
   return provider instanceof ProxyTracerProvider ? provider.getDelegateTracer(NAME) : provider.getTracer(NAME)
 }
 
 /**
- * Begins a span in the one that is under way. Undefined where no SDK is registered: then callers do nothing further, and
- * a delivery costs what it cost before. One that is not sampled is passed on all the same, so that what begins in it is
- * not sampled either.
+ * Begins a span inside the active one. Undefined where no SDK is registered: callers then do nothing further. A span that
+ * is not sampled is returned all the same, so that spans inside it are not sampled either.
  */
 export function beginSpan(name: string, { kind, ...o }: SpanOptions = {}): Span | undefined {
   const span = tracer()?.startSpan(name, kind ? { ...o, kind: KINDS[kind] } : o)
   return span && isSpanContextValid(span.spanContext()) ? span : undefined
 }
 
-/** Runs `work` with the span as the one under way: for as long as it takes, where a context manager is registered. */
+/** Runs `work` with the span as the active one; over its awaits too where a context manager is registered. */
 export const within = <T>(span: Span | undefined, work: () => T): T =>
   span ? context.with(trace.setSpan(context.active(), span), work) : work()
 
@@ -71,17 +70,17 @@ export function failSpan(span: Span, error: unknown): void {
   span.setStatus({ code: SpanStatusCode.ERROR, message })
 }
 
-/** For a failure that is an answer, and no error: a status, or one of our codes. */
+/** Marks a failure that is an answer and no exception. `type` is a status, or one of our codes. */
 export function refuseSpan(span: Span, type: string): void {
   span.setAttribute('error.type', type)
   span.setStatus({ code: SpanStatusCode.ERROR })
 }
 
-/** The trace that a log line belongs to. Undefined for one that is not recorded: nobody would find it. */
+/** The trace that a log line belongs to. Undefined where it is not recorded, so that nobody could find it. */
 export const traceId = (span = trace.getActiveSpan()): string | undefined =>
   span?.isRecording() ? span.spanContext().traceId : undefined
 
-/** How a span is named to whoever goes on with it (W3C Trace Context, section 3.2). */
+/** The header that names a span to whoever continues its trace (W3C Trace Context, section 3.2). */
 export function traceparentOf(span: Span): string {
   const { traceId, spanId, traceFlags } = span.spanContext()
   return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`
@@ -89,7 +88,7 @@ export function traceparentOf(span: Span): string {
 
 const PLACE = /([0-9a-f]{32})-([0-9a-f]{16})(?:-([0-9a-f]{2}))?/
 
-/** What is stored of a span, for spans of later to link to. Undefined where it is not recorded. */
+/** The text that is stored of a span, so that later spans can link to it. Undefined where it is not recorded. */
 export const placeOf = (span: Span | undefined): string | undefined =>
   span?.isRecording() ? traceparentOf(span).slice(3, -3) : undefined
 

@@ -5,7 +5,7 @@ interface Logged {
   readonly log: Log
 }
 
-/** For types of which nothing is done yet. */
+/** A handler for event types that nothing is done for yet. */
 export async function logEvent({ event, log }: Logged): Promise<void> {
   log.info({ event_id: event.event_id, occurred_at: event.occurred_at }, 'nothing is done yet')
 }

@@ -1,7 +1,7 @@
 // part: senders
 import type { InlineAnswer, SenderContext } from '../../builder/context.ts'
 
-/** The player of Aghanim's own example. Look yours up instead; whoever is not known is denied. */
+/** The player of Aghanim's own example. Look up your players instead; an unknown player is denied. */
 const PLAYERS: ReadonlySet<unknown> = new Set(['testplayer'])
 
 /** Aghanim asks whether this player exists, and waits: what is returned is the answer. */

@@ -1,6 +1,6 @@
 import { openRevento } from '../../builder/open-revento.ts'
 
-/** How many participants each connected event has. Type: npx node src/integration/scripts/participants.ts [EVENT] */
+/** Prints how many participants each connected event has. Type: npx node src/integration/scripts/participants.ts [EVENT] */
 await openRevento(async revento => {
   const [only] = process.argv.slice(2)
   const connections = await revento.connections()
