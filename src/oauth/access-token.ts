@@ -45,7 +45,7 @@ type Call<Token, T> = (accessToken: Token) => Promise<T>
 /** Called with a refresh that a call had to wait for, once it has ended. */
 type Note = (refresh: ReventoCall) => void
 
-/** Those of connections, or those of sign-ins: each kind of grant has an own one, and gives its own kind of token. */
+/** The access tokens of connections or of sign-ins: each kind of grant has an object of its own, with its kind of token. */
 export interface AccessTokens<Key = ConnectionKey, Token = InstallationToken> {
   /**
    * The only way to the API. Runs `call` with a live access token; after the exact `token_expired` it refreshes the token
@@ -124,7 +124,7 @@ export function createAccessTokens<Key extends GrantKey, Token>(
     }
   }
 
-  /** Revento may not know a token any more long after it ended. The token endpoint then says whether all has ended. */
+  /** Long after its end Revento may not know a token any more. The token endpoint then says whether the grant has ended. */
   const isForgotten = (error: unknown, { endsAt }: LiveToken<unknown>) =>
     endsAt <= runtime.now() && isRefusal(error, 'invalid_token')
 
@@ -157,7 +157,7 @@ export function createAccessTokens<Key extends GrantKey, Token>(
   return {
     async use(key, call, { note = () => {}, scope } = {}) {
       const token = await liveToken(key)
-      // Without any stored scope Revento did not name them, and the requested ones are not known any more.
+      // Where no scope is stored, Revento named none, and the requested ones are not known any more.
       if (scope && token.scopes.length > 0 && !token.scopes.includes(scope))
         throw new ConnectionUnavailable('scope_missing')
       const result = await useToken(key, token, call, note)

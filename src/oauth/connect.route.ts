@@ -70,7 +70,7 @@ async function begin(
   return reply.header('refresh', `0; url=${url}`).type('text/html; charset=utf-8').send(o.onwardPage(url))
 }
 
-/** What a request of a participant's has in its line of the log; its error page then offers to sign in. */
+/** The fields in the log line of a participant's request, whose error page offers to sign in. */
 export const LOGIN = { flow: 'login' } as const
 
 /** Spaces around an id in the form come from pasting. */

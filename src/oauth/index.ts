@@ -54,7 +54,7 @@ export interface OAuthParts {
   readonly lifted: () => void
 }
 
-/** Participants who signed in, apart from the organizers in everything. */
+/** What participants who signed in have. Nothing of it is shared with organizers. */
 export interface Login {
   readonly sessions: SignInSessions
   readonly signIns: SignIns

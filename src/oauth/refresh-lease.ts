@@ -21,7 +21,7 @@ import { ENDED, SETTLED, tokenColumns } from './token-columns.ts'
 export interface Lease extends Failures {
   readonly key: GrantKey
   readonly row: GrantId
-  /** Whom the answer must be about; it need not say so. */
+  /** The ids that the answer must not contradict; it may leave them out. */
   readonly ids: {
     readonly eventId: string
     readonly organizationId: string
@@ -61,7 +61,7 @@ export const LEASE_MS = 15_000
 /** The longest pause, jitter included. */
 const LONGEST_PAUSE_MS = 2 * DAY_MS
 
-/** Suspended ones are here because a connection is tried now and then while it is suspended, with an expired token. */
+/** Suspended connections are here because one is tried now and then, with a token that may have expired. */
 const CALLABLE: ReadonlySet<GrantRow['state']> = new Set(['connected', 'suspended'])
 
 export function createRefreshLeases(

@@ -13,9 +13,9 @@ import type { ConnectionKey } from './connections.ts'
 
 /** The session of a browser in which an event was connected. What it may see is decided by oauth/entitlement. */
 export interface Session {
-  /** The hash of the cookie's value, which is what the store has. */
+  /** The hash of the cookie's value, which is all that the store has. */
   readonly id: string
-  /** Stands in each form: only a page made for this session knows it. */
+  /** A token that stands in each form: only a page made for this session knows it. */
   readonly formToken: string
   /** The connections made in it, on this platform. */
   readonly connections: readonly ConnectionKey[]

@@ -13,7 +13,7 @@ import { MOST_SESSIONS } from './sessions.ts'
 /** A participant's browser. An organizer's session (see sessions.ts) has a cookie and a table of its own. */
 export interface SignInSession {
   readonly key: SignInKey
-  /** Stands in each form: only a page made for this session knows it. */
+  /** A token that stands in each form: only a page made for this session knows it. */
   readonly formToken: string
 }
 

@@ -10,7 +10,7 @@ import { eventLock, lock, transaction } from '../storage/sql.ts'
 import { createGrants, type Grants } from './grants.ts'
 import { consentColumns } from './token-columns.ts'
 
-/** Participants' consents. One works only under the organizer's connection of its event. */
+/** Participants' consents. A consent works only under the organizer's connection of its event. */
 export interface SignIns extends Grants<SignInKey, UserToken> {
   /** The organization that connected the event last; undefined where none has, so that nobody can sign in. */
   organizationOf(eventId: string): Promise<string | undefined>
@@ -20,7 +20,7 @@ export interface SignIns extends Grants<SignInKey, UserToken> {
   forget(key: SignInKey): Promise<void>
 }
 
-/** Of somebody who has not come back since Revento forgot the consent; until then the row says that it ended. */
+/** A row stays for 30 days after Revento has forgotten the consent, to say that it ended. */
 export const SIGN_IN_ROWS: AgedRows = {
   table: 'sign_ins',
   key: 'id',
@@ -29,7 +29,7 @@ export const SIGN_IN_ROWS: AgedRows = {
   longestMs: REFRESH_TOKEN_S * 1000,
 }
 
-/** Those of an organizer whose consent ran out go on: Revento decides whether a participant's still counts. */
+/** The states of a connection whose sign-ins work; in `reconsent` Revento decides whether they still count. */
 const COVERS = ['connected', 'reconsent', 'suspended'] as const
 
 export function createSignIns(
@@ -73,7 +73,7 @@ export function createSignIns(
     ...grants,
     find,
     open: async key => ((await find(key))?.state === 'connected' ? grants.open(key) : undefined),
-    // Goes with the connection's.
+    // The suspension of a sign-in is that of its connection.
     lift: async () => 0,
     async organizationOf(eventId) {
       const newest = covering(query, eventId).orderBy('connected_at', 'desc').limit(1)

@@ -20,7 +20,7 @@ export function checkForm(
     throw new AppError('form_rejected', { reason: 'form_token' })
 }
 
-/** The half of it that a form can be held to before there is a session. */
+/** The half of `checkForm` that needs no session. */
 export function checkOrigin(request: FastifyRequest, origin: string): void {
   const { origin: from, 'sec-fetch-site': site } = request.headers
   const isOwn =
@@ -41,7 +41,7 @@ function sameText(given: string, expected: string): boolean {
   return a.length === b.length && timingSafeEqual(a, b)
 }
 
-/** What a form is answered that asks for a replay, where there is none. */
+/** The error codes for a form whose replay did not happen. */
 export const REFUSED: Record<Exclude<Replayed, 'replayed'>, ErrorCode> = {
   not_found: 'not_found',
   not_dead: 'not_replayable',

@@ -9,10 +9,10 @@ export interface Layout {
   readonly appName: string
   readonly title: string
   readonly body: Html
-  /** The session of the reader, if there is one, and the pages that it is of. */
+  /** The session of the reader, if there is one, and the beginning of the paths that it is for. */
   readonly session?: Pick<Session, 'formToken'> | undefined
   readonly area?: '' | '/me' | '/operator'
-  /** What the bar has for whoever is signed in; a button to log out where nothing else is given. */
+  /** What the bar shows a reader who is signed in; left out, it is a button to log out. */
   readonly bar?: Html
   /** The URL from which the script gets the changing parts; without it they do not change. */
   readonly stream?: string

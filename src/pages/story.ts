@@ -3,7 +3,7 @@ import type { DeliveryRun, DeliveryStory, DeliveryView } from '../webhooks/inbox
 import { duration, exactTime } from './layout.ts'
 import { OUTCOMES } from './words.ts'
 
-/** What is known of a delivery, and then `more`. */
+/** A list of what is known of a delivery, followed by `more`. */
 export function facts(d: DeliveryStory, more: Readonly<Record<string, Html>> = {}): Html {
   const known = {
     Sender: html`${d.provider}`,
@@ -29,7 +29,7 @@ ${ending(d)}
 </ol>`
 }
 
-/** Of the last one the stack is open: those before mostly failed alike. */
+/** Only the stack of the last run is open: earlier runs mostly failed in the same way. */
 function run(r: DeliveryRun, isLast: boolean): Html {
   const ms = r.ended_at === null ? undefined : Date.parse(r.ended_at) - Date.parse(r.started_at)
   return html`

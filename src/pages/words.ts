@@ -113,7 +113,7 @@ export const NEXT: Partial<Record<ErrorCode, Next>> = {
   internal_error: { text: 'Give the request number below to whoever runs this app.' },
 }
 
-/** The heading of an error's page, where the code in words is no good one. */
+/** The headings of error pages whose code in words makes no good one. */
 export const HEADINGS: Partial<Record<ErrorCode, string>> = {
   invalid_event_id: 'No event id',
   event_rejected: 'Event not accepted',
@@ -145,7 +145,7 @@ export const HEADINGS: Partial<Record<ErrorCode, string>> = {
 /** The first letter as a capital. */
 export const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
-/** The same for a participant, whom no field for an event id and no connection helps. */
+/** As NEXT for a participant, whom neither an event id nor a connection helps. */
 export const loginNext = (error: ErrorCode): Next | undefined =>
   NEXT[error]?.again === undefined ? undefined : { text: 'Nothing was stored.', again: 'Sign in' }
 

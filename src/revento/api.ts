@@ -66,7 +66,7 @@ export interface Patience {
   readonly traceparent?: string
   /** Called with each request once it has ended. */
   readonly note?: (call: Call) => void
-  /** The caller leaves the rest of the limits to others; see `Wait`. */
+  /** Set by a caller that leaves the rest of the limits to others; see `Wait`. */
   readonly share?: readonly Window[]
   /** Called with a moment (ms since 1970) by Revento's clock that is no later than what the answer shows. */
   readonly onMoment?: (at: number) => void

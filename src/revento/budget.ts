@@ -18,7 +18,7 @@ export interface Budget {
   readonly at: number
   /** When the requests of the longest window ended, oldest first. */
   readonly ended: readonly number[]
-  /** The same of those alone whose callers have a share of the windows; see `Wait` in rate-limiter. */
+  /** As `ended`, but only for requests whose callers have a share of the windows; see `Wait` in rate-limiter. */
   readonly shared?: readonly number[]
   /** When the requests that have not ended began, by their id. */
   readonly open: Readonly<Record<string, number>>

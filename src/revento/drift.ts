@@ -11,8 +11,8 @@ import {
 } from './platform.ts'
 
 /**
- * What Revento says as it passes: an answer to a token request (`token`), or to a call of the API, with the id and the
- * limit that were sent; or the body of a webhook that is refused though rightly signed, since no table has it.
+ * What is compared with the contract: an answer to a token request (`token`), or to a call of the API with the id and the
+ * limit that were sent; or the body of a webhook that is refused though rightly signed, which no table has.
  */
 export type Seen =
   | { readonly door: 'token'; readonly answer: HttpAnswer }
@@ -26,8 +26,8 @@ interface ApiCall {
 export type Observe = (seen: Seen) => void
 
 /**
- * The forms of values, by what is said of a value that has another one. A difference holds such a name and names of
- * members, and never a value.
+ * The forms of values, each with the name that stands in a difference. A difference holds such names and names of members,
+ * and never a value.
  */
 const FORMS: Readonly<Record<string, (value: unknown) => boolean>> = {
   anything: () => true,
@@ -155,7 +155,7 @@ const STATUSES: Readonly<Record<string, number>> = {
   concurrent_limit_exceeded: 429,
 }
 
-/** Changes with the expectations: what was noted under earlier ones does not count any more. */
+/** A hash of the expectations: when they change, differences noted under the old ones do not count any more. */
 export const CONTRACT = hash(
   'sha256',
   JSON.stringify([
@@ -165,7 +165,7 @@ export const CONTRACT = hash(
   ]),
 ).slice(0, 12)
 
-/** A member's name is Revento's own; one with other characters may be made of somebody's words. */
+/** The form of Revento's own member names. A name of another form may be made of somebody's words. */
 const NAME = /^[a-z]{1,24}(_[a-z]{1,24}){0,3}$/
 const nameOf = (name: string) => (NAME.test(name) ? name : 'one of another kind of name')
 
@@ -195,7 +195,7 @@ function bodyOf({ text }: HttpAnswer): unknown {
   }
 }
 
-/** Pure: what an answer says otherwise than the contract and the sandbox. `place`: the kind of answer it is. */
+/** Pure: lists where an answer differs from the contract and the sandbox. `place` is the kind of answer. */
 export function differencesIn(seen: Seen): { place: string; differences: string[] } {
   if (seen.door === 'webhook')
     return { place: 'webhook', differences: compare('webhook', seen.body, ENVELOPE) }

@@ -37,7 +37,7 @@ export interface ReventoEvent<T extends string = EventType, Data = DataOf<T>> {
 
 const ISO_8601 = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?$/
 
-/** Reads a time of an envelope as ms since 1970; without a zone it is UTC. Undefined where it is no time. */
+/** Reads a time of an envelope as ms since 1970, without a zone as UTC. Undefined where it is no time. */
 export function momentOf(time: unknown): number | undefined {
   const match = typeof time === 'string' ? ISO_8601.exec(time) : null
   const ms = match ? Date.parse(match[3] ? match[0] : `${match[0]}Z`) : Number.NaN

@@ -60,7 +60,7 @@ interface Request {
   readonly signal?: AbortSignal
 }
 
-/** Makes one HTTP request, in a span where those are recorded: Revento then goes on with that one. */
+/** Makes one HTTP request, in a span where spans are recorded, whose trace Revento continues. */
 export function exchange(dispatcher: Dispatcher, url: string, o: Request): Promise<HttpAnswer> {
   const [address = ''] = url.split('?', 1)
   const path = address.replace(ORIGIN, '').replace(ONE_EVENT, '/events/{event_id}')
@@ -82,8 +82,8 @@ const ORIGIN = /^\w+:\/\/[^/]+/
 const ONE_EVENT = /\/events\/[^/]+/
 
 /**
- * Bounded in total time (a body that drips included) and in size, before and after decompression. Redirects are not
- * followed: a secret goes to one host.
+ * Sends a request, bounded in total time (a body that drips included) and in size, before and after decompression.
+ * Redirects are not followed: a secret goes to one host.
  */
 async function send(dispatcher: Dispatcher, url: string, options: Request): Promise<HttpAnswer> {
   const limits = [AbortSignal.timeout(TIMEOUT_MS), ...(options.signal ? [options.signal] : [])]
@@ -174,7 +174,7 @@ async function decoded(body: Uint8Array, encoding: string): Promise<Uint8Array> 
 
 const OPENING_BRACE = 0x7b
 
-/** The answer's bytes are in an encoding that cannot be undone. */
+/** Thrown when the bytes of an answer cannot be decompressed. */
 class UnreadableBody extends Error {
   override readonly name = 'UnreadableBody'
   readonly code: string

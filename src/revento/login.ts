@@ -1,6 +1,6 @@
 /**
- * What the guide leaves open about Login with Revento, and what is taken for it here and in the sandbox. Nothing else
- * about it is guessed anywhere; a name is used where its guess is.
+ * The guesses of this app and its sandbox about what the guide leaves open of Login with Revento. There are no others, and
+ * code that relies on a guess uses its name.
  */
 
 /** Guess: a sign-in asks for its event as a connection does. The guide shows the parameters of organizers only. */
@@ -17,7 +17,7 @@ export const USER_MEMBER = 'user_id'
  * organization that connected it last. One that names others is refused, and nothing stored.
  */
 
-/** Guess, of the sandbox only: what a participant's access token begins with. The app takes any that is no installation's. */
+/** Guess, of the sandbox only: the beginning of a participant's token. The app takes any but an installation's. */
 export const USER_PREFIX = 'rev_user_'
 
 /** Guess: who may not sign in (no application, event not connected) comes back like one who declined. */

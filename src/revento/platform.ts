@@ -7,7 +7,7 @@ export const REQUEST_ID_HEADER = 'x-revento-request-id'
 
 export const SCOPES = ['event.read', 'participants.read', 'program.read'] as const
 export type Scope = (typeof SCOPES)[number]
-/** Those of Login with Revento. A token has scopes of one flow only. */
+/** The scopes of Login with Revento. A token has scopes of one flow only. */
 export const USER_SCOPES = ['profile.read', 'event.attendance'] as const
 export type UserScope = (typeof USER_SCOPES)[number]
 

@@ -25,7 +25,7 @@ export interface Wait {
   readonly signal?: AbortSignal | undefined
   /** Set by a caller that comes back when it is refused: says how many requests it will need then. */
   readonly comesBackFor?: () => number
-  /** Set by callers that leave the rest to others: together they have these windows, and send after the others. */
+  /** Set by callers that yield to all others: together they have only these windows, and they send last. */
   readonly share?: readonly Window[] | undefined
 }
 

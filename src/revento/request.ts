@@ -27,7 +27,7 @@ export interface RequestOptions {
   readonly log: Log
   /** Called for each request with Revento's status, or with our code where no answer came. */
   readonly count?: (code: string) => void
-  /** Told of each answer. */
+  /** Called with each answer. */
   readonly observe?: Observe
 }
 

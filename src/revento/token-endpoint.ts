@@ -29,7 +29,7 @@ export interface TokenEndpointOptions {
   readonly scopes: string
   /** Undefined where nobody can sign in. */
   readonly userScopes?: string | undefined
-  /** Told of each answer. */
+  /** Called with each answer. */
   readonly observe?: Observe
 }
 

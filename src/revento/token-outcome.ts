@@ -99,7 +99,7 @@ const seconds = (v: unknown) => {
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
 const isScope = (scope: unknown) => typeof scope === 'string' && scope.length <= 1024 && SCOPE.test(scope)
 
-/** ConnectionKey are checked before they can enter a path or a key; a refresh need not repeat them. */
+/** The two ids are checked before they can enter a path or a key; the answer to a refresh need not repeat them. */
 function readTokens(answer: oauth.TokenEndpointResponse, known?: ConnectionKey): TokenSet | undefined {
   const { access_token, refresh_token, token_type, scope, [USER_MEMBER]: userId } = answer
   const [eventId, organizationId] = [

@@ -7,7 +7,6 @@ import type { Sync } from '../sync/index.ts'
 import type { Deliveries, DeliveryView } from '../webhooks/inbox/deliveries.ts'
 import type { Drawn } from './page/drawn.ts' // part: page
 
-/** What the organizer's routes need. */
 export interface StatusOptions {
   readonly origin: string
   readonly production: boolean

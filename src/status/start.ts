@@ -8,7 +8,7 @@ import { eventForm, layout, sandboxNote } from '../pages/layout.ts'
 import { STATES } from '../pages/words.ts'
 import type { StatusOptions } from './options.ts'
 
-/** GET /, where the builder has no route of that path: how to connect, and where a browser lands that has done so. */
+/** GET / shows how to connect, and a browser that has connected its page. A builder's own route for it comes first. */
 export const start: FastifyPluginAsync<StatusOptions> = async (app, o) => {
   if (app.hasRoute({ method: 'GET', url: '/' })) return
   await app.register(cookie)
@@ -25,7 +25,7 @@ async function startPage(o: StatusOptions, request: FastifyRequest): Promise<Htm
   return welcomePage(o, connections, session)
 }
 
-/** Without the organizer's page it also has a line for each connection of this browser. */
+/** The page says how to connect. Without the organizer's page it also lists the connections of this browser. */
 export function welcomePage(
   o: Pick<StatusOptions, 'appName' | 'sandbox' | 'defaultEventId'>,
   connections: Entitlement['connections'],

@@ -41,7 +41,7 @@ export interface WebhooksSettings {
   readonly mode: Platform
   readonly production: boolean
   readonly origin: string
-  /** By provider: one without a secret has no route. */
+  /** The secrets by provider. A provider without one has no route. */
   readonly providerSecrets: Readonly<Record<string, Secrets>>
   readonly verifyToken?: Secrets | undefined // part: senders
   readonly trustProxy: readonly string[]
@@ -57,13 +57,13 @@ export interface WebhooksParts {
   readonly oauth: Pick<OAuth, 'connections' | 'accessTokens'>
   readonly apiClient: ApiClient
   readonly handlers: Handlers
-  /** What handlers get of the builder's own, beside the database. */
+  /** The builder's settings and services, which handlers get. */
   readonly own: Omit<Own, 'db'>
   readonly erase: Erase
   readonly metrics: Metrics
   /** Notes which of a variable's two secrets was used. */
   readonly noteUse: (variable: string) => NoteUse
-  /** Told of Revento's webhooks that are refused though rightly signed. */
+  /** Called with Revento's webhooks that are refused though rightly signed. */
   readonly observe: Observe
   readonly log: FastifyInstance['log']
   /** Fires when the app is closed because of an error that nobody caught. */
@@ -75,14 +75,14 @@ export interface Webhooks {
   readonly routes: FastifyPluginAsync
   readonly inbox: Inbox
   readonly deliveries: Deliveries
-  /** Whether what is stored is handled, too. */
+  /** How long nothing could be claimed, in ms, and how many deliveries wait. */
   readonly handling: { stalledMs(): number; waiting(): number }
   readonly resume: Dispatcher['resume']
-  /** Claims and handles deliveries, and removes what is old: `aged` of other rooms, too. */
+  /** Starts to claim and handle deliveries, and to remove old rows: those of `aged` are other rooms'. */
   start(aged: readonly AgedRows[], signal: AbortSignal): void
 }
 
-/** Handlers get this long to end when the process stops; what does not is given back, and runs again later. */
+/** Handlers get this long to end when the process stops. Other runs are given back, and their deliveries run again later. */
 const GRACE_MS = 3_000
 
 /** The way of a webhook: verified, stored, answered, handed to its handler. */
@@ -183,7 +183,7 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
           noteUse: parts.noteUse(VERIFY_TOKEN),
         })
       // part: senders }
-      // Beside the drain, not before it: the sockets stay open for the answers.
+      // Handlers stop during the drain, not before it: the sockets stay open for the answers.
       let stopped: Promise<unknown> | undefined
       app.addHook('preClose', async () => {
         stopped = Promise.all([inline.stop(GRACE_MS), dispatcher.stop(GRACE_MS)])
@@ -195,7 +195,7 @@ export function createWebhooks(config: WebhooksSettings, parts: WebhooksParts, r
   }
 }
 
-/** Answered here, with no error made and no stack taken: refusing has to cost less than serving. */
+/** Answers without an error and its stack: refusing has to cost less than serving. */
 function shed(request: FastifyRequest, reply: FastifyReply): void {
   request.outcome = { error: 'overloaded' }
   reply.code(503).header('retry-after', '2').header('cache-control', 'no-store')

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Provider } from './verify/provider.ts'
 
-/** Its own second and the way of the request explain less; more is a retry, a queue or a wrong clock. */
+/** Whole seconds and the network explain a smaller difference; a larger one is a retry, a queue or a wrong clock. */
 const LATE_MS = 5_000
 const PLAIN = /^[\x20-\x7e]{1,200}$/
 

@@ -22,7 +22,7 @@ import { fingerprint, verify } from './verify/signature.ts'
 
 export interface ReceiveOptions {
   readonly provider: Provider
-  /** Of every provider: a failed check may find that it was another one's. */
+  /** The secrets of every provider: a failed check may find that another provider's was used. */
   readonly secrets: Readonly<Record<string, Secrets>>
   readonly inbox: Inbox
   readonly answerInline: AnswerInline
@@ -30,11 +30,11 @@ export interface ReceiveOptions {
   readonly bodyLimit: number
   /** Whether the log may say why a signature did not match. */
   readonly explain: boolean
-  /** Told which secret the sender used. */
+  /** Called with which secret the sender used. */
   readonly noteUse: NoteUse
-  /** Told of what is no envelope, though rightly signed. */
+  /** Called with a rightly signed body that is no envelope. */
   readonly observe?: Observe | undefined
-  /** Told of each answer. */
+  /** Called after each answer. */
   readonly counted: onResponseHookHandler
   readonly runtime: Runtime
 }
@@ -46,7 +46,7 @@ export function receiveRoute(app: FastifyInstance, o: ReceiveOptions): void {
     url: `/${o.provider.name}`,
     bodyLimit: o.bodyLimit,
     onRequest: (request, _reply, done) => {
-      // Fastify would refuse one that it cannot read, before the signature is looked at.
+      // Fastify would refuse a content type that it cannot read, before the signature is checked.
       if (o.provider.anyContentType) delete request.headers['content-type']
       done()
     },
@@ -56,8 +56,8 @@ export function receiveRoute(app: FastifyInstance, o: ReceiveOptions): void {
 }
 
 /**
- * Not async: each promise between the commit and the answer costs every webhook. Fastify answers what is thrown here; what
- * comes later is handed to it.
+ * This function is not async, because each promise between commit and answer costs every webhook. Fastify answers what is
+ * thrown here; a later error is passed to it.
  */
 function receive(o: ReceiveOptions, request: FastifyRequest, reply: FastifyReply): void {
   const { provider, platform, runtime } = o
@@ -115,7 +115,7 @@ async function answerInline(
 
 const bodyOf = ({ body }: FastifyRequest) => (Buffer.isBuffer(body) ? body : Buffer.alloc(0))
 
-/** Says which secret it was signed with. */
+/** Returns which secret the body was signed with. */
 function checkSignature(o: ReceiveOptions, request: FastifyRequest, body: Buffer): 'current' | 'previous' {
   const { provider, secrets } = o
   const own = secrets[provider.name]
@@ -153,7 +153,7 @@ function readUnsignedType({ unsignedTypeHeader }: Provider, request: FastifyRequ
   return value
 }
 
-/** Only after the signature: nothing else unsigned is ever read (but by the autopsy, for a developer's log). */
+/** Runs after the signature was checked. Only the autopsy, for a developer's log, reads a body that is not signed. */
 function readEnvelope(
   { provider, observe }: ReceiveOptions,
   { headers }: FastifyRequest,

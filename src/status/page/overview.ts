@@ -11,7 +11,6 @@ import { type Listing, type ListingOptions, listParticipants } from './participa
 import type { Titles } from './titles.ts'
 import { type View, viewQuery } from './view.ts'
 
-/** What the organizer's page needs. */
 export interface PageOptions {
   readonly appName: string
   readonly sandbox: { url: string } | undefined
@@ -96,7 +95,7 @@ export function look(o: OverviewOptions, trouble: string | undefined) {
   }
 }
 
-/** Chooses the event of the view, or else the event connected last; before others one that has not ended. */
+/** Chooses the event of the view, or else the event connected last, and prefers connections that have not ended. */
 function choose(entitled: Entitlement, eventId: string | undefined): Connection | undefined {
   const { connections, grants } = entitled
   const isAsked = (key: ConnectionKey) => key.eventId === eventId

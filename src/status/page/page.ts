@@ -71,7 +71,7 @@ ${sandboxNote(o.sandbox)}`,
   })
 }
 
-/** Asks for the event's title where it is unknown. Nobody waits for it: the next look shows it. */
+/** Asks for the event's title where it is unknown. The page does not wait for it: the next look shows it. */
 function learnTitle(o: PageOptions, overview: Entitlement, selected: Connection, requestId: string): void {
   const grant = grantFor(overview, selected)
   if (grant && selected.state === 'connected' && selected.scopes.includes('event.read'))

@@ -8,7 +8,7 @@ import type { View } from './view.ts'
 export interface Listing extends SyncState {
   readonly rows: readonly ParticipantRecord[]
   readonly counts: readonly StatusCount[]
-  /** The last one of this page, where more follow. */
+  /** The id of the last participant of this page; undefined where no more follow. */
   readonly next: string | undefined
 }
 
@@ -17,7 +17,7 @@ export interface ListingOptions {
   readonly sync: Pick<Sync, 'state'>
 }
 
-/** As many as two screens of a phone. */
+/** The rows of a page: about two screens of a phone. */
 const ROWS = 25
 /** The filter for those whom Revento does not list any more. */
 export const GONE = 'gone'

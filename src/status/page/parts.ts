@@ -22,7 +22,7 @@ export type Rendered = Record<PartName, string>
 export const renderParts = (v: Parts): Rendered =>
   Object.fromEntries(PART_NAMES.map(name => [name, PARTS[name](v).text])) as Rendered
 
-/** What the page is about, and in a word how it is. */
+/** The title of the selected event, and the state of its connection. */
 function heading(v: Parts): Html {
   const { selected } = v
   if (!selected) return html``

@@ -24,7 +24,7 @@ export function streamRoute(app: FastifyInstance, o: PageOptions): void {
     },
     runtime,
   )
-  // Closed before the server waits for its answers: streams would never end by themselves.
+  // The streams close before the server waits for its answers: they would never end by themselves.
   app.addHook('preClose', async () => live.close())
   app.get('/deliveries/stream', async (request, reply) =>
     sendStream(live, await signedIn(sessions, request), 'view', request, reply),

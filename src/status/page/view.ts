@@ -1,4 +1,4 @@
-/** What of the participants is shown: read from the address of the page, and handed to its stream. */
+/** The choice of participants that a page shows. It is read from the page's address and passed to its stream. */
 export interface View {
   /** Undefined: the event that was connected last. */
   readonly eventId: string | undefined

@@ -33,7 +33,7 @@ export const statePill = (c: Connection): Html =>
 export const reconnectLink = (c: Connection, v: Parts): Html =>
   connectLink(c.eventId, html`Reconnect ${titleOf(c, v)}`)
 
-/** That the event of the heading is connected stands there already. */
+/** A card says nothing of the state `connected`: the heading of the page says it. */
 function card(c: Connection, v: Parts): Html {
   const ending = endsSoon(c, v.now)
   const reason = c.state === 'reconsent' || c.state === 'revoked' ? REASONS[c.reason ?? ''] : undefined

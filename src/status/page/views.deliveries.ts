@@ -83,7 +83,7 @@ export function stateOf(d: DeliveryView): Html {
   return html`<span class="pill" data-state="${failed ? 'failed' : d.state}">${state}</span>${original}`
 }
 
-/** The error of one that failed. */
+/** The last error of a delivery that failed. */
 export const why = (d: DeliveryView): Html | false =>
   (d.state === 'pending' || d.state === 'dead') &&
   d.last_error !== null &&

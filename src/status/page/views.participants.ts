@@ -100,7 +100,7 @@ ${(gone > 0 || view.status === GONE) && link(GONE, 'Gone', gone)}
 </nav>`
 }
 
-/** What keeps its focus when the list changes. Others than documented may be any text. */
+/** The id by which a filter keeps its focus when the list changes. An undocumented status may be any text. */
 const filterId = (status = 'all') => /^\w{1,40}$/.test(status) && `filter-${status}`
 
 function nobody({ open }: Listing, { search, status }: View): string {

@@ -8,7 +8,7 @@ const REGISTERED_MS = 24 * 60 * 60 * 1000
 const MOST = 1_000
 const BATCH = 200
 
-/** They end when they are that old, and stay as long again, to be told that they have. */
+/** A row stays as long after its end as it was valid, so that a late caller hears `expired`. */
 export const CALLER_ROWS: AgedRows = {
   table: 'handshake_callers',
   key: 'address',
@@ -34,7 +34,7 @@ export function createHandshakeCallers(query: Queries, clock: SteadyClock): Hand
           .values({ address, registered_at })
           .onConflict(c => c.column('address').doUpdateSet({ registered_at }))
           .execute()
-        // The newest stay. One comes at a time: what an older version left goes within a few.
+        // The newest MOST rows stay. A surplus that an older version left goes within a few registrations.
         const rest = trx
           .selectFrom('handshake_callers')
           .select('address')
@@ -51,7 +51,7 @@ export function createHandshakeCallers(query: Queries, clock: SteadyClock): Hand
         .executeTakeFirst()
       if (!caller) return 'unknown'
       if (!isOlderThan(caller.registered_at, REGISTERED_MS, clock.now())) return 'registered'
-      // By a clock that is not believed yet it is refused, and stays: it may be in time by the right one.
+      // While the clock is not believed, the caller is refused but its row stays: it may be in time by the right clock.
       if (clock.oldBefore(REGISTERED_MS) === undefined) return 'expired'
       await query
         .deleteFrom('handshake_callers')

@@ -18,9 +18,9 @@ export interface HandshakeOptions {
   readonly inbox: Inbox
   readonly platform: Platform
   readonly bodyLimit: number
-  /** Told which token a caller showed. */
+  /** Called with which of the two tokens a caller showed. */
   readonly noteUse: NoteUse
-  /** Told of each answer to a delivery. */
+  /** Called after each answer to a delivery. */
   readonly counted: onResponseHookHandler
   readonly runtime: Runtime
 }
@@ -47,8 +47,8 @@ export function handshakeRoutes(app: FastifyInstance, o: HandshakeOptions): void
   app.get('/handshake', async (request, reply) => {
     const address = callerOf(request)
     reply.header('cache-control', 'no-store')
-    // Also with the right token, or the answer would tell. Only guesses count: a busy sender whose registration has run
-    // out posts more than ten times before it can show its token again.
+    // The right token is refused too, or the answer would confirm it. Only wrong tokens count: a busy sender whose
+    // registration has run out posts more than ten times before it can show its token again.
     if (!limit.mayTry(address)) throw new AppError('too_many_requests')
     const given = singleParameters(request)?.get('verify_token')
     const which = given && tokenShown(given, o.token)
@@ -76,7 +76,7 @@ export function handshakeRoutes(app: FastifyInstance, o: HandshakeOptions): void
   })
 }
 
-/** Compared by their hashes, in constant time whatever the length. */
+/** Compares the hashes, in constant time whatever the length. */
 function tokenShown(given: string, { current, previous }: Secrets): Which | undefined {
   const hash = (text: string) => createHash('sha256').update(text).digest()
   const mine = hash(given)

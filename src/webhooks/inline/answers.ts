@@ -7,7 +7,7 @@ import type { OutcomesTable } from '../../storage/schema.ts'
 import { transaction } from '../../storage/sql.ts'
 import { type Incoming, receiptOf } from '../inbox/append.ts'
 
-/** As it went out, byte for byte. */
+/** An answer as it was sent, byte for byte. */
 export interface StoredAnswer {
   readonly status: number
   readonly body: string
@@ -18,13 +18,13 @@ interface Failure {
   readonly mayStillRun: boolean
 }
 
-/** `mine`: run the handler now. `busy`: somebody else is running it. */
+/** `mine`: the caller runs the handler now. `busy`: somebody else runs it. */
 type AnswerClaim =
   | { readonly state: 'mine'; readonly owner: string }
   | { readonly state: 'busy' }
   | { readonly state: 'answered'; readonly answer: StoredAnswer; readonly inboxId: number }
 
-/** A key that is forgotten runs its handler again when it comes again. */
+/** When a key is removed, its next repeat runs the handler again. */
 export const answerRows = (days: number): AgedRows => ({
   table: 'inline_answers',
   key: 'key',
@@ -33,22 +33,22 @@ export const answerRows = (days: number): AgedRows => ({
   longestMs: 0,
 })
 
-/** Renewed while the handler runs: when it runs out, whoever held it has died. */
+/** A lease is renewed while the handler runs: when it runs out, its process has died. */
 const ANSWER_LEASE_MS = 15_000
 
 /**
- * The first answers, one for each key. A key is claimed before its handler runs, and kept only together with an answer:
- * what ends without one lets go of it, or loses it when the lease runs out, so that the sender may ask again.
+ * The first answers, one for each key. A key is claimed before its handler runs, and kept only together with an answer: a
+ * run that ends without one frees it, or its lease runs out, so that the sender may ask again.
  */
 export interface InlineAnswers {
   claim(key: string, delivery: Incoming): Promise<AnswerClaim>
-  /** Answer and inbox row in one transaction. Undefined when the lease had passed to somebody else: nothing is kept. */
+  /** Stores answer and inbox row in one transaction. Undefined where the lease had passed to another: nothing is stored. */
   keep(key: string, owner: string, delivery: Incoming, answer: StoredAnswer): Promise<number | undefined>
-  /** False: the lease had passed to somebody else, or the key was erased. */
+  /** False where the lease had passed to another, or the key was erased. */
   renew(key: string, owner: string): Promise<boolean>
-  /** The handler failed: the row says so, and the key is free; while the handler may still run, when the lease runs out. */
+  /** Stores the failure and frees the key: at once, or at the lease's end where the handler may still run. */
   letGo(key: string, owner: string, delivery: Incoming, failure: Failure): Promise<number>
-  /** A repeat, which was given the first answer. */
+  /** Stores a repeat, which got the first answer. */
   noteRepeat(delivery: Incoming, first: number): Promise<number>
 }
 
@@ -67,7 +67,7 @@ export function createInlineAnswers(
         lease_until: now + ANSWER_LEASE_MS,
         updated_at: now,
       }
-      // The one statement that decides: of two that come together, one gets the row.
+      // This statement decides: of two requests at the same time, one gets the row.
       const mine = await query
         .insertInto('inline_answers')
         .values({ key, status: null, body: null, inbox_id: null, ...claimed })
@@ -153,7 +153,7 @@ export function createInlineAnswers(
   }
 }
 
-/** In its final state, so that the dispatcher never sees it. */
+/** Appends a delivery in its final state, so that the dispatcher never sees it. */
 async function append(
   trx: Queries,
   d: Incoming,

@@ -10,7 +10,7 @@ import { senderOf } from '../inbox/dedupe.ts'
 import type { Provider } from '../verify/provider.ts'
 import type { InlineAnswers, StoredAnswer } from './answers.ts'
 
-/** What the sender gets. `delivery`: our id of the row; `repeated`: it is the first answer once more. */
+/** What the sender gets. `delivery` is the id of our row; `repeated` says that it is the first answer once more. */
 interface Answered extends StoredAnswer {
   readonly delivery: number
   readonly repeated: boolean
@@ -19,7 +19,7 @@ export type AnswerInline = (provider: Provider, delivery: Incoming) => Promise<A
 
 export interface InlineOptions {
   readonly answers: InlineAnswers
-  /** Undefined: this type has no handler. */
+  /** Returns undefined where the type has no handler. */
   readonly find: (delivery: Incoming) => ((signal: AbortSignal) => Promise<unknown>) | undefined
   readonly log: Log
   readonly describeError: Pick<DescribeError, 'text'>
@@ -34,9 +34,9 @@ export interface Inline {
 /** Senders give up after 10 s; the answer has to be stored and on its way before. */
 const ANSWER_WITHIN_MS = 8_000
 const LOOK_AGAIN_MS = 100
-/** Three tries within a lease. */
+/** A lease has time for three renewals. */
 const RENEW_MS = 5_000
-/** A repeat waits while the first one runs; more of them than this come back later. */
+/** A repeat waits while the first request runs; more repeats than this are refused and come back later. */
 const MAX_WAITING = 100
 
 /** The way of a delivery whose handler is the answer: claim its key, run, keep the answer, give it. */
@@ -104,7 +104,7 @@ export function createInline({ answers, find, log, describeError }: InlineOption
     return Promise.race([work, untilLate(late.signal)])
   }
 
-  /** The handler may ignore its signal: nobody else runs this key before it has ended. */
+  /** Renews until the handler has ended, because it may ignore its signal: nobody else runs the key before. */
   async function renew({ key, owner }: Held, ended: AbortSignal, late: AbortController): Promise<void> {
     for (;;) {
       await runtime.sleep(RENEW_MS, ended).catch(() => {})
@@ -135,7 +135,7 @@ export function createInline({ answers, find, log, describeError }: InlineOption
     return { ...outcome.answer, delivery: id }
   }
 
-  /** What the handler answers later is kept for those who ask again. */
+  /** Rejects when the handler is late. What it answers later is kept for a sender that asks again. */
   async function untilLate(late: AbortSignal): Promise<never> {
     await whenAborted(late).catch(() => {})
     log.warn(
@@ -183,12 +183,12 @@ class LeaseLost extends FixedTextError {
   override readonly name = 'LeaseLost'
 }
 
-/** The handler's result cannot be sent. */
+/** Thrown where the handler's result cannot be sent. */
 class NotAnAnswer extends FixedTextError {
   override readonly name = 'NotAnAnswer'
 }
 
-/** Throws where the handler's result is no answer: that is a failure of the handler. */
+/** Throws where the handler's result is no answer, which is a failure of the handler. */
 function toAnswer(result: unknown, { accepted }: Provider): StoredAnswer {
   const { status = 200, body } = (result ?? {}) as InlineAnswer
   const isFinal =

@@ -2,8 +2,8 @@ import { isName, membersOf, type Provider, SECRET_FORM } from '../verify/provide
 
 /**
  * "SHA256:" + base64(HMAC-SHA256(secret, raw body)). No timestamp and no id: nothing in the scheme stops a replay, so
- * identical bytes count as one delivery. The shape of a body is not documented: the type is looked for under the usual
- * names, and a body without one is a `notification`. Nor is its content type.
+ * identical bytes count as one delivery. Neither the shape of a body nor its content type is documented: the type is
+ * looked for under the usual names, and a body without one is a `notification`.
  */
 export const entrupy: Provider = {
   name: 'entrupy',

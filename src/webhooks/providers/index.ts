@@ -6,26 +6,23 @@ import { entrupy } from './entrupy.ts' // part: senders
 import { revento } from './revento.ts'
 import { standard } from './standard.ts' // part: senders
 
-/** Those of the template. */
+/** The providers of the template. */
 export const shippedProviders: readonly Provider[] = [
   // The one that every project has.
   revento,
   ...[entrupy, aghanim, barker, standard], // part: senders
 ]
 
-/**
- * Who sends what a comparison of the participants finds: this app itself. It has no route and no secret, so nothing outside
- * can send it.
- */
+/** The provider of what comparisons find: this app itself. Without route and secret, nothing outside can send as it. */
 export const SYNC = 'sync'
 export const SYNC_TYPES = ['participant.added', 'participant.changed', 'participant.removed'] as const
 
-/** With the builder's senders behind them: each has its variables, its route once its secret is set, and its tests. */
+/** The template's providers and the builder's. Each has its variables, its tests, and a route once its secret is set. */
 export const providers: readonly Provider[] = [...shippedProviders, ...Object.values<Provider>(senders)]
 
 /**
- * Those that wait for their handler's answer: what they sent never runs from the inbox. The empty name is nobody's: where
- * no sender is left that waits, PostgreSQL would refuse `not in ()`.
+ * The providers that wait for their handler's answer, so that their deliveries never run from the inbox. The empty name is
+ * nobody's: without any such provider PostgreSQL would refuse `not in ()`.
  */
 export const inlineProviders: readonly string[] = [
   '',

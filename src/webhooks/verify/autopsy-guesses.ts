@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Provider, Secrets } from './provider.ts'
 import { before, type Headers } from './signature.ts'
 
-/** What came, as far as it could be read. */
+/** A delivery whose signature was refused, as far as it could be read. */
 export interface SignedCase {
   readonly provider: Provider
   readonly own: Secrets
@@ -14,7 +14,7 @@ export interface SignedCase {
   readonly mac: Buffer
 }
 
-/** A guess: what would have been signed, and what to say when that was it. */
+/** A guess at what was signed, and what to say when its MAC is the one that came. */
 export interface Guess {
   readonly says: string
   readonly key?: string | Buffer
@@ -35,7 +35,7 @@ export function isMac({ provider, own, timestamp, id, body, mac }: SignedCase, g
 
 export const keyOf = ({ secret }: Provider, text: string) => secret.toKey?.(text) ?? text
 
-/** One thing changed at a time, from the likely to the unlikely. */
+/** Each guess changes one thing, from the likely to the unlikely. */
 export function guesses(c: SignedCase, secrets: Readonly<Record<string, Secrets>>): Guess[] {
   return [...otherSecrets(c, secrets), ...otherBodies(c), ...otherTexts(c), ...otherAlgorithms(c)]
 }
@@ -82,7 +82,7 @@ function otherBodies({ body }: SignedCase): Guess[] {
   ]
 }
 
-/** Indented, a body this deep grows with the square of its depth: 6 KB that anybody may send took 0.3 s. */
+/** An indented body grows with the square of its depth: 6 KB that anybody may send took 0.3 s. */
 const DEEPEST = 50
 
 function reserialised(text: string, says: string): Guess[] {

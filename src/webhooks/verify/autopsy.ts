@@ -7,8 +7,8 @@ const BODY_LIMIT = 64 * 1024
 
 /**
  * Why a signature was refused, in words for a developer's log, or undefined when no guess fits. One thing is changed at
- * a time, a few dozen HMACs in all. Never for an answer, and not for production: it tells a guesser how near he is.
- * `secrets`: of every provider, by name. The text holds no secret and no MAC.
+ * a time, a few dozen HMACs in all. Never for an answer, and not for production: it says how near a guess was.
+ * `secrets` are those of every provider, by name. The text holds no secret and no MAC.
  */
 export function autopsy(
   provider: Provider,
@@ -49,7 +49,7 @@ function decode(text: string): Buffer | undefined {
   return /^[A-Za-z0-9+/_-]{22,88}={0,2}$/.test(bare) ? Buffer.from(bare, 'base64url') : undefined
 }
 
-/** The secret, the body and the texts are right: then it is how the MAC is written. */
+/** The secret, the body and the signed texts are right, so the fault is in how the MAC is written. */
 function spelling({ provider, own, timestamp, id, body }: SignedCase, received: string): string | undefined {
   const { prefix, encoding, pairs } = provider.signature
   if (pairs)
@@ -68,7 +68,7 @@ function spelling({ provider, own, timestamp, id, body }: SignedCase, received: 
   return `the MAC is right, but is written in ${isHex ? 'hex' : 'base64'} instead of ${encoding}`
 }
 
-/** Everything is right but the time. */
+/** The MAC is right as it is written, so the fault is in the time. */
 function timing({ provider, timestamp }: SignedCase, now: number): string | undefined {
   if (!provider.timestamp) return undefined
   const { form, toMs, windowMs } = provider.timestamp

@@ -1,4 +1,4 @@
-/** JSON that is read and written again with its numbers as they stood: 9007199254740993123 is no double. */
+/** Reads and writes JSON with its numbers as they stood: 9007199254740993123 is no double. */
 
 interface RawJson {
   readonly rawJSON: string
@@ -22,9 +22,9 @@ export const parseLossless = (text: string): unknown =>
     typeof value === 'number' && source !== undefined ? JSON.rawJSON(source) : value,
   )
 
-/** A number that `JSON.stringify` writes so. */
+/** A value that `JSON.stringify` writes as this number. */
 export const rawNumber = (text: string): unknown => JSON.rawJSON(text)
 
-/** How the number was written; undefined where the value is none. */
+/** How the number was written; undefined for any other value. */
 export const numberText = (value: unknown): string | undefined =>
   JSON.isRawJSON(value) ? value.rawJSON : undefined

@@ -39,17 +39,17 @@ export interface Provider {
    * replay a body can give it another type, so handlers of this sender must not rely on it for anything that matters.
    */
   readonly unsignedTypeHeader?: string
-  /** What the sender says; anything else is 415, unless the next is set. Absent: the sender says none. */
+  /** The documented content type; any other is answered 415 unless `anyContentType` is set. Left out where none is sent. */
   readonly contentType?: string
-  /** Taken whatever the content type, for senders that say none or do not document it. */
+  /** Any content type is accepted, for senders that send none or do not document it. */
   readonly anyContentType?: true
   /** Whether the body has to be JSON; otherwise any bytes are stored. */
   readonly body: 'json' | 'bytes'
-  /** What is answered when it is not rightly signed. */
+  /** The answer to a wrong signature. */
   readonly refusal: { readonly status: number; readonly code: ErrorCode }
-  /** What is answered when it is stored: text, or an object sent as JSON. */
+  /** The answer to a stored delivery: a text, or an object that is sent as JSON. */
   readonly accepted: string | object
-  /** With which status; 200 without. */
+  /** The status of that answer; 200 where it is left out. */
   readonly acceptedStatus?: 201 | 202 | 204
   /** The handler's result is the answer: it runs while the sender waits. The envelope then has an `answerKey`. */
   readonly inline?: true
@@ -66,7 +66,7 @@ export interface Provider {
 }
 
 export interface TimestampForm {
-  /** That of the signature where the signature's header holds pairs. */
+  /** The timestamp's header: the signature's own where that holds pairs. */
   readonly header: string
   /** The only accepted form; the header's exact text is what is signed. */
   readonly form: RegExp
@@ -84,13 +84,13 @@ interface SecretForm {
   readonly form: string
   /** What to type. */
   readonly says: string
-  /** Known to everybody: used with the sandbox, and refused everywhere else. */
+  /** A secret known to everybody: used with the sandbox, and refused everywhere else. */
   readonly sandbox: string
   /** The key bytes, where they are not the secret's own. */
   readonly toKey?: (secret: string) => Buffer
 }
 
-/** What go-live sends to the app itself: it says nothing of the sender. */
+/** The type of the event that go-live sends to the app itself: it shows nothing about the sender. */
 export const SELF_TEST = 'starter.go_live'
 
 /** 8 to 512 visible characters, as the other secrets of this app. */
@@ -112,7 +112,7 @@ export interface Envelope {
   /** The signed id: a replay under a new delivery id still carries it. */
   readonly id: string
   readonly type: string
-  /** Of Revento; null for everybody else. */
+  /** Ids of Revento; null for other providers. */
   readonly eventId: string | null
   readonly organizationId: string | null
   /** Inline only: requests with the same key get the same answer. */

@@ -2,7 +2,7 @@ import { type Dispatcher, request } from 'undici'
 import type { Provider } from './provider.ts'
 import { sign } from './signature.ts'
 
-/** What is to be sent, as whom, and where to. */
+/** A delivery to be sent, the provider that it comes from, and the URL that it goes to. */
 export interface Outgoing {
   readonly url: string
   readonly provider: Provider
@@ -29,7 +29,7 @@ const ANSWER_LIMIT = 64 * 1024
 export const send = (delivery: Outgoing, dispatcher: Dispatcher): Promise<Answer> =>
   post({ ...delivery, headers: signedHeaders(delivery) }, dispatcher)
 
-/** Posts what was signed before, or something else. */
+/** Posts a body with given headers, whether signed or not. */
 export async function post(
   o: Pick<Outgoing, 'url' | 'body' | 'timeoutMs'> & { headers: Record<string, string> },
   dispatcher: Dispatcher,

@@ -47,7 +47,7 @@ function prefixedMac(
   return prefix + mac.digest(encoding)
 }
 
-/** What is signed before the body. */
+/** The text that is signed before the body. */
 export function before({ signed }: Provider, timestamp: string, id: string): string {
   let text = signed.start ?? ''
   for (const part of signed.parts) text += (part === 'id' ? id : timestamp) + signed.separator
@@ -94,7 +94,7 @@ export function verify(
   return { ok: false, reason: 'signature_mismatch' }
 }
 
-/** Without a dot: every provider that signs the id puts dots between, and one inside would make two readings. */
+/** A signed id has no dot: every provider that signs one puts dots around it, and one inside would allow two readings. */
 const SIGNED_ID = /^[\x21-\x2d\x2f-\x7e]{1,200}$/
 
 /** The header texts that are signed; '' for what the provider does not sign. */
@@ -107,7 +107,7 @@ export function textsOf({ timestamp, signature, signed, deliveryIdHeader }: Prov
   }
 }
 
-/** What stands behind this name; undefined unless it stands there once. */
+/** The value of this name in a header of pairs; undefined unless the name stands there exactly once. */
 function pairOf(header: string, name: string): string | undefined {
   const [found, ...more] = header.split(',').filter(pair => pair.startsWith(name))
   return more.length > 0 ? undefined : found?.slice(name.length)
@@ -132,7 +132,7 @@ function hasForm({ algorithm, encoding, prefix }: Provider['signature'], text: s
   return text.startsWith(prefix) && ENCODED[algorithm][encoding].test(text.slice(prefix.length))
 }
 
-/** In a list, what another version of the scheme signed is passed over; everything else has the form. */
+/** Reads the signatures of a header. A list may hold those of other versions of the scheme, which are skipped. */
 export function readSignatures({ signature }: Provider, text: string): string[] | undefined {
   const { list, pairs, prefix } = signature
   if (!list && !pairs) return hasForm(signature, text) ? [text] : undefined
@@ -146,7 +146,7 @@ export function readSignatures({ signature }: Provider, text: string): string[] 
 const OTHER_VERSION = /^v[0-9a-z]{1,8},[A-Za-z0-9+/=_-]{1,512}$/
 const OTHER_PAIR = /^[a-z][0-9a-z]{0,8}=[A-Za-z0-9+/=_.-]{0,512}$/
 
-/** Constant time; the texts have the same form here, so the length tells nothing. */
+/** Compares in constant time. The texts have the same form here, so that the length says nothing. */
 function isOneOf(received: readonly string[], expected: string): boolean {
   const own = Buffer.from(expected, 'latin1')
   return received.some(
