@@ -94,7 +94,7 @@ const escapeControls = (line: string) =>
 
 const RETRY_MS = 20
 
-/** Node's console passes over what it could not write. A full pipe is waited for. */
+/** Writes all of the text, and waits for a full pipe: Node's console would drop what it could not write. */
 function write(text: string): void {
   for (let rest = Buffer.from(text); rest.length > 0; ) {
     try {

@@ -44,7 +44,7 @@ export async function writing<T>(store: Store, work: (query: Database['query']) 
   }
 }
 
-/** The SQLite file of DATABASE_URL. `otherwise`: what to do with a PostgreSQL. */
+/** The SQLite file of DATABASE_URL. `otherwise` says what to do with a PostgreSQL. */
 export function sqliteFile(store: Store, otherwise: string): SqliteStore {
   if (store.kind !== 'sqlite') throw new Usage(`DATABASE_URL is a PostgreSQL: ${otherwise}.`)
   refuseMissing(store)

@@ -10,9 +10,9 @@ export interface Series {
 
 const [WIDTH, HEIGHT] = [720, 104]
 const FLOOR = HEIGHT - 3
-/** Of the tallest bar. Above it there is room for parts that are drawn taller than they are. */
+/** The height of the tallest bar. Above it there is room for parts that are drawn taller than they are. */
 const TALLEST = HEIGHT - 16
-/** A part that is there can be seen, however few it is. */
+/** The least height of a part, so that even one of a thousand can be seen. */
 const LEAST = 3
 
 const amount = ({ counts }: Slot, { names }: Series) =>

@@ -1,6 +1,6 @@
 import type { DeliveryState } from '../storage/schema.ts'
 
-/** Which deliveries are meant. Moments in ms since 1970. */
+/** A choice of deliveries. Moments are in ms since 1970. */
 export interface Filter {
   readonly state?: DeliveryState
   readonly provider?: string
@@ -15,7 +15,7 @@ export const STATES: readonly DeliveryState[] = [
 ]
 const UNITS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
-/** Reads a filter from a form or an address; what is empty, or no such thing, narrows nothing. */
+/** Reads a filter from a form or an address. An empty or unknown value narrows nothing. */
 export function readFilter(query: URLSearchParams, now: number): Filter {
   const text = (name: string) => query.get(name)?.trim().slice(0, 200) || undefined
   const state = STATES.find(known => known === text('state'))
@@ -40,7 +40,7 @@ export function readMoment(text: string | undefined, now: number): number | unde
   return Number.isNaN(ms) ? undefined : ms
 }
 
-/** The filter as an address says it. */
+/** The filter as the query of an address. */
 export function filterQuery(filter: Filter, more: Record<string, string> = {}): string {
   const { since, until, ...texts } = filter
   const iso = (ms: number | undefined) => (ms === undefined ? [] : [new Date(ms).toISOString()])
@@ -48,7 +48,7 @@ export function filterQuery(filter: Filter, more: Record<string, string> = {}): 
   return new URLSearchParams([...Object.entries(texts), ...moments, ...Object.entries(more)]).toString()
 }
 
-/** "dead application.approved of evt_1 since 02:51" */
+/** The filter in words, such as "dead application.approved of evt_1 since 2026-11-30 02:51 UTC". */
 export function filterWords({ state, provider, type, event_id, since, until }: Filter): string {
   const at = (ms: number) => `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`
   return [

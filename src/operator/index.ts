@@ -26,7 +26,7 @@ export interface OperatorSettings {
   readonly redirectUri: string
   readonly https: boolean
   readonly trustProxy: readonly string[]
-  /** Undefined: there are no pages, and nothing is counted. */
+  /** Where it is undefined there are no pages, and nothing is counted. */
   readonly operatorToken: string | undefined
 }
 

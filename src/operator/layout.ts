@@ -12,7 +12,7 @@ export interface OperatorLayout {
   readonly appName: string
   readonly title: string
   readonly body: Html
-  /** The page of the navigation that this is. */
+  /** The entry of the navigation for this page. */
   readonly page?: keyof typeof PAGES
   readonly session?: OperatorSession
   /** The URL from which the script gets the changing parts. */

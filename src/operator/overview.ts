@@ -23,7 +23,7 @@ interface ConnectionLine {
   readonly organization_id: string
   readonly state: ConnectionState
   readonly refresh_failure: string | null
-  /** As of when its participants are known, ISO 8601. */
+  /** The stored participants are as of this moment, ISO 8601. */
   readonly fresh_at: string | null
   /** Calls that count now against Revento's limits. */
   readonly used: { minute: number; hour: number }
@@ -38,7 +38,7 @@ export interface Overview {
   readonly oldestMs: number
   readonly dead: number
   readonly parked: number
-  /** The newest SEEN dead ones, and those that failed and run again. */
+  /** Why the newest SEEN dead deliveries failed, and those that failed and run again. */
   readonly givenUp: readonly Failing[]
   readonly failing: readonly Failing[]
   readonly hour: readonly Slot[]
@@ -70,7 +70,7 @@ const LISTED = 12
 export async function readOverview(o: OverviewParts, runtime: Pick<Runtime, 'now'>): Promise<Overview> {
   const { inbox, rollups, query, platform } = o
   const now = runtime.now()
-  // Side by side: a server answers them in its own time, and none needs another.
+  // The questions are asked side by side, since no answer needs another.
   const [
     trouble,
     oldestMs,
@@ -139,7 +139,7 @@ async function statesOf({ query, platform }: OverviewParts): Promise<Record<stri
   return Object.fromEntries(rows.map(({ state, n }) => [state, Number(n)]))
 }
 
-/** Those that have trouble first, then those that called last. */
+/** Lists connections in trouble first, then those that called last. */
 async function connectionsOf({ query, platform }: OverviewParts, now: number): Promise<ConnectionLine[]> {
   const rows = await query
     .selectFrom('connections')

@@ -9,7 +9,7 @@ import { runAgain } from '../webhooks/inbox/outcomes.ts'
 import { inlineProviders } from '../webhooks/providers/index.ts'
 import type { Filter } from './filter.ts'
 
-/** All that the operator's view asks of the inbox: what the tables look like is known here only. */
+/** The queries of the operator's view on the inbox. Its other files do not know the tables. */
 
 export interface Row {
   readonly id: number
@@ -23,30 +23,30 @@ export interface Row {
   readonly finished_at: number | null
   readonly last_error: string | null
   readonly duplicate_of: number | null
-  /** Null where it is large or gone: a list reads no large ones. */
+  /** Null where the body is large, which a list does not read, or gone. */
   readonly body: Uint8Array | null
 }
 
 export interface Page {
   readonly rows: readonly Row[]
-  /** From where older ones are looked for; undefined: there are none. */
+  /** The id from which a search for older deliveries goes on; undefined where there are none. */
   readonly before: number | undefined
 }
 
 /** A body up to this size is read for a list, to say whom it concerns. */
 const SMALL = 16_384
-/** A part of the inbox is looked through at a time, and others get their turn; then the search says how far it came. */
+/** A search reads the inbox in windows, between which others get their turn. At its time limit it says how far it came. */
 const FIRST_WINDOW = 2_000
 const WINDOW_MS = 15
 const SEARCH_MS = 120
 const FEW = 2_000
-/** What the index of the senders other than Revento says of its rows: it is not used otherwise. */
+/** The condition of the partial index on senders other than Revento, which is not used without it. */
 const begunBySenders = sql<boolean>`inbox.provider <> 'revento' and inbox.state <> 'pending'`
 const REPLAYABLE: readonly DeliveryState[] = ['dead', 'ignored']
 
 type InboxExpression = ExpressionBuilder<Schema, 'inbox'>
 
-/** States as literals, and senders with what their index says: partial indexes are not used otherwise. */
+/** States are literals, because partial indexes are not used with parameters. */
 const matches =
   ({ state, provider, type, event_id, since, until }: Filter) =>
   (eb: InboxExpression) =>
@@ -60,7 +60,7 @@ const matches =
       ...(until !== undefined ? [eb('received_at', '<', until)] : []),
     ])
 
-/** What of these can run again: its payload is there, and no sender waited for its answer. */
+/** Whether a delivery can run again: its payload is there, and no sender waited for its answer. */
 const canRunAgain = (eb: InboxExpression) =>
   eb.and([eb('body', 'is not', null), eb.not(isErased), eb('provider', 'not in', inlineProviders)])
 
@@ -83,7 +83,7 @@ export function createInboxQueries(
   const oldestId = async () =>
     Number((await inbox().select('id').orderBy('id').limit(1).executeTakeFirst())?.id ?? 1)
 
-  /** The first delivery that came at that moment or later, as far as the clock ran on; found in twenty looks. */
+  /** Finds the first delivery from this moment on by halving, in twenty looks. It relies on a clock that only ran forward. */
   async function firstSince(moment: number, low: number, high: number): Promise<number> {
     let [from, to] = [low, high + 1]
     while (from < to) {
@@ -108,7 +108,7 @@ export function createInboxQueries(
     return { low, high: Math.min(end, before ?? end) }
   }
 
-  /** Looks through windows of ids, the newest first; they grow while they are answered fast, as from an index. */
+  /** Looks through windows of ids, the newest first. A window grows while its answers are fast, as from an index. */
   async function windows(
     { low, high }: { low: number; high: number },
     look: (from: number, to: number) => Promise<boolean>,
@@ -142,8 +142,8 @@ export function createInboxQueries(
       .limit(limit)
 
   /**
-   * The ids of all that wait or run; undefined where they are many. No index has them by id, so few are found by when
-   * they are due, and many by looking through the inbox, where they are everywhere.
+   * The ids of all deliveries that wait or run; undefined where there are many. No index has these by id: a few are found by
+   * the time when they are due, and many by a search through the inbox, where they are everywhere.
    */
   async function openIds(): Promise<number[] | undefined> {
     const due = inbox().select('id').where(isOpen).orderBy('next_at', 'desc').orderBy('id', 'desc')
@@ -177,7 +177,7 @@ export function createInboxQueries(
       return { rows: shown, before: isMore ? shown.at(-1)?.id : reached > range.low ? reached : undefined }
     },
 
-    /** How many a replay by this filter would run again, and up to which delivery; counts whatever time it takes. */
+    /** Counts the deliveries that a replay by this filter would run again, without a time limit, and finds the last one. */
     async countReplayable(filter: Filter): Promise<{ total: number; through: number }> {
       const range = await between(filter, undefined)
       let total = 0
@@ -196,7 +196,7 @@ export function createInboxQueries(
       return { total, through: range.high - 1 }
     },
 
-    /** One step of a replay, in one transaction: of instances that step at once each delivery gets to one. */
+    /** Makes one step of a replay in a transaction: where instances step at once, each delivery gets to one of them. */
     step: (task: Pick<ReplaysTable, 'last_id'> & { id: number }, filter: Filter, size: number) =>
       transaction(query, async trx => {
         const held = await trx
@@ -237,7 +237,7 @@ export function createInboxQueries(
           .execute()
       }),
 
-    /** Has a delivery that is done run again. `anew`: its finished `once` steps too, under new keys. */
+    /** Has a delivery that is done run again. With `anew` its finished `once` steps run too, under new keys. */
     again: (id: number, anew: boolean) =>
       transaction(query, async trx => {
         const asked_at = runtime.now()
@@ -271,7 +271,7 @@ export function createInboxQueries(
         .limit(100)
         .execute(),
 
-    /** In development: gives a delivery up, or makes it due. False where it does not wait. */
+    /** For development: makes a waiting delivery dead, or due now. False where it does not wait. */
     async force(id: number, to: 'dead' | 'due'): Promise<boolean> {
       const now = runtime.now()
       const { numUpdatedRows } = await query
@@ -296,7 +296,7 @@ export function createInboxQueries(
       return row?.body ? Buffer.from(row.body).toString() : undefined
     },
 
-    /** What is stored of how it came: nothing of a person, so that it stays where that is erased. */
+    /** What is stored of how a delivery came. Nothing of it is about a person, so an erasure leaves it. */
     async arrival(id: number): Promise<Arrival> {
       const row = await query
         .selectFrom('deliveries')
@@ -311,7 +311,7 @@ export function createInboxQueries(
       }
     },
 
-    /** The newest that are dead or failed and wait for their next run: enough to say what is the matter. */
+    /** The newest deliveries that are dead, or that failed and wait for their next run. */
     newest: (state: DeliveryState, limit: number) =>
       inbox()
         .select(['id', 'type', 'provider', 'event_id', 'last_error', 'received_at', 'finished_at', 'next_at'])
@@ -321,7 +321,7 @@ export function createInboxQueries(
         .limit(limit)
         .execute(),
 
-    /** No further than `most`, so that a page costs the same on the worst day. */
+    /** Counts no further than `most`, so that a page costs the same on the worst day. */
     async count(state: DeliveryState, most: number): Promise<number> {
       const some = inbox().select(sql.lit(1).as('one')).where(matches({ state })).limit(most).as('some')
       const row = await query

@@ -1,6 +1,6 @@
 import { type Html, html } from '../http/html.ts'
 
-/** What is asked before something is done; the form of it is sent again with these fields, and with `confirmed`. */
+/** A question before something is done. Its form repeats the request with these fields and with `confirmed`. */
 export interface Question {
   readonly title: string
   readonly text: string
@@ -9,7 +9,7 @@ export interface Question {
   readonly back: string
   readonly look?: 'danger'
   readonly fields?: Record<string, string>
-  /** Stands in the form. */
+  /** Further content of the form. */
   readonly more?: Html
 }
 
@@ -21,7 +21,7 @@ export const askReplay = (id: string): Question => ({
   ...{ button: 'Run it again', back: back(id) },
 })
 
-/** For one that was handled. */
+/** For a delivery that was handled. */
 export const askAgain = (id: string): Question => ({
   ...askReplay(id),
   text: 'It was handled. Its handler runs once more, with the same payload.',

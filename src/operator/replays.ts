@@ -11,18 +11,18 @@ import type { InboxQueries } from './queries.ts'
 export type Replay = Selectable<ReplaysTable>
 
 /**
- * Replays of all deliveries that a filter finds. A row says how far one is, and each step moves deliveries and row in one
- * transaction: so whoever steps (each instance, and the command) repeats nothing, and none of them has to stay.
+ * Replays of all deliveries that a filter finds. A row says how far a replay is, and each step moves deliveries and row in
+ * one transaction: so several processes (instances, the command) may step without a repeat, and any of them may end.
  */
 export interface Replays {
-  /** Begins one, unless one is under way that differs in its times at most: then that one is returned. */
+  /** Begins a replay, or returns one under way whose filter differs in its times at most. */
   begin(filter: Filter): Promise<Replay>
-  /** Under way first; then the newest. */
+  /** Lists the newest first. */
   list(limit: number): Promise<Replay[]>
   find(id: number): Promise<Replay | undefined>
   /** False where it is over already. */
   stop(id: number): Promise<boolean>
-  /** Moves each one that is due a step on. */
+  /** Moves each replay that is due a step on. */
   step(): Promise<void>
   watch(log: Pick<Log, 'error'>, signal: AbortSignal): Promise<void>
 }
@@ -30,7 +30,7 @@ export interface Replays {
 const ALIKE = ['state', 'provider', 'type', 'event_id'] as const
 const isAlike = (a: Filter, b: Filter) => ALIKE.every(name => a[name] === b[name])
 
-/** Of each replay, in all processes together: handlers and what they call shall not be stormed. */
+/** Deliveries of a replay that become due in a second, in all processes together: handlers must not be flooded. */
 export const PER_STEP = 50
 const STEP_EVERY_MS = 1_000
 const LOOK_EVERY_MS = 1_000

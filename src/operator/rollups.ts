@@ -22,11 +22,11 @@ export interface Slot {
 
 /** How often things happened, by minute: counted in memory, and added to the store each few seconds. */
 export interface Rollups {
-  /** Counts as well what is told to these. */
+  /** The given metrics, which count here as well. */
   counting(metrics: Metrics): Metrics
   flush(): Promise<void>
   watch(signal: AbortSignal): Promise<void>
-  /** `count` slots of `minutes` each, the last with the present minute; what this process has not stored yet is in. */
+  /** Reads `count` slots of `minutes` each, the last with the present minute, and adds what is not stored yet here. */
   read(count: number, minutes: number): Promise<Slot[]>
 }
 
@@ -36,7 +36,7 @@ export function createRollups(
   { clock, log }: { clock: SteadyClock; log: Pick<Log, 'error'> },
   runtime: Runtime,
 ): Rollups {
-  /** By minute, what is not stored yet; `current` is that of the present minute. */
+  /** The counts by minute that are not stored yet; `current` are those of the present minute. */
   let pending = new Map<number, Map<string, number>>()
   let current = new Map<string, number>()
   let currentUntil = Number.NEGATIVE_INFINITY
@@ -48,7 +48,7 @@ export function createRollups(
     return counts
   }
 
-  /** Called for each webhook, so the clock is asked once a minute. */
+  /** Called for each webhook, so it reads the wall clock only once a minute. */
   function add(name: string, n = 1): void {
     const monotonic = runtime.monotonic()
     if (monotonic >= currentUntil) {
@@ -146,7 +146,7 @@ export function createRollups(
 const NAMES = [...WAITS.keys()].map(n => `wait_${n}`)
 const waitClass = (ms: number) => NAMES[WAITS.findIndex(end => ms <= end)] ?? 'wait_-1'
 
-/** The time that this share of them took at most, in ms, as the classes tell it; undefined where there were none. */
+/** The ms within which this share of deliveries was handled, interpolated in its class; undefined where none was. */
 export function quantile(slots: readonly Slot[], share: number): number | undefined {
   const classes = [...WAITS.keys(), -1].map(n =>
     slots.reduce((sum, slot) => sum + (slot.counts[`wait_${n}`] ?? 0), 0),

@@ -10,9 +10,9 @@ import type { Queries } from '../storage/database.ts'
 
 /** The session of a browser in which OPERATOR_TOKEN was typed. It has nothing in common with an organizer's. */
 export interface OperatorSession {
-  /** The hash of the cookie's value, which is what the store has. */
+  /** The hash of the cookie's value, which is all that the store has. */
   readonly id: string
-  /** Stands in each form: only a page made for this session knows it. */
+  /** A token that stands in each form: only a page made for this session knows it. */
   readonly formToken: string
 }
 
@@ -25,7 +25,7 @@ export interface OperatorSessions {
   end(session: OperatorSession, reply: FastifyReply): Promise<void>
 }
 
-/** A shift; it is not renewed. */
+/** The length of a working day. A session is not renewed. */
 const LIFETIME_MS = 12 * 3_600_000
 
 export const OPERATOR_SESSION_ROWS: AgedRows = {
@@ -84,9 +84,9 @@ export function createOperatorSessions(
   }
 }
 
-/** The token in development: of the database's own key, so that it stays the same from start to start. */
+/** The token in development. It is made from the database's own key, so that it stays the same from start to start. */
 export const developmentToken = ({ fingerprints }: Pick<Sealer, 'fingerprints'>): string =>
   ['operator token', 'operator token, second half'].map(text => fingerprints(text)[0]).join('')
 
-/** Of any text the same length. From what is stored the token cannot be guessed: it has 32 characters or more. */
+/** A hash of the same length for any text. It does not help to guess a token, which has 32 characters or more. */
 const markOf = (token: string) => hash('sha256', `operator token ${token}`, 'base64url')

@@ -9,7 +9,7 @@ import type { Page, Row } from './queries.ts'
 const ABOUT = ['participant_id', 'application_id', 'activity_id', 'wave_id', 'thread_id', 'location_id']
 const ID = /^[A-Za-z0-9_-]{1,64}$/
 
-/** `tellsWhy`: with the error of what failed. */
+/** With `tellsWhy` it shows the error of each delivery that failed. */
 export function deliveriesTable(rows: readonly Row[], tellsWhy = true): Html {
   if (rows.length === 0) return html`<p class="inside quiet">None.</p>`
   return html`<table class="stack"><thead><tr><th scope="col">Delivery</th><th scope="col">About</th><th scope="col">State</th><th scope="col">Received</th></tr></thead>
@@ -21,7 +21,7 @@ const line = (row: Row, error: Html | false) => html`
 <td>${breakable(aboutOf(row))}<br><span class="quiet">${breakable(row.event_id ?? 'no event')}</span></td>
 <td>${statePill(row)}${error}</td><td class="quiet">${ago(row.received_at)}</td></tr>`
 
-/** Of what failed, the first line of why. */
+/** The first line of the error of a delivery that failed. */
 const errorOf = ({ state, last_error }: Row) =>
   (state === 'dead' || state === 'pending') &&
   last_error !== null &&
@@ -49,7 +49,7 @@ export interface ListView {
   readonly asked: URLSearchParams
   readonly page: Page
   readonly providers: readonly string[]
-  /** What was searched for, and is nowhere. */
+  /** The text that was searched for and not found. */
   readonly missing: string | undefined
 }
 

@@ -32,7 +32,7 @@ export const overviewParts = (o: Overview): Rendered => ({
 export const many = (n: number, one: string, more = `${one}s`) =>
   n === 1 ? `1 ${one}` : `${n >= MOST ? `${MOST} or more` : n.toLocaleString('en')} ${more}`
 
-/** What is the matter, in words, and the button that mends it: whether it is us, Revento or a handler. */
+/** Says what is wrong, whether with us, Revento or a handler, and has the button that mends it. */
 function matter(o: Overview): Html {
   const revento = reventoTrouble(o)
   if (o.trouble !== undefined)

@@ -7,7 +7,7 @@ const WORDS = { running: 'under way', done: 'finished', stopped: 'stopped' }
 
 export const wordsOf = (replay: Pick<Replay, 'filter'>) => filterWords(JSON.parse(replay.filter) as Filter)
 
-/** How far a replay is; `button` is what can be done about it. */
+/** Shows how far a replay is; `button` is for what can be done about it. */
 export const replayLine = (replay: Replay, button: Html | false): Html => html`
 <div class="note"><p><strong>Replay of <bdi>${wordsOf(replay)}</bdi>: ${replay.replayed} of ${replay.total}</strong>, ${WORDS[replay.state]}, begun ${ago(replay.created_at)}
 <br><progress class="progress" max="${Math.max(1, replay.total)}" value="${replay.replayed}" aria-label="Replay ${replay.id}">${replay.replayed} of ${replay.total}</progress></p>

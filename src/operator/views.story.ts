@@ -14,7 +14,7 @@ export interface StoryView {
   readonly now: number
 }
 
-/** What changes while one looks: the state, and what happened. */
+/** The parts of the page that change while it is open: the state, and what happened. */
 export const storyParts = (v: StoryView) => ({ state: stateOf(v).text, story: happened(v).text })
 
 function stateOf({ story: d, now }: StoryView): Html {
@@ -39,7 +39,7 @@ function happened({ story, reruns, arrival: { askedAt } }: StoryView): Html {
   return storySteps(story, asked)
 }
 
-/** `payload`: as text, with what is personal hidden or not; undefined where it is gone. `actions` are buttons. */
+/** `payload` is a text, with what is personal hidden or not; undefined where it is gone. `actions` are buttons. */
 export function storyBody(
   v: StoryView,
   o: { payload: string | undefined; reveal: Html | false; actions: Html },

@@ -10,7 +10,7 @@ export interface Installation {
   id: string
   event_id: string
   organization_id: string
-  /** Of a participant who signed in; an organizer's has none. */
+  /** The participant who signed in; an organizer's installation has none. */
   user_id?: string
   scope: string
   consented_at: number

@@ -3,14 +3,14 @@ import type { Queries } from './database.ts'
 import { isOf } from './erasures.ts'
 import type { ActivityRecord, Platform } from './schema.ts'
 
-/** Which member of a row is the activity's id: a guess, as PARTICIPANT_ID is in storage/participant-rows. */
+/** The member of a row that is the activity's id: a guess, as PARTICIPANT_ID in storage/participant-rows is. */
 export const ACTIVITY_ID = 'id'
 
 interface ActivitiesPage {
   readonly status?: string | undefined
-  /** Only what has gone; otherwise only what has not. */
+  /** True for only the activities that have gone; otherwise only the others. */
   readonly gone?: boolean
-  /** The id of the last one of the page before. */
+  /** The id of the last activity of the page before. */
   readonly after?: string | undefined
   readonly limit: number
 }
@@ -18,7 +18,7 @@ interface ActivitiesPage {
 /** Reads the stored activities of a connection. */
 export interface StoredActivities {
   find(of: ConnectionKey, id: string): Promise<ActivityRecord | undefined>
-  /** By id. */
+  /** Sorted by id. */
   page(of: ConnectionKey, page: ActivitiesPage): Promise<ActivityRecord[]>
 }
 

@@ -24,7 +24,7 @@ export function createBudgets(query: Queries, platform: 'sandbox' | 'real'): Bud
   }
 }
 
-/** A participant's stands in the row of the sign-in, and goes with it. */
+/** The budget of a sign-in stands in its row, and goes with it. */
 async function changeOfSignIn<T extends { readonly budget: Budget }>(
   trx: Queries,
   id: string,

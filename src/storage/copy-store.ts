@@ -28,7 +28,7 @@ export async function firstFilled(query: Queries): Promise<string | undefined> {
   return undefined
 }
 
-/** Copies everything in one transaction, so that what is interrupted leaves nothing behind. */
+/** Copies everything in one transaction, so that an interrupted copy leaves nothing behind. */
 export function copyStore(
   source: DatabaseSync,
   target: Queries,
@@ -56,7 +56,7 @@ function ownTables(source: DatabaseSync): string[] {
     const free = [...left].filter(
       table => !referred(table).some(({ name }) => name !== table && left.has(String(name))),
     )
-    // In a circle none is free: PostgreSQL then says which reference it misses.
+    // In a circle no table is free: PostgreSQL then says which reference it misses.
     for (const table of free.length > 0 ? free : [...left]) {
       sorted.push(table)
       left.delete(table)
@@ -71,7 +71,7 @@ async function copyTable(
   table: string,
   progress: (rows: number) => void,
 ): Promise<number> {
-  // A fraction in a table of the builder's is meant.
+  // A fraction in a table of the builder's is intended.
   const asStored = isOwn(table) ? (row: Record<string, unknown>) => row : wholeNumbers
   let batch: Record<string, unknown>[] = []
   let bytes = 0
@@ -113,7 +113,7 @@ const wholeNumbers = (row: Record<string, unknown>) =>
 
 /** Continues the numbers of rows, so that no new row gets the number of one that was removed. */
 async function continueNumbers(source: DatabaseSync, trx: Queries): Promise<void> {
-  // Beyond what a number here can be there is one on purpose; see migration 060.
+  // One sequence is above 2^53 on purpose; see migration 060.
   const noted = source.prepare('select name, seq from sqlite_sequence where seq < 1 << 53').all()
   const last = new Map(noted.map(({ name, seq }) => [String(name), Number(seq)]))
   const { rows } = await sql<{ table: string; column: string; sequence: string }>`

@@ -3,12 +3,12 @@ import { CONTRACT, differencesIn, type Observe } from '../revento/drift.ts'
 import type { Queries } from './database.ts'
 import type { Platform } from './schema.ts'
 
-/** A platform that answers in a thousand new ways is no reason to fill the disk. */
+/** So many differences are noted at most: a platform that answers in a thousand new ways must not fill the disk. */
 const MOST = 500
 
 /**
- * Notes each way in which Revento answers otherwise than expected, once, and which kinds of answer were seen at all. It
- * looks at what passes anyway, and keeps no value of it. What cannot be stored is noted by the next process.
+ * Notes each way in which Revento's answers differ from what is expected, once, and which kinds of answer were seen. It
+ * reads answers that come anyway, and keeps no value of them. What cannot be stored is noted by the next process.
  */
 export function createDrift(query: Queries, platform: Platform, log: Pick<Log, 'warn'>): Observe {
   const noted = new Set<string>()

@@ -18,7 +18,7 @@ export const MARGIN_MS = 2_000
 /** Every delivery of the event is erased, also later ones, until the organizer consents again. */
 const ALL = Number.MAX_SAFE_INTEGER
 
-/** What a data.deletion_required ends. */
+/** The owner and connection that a data.deletion_required ends. */
 export interface Ending {
   readonly owner: Owner
   /** False: the connection was made after the ending, and stays with what came by deliveries after its consent. */
@@ -118,7 +118,7 @@ export async function allowAgain(trx: Queries, owner: Owner): Promise<number> {
     .where(isOf(owner))
     .where('through', '>', through)
     .execute()
-  // What runs have read counts as delivered next after the consent of then, which no delivery may have followed.
+  // The facts of a comparison have the number after its consent's last delivery, which may be above `through`.
   for (const fact of ['name_delivery', 'status_delivery', 'data_delivery'] as const)
     await trx
       .updateTable('participants')
@@ -140,7 +140,7 @@ export const isErased = sql<SqlBool>`(inbox.type <> ${sql.lit(DELETION_REQUIRED)
   select 1 from erasures where erasures.platform = inbox.platform and erasures.event_id = inbox.event_id
     and erasures.organization_id = coalesce(inbox.organization_id, '') and erasures.through >= inbox.id))`
 
-/** What says whether a delivery is erased, beside the erasures. */
+/** The members of a delivery that decide, with the erasures, whether it is erased. */
 export interface Erasable {
   readonly id: number
   readonly type: string

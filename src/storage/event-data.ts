@@ -15,7 +15,7 @@ export interface ParticipantChange {
   readonly type: string
   /** The time in the envelope. For each fact the latest counts, in whatever order deliveries come. */
   readonly occurredAt: string
-  /** The resource as the event gives it. `isTheirs`: it is the participant, and not the application. */
+  /** The resource as the event gives it. `isTheirs` says that it is the participant, and not the application. */
   readonly snapshot?: Readonly<Record<string, unknown>>
   readonly isTheirs?: boolean
 }
@@ -46,7 +46,7 @@ export function createEventData(
   })
   return {
     saveParticipant: (source, change) =>
-      // In one transaction, or this write would undo an erasure that came between.
+      // Look and write are one transaction, or the write would undo an erasure that came between.
       transaction(query, async trx => {
         await lockShared(trx, [eventLock(source.eventId)])
         const erased = await erasedAmong(trx, [{ ...source, platform, type: change.type }])
@@ -110,9 +110,9 @@ interface Saving {
 }
 
 /**
- * Brings the stored row up to the event, unless a page or an event of a later moment has done so. An application has
- * members of its own: of those, the row takes what it has already. It belongs to the older of its two sources, so that
- * an erasure that reaches that one takes all of it.
+ * Brings the stored row up to the event, unless a page or an event of a later moment has done so. The snapshot of an
+ * application changes only members that the row has already. The row then belongs to the older of its two sources, so
+ * that an erasure that reaches that one takes all of it.
  */
 async function saveSnapshot(trx: Queries, owner: Owner, o: Saving): Promise<void> {
   const { snapshot, isTheirs, participantId, applicationStatus } = o.change

@@ -38,7 +38,7 @@ export async function migrate(query: Queries, own: OwnMigrations = migrations): 
   if (found.applied < KNOWN.length) await migrateToLatest(query)
   if (found.applied > 0) await moveInbox(query, tellLeft)
   if (found.left === 'pending') await migrateOwnToLatest(query, own)
-  // What was empty has the columns that the migrations have just made.
+  // The check before the migrations could not see the columns that they have just made.
   if (found.applied > 0) await refuseOtherSchema(query, own)
   if (!isPostgres(query)) await rememberSchema(query, own)
 }
@@ -50,7 +50,7 @@ export async function isMigrated(query: Queries, own: OwnMigrations = migrations
   return applied === KNOWN.length && left === 'complete'
 }
 
-/** On a large file it takes a while, and nothing listens meanwhile. */
+/** Says how far the move is: on a large file it takes a while, and nothing listens meanwhile. */
 const tellLeft = (left: number) =>
   process.stderr.write(`New tables for the inbox: about ${left} deliveries are left\n`)
 
@@ -60,7 +60,7 @@ async function migrateToLatest(query: Queries): Promise<void> {
   const migrator = new Migrator({
     db: query,
     provider: { getMigrations: async () => MIGRATIONS },
-    // Without it a table of that name in another schema would count as ours.
+    // Without a named schema a table of that name in another schema would count as ours.
     ...(schema === undefined ? {} : { migrationTableSchema: schema }),
   })
   const { error } = await migrator.migrateToLatest()
@@ -95,14 +95,14 @@ async function rememberSchema(query: Queries, own: OwnMigrations): Promise<void>
   await sql.raw(`pragma user_version = ${await fingerprintOf(query, own)}`).execute(query)
 }
 
-/** Whether the schema is still as these lists have left it. A file from before this was kept is compared by its columns. */
+/** Whether the schema is still as these lists have left it. An older file has no fingerprint: its columns are compared. */
 async function isRemembered(query: Queries, own: OwnMigrations): Promise<boolean> {
   if (isPostgres(query)) return false
   const { rows } = await sql<{ user_version: number }>`pragma user_version`.execute(query)
   return rows[0]?.user_version === (await fingerprintOf(query, own))
 }
 
-/** Of the names of both lists and the text of the schema: any change of a table changes this number. */
+/** A number made of the names of both lists and the text of the schema: any change of a table changes it. */
 async function fingerprintOf(query: Queries, own: OwnMigrations): Promise<number> {
   const { rows } = await sql<{ sql: string }>`select sql from sqlite_schema
     where sql is not null and name not glob 'sqlite_*' order by name`.execute(query)
@@ -150,7 +150,7 @@ interface Column {
 
 /** The columns of the tables and views that our queries see. Kysely's own look at the catalogue takes 4 ms. */
 async function columnsOf(query: Queries): Promise<Column[]> {
-  // Asked first, because it says in words that there is none.
+  // `schemaOf` comes first, because its error says in words that there is no schema.
   const schema = await schemaOf(query)
   const { rows } = await (schema === undefined
     ? sql<Column>`select t.name as "table", c.name as "column" from sqlite_schema t, pragma_table_info(t.name) c

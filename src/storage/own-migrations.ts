@@ -14,7 +14,7 @@ const LIST = 'src/integration/migrations/index.ts'
 
 const placeIn = (name: string) => lineOf(LIST, `'${name}'`)
 
-/** An error of the database passed no line of the builder's: the file is the one that is named as the migration. */
+/** The file named as the migration, since an error of the database has no line of the builder's in its stack. */
 function fileOf(name: string): string {
   try {
     return lineOf(`src/integration/migrations/${name}.ts`, 'up(')

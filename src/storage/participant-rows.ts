@@ -3,15 +3,15 @@ import type { ParticipantRecord } from './schema.ts'
 import { storableJson } from './sql.ts'
 
 /**
- * Which member of a row is the participant's id. The guide shows the row of no list, so this is a guess, made here and
- * nowhere else: a run whose rows lack it fails and says so.
+ * The member of a row that is the participant's id. The guide shows the row of no list, so this is a guess, made here and
+ * nowhere else: a comparison whose rows lack it fails and says so.
  */
 export const PARTICIPANT_ID = 'id'
 
 /** The members of the latest review, which the guide names. */
 export const REVIEW = ['last_reviewed_at', 'last_reviewer_id', 'last_review_action'] as const
 
-/** 200 characters of a text; undefined for anything else, and for an empty one. */
+/** The first 200 characters of a text; undefined for an empty text, and for anything else. */
 export const shortText = (value: unknown): string | undefined =>
   typeof value === 'string' && value.length > 0 ? value.slice(0, 200) : undefined
 
@@ -23,7 +23,7 @@ export const documented = (row: Row) => ({
   last_review_action: shortText(row['last_review_action']) ?? null,
 })
 
-/** The row with what the snapshot says of its members; the snapshot's id may be another resource's. */
+/** The row with the snapshot's values of its members, but its own id: the snapshot may be of another resource. */
 export const taking = (row: Row, snapshot: Row): Row =>
   Object.fromEntries(
     Object.entries(row).map(([name, value]) => [
@@ -32,7 +32,7 @@ export const taking = (row: Row, snapshot: Row): Row =>
     ]),
   )
 
-/** As JSON in one spelling, whatever order the members came in: equal texts are equal rows. */
+/** JSON in one spelling, whatever order the members came in, so that equal rows give equal texts. */
 export const encoded = (value: unknown): string => storableJson(sorted(value))
 
 function sorted(value: unknown): unknown {
@@ -45,7 +45,7 @@ function sorted(value: unknown): unknown {
   )
 }
 
-/** The row as it is known: with the facts that webhooks of applications brought. */
+/** The stored row with the name and status that webhooks of applications brought. */
 export function rowOf({ participant_id, data, name, application_status }: ParticipantRecord): Row {
   const row: Row = data === null ? { [PARTICIPANT_ID]: participant_id } : JSON.parse(data)
   return {

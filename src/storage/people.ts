@@ -10,9 +10,9 @@ interface PeoplePage {
   /** A part of the name, in whatever case and with or without accents. */
   readonly search?: string | undefined
   readonly status?: string | undefined
-  /** Only who has gone; otherwise only who has not. */
+  /** True for only those who have gone; otherwise only the others. */
   readonly gone?: boolean
-  /** The last one of the page before. */
+  /** The last participant of the page before. */
   readonly after?: { readonly name: string; readonly id: string } | undefined
   readonly limit: number
 }
@@ -27,21 +27,21 @@ export interface StatusCount {
 /** Reads the stored participants of a connection. */
 export interface People {
   find(of: ConnectionKey, id: string): Promise<ParticipantRecord | undefined>
-  /** By name and then id; who has no name stands under the id. */
+  /** Sorted by name and then id; somebody without a name stands under the id. */
   page(of: ConnectionKey, page: PeoplePage): Promise<ParticipantRecord[]>
-  /** In the order in which they changed here, from this moment (ms) and, at it, this id on; who has gone, too. */
+  /** Those who changed here from this moment (ms) and this id on, oldest change first, with those who have gone. */
   changedSince(
     of: ConnectionKey,
     after: { readonly ms: number; readonly id: string },
     limit: number,
   ): Promise<ParticipantRecord[]>
-  /** How many have each status; who has gone is counted apart, whatever it was. */
+  /** How many have each status. Those who have gone are counted apart, by the status that they had. */
   counts(of: ConnectionKey): Promise<StatusCount[]>
-  /** What is stored is not older than this (ms, by Revento's clock); undefined before the first complete run. */
+  /** The rows are as of this moment (ms, Revento's clock) or later; undefined before the first complete comparison. */
   freshAsOf(of: ConnectionKey): Promise<number | undefined>
 }
 
-/** What stands first in a list of people. */
+/** The name that stands for somebody in a list. */
 export const shownName = ({ name, participant_id }: ParticipantRecord): string => name ?? participant_id
 
 export function createPeople(query: Queries, platform: Platform): People {
@@ -108,7 +108,7 @@ export function createPeople(query: Queries, platform: Platform): People {
 const ACCENTS = '\u0300-\u036f'
 const bare = (text: string) => text.normalize('NFD').replace(new RegExp(`[${ACCENTS}]`, 'g'), '')
 
-/** A pattern for PostgreSQL, which may know the case of ASCII letters only. Every sign but letters stands for itself. */
+/** A pattern for PostgreSQL, which may know the case of ASCII letters only. Every character but a letter is literal. */
 const inAnyCase = (search: string) =>
   [...bare(search)]
     .map(sign =>

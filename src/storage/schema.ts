@@ -149,7 +149,7 @@ export interface DeliveriesTable {
   received_at: number
   /** The trace and the span of its request, where one was recorded: `TRACE-SPAN`. */
   trace_id: Generated<string | null>
-  /** A few of those it came with, as JSON. */
+  /** A few headers of its request, as JSON; see webhooks/kept-headers. */
   headers: Generated<string | null>
   /** The raw bytes as signed; null for duplicates and after deletion. */
   body: Uint8Array | null
@@ -158,7 +158,7 @@ export interface DeliveriesTable {
 /** What became of the delivery with this id: a narrow row, since each claim and each end writes it anew. */
 export interface OutcomesTable {
   id: number
-  /** Of the delivery, for the indexes. */
+  /** Copies of the delivery's columns, for the indexes. */
   platform: Platform
   event_id: string | null
   organization_id: string | null
@@ -181,7 +181,7 @@ export interface RefusedInsertsTable {
   id: number
 }
 
-/** Both in one row, to read: a view. */
+/** A view, for reading, that has both tables in one row. */
 export type InboxView = Omit<Selectable<DeliveriesTable & OutcomesTable>, 'asked_at'>
 
 /** The delivery that came first under a key (see webhooks/inbox/dedupe); removed together with that delivery. */
@@ -211,7 +211,7 @@ export interface AttemptsTable {
   calls: string | null
 }
 
-/** What an effect outside brought that a handler gave a name; see builder/once. `result` is JSON, null for none. */
+/** The result of an effect that a handler named; see builder/once. `result` is JSON, null for none. */
 export interface EffectsTable {
   inbox_id: number
   name: string
@@ -229,7 +229,7 @@ export interface EffectsTable {
 export interface ParticipantsTable {
   platform: Platform
   event_id: string
-  /** '' where the webhook named none. */
+  /** Empty where the webhook named no organization. */
   organization_id: string
   participant_id: string
   name: string | null
@@ -247,15 +247,15 @@ export interface ParticipantsTable {
   last_reviewed_at: Generated<string | null>
   last_reviewer_id: Generated<string | null>
   last_review_action: Generated<string | null>
-  /** Of the newest webhook; all three are empty where none came. */
+  /** About the newest webhook; all three are empty where none came. */
   last_type: string
   occurred_at: string
   last_delivery: number
   first_seen_at: Generated<number>
-  /** Of the last page that had them, and the run that read it. */
+  /** The moment of the last page that had them, and the run that read it. */
   listed_at: Generated<string | null>
   seen_run: Generated<number>
-  /** Of that run the last pass that had them. */
+  /** The last pass of that run that had them. */
   seen_pass: Generated<number>
   /** Since when a complete run missed them; a newer webhook or page makes it null again. */
   gone_at: Generated<string | null>
@@ -288,7 +288,7 @@ export type ActivityRecord = Selectable<ActivitiesTable>
 export interface ErasuresTable {
   platform: Platform
   event_id: string
-  /** '' where the ending named none. */
+  /** Empty where the ending named no organization. */
   organization_id: string
   erased_at: number
   /** The last delivery to erase: without limit, until the organizer consents again. */
@@ -318,7 +318,7 @@ export interface SealingKeysTable {
 /** A request that its handler answers; see webhooks/inline/answers. */
 export interface InlineAnswersTable {
   key: string
-  /** Null while a process with a lease makes the answer. */
+  /** The answer's status; null while a process with a lease makes the answer. */
   status: number | null
   body: string | null
   inbox_id: number | null
@@ -365,12 +365,12 @@ export interface ApiBudgetsTable {
 /** A kind of answer of Revento that was seen, or a difference from what is expected; see storage/drift. */
 export interface PlatformDriftTable {
   platform: Platform
-  /** The expectations that it was held against. */
+  /** A hash of the expectations that it was compared with. */
   contract: string
   said: string
 }
 
-/** The builder's jobs. One that has a lease runs; see builder/jobs. */
+/** The builder's jobs. A job with a lease is running; see builder/jobs. */
 export interface JobsTable {
   platform: Platform
   name: string
@@ -378,7 +378,7 @@ export interface JobsTable {
   fence: number
   lease_owner: string | null
   lease_until: number
-  /** Of the last run. */
+  /** These four are about the last run. */
   started_at: number | null
   finished_at: number | null
   outcome: 'done' | 'failed' | 'missed' | null
@@ -398,13 +398,13 @@ export interface SyncRunsTable {
   organization_id: string
   list: 'participants' | 'activities'
   reason: SyncReason
-  /** Of the connection: a run ends with the consent under which it began. */
+  /** The connection's `connected_at`: a run ends with the consent under which it began. */
   connected_at: number
-  /** 0 where what it finds is news to nobody, because nothing was stored before. */
+  /** 0 where handlers do not hear of what it finds, because nothing was stored before. */
   tells: number
   created_at: number
   started_at: Generated<number | null>
-  /** Null while it is open; a connection's list has one open run at most. */
+  /** Null while the run is open; a connection's list has one open run at most. */
   finished_at: Generated<number | null>
   outcome: Generated<'done' | 'failed' | 'stopped' | null>
   /** The code of why it failed or stopped. */
@@ -453,7 +453,7 @@ export interface ReplaysTable {
   /** JSON, see operator/filter. */
   filter: string
   state: 'running' | 'done' | 'stopped'
-  /** How many the filter found. */
+  /** How many deliveries the filter found. */
   total: number
   replayed: number
   /** Deliveries up to this one have had their turn. */
@@ -463,7 +463,7 @@ export interface ReplaysTable {
   stepped_at: number
 }
 
-/** An operator had a delivery run again that was done. `anew` is 1 where its finished `once` steps run again, too. */
+/** An operator had a finished delivery run again. `anew` is 1 where its finished `once` steps run again, too. */
 export interface RerunsTable {
   inbox_id: number
   asked_at: number

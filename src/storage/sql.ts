@@ -28,7 +28,7 @@ export async function lockShared(trx: QueryExecutorProvider, names: Iterable<str
       from json_each(${namesText(names)}) as r`.execute(trx)
 }
 
-/** The name to lock while an event's data is erased, or while data of it is written after a look whether it was. */
+/** The name to lock while an event's data is erased, or written after a check that it is not erased. */
 export const eventLock = (eventId: string) => `event ${eventId}`
 
 const TRIES = 4
@@ -39,8 +39,8 @@ export const isRelaxed = ({ isolationLevel }: TransactionSettings): boolean => i
 /**
  * Runs `work` in a transaction, and runs it again where nothing was kept and another try may succeed: PostgreSQL ends one
  * of two transactions that wait for each other, and all of them when it restarts.
- * A relaxed one survives the end of the process at once, and a power cut a second later: its commit does not wait for
- * the disk.
+ * The commit of a relaxed one does not wait for the disk: it survives the end of the process at once, a power cut a
+ * second later.
  */
 export async function transaction<T>(
   query: Queries,
@@ -74,8 +74,8 @@ export function storableJson(value: unknown): string {
 }
 
 /**
- * A statement whose text never changes, with its parameters as $1, $2 …, for where one runs for each few deliveries: the
- * query builder takes longer to put such a statement together than SQLite takes for it.
+ * A statement whose text never changes, with its parameters as $1, $2 …, for what runs once for a few deliveries: the query
+ * builder takes longer to build such a statement than SQLite takes to run it.
  */
 export function statement<Row = never>(text: string, { onPostgres = '' } = {}) {
   const onSqlite = text.replaceAll('$', '?')
@@ -92,7 +92,7 @@ export function statement<Row = never>(text: string, { onPostgres = '' } = {}) {
  */
 export const records = (rows: readonly object[]) => sql`json_each(${recordsText(rows)}) as r`
 
-/** The same as a parameter of a `statement`. */
+/** The text of `records` as a parameter of a `statement`. */
 export const recordsText = (rows: readonly object[]): string => storableJson({ ...rows })
 
 export const text = (column: string): RawBuilder<string> => sql`r.value ->> ${sql.lit(column)}`
@@ -100,11 +100,11 @@ export const text = (column: string): RawBuilder<string> => sql`r.value ->> ${sq
 export const integer = (column: string): RawBuilder<number> =>
   sql`cast(r.value ->> ${sql.lit(column)} as bigint)`
 
-/** A list of ids for `where('id', 'in', …)`. The text is put together here, because an object for it takes ten times as long. */
+/** A list of ids for `where('id', 'in', …)`. Its text is built by hand: by way of an object it takes ten times as long. */
 export const ids = (list: readonly number[]): RawBuilder<number> =>
   sql`(select cast(r.key as bigint) from json_each(${idsText(list)}) as r)`
 
-/** The same as a parameter of a `statement`: `id in (select cast(r.key as bigint) from json_each($1) as r)`. */
+/** The text of `ids` as a parameter of a `statement`: `id in (select cast(r.key as bigint) from json_each($1) as r)`. */
 export const idsText = (list: readonly number[]): string =>
   list.length > 0 ? `{"${list.join('":0,"')}":0}` : '{}'
 

@@ -110,7 +110,7 @@ function activitiesBatch(query: Queries, owner: Owner): Batch {
     })
 }
 
-/** Participants who signed in under an earlier connection than the one that stands, if one does. */
+/** Removes participants who signed in under an earlier connection than the present one, if there is one. */
 function signInsBatch(query: Queries, owner: Owner): Batch {
   return () =>
     transaction(query, async trx => {

@@ -34,9 +34,9 @@ const TABLES: Record<Exclude<keyof Schema, 'inbox'>, true> = {
 }
 export const OUR_TABLES = Object.keys(TABLES) as readonly (keyof typeof TABLES)[]
 
-/** The view over two of them, too. */
+/** The tables, and the view over two of them. */
 export const OUR_NAMES: readonly string[] = [...OUR_TABLES, 'inbox']
 
-/** Everything that the builder's migrations make begins with this, so that no later table of ours has the same name. */
+/** The names of all that the builder's migrations make begin with this, so that no later table of ours has the same name. */
 export const OWN_PREFIX = 'app_'
 export const isOwn = (name: string): boolean => name.startsWith(OWN_PREFIX)

@@ -7,7 +7,7 @@ import type { Change, Sighting } from './compare.ts'
 /** The columns that a page writes. */
 export type ListedActivity = Omit<ActivityRecord, 'platform' | 'event_id' | 'organization_id'>
 
-/** Pure: what a listed activity makes of what is stored, and what of it is news. Pages alone write activities: the last one counts. */
+/** Pure: what to store for a listed activity, and what changed. Only pages write activities, so the last page counts. */
 export function compareActivity(
   row: Row,
   known: ActivityRecord | undefined,

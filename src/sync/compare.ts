@@ -2,7 +2,7 @@ import type { Row } from '../revento/platform.ts'
 import { documented, encoded, PARTICIPANT_ID, REVIEW, rowOf, shortText } from '../storage/participant-rows.ts'
 import type { ParticipantRecord } from '../storage/schema.ts'
 
-/** A page's moment by Revento's clock (ISO 8601 UTC), its run, and the number that its facts have; see schema. */
+/** A page's moment by Revento's clock (ISO 8601 UTC), its run, and the delivery number of its facts; see schema. */
 export interface Sighting {
   readonly at: string
   readonly run: number
@@ -25,7 +25,7 @@ export type Change =
       readonly changed: readonly string[]
     }
 
-/** Pure: what a listed row makes of what is stored, and what of it is news. */
+/** Pure: what to store for a listed row, and what of it is news. */
 export function compare(
   row: Row,
   known: ParticipantRecord | undefined,
@@ -80,11 +80,11 @@ function merged(id: string, row: Row, known: ParticipantRecord | undefined, seen
 const pick = <T, K extends keyof T>(of: T, names: readonly K[]) =>
   Object.fromEntries(names.map(name => [name, of[name]])) as Pick<T, K>
 
-/** As in storage/event-data: the later fact, and of two at one moment the one that sorts last. */
+/** The rule of storage/event-data: the later fact wins, and of two at one moment the one that sorts last. */
 const wins = (value: string, at: string, was: string | null, wasAt: string | null) =>
   was === null || at > (wasAt ?? '') || (at === wasAt && value > was)
 
-/** The members of a listed row that differ from what is known, and of which no webhook has told. */
+/** The members of a listed row that differ from the stored row, unless a webhook has announced the change. */
 function newsIn(row: Row, known: ParticipantRecord, at: string): string[] {
   const data: Row = known.data === null ? {} : JSON.parse(known.data)
   const names = new Set([...Object.keys(row), ...Object.keys(data)])
@@ -99,7 +99,7 @@ interface Known {
 
 function isNews(name: string, row: Row, { known, data }: Known, at: string): boolean {
   const text = shortText(row[name])
-  // Of somebody who was never listed only that is known which a webhook had.
+  // Somebody who was never listed is known only by webhooks, which do not have every member.
   const isHeard = known.listed_at === null
   if (name === 'application_status' && text !== undefined)
     return isOther(text, at, known.application_status, known.status_at, isHeard)
@@ -113,7 +113,7 @@ function isNews(name: string, row: Row, { known, data }: Known, at: string): boo
 const isOther = (text: string, at: string, was: string | null, wasAt: string | null, isHeard: boolean) =>
   text !== was && !(was === null && isHeard) && wins(text, at, was, wasAt)
 
-/** A webhook that tells of a review, or of anything, tells that these follow; it does not show them as the list does. */
+/** A webhook also announces the members of a review and the times, but does not show them as the list does. */
 function isTold(name: string, { status_at, listed_at, occurred_at }: ParticipantRecord): boolean {
   const since = listed_at ?? ''
   if (REVIEW.some(member => member === name)) return (status_at ?? '') > since

@@ -15,7 +15,7 @@ import { createRuns, type RunRow, type SyncReason } from './runs.ts'
 import { createSchedule } from './schedule.ts'
 import { createWorker, type Worker, type WorkerOptions } from './worker.ts'
 
-/** A run, as the page and the command show it. Moments are ms since 1970. */
+/** A run of a comparison, as the page and the command show it. Moments are ms since 1970. */
 export interface RunView {
   readonly id: number
   readonly list: ListName
@@ -26,26 +26,26 @@ export interface RunView {
   readonly outcome: 'done' | 'failed' | 'stopped' | null
   /** The code of why it failed or stopped. */
   readonly problem: string | null
-  /** `confirm`: looks again for those whom the first pass has missed. */
+  /** In `confirm` the run looks again for those whom the first pass has missed. */
   readonly phase: 'list' | 'confirm' | 'judge'
   readonly pages: number
   readonly counted: number
   readonly added: number
   readonly changed: number
   readonly removed: number
-  /** `limits`, `revento`, `refresh`, `suspended` or `backlog` while it waits for that. */
+  /** What the run waits for: `limits`, `revento`, `refresh`, `suspended` or `backlog`. */
   readonly waitsFor: string | null
   readonly waitsUntil: number | null
 }
 
 export interface SyncState {
-  /** Nothing here is older than this, by Revento's clock; undefined before the first complete run. */
+  /** The rows are as of this moment by Revento's clock, or later; undefined before the first complete run. */
   readonly freshAsOf: number | undefined
   readonly open: RunView | undefined
   readonly last: RunView | undefined
 }
 
-/** What runs may use of a connection's limits, all together: the rest is for handlers, pages and scripts. */
+/** The part of a connection's limits for all its runs together: the rest is for handlers, pages and scripts. */
 export const SHARE: readonly Window[] = [
   { limit: 20, lengthMs: 60_000 },
   { limit: 300, lengthMs: 3_600_000 },
@@ -65,18 +65,18 @@ export interface SyncParts {
 export interface Sync {
   readonly people: People
   readonly worker: Worker
-  /** Opens a run of each list that is granted, or gives the one that is open; the participants’ first. None: the connection has ended. */
+  /** Opens a run of each granted list or returns the open one, participants first; none where the connection has ended. */
   ask(key: ConnectionKey, reason: SyncReason): Promise<readonly RunView[]>
   /** The run of this list that has not ended. */
   open(key: ConnectionKey, list: ListName): Promise<RunView | undefined>
   run(id: number): Promise<RunView | undefined>
   state(key: ConnectionKey): Promise<SyncState>
-  /** A connection was made: with SYNC_EVERY_HOURS 0 nothing follows of it. */
+  /** Called when a connection was made. With SYNC_EVERY_HOURS 0 it does nothing. */
   connected(key: ConnectionKey): void
   start(signal: AbortSignal): void
 }
 
-/** A run that has to wait longer for the limits waits by itself, and leaves its place in flight to others. */
+/** A run that has to wait longer for the limits pauses, and leaves its place in flight to others. */
 const PATIENCE_MS = 2_000
 const LOOK_MS = 2_000
 const SCHEDULE_MS = 60_000
@@ -104,7 +104,7 @@ export function createSync(
   const worker = createWorker({ runs, mirror, api, isFull: inbox.isFull, count: o.count, log }, runtime)
   let wake = new AbortController()
 
-  /** What fails because the process stops is no news. */
+  /** Logs a failure, unless it comes from the stop of the process. */
   const failing = (what: string, signal?: AbortSignal) => (err: unknown) => {
     if (!signal?.aborted) log.error({ part: 'sync', err }, what)
   }

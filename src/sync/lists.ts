@@ -6,17 +6,17 @@ import type { ActivityRecord, ParticipantRecord } from '../storage/schema.ts'
 import { activityRowOf, compareActivity, type ListedActivity } from './activities.ts'
 import { type Change, compare, type Listed, type Sighting } from './compare.ts'
 
-/** Each has a table of its name. */
+/** Each list has a table of its name. */
 export type ListName = 'participants' | 'activities'
 export type Stored = ParticipantRecord | ActivityRecord
 
-/** What is special about one of Revento's lists that are copied. */
+/** How one of the copied lists of Revento differs from the others. */
 export interface List {
   readonly name: ListName
-  /** One of its rows, in the types of news and in their data. */
+  /** The word for one of its rows in the types of news and in their data. */
   readonly one: 'participant' | 'activity'
   readonly scope: Scope
-  /** It is left alone unless the connection names the scope. */
+  /** The list is read only where the connection names the scope. */
   readonly isOptional: boolean
   readonly read: (api: EventApi, page: PageRequest) => Promise<Page>
   /** The member of a row that is its id, and the column for it. */
@@ -27,7 +27,7 @@ export interface List {
   readonly numbers: readonly string[]
   /** The members that count only where they are text. */
   readonly facts: readonly string[]
-  /** Its rows are written by webhooks too. */
+  /** Webhooks write its rows, too. */
   readonly isHeardOf: boolean
   compare(row: Row, known: Stored | undefined, seen: Sighting): { listed: object; change: Change | undefined }
   rowOf(known: Stored): Row
@@ -74,6 +74,6 @@ export const listOf = ({ list }: { readonly list: ListName }): List =>
 export const idOf = (stored: Stored): string =>
   'participant_id' in stored ? stored.participant_id : stored.activity_id
 
-/** Whether a connection with these scopes may be asked for it. Without any stored scope Revento did not name them. */
+/** Whether a list may be read with these scopes. No stored scope means that Revento named none. */
 export const isGranted = ({ scope, isOptional }: List, scopes: readonly string[]): boolean =>
   scopes.includes(scope) || (scopes.length === 0 && !isOptional)

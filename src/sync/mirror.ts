@@ -10,7 +10,7 @@ import { among, hasLost, knownAmong, nextPass, unseen, write } from './rows.ts'
 import { heldRun, plus, type RunRow } from './runs.ts'
 import { newsOf } from './tell.ts'
 
-/** A page that was read and found to be sound. `at` is its moment by Revento's clock. */
+/** A page that was read and can be used. `at` is its moment by Revento's clock. */
 export interface ReadPage {
   readonly rows: readonly Row[]
   readonly at: string
@@ -18,12 +18,12 @@ export interface ReadPage {
   readonly next: string | null
 }
 
-/** Adds deliveries to a transaction; what it gives is called once that is committed. */
+/** Adds deliveries to a transaction, and returns a function to call once that is committed. */
 export type Tell = (trx: Queries, deliveries: readonly Incoming[]) => Promise<() => void>
 
-/** Writes what a run has read. Undefined: the run is not this process's any more, or its connection has ended. */
+/** Writes what a run has read. Undefined where another process has the run, or its connection has ended. */
 export interface Mirror {
-  /** A page, with what it changes, what is told of it, and where the run goes on. */
+  /** Stores a page with what it changes, its news, and where the run goes on. */
   page(run: RunRow, page: ReadPage): Promise<RunRow | undefined>
   /** Marks some of those that the last two passes missed; `left` is false when that was all. */
   judge(run: RunRow): Promise<{ run: RunRow; left: boolean } | undefined>
@@ -31,7 +31,7 @@ export interface Mirror {
 
 interface Held {
   readonly run: RunRow
-  /** The number that the facts of a page have. */
+  /** The delivery number of a page's facts. */
   readonly delivery: number
   readonly tell: (changes: readonly Change[], at: string) => Promise<void>
 }
@@ -41,8 +41,8 @@ const BATCH = 100
 
 export function createMirror(query: Queries, tell: Tell, runtime: Pick<Runtime, 'now'>): Mirror {
   /**
-   * Runs `work` while nobody else writes of this event: neither webhooks nor erasures, so that what it reads of the
-   * rows still stands when it writes them.
+   * Runs `work` while neither webhooks nor erasures write rows of this event, so that the rows that it reads are
+   * unchanged when it writes them.
    */
   async function fenced<T>(
     run: RunRow,

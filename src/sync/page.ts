@@ -3,7 +3,7 @@ import type { Log } from '../process/log.ts'
 import { ID, type Page, type Row } from '../revento/platform.ts'
 import type { List } from './lists.ts'
 
-/** Why a page cannot be used. The run fails with this word, and nobody counts as gone. */
+/** Why a page cannot be used. The run fails with this code, and nobody counts as gone. */
 export type PageProblem =
   | 'row_without_id'
   | 'more_without_cursor'
@@ -33,8 +33,8 @@ export interface Reading {
 }
 
 /**
- * The rows of a page, each id once, and the cursor of the next; throws UnusablePage. A member of another type than
- * documented stays as it came, and is no fact. A row that comes twice counts once, as it came last.
+ * The rows of a page, each id once, and the cursor of the next page; throws UnusablePage. A member whose type is not the
+ * documented one stays in the row, but is no fact. A row that comes twice counts once, as it came last.
  */
 export function readRows(
   { data, has_more, next_cursor }: Page,

@@ -5,13 +5,13 @@ import { integer, records, text } from '../storage/sql.ts'
 import { listOf, type Stored } from './lists.ts'
 import type { RunRow } from './runs.ts'
 
-/** In a list that never rests nobody is judged. */
+/** After so many passes over a list that never rests, nobody counts as gone. */
 const MOST_PASSES = 5
 
 /**
- * Whom a pass has missed may have been hidden: when somebody before them leaves the list while it is read, all behind
- * move up, and one slips past a page's border. The next pass then misses who has left. So another pass is made as long
- * as somebody is missed, until one sees everybody whom the pass before it saw.
+ * Somebody whom a pass has missed may have been hidden: when somebody before them leaves the list while it is read, all
+ * others move up, and one slips past a page's border. So further passes are made while somebody is missed, until a pass
+ * sees everybody whom the pass before it saw.
  */
 export async function nextPass(trx: Queries, run: RunRow): Promise<Partial<Pick<RunRow, 'phase' | 'pass'>>> {
   const missed = await unseen(trx, run, run.pass).select('seen_run').limit(1).executeTakeFirst()
@@ -20,7 +20,7 @@ export async function nextPass(trx: Queries, run: RunRow): Promise<Partial<Pick<
   return { phase: 'confirm', pass: run.pass + 1 }
 }
 
-/** Whether the pass before had seen somebody whom this one has not. */
+/** Whether the pass before saw somebody whom this one has missed. */
 export const hasLost = (trx: Queries, run: RunRow) =>
   trx
     .selectFrom(run.list)
@@ -31,7 +31,7 @@ export const hasLost = (trx: Queries, run: RunRow) =>
     .limit(1)
     .executeTakeFirst()
 
-/** Whom no pass from this one on has seen. Of whom an event has told since the run began is not judged: their page may be older. */
+/** Those whom no pass from this one on has seen, but nobody with a webhook since the run began: their page may be older. */
 export const unseen = (trx: Queries, run: RunRow, since: number) =>
   trx
     .selectFrom(run.list)
@@ -46,7 +46,7 @@ export const among = (ids: readonly string[]) =>
 export const knownAmong = (trx: Queries, run: RunRow, ids: readonly string[]): Promise<Stored[]> =>
   trx.selectFrom(run.list).selectAll().where(isOf(run)).where(listOf(run).column, 'in', among(ids)).execute()
 
-/** One statement for each list, whose text never changes; see storage/sql. */
+/** Writes rows by one statement for each list, whose text never changes; see storage/sql. */
 export async function write(trx: Queries, run: RunRow, rows: readonly object[]) {
   if (rows.length === 0) return
   const { platform, event_id, organization_id } = run

@@ -13,26 +13,26 @@ export interface RunParts {
   readonly mirror: Mirror
   /** `onMoment` is called with the moment of each answer; see revento/api. */
   readonly api: (run: RunRow, o: { signal: AbortSignal; onMoment: (at: number) => void }) => EventApi
-  /** So many deliveries wait that nothing may be told now. */
+  /** Whether so many deliveries wait that a run may add none now. */
   readonly isFull: () => boolean
 }
 
-/** Page borders of the next pass lie elsewhere: whom a shift has hidden at one border stands in the middle of a page. */
+/** The next pass has other page borders, so that somebody hidden at a border before now stands inside a page. */
 const limitOf = ({ pass }: RunRow) => (pass % 2 === 1 ? PAGE_LIMIT.max : PAGE_LIMIT.max - 3)
 const MOST_RESTARTS = 3
-/** Where an error does not say how long to wait. */
+/** The pause where an error does not say how long to wait. */
 const NO_WORD_MS = 1_000
 const LONGEST_WAIT_MS = 3_600_000
-/** After a failure of Revento's: doubled with each in a row. */
+/** The pause after a failure of Revento's; it doubles with each failure in a row. */
 const OUTAGE_MS = 6_000
 const LONGEST_OUTAGE_MS = 300_000
 const FULL_MS = 20_000
-/** Revento answers 200 with something that is no page: as often it may be an accident. */
+/** Revento may answer 200 without a usable page this often before the run fails. */
 const MOST_UNUSABLE = 5
 
 const HOPELESS: readonly string[] = ['answer_too_large', 'invalid_event_id']
 
-/** What a run has to wait for, in words of `waits_for`. */
+/** What a run has to wait for; `what` is stored in `waits_for`. */
 interface Pause {
   readonly what: 'limits' | 'revento' | 'refresh' | 'suspended' | 'backlog'
   readonly ms: number
@@ -124,7 +124,7 @@ export async function work(
 
 const failed = (problem: string): End => ({ outcome: 'failed', problem })
 
-/** What was seen until then may have changed since: another run begins with the first page. */
+/** The end after a refused cursor. What was read may have changed since, so another run begins with the first page. */
 const refused = ({ restarts }: RunRow): End => ({
   ...failed('cursor_refused'),
   again: restarts < MOST_RESTARTS,

@@ -12,38 +12,38 @@ import { isGranted, type ListName, listOf } from './lists.ts'
 export type RunRow = Selectable<SyncRunsTable>
 export type { SyncReason } from '../storage/schema.ts'
 
-/** How a run ends. `again`: the next one begins at once. */
+/** How a run ends. With `again` the next run begins at once. */
 export interface End {
   readonly outcome: 'done' | 'failed' | 'stopped'
   readonly problem?: string
   readonly again?: boolean
 }
 
-/** `restarts`: how often the run began anew before this one. */
+/** `restarts` counts the runs before this one that ended with `again`. */
 interface Opening {
   readonly reason: SyncReason
   readonly restarts?: number
 }
 
-/** The rows of runs. A write under a claim names its fence, and does nothing where another process has the run. */
+/** Stores the runs. A write under a claim names its fence, and does nothing where another process has the run. */
 export interface Runs {
-  /** Opens a run of this list, or gives the one that is open. Undefined where the connection cannot be read, or not for it. */
+  /** Opens a run of this list, or returns the open one. Undefined where the connection or its list cannot be read. */
   open(key: ConnectionKey, list: ListName, o: Opening): Promise<RunRow | undefined>
   find(id: number): Promise<RunRow | undefined>
-  /** Claims an open run of this platform that nobody works at; `id`: only this one. */
+  /** Claims an open run of this platform that nobody works at; with `id` only that run. */
   claim(owner: string, among: { except: ReadonlySet<number>; id?: number }): Promise<RunRow | undefined>
-  /** False where it is not ours any more. */
+  /** Resolves with false where another process has the run. */
   renew(run: RunRow): Promise<boolean>
-  /** Notes what it waits for, and until when. */
+  /** Notes what the run waits for, and until when. */
   wait(run: RunRow, what: string | null, until: number | null): Promise<void>
   end(run: RunRow, end: End): Promise<void>
-  /** The process stops: another may go on at once. */
+  /** For a process that stops: another process may go on with the run at once. */
   release(run: RunRow): Promise<void>
   /** The newest run that has not ended, and the newest that has, each undefined where there is none. */
   newest(key: ConnectionKey, list: ListName): Promise<{ open: RunRow | undefined; last: RunRow | undefined }>
 }
 
-/** Renewed each third of it; a run whose process was killed goes on elsewhere after it. */
+/** A lease is renewed each third of this time. The run of a killed process goes on elsewhere after it. */
 export const LEASE_MS = 30_000
 /** The history of a connection's list is this long. */
 const KEPT = 20
@@ -86,7 +86,7 @@ export function createRuns(
     open: (key, list, { reason, restarts = 0 }) =>
       transaction(query, async trx => {
         const owner = ownerOf(key)
-        // Under the lock of the event, so that no ending comes between the look and the row.
+        // The lock of the event keeps an ending from coming between the check and the new row.
         await lock(trx, eventLock(key.eventId))
         const connection = await trx
           .selectFrom('connections')
@@ -173,7 +173,7 @@ const isReadable = ({ state }: Pick<ConnectionRow, 'state'>): boolean =>
 const isHeld = ({ lease_owner, lease_until: until }: RunRow, now: number) =>
   lease_owner !== null && waitLeft({ since: until - LEASE_MS, until }, now, LEASE_MS) > 0
 
-/** The run where this process still has it, locked until the transaction ends. */
+/** Reads the run if this process still has it, and locks it until the transaction ends. */
 export const heldRun = (trx: Queries, { id, fence }: RunRow) =>
   trx
     .selectFrom('sync_runs')

@@ -5,11 +5,11 @@ import type { Queries } from '../storage/database.ts'
 import { isGranted, LISTS, type List } from './lists.ts'
 import type { RunRow, Runs, SyncReason } from './runs.ts'
 
-/** After a run that failed, the next begins no sooner. */
+/** The least time between a failed run and the next. */
 const FAILED_MS = 3_600_000
-/** Webhooks that were not taken for this long may have been given up by Revento. */
+/** When no webhook could be received for this long, Revento may have given some up. */
 const OUTAGE_MS = 3_600_000
-/** The row of the table `health` that says when webhooks were last taken. */
+/** The row of the table `health` that says when webhooks could last be received. */
 const BEAT = 2
 
 export interface Schedule {
@@ -17,7 +17,7 @@ export interface Schedule {
   look(): Promise<void>
   /** Opens a run of each connection. */
   all(reason: SyncReason): Promise<void>
-  /** Notes that webhooks are taken. True: they were not, for so long that some may never come. */
+  /** Notes that webhooks can be received; true where they could not for so long that some may never come. */
   beat(): Promise<boolean>
 }
 
@@ -38,7 +38,7 @@ export function createSchedule(o: ScheduleOptions, runtime: Pick<Runtime, 'now'>
     return isDue(last, o.everyMs, runtime.now()) ? 'scheduled' : undefined
   }
 
-  /** What may be compared now. */
+  /** The connections and lists that may be compared now. */
   const listed = async () =>
     (await o.connections.list())
       .filter(({ state }) => state === 'connected')

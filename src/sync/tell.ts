@@ -4,7 +4,7 @@ import type { Change } from './compare.ts'
 import { listOf } from './lists.ts'
 import type { RunRow } from './runs.ts'
 
-/** A change as a delivery, with the envelope of Revento's events. Its id is another for each run. */
+/** Makes a delivery of a change, with the envelope of Revento's events and an id that is new in each run. */
 export function newsOf(run: RunRow, change: Change, { at, now }: { at: string; now: number }): Incoming {
   const { one } = listOf(run)
   const { event_id, organization_id } = run

@@ -9,9 +9,9 @@ export interface WorkerOptions extends RunParts {
 }
 
 export interface Worker {
-  /** Takes what nobody works at, as far as there is room; `id`: only this run. Resolves with how many were taken. */
+  /** Claims runs that nobody works at while there is room, with `id` only that run; resolves with how many it claimed. */
   take(signal: AbortSignal, id?: number): Promise<number>
-  /** Resolves when nothing is under way here. */
+  /** Resolves when no run is under way in this process. */
   settled(): Promise<void>
 }
 

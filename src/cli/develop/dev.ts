@@ -54,7 +54,7 @@ async function main({ host, port, inspect = false }: Flags): Promise<number> {
 }
 
 const say = (text: string) => process.stderr.write(`\n${text}\n\n`)
-/** Also for code that loads and then ends at its start, such as a route without a guard: the old one has been stopped. */
+/** Also for code that loads and then fails at its start, as by a route without a guard: the old app has stopped then. */
 const sayNothingRuns = () => say('Nothing runs until it is mended.')
 
 const isRunning = (child: ChildProcess | undefined): child is ChildProcess =>

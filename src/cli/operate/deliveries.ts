@@ -86,7 +86,7 @@ function main(values: Values<typeof options>, words: string[]): Promise<number> 
   return onStore(store, () => run(store, flags, !production))
 }
 
-/** `isOpen`: the app is in development, where the payload may be shown. */
+/** `isOpen` says that the app is in development, where the payload may be shown. */
 async function run(store: Store, flags: Flags, isOpen: boolean): Promise<number> {
   return readStore(store, async query => {
     if (flags.command === 'list') return list(createDeliveries(query), flags)
@@ -163,7 +163,7 @@ const REPLAYED = {
 }
 
 function explain(error: Error): string | undefined {
-  // SQLite's words; PostgreSQL's codes for a table or a column that is not there.
+  // SQLite has words, and PostgreSQL codes, for a table or a column that is not there.
   const { code } = error as NodeJS.ErrnoException
   return error.message.startsWith('no such ') || code === '42P01' || code === '42703'
     ? 'This database is from an older version: start the app once, and try again.'

@@ -36,7 +36,7 @@ export async function replayBy(
   return replayDone(store, platform, await idOf(flags.id), flags.anew)
 }
 
-/** Replays all that the flags find: says how many, and stays until they have had their turn. */
+/** Replays all deliveries that the flags find: says how many, and waits until they have had their turn. */
 function replayMany(store: Store, platform: Platform, flags: ReplayFlags): Promise<number> {
   return writing(store, async query => {
     const inbox = createInboxQueries(query, platform, runtime)

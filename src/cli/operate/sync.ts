@@ -31,7 +31,7 @@ async function main(_values: object, words: string[]): Promise<number> {
     const inbox = {
       async appendWithin(...given: Parameters<typeof appendWithin>) {
         await appendWithin(...given)
-        // The app looks for them by itself.
+        // The app finds new deliveries by itself.
         return () => {}
       },
       isFull: () => false,
@@ -72,7 +72,7 @@ function chosen(
   throw new Usage(`${eventId} is connected by several organizations: give one of ${names} too.`)
 }
 
-/** Works at the run, or watches who does, until it has ended; one that begins anew is followed. */
+/** Works at the run, or watches the process that does, until it has ended and no other run has followed a failed one. */
 async function follow(
   sync: Sync,
   connection: Connection,

@@ -2,7 +2,7 @@ import { dirname, posix } from 'node:path'
 import { Usage } from '../command.ts'
 import { type Changes, git, type Manifest, manifestAt, tryGit } from './repository.ts'
 
-/** A part that a project may do without. The table of them is a file, so that each commit is read by its own. */
+/** A part that a project may do without. The table of parts is a file, so that each commit is read with its own. */
 export interface Part {
   readonly holds: string
   /** Its files and folders. */
@@ -166,7 +166,7 @@ export function unmarked(path: string, text: string, names: readonly string[]): 
       throw new Usage(`${path}:${n + 1} does not close the mark before it. Nothing was changed.`)
     if (brace === '{') open = { name, isGone }
     const isKept = !open?.isGone && !isGone
-    // Of the empty lines around a block that went, one stays.
+    // One of the empty lines around a removed block stays.
     if (isKept && !(wentBefore && line === '' && kept.at(-1) === '')) kept.push(line)
     wentBefore = !isKept
     if (brace === '}') open = undefined

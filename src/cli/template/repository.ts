@@ -93,10 +93,10 @@ function removeEmpty(folder: string): void {
 export const commitTree = (tree: string, parents: readonly string[], message: string): string =>
   git(['commit-tree', tree, ...parents.flatMap(parent => ['-p', parent]), '-m', message])
 
-/** What becomes of files: a new text, or nothing where it is null. */
+/** The new texts of files by their paths; null removes a file. */
 export type Changes = ReadonlyMap<string, string | null>
 
-/** An index of its own, so that the real one and the working tree stay as they are. */
+/** A separate index of git's, so that the real one and the working tree stay as they are. */
 interface Index {
   paths(): string[]
   write(changes: Changes): void

@@ -104,7 +104,7 @@ function baseOf(theirs: string, { version, commit }: Stamp, from: string | undef
   return base
 }
 
-/** A copy was committed as it came: the template's commit with the same files as this one. */
+/** Finds the template's commit with the same files as this one, for a copy that was committed as it came. */
 function sameTree(theirs: string, commit: string | undefined): string | undefined {
   const tree = commit && tryGit('rev-parse', '--verify', '--quiet', `${commit}^{tree}`)
   const all = git(['log', '--format=%T %H', theirs]).split('\n')

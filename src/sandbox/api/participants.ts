@@ -77,7 +77,7 @@ const numberOf = ({ firstNumber }: TestEvent, index: number) => String(firstNumb
 
 const changesOf = (state: State, { row }: TestEvent) => state.people?.[row.id] ?? { added: 0, removed: [] }
 
-/** In the order of the ids. Those who were added stand among the others, so that later pages move. */
+/** The seats in the order of their ids. Added people stand among the others, so that later pages move. */
 function seatsOf(state: State, event: TestEvent): Seat[] {
   const { added, removed } = changesOf(state, event)
   const gone = new Set(removed)
@@ -91,7 +91,7 @@ function seatsOf(state: State, event: TestEvent): Seat[] {
   return [...seats, ...late].filter(isThere).sort((a, b) => (a.number < b.number ? -1 : 1))
 }
 
-/** An odd step spreads them over the whole list. */
+/** The seat of somebody added. The odd step spreads added people over the whole list. */
 function lateSeat(event: TestEvent, nth: number): Seat {
   const neighbour = numberOf(event, (nth * 7919) % event.people)
   return { number: `${neighbour}_${nth}`, index: event.people + nth }

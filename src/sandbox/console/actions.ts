@@ -27,7 +27,7 @@ interface Action {
   readonly page: string
   /** Names the action in the redirect, which carries codes only: no link can make a page say anything else. */
   readonly done: string
-  /** What that page then says. `fault`: the one that the action was about. */
+  /** What that page then says. `fault` is the one that the action was about. */
   readonly said: (count: number, fault: Fault | undefined) => string
   readonly run: (context: Context, fields: Fields, id: string) => Done
 }

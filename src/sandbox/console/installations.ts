@@ -44,9 +44,8 @@ export const end =
   }
 
 /**
- * Changes the connections of one event, or all of them without `event_id`, with the sign-ins of their participants; with
- * `user_id` only those of one participant. With `tell` the app also gets the webhook
- * that says so: one for each event, or a single one where its type is of the whole integration.
+ * Changes the connections of one event, or of all without `event_id`, and the sign-ins under them; with `user_id` only those
+ * of one participant. With `tell` the app gets the webhook for it: one for each event, or one of the whole integration.
  */
 export function changeConnections(
   context: Context,

@@ -83,7 +83,7 @@ export const edit: PeopleChange = (context, fields) => {
   })
 }
 
-/** They stay in the list as cancelled. The guide has no webhook for it. */
+/** Cancels participants, who stay in the list. The guide has no webhook for it. */
 export const cancel: PeopleChange = (context, fields) => {
   const isComing = (row: ParticipantRow) => row.application_status !== CANCELLED
   return chosen(context, eventIn(fields), fields, isComing).map(row => {
@@ -94,7 +94,7 @@ export const cancel: PeopleChange = (context, fields) => {
 
 const CANCELLED = 'cancelled'
 
-/** They leave the list. The guide has no webhook for it. */
+/** Takes participants out of the list. The guide has no webhook for it. */
 export const remove: PeopleChange = (context, fields) => {
   const event = eventIn(fields)
   const ids = chosen(context, event, fields).map(({ id }) => id)

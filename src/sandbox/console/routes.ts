@@ -60,13 +60,13 @@ export async function consolePages(app: FastifyInstance, context: Context): Prom
       },
     )
 
-  /** Of one delivery, and otherwise of all. */
+  /** The changing parts of a delivery's page, or else of the page of all. */
   function partsOf(id: string): Rendered {
     const delivery = deliveries.list().find(({ delivery_id }) => delivery_id === id)
     return delivery ? deliveryParts(delivery) : webhooksParts(context)
   }
 
-  /** Whose changing parts the script replaces. */
+  /** A page whose changing parts the script replaces. */
   function livePage(path: string, body: (request: FastifyRequest<ById>, parts: Rendered) => Html) {
     app.get<ById>(path, async (request, reply) => {
       const about = request.params.id ?? ''

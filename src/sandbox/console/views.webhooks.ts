@@ -12,7 +12,7 @@ import { breakable, button, clockTime, many } from './views.parts.ts'
 
 const SHOWN = 100
 
-/** What changes by itself on the page of webhooks. */
+/** The parts of the page of webhooks that change by themselves. */
 export function webhooksParts({ deliveries }: Context): Rendered {
   const all = deliveries.list()
   const dead = all.filter(({ state }) => state === 'dead')
@@ -123,7 +123,7 @@ ${part(parts, 'facts')}
 <section><h2>Attempts</h2>
 ${part(parts, 'attempts')}</section>`
 
-/** What of it changes by itself. */
+/** The parts of a delivery's page that change by themselves. */
 export function deliveryParts(delivery: Delivery): Rendered {
   const { delivery_id, envelope_id, provider, event_id, state, created_at, attempts } = delivery
   const facts = html`<dl class="facts">

@@ -192,7 +192,7 @@ function consentPage({ event, scope }: AuthorizeRequest, consentId: string): Htm
 </main>`
 }
 
-/** With thousands of them the list would be longer than anybody reads. */
+/** More people than this are not listed: nobody would read on. */
 const LISTED = 100
 
 /** The question to a participant. The sandbox has no accounts, so the page asks who it is. */

@@ -5,7 +5,7 @@ import type { State } from '../state.ts'
 
 type Data = Record<string, unknown>
 
-/** An activity with 40 places is then nearly full. */
+/** With so many signups an activity with 40 places is nearly full. */
 const SIGNUPS = 36
 
 /** A webhook of Revento's without the id and the time of its envelope. */

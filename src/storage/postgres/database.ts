@@ -27,7 +27,7 @@ export async function openPostgres(
   }
 }
 
-/** Another instance may be migrating, which is waited for however long it takes. */
+/** Migrates without a time limit: another instance may be migrating, however long that takes. */
 function migratePatiently(url: string, runtime: Runtime, own?: OwnMigrations): Promise<void> {
   const query = patientPostgres(url, runtime)
   return migrate(query, own).finally(() => query.destroy())

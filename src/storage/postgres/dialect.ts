@@ -117,8 +117,8 @@ class PgConnection implements DatabaseConnection {
   async #run(sql: string, parameters: unknown[]): Promise<pg.QueryResult> {
     if (!this.#client) throw new StorageError('database_unreachable')
     try {
-      // Not prepared by name: a plan made without the values costs the server up to five times as much, because it takes
-      // json_each to give many rows.
+      // The statement is not prepared by name: a plan made without the values costs the server up to five times as much,
+      // because it expects many rows from json_each.
       return await this.#client.query(sql, parameters)
     } catch (cause) {
       const error = postgresError(cause)

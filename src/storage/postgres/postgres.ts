@@ -14,8 +14,8 @@ const IDLE_MS = 1_000
 const MOST = 10
 
 /**
- * Run on each new connection. A commit must not return before it is on disk, whatever the server's default is. They are
- * a statement because poolers refuse unknown settings in the first message.
+ * The settings of each new connection. A commit must not return before it is on disk, whatever the server's default is.
+ * They are a statement because poolers refuse unknown settings in the first message.
  */
 const SETTINGS = `set statement_timeout = ${STATEMENT_MS};
   set idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}; set synchronous_commit = on`

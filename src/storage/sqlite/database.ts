@@ -13,7 +13,7 @@ import { QUICK_CHECK, refuseUnlessOk } from './watch.ts'
 /** The size up to which every page is read at each start: 1 ms a megabyte from memory, more from a disk. */
 const READ_WHOLE = 64 * 1024 * 1024
 
-/** `link`: another name of the file, which has to go on leading to it. `own`: for tests. */
+/** `link` is another name of the file, which has to go on leading to it. `own` is for tests. */
 export async function openSqlite(
   path: string,
   runtime: Runtime,

@@ -15,7 +15,7 @@ const CACHED_STATEMENTS = 200
 /** After these errors reads may be wrong and writes lost, even if the file is repaired: only a restart helps. */
 const BEYOND_REPAIR = ['database_corrupt', 'not_a_database', 'database_log_truncated']
 
-/** A text without case and accents, as people search for it: SQL has it as `folded(text)`. */
+/** A text without case and accents, as people search for it. SQL can call it as `folded(text)`. */
 export const folded = (text: string): string => text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase()
 
 interface SqliteFileOptions {
@@ -58,7 +58,7 @@ export class SqliteFile {
     if (this.#readOnly) return
     await this.patiently(() => this.#db.exec('pragma journal_mode=wal'), true)
     this.#db.exec('pragma synchronous=full')
-    // By itself SQLite keeps 2 MB of pages. With a million deliveries stored a new one then reads 8.5 pages, here 5.4.
+    // SQLite's default cache is 2 MB: with a million deliveries stored, a new one then reads 8.5 pages, here 5.4.
     this.#db.exec('pragma cache_size=-16000')
     // Removed data is overwritten, also where a row moves: it costs 0-2 µs for a stored or changed row of 800 bytes.
     this.#db.exec('pragma secure_delete=on')
@@ -67,7 +67,7 @@ export class SqliteFile {
     this.#watch.watchLog()
   }
 
-  /** To be run: what gives rows goes through `all`. */
+  /** Prepares a statement that is run without reading rows; one that gives rows goes through `all`. */
   prepare(sql: string): StatementSync {
     const statement = this.#statements.get(sql) ?? this.#db.prepare(sql)
     this.#statements.delete(sql)
@@ -79,7 +79,7 @@ export class SqliteFile {
     return statement
   }
 
-  /** Undefined where the statement gives no rows. */
+  /** Runs a statement and returns its rows; undefined where it is of a kind that gives none. */
   all(statement: StatementSync, values: readonly SQLInputValue[]): Record<string, unknown>[] | undefined {
     const columns = this.#columns.get(statement) ?? this.#columnsOf(statement)
     if (columns.length === 0) return undefined
@@ -87,12 +87,12 @@ export class SqliteFile {
     return rows.map(row => (Array.isArray(row) ? objectOf(columns, row) : row))
   }
 
-  /** Asked once: ten columns cost 6 µs, more than many statements. */
+  /** Columns are read once for each statement: ten of them cost 6 µs, more than many statements. */
   #columnsOf(statement: StatementSync): readonly string[] {
     const columns = statement.columns().map(({ name }) => name)
     this.#columns.set(statement, columns)
-    // SQLite's own objects are slow ones, which cost more to read than these to make. The columns that a `*` stands for may
-    // change while the statement is kept: another process may migrate the file.
+    // The objects that node:sqlite makes cost more to read than arrays cost to turn into objects. The columns of a `*` may
+    // change while the statement is kept, because another process may migrate the file.
     statement.setReturnArrays(!statement.sourceSQL.includes('*'))
     return columns
   }

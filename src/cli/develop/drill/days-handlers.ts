@@ -63,7 +63,7 @@ async function handshake(world: World): Promise<void> {
 }
 // part: senders }
 
-/** By the command that an operator has for it. */
+/** Checks that the operator's command erases a person. */
 async function expectForgotten(world: World): Promise<void> {
   const people = world.read<{ event_id: string; participant_id: string }>(
     'select event_id, participant_id from participants order by participant_id',

@@ -9,7 +9,7 @@ interface Run {
   readonly pages: number
 }
 
-/** Three full pages more than one. */
+/** So many people fill three further pages. */
 const MORE = 150
 const COMPARED_MS = 60_000
 /** What a run reads within a moment of an event stays as the event said. */
@@ -21,7 +21,7 @@ const people = (world: World, path: string, fields: object) =>
 const newest = (world: World): Run | undefined =>
   world.read<Run>('select id, outcome, waits_for, pages from sync_runs order by id desc limit 1')[0]
 
-/** Presses the organizer's button. */
+/** Presses the organizer's button for a comparison. */
 async function ask(world: World): Promise<void> {
   const page = await world.get('/', 'text/html')
   const [, form_token = ''] = /name="form_token" value="([^"]+)"/.exec(page.text) ?? []
@@ -31,7 +31,7 @@ async function ask(world: World): Promise<void> {
     throw new Failed(`POST /sync was answered ${answer.status}: ${answer.text}`, 'src/status')
 }
 
-/** One comparison, with those that begin because of it. */
+/** Makes a comparison, and waits for it and for those that begin because of it. */
 async function compare(world: World): Promise<void> {
   await ask(world)
   await world.until('a comparison is done', COMPARED_MS, () => newest(world)?.outcome === 'done')

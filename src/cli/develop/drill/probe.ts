@@ -63,7 +63,7 @@ setGlobalDispatcher(
   }),
 )
 
-/** The effect knows which one it is. */
+/** Runs each effect with its name, which requests from inside it are counted under. */
 const namedOnce =
   (once: Once, run: object): Once =>
   (name, effect) =>

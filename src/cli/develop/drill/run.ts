@@ -10,7 +10,7 @@ export interface Verdict {
   readonly status: 'passed' | 'failed' | 'not_run'
   readonly ms: number
   readonly reason?: string
-  /** Of a day that passed: what it came upon. */
+  /** What a day that passed has to warn of. */
   readonly warnings?: readonly string[]
   /** The file to look into: that of a handler where it is to blame. */
   readonly look: string

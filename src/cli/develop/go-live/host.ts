@@ -27,9 +27,9 @@ export async function clock(scene: Scene): Promise<Finding> {
   return ok(`this machine's clock is ${said}`)
 }
 
-/** Linux's numbers for kinds of file systems (statfs(2)). */
 const LOST = 'it is gone when the machine stops'
 const UNSAFE = 'SQLite’s log is not safe on a network disk'
+/** Linux's numbers for kinds of file systems (statfs(2)). */
 const KINDS: ReadonlyMap<number, { what: string; bad: string }> = new Map([
   [0x01021994, { what: 'tmpfs', bad: LOST }],
   [0x858458f6, { what: 'ramfs', bad: LOST }],

@@ -6,7 +6,7 @@ import { tablesOf } from '../../../storage/migrate.ts'
 import { SELF_TEST } from '../../../webhooks/verify/provider.ts'
 import { readStore } from '../../store.ts'
 
-/** What Revento was seen to do otherwise than expected. All texts are this program's: no value of Revento's is in it. */
+/** How Revento was seen to differ from what is expected. All texts are this program's: none has a value of Revento's. */
 export interface PlatformReport {
   readonly platform: Config['mode']
   readonly seen: readonly string[]
@@ -19,7 +19,7 @@ interface Difference {
   readonly breaks: string
 }
 
-/** Where each kind of difference is assumed otherwise, and what it would break; the first that fits. */
+/** Each line has a kind of difference, the file that assumes otherwise, and what would break. The first that fits counts. */
 const ASSUMED = String.raw`
 ^token answer.*(access_token|token_type) | src/revento/token-outcome.ts | a consent or a refresh ends without tokens, or a sign-in is taken for a connection
 ^token answer.*refresh_token | src/oauth/token-columns.ts | the spent refresh token is kept, and the next refresh ends the connection
@@ -90,7 +90,7 @@ export async function platformReport({
 
 const NEWEST = 1_000
 
-/** The stored webhooks say by themselves what is different: nothing has to be noted while they arrive. */
+/** Compares the stored webhooks with the contract, so that nothing has to be noted while they arrive. */
 async function ofWebhooks(query: Queries, platform: Config['mode']): Promise<string[]> {
   const rows = await query
     .selectFrom('inbox')
@@ -124,7 +124,7 @@ async function ofWebhooks(query: Queries, platform: Config['mode']): Promise<str
   ]
 }
 
-/** The distances of the sandbox; an attempt itself takes up to ten seconds. */
+/** The sandbox's pauses between attempts; an attempt itself takes up to ten seconds. */
 const DISTANCES_S = [1, 2, 4, 8, 16, 30, 60]
 const ATTEMPT_S = 10
 

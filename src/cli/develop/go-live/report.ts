@@ -97,7 +97,7 @@ async function tokensSealed({ config }: Scene): Promise<Point> {
   return { statement, status: clear > 0 ? 'failed' : values.length > 0 ? 'shown' : 'tested', evidence }
 }
 
-/** Done by the app itself, whatever is in src/integration. */
+/** The app itself honours a deletion, whatever is in src/integration. */
 const deletionHonoured = (): Point => ({
   statement: `${DELETION_REQUIRED} is honoured`,
   status: 'tested',
