@@ -6,7 +6,7 @@ export type JobRow = Selectable<JobsTable>
 export type JobOutcome = 'done' | 'failed'
 
 /** A run of a job whose lease this process has. A write with an older fence changes nothing. */
-export interface HeldJob {
+export interface LeasedJob {
   readonly name: string
   readonly fence: number
   /** When the run before it began; null at the first. */
@@ -17,12 +17,12 @@ export interface JobRows {
   add(name: string): Promise<void>
   find(name: string): Promise<JobRow | undefined>
   /** Resolves with undefined where another instance was quicker. */
-  claim(row: JobRow, o: { owner: string; now: number; leaseMs: number }): Promise<HeldJob | undefined>
+  claim(row: JobRow, o: { owner: string; now: number; leaseMs: number }): Promise<LeasedJob | undefined>
   /** Resolves with false where another instance has the lease. */
-  renew(held: HeldJob, until: number): Promise<boolean>
-  end(held: HeldJob, o: { outcome: JobOutcome; error: string | null; now: number }): Promise<void>
+  renew(leased: LeasedJob, until: number): Promise<boolean>
+  end(leased: LeasedJob, o: { outcome: JobOutcome; error: string | null; now: number }): Promise<void>
   /** For a process that stops: the run does not count, and the job is due again. */
-  giveBack(held: HeldJob): Promise<void>
+  giveBack(leased: LeasedJob): Promise<void>
   /** Notes that the process ended before its run did; false where another instance has noted it. */
   miss(row: JobRow): Promise<boolean>
 }
@@ -63,15 +63,15 @@ export function createJobRows(query: Queries, platform: Platform): JobRows {
       const isOurs = await changed(row, { ...lease, fence, runs: row.runs + 1 })
       return isOurs ? { name: row.name, fence, before: row.started_at } : undefined
     },
-    renew: (held, until) => changed(held, { lease_until: until }),
-    async end(held, { outcome, error, now }) {
-      const row = await this.find(held.name)
+    renew: (leased, until) => changed(leased, { lease_until: until }),
+    async end(leased, { outcome, error, now }) {
+      const row = await this.find(leased.name)
       const failed = (row?.failed ?? 0) + (outcome === 'failed' ? 1 : 0)
-      await changed(held, { ...FREE, finished_at: now, outcome, last_error: error, failed })
+      await changed(leased, { ...FREE, finished_at: now, outcome, last_error: error, failed })
     },
-    async giveBack(held) {
-      const row = await this.find(held.name)
-      await changed(held, { ...FREE, started_at: held.before, runs: Math.max(0, (row?.runs ?? 0) - 1) })
+    async giveBack(leased) {
+      const row = await this.find(leased.name)
+      await changed(leased, { ...FREE, started_at: leased.before, runs: Math.max(0, (row?.runs ?? 0) - 1) })
     },
     miss: row => changed(row, { ...FREE, fence: row.fence + 1, outcome: 'missed', missed: row.missed + 1 }),
   }

@@ -6,7 +6,7 @@ import { atMost, type Runtime } from '../process/runtime.ts'
 import { waitLeft } from '../process/trusted-time.ts'
 import type { Own } from './context.ts'
 import type { Job } from './job.ts'
-import type { HeldJob, JobOutcome, JobRow, JobRows } from './job-rows.ts'
+import type { JobOutcome, JobRow, JobRows, LeasedJob } from './job-rows.ts'
 import type { Revento } from './revento.ts'
 
 export interface JobsOptions {
@@ -91,7 +91,7 @@ export function startJobs(o: JobsOptions, runtime: Runtime): RunningJobs {
     if (!row) return
     const now = runtime.now()
     if (row.lease_owner !== null) {
-      if (isHeld(row, now) || !(await o.rows.miss(row))) return
+      if (isLeased(row, now) || !(await o.rows.miss(row))) return
       o.count(job.name, 'missed')
       o.log.warn(
         { part: 'jobs', job: job.name },
@@ -100,48 +100,48 @@ export function startJobs(o: JobsOptions, runtime: Runtime): RunningJobs {
       return
     }
     if (!isDue(row, job, now)) return
-    const held = await o.rows.claim(row, { owner, now, leaseMs: LEASE_MS })
-    if (held) await runHeld(job, held)
+    const leased = await o.rows.claim(row, { owner, now, leaseMs: LEASE_MS })
+    if (leased) await runLeased(job, leased)
   }
 
-  async function runHeld(job: Job, held: HeldJob): Promise<void> {
+  async function runLeased(job: Job, leased: LeasedJob): Promise<void> {
     const lost = new AbortController()
     const ended = new AbortController()
     const signal = AbortSignal.any([stopping.signal, lost.signal])
-    void renew(held, ended.signal).catch(() => lost.abort())
+    void renew(leased, ended.signal).catch(() => lost.abort())
     const log = o.log.child({ part: 'job', job: job.name })
     const begun = runtime.monotonic()
     try {
       await job.run({ ...o.own(signal), revento: o.revento(job.name, signal), log, signal })
-      await finish(held, 'done', null)
+      await finish(leased, 'done', null)
       log.info({ ms: Math.round(runtime.monotonic() - begun) }, 'job done')
     } catch (err) {
       // A job that ends because the process stops has not failed.
-      if (stopping.signal.aborted) return await o.rows.giveBack(held)
+      if (stopping.signal.aborted) return await o.rows.giveBack(leased)
       log.error({ err, ms: Math.round(runtime.monotonic() - begun) }, 'job failed')
-      await finish(held, 'failed', firstLine(o.describeError.text(err)))
+      await finish(leased, 'failed', firstLine(o.describeError.text(err)))
     } finally {
       ended.abort()
     }
   }
 
-  async function finish(held: HeldJob, outcome: JobOutcome, error: string | null): Promise<void> {
-    o.count(held.name, outcome)
-    await o.rows.end(held, { outcome, error, now: runtime.now() })
+  async function finish(leased: LeasedJob, outcome: JobOutcome, error: string | null): Promise<void> {
+    o.count(leased.name, outcome)
+    await o.rows.end(leased, { outcome, error, now: runtime.now() })
   }
 
   /** Rejects when the lease is lost: another process has counted the run as missed. */
-  async function renew(held: HeldJob, ended: AbortSignal): Promise<void> {
+  async function renew(leased: LeasedJob, ended: AbortSignal): Promise<void> {
     for (;;) {
       await runtime.sleep(LEASE_MS / 3, ended).catch(() => {})
       if (ended.aborted) return
-      const isOurs = await o.rows.renew(held, runtime.now() + LEASE_MS).catch(() => true)
+      const isOurs = await o.rows.renew(leased, runtime.now() + LEASE_MS).catch(() => true)
       if (!isOurs) throw new Error('taken over')
     }
   }
 }
 
-const isHeld = ({ lease_until: until }: JobRow, now: number) =>
+const isLeased = ({ lease_until: until }: JobRow, now: number) =>
   waitLeft({ since: until - LEASE_MS, until }, now, LEASE_MS) > 0
 
 /** A run that began in the future was noted by a wrong clock: the job is due. */

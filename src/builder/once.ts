@@ -67,21 +67,21 @@ export function createOnce(
     const startedAt = runtime.now()
     const since = runtime.monotonic()
     const took = () => Math.round(runtime.monotonic() - since)
-    const told = (result: string) => o.note({ at: startedAt, ms: took(), what: `once ${name}`, result })
+    const noted = (result: string) => o.note({ at: startedAt, ms: took(), what: `once ${name}`, result })
     const { kept, fresh } = await keptOf(query, delivery, name)
     if (kept) {
-      told(`kept from run ${kept.attempt}`)
+      noted(`kept from run ${kept.attempt}`)
       return parsed(kept.result)
     }
     try {
       const given = await effect({ idempotencyKey: keyOf(delivery, name, fresh), signal: o.signal })
       const result = jsonOf(given)
       await keep(query, delivery, { name, started_at: startedAt, ended_at: startedAt + took(), result })
-      told('done')
+      noted('done')
       // The result goes through JSON here too, so that the first run gets the same value as a later one.
       return parsed(result)
     } catch (error) {
-      told('failed')
+      noted('failed')
       throw error
     }
   }
@@ -127,7 +127,7 @@ function toJson(given: unknown): string | undefined {
 /** The text was made from what the effect gave, so it has that type. */
 const parsed = <T>(result: string | null) => (result === null ? undefined : JSON.parse(result)) as T
 
-const isHeld = ({ id, owner, attempt }: RunningDelivery) =>
+const hasLease = ({ id, owner, attempt }: RunningDelivery) =>
   sql<boolean>`inbox.id = ${id} and inbox.state = 'running' and inbox.lease_owner = ${owner} and inbox.attempts = ${attempt}`
 
 /**
@@ -149,7 +149,7 @@ async function keptOf(query: Queries, delivery: RunningDelivery, name: string) {
         .where('anew', '=', 1)
         .as('fresh'),
     )
-    .where(isHeld(delivery))
+    .where(hasLease(delivery))
     .where(eb => eb.not(isErased))
     .executeTakeFirst()
   if (!row) throw new RunIsOver('the run was over before its effect began: another one goes on')
@@ -172,7 +172,7 @@ const keep = (query: Queries, delivery: RunningDelivery, { name, started_at, end
       await sql`insert into effects (inbox_id, name, attempt, started_at, ended_at, result)
       select inbox.id, cast(${name} as text), inbox.attempts, cast(${started_at} as bigint), cast(${ended_at} as bigint),
         cast(${result} as text)
-      from inbox where ${isHeld(delivery)} and not ${isErased}
+      from inbox where ${hasLease(delivery)} and not ${isErased}
       on conflict do nothing`.execute(trx)
     if (numAffectedRows !== 1n)
       throw new RunIsOver(

@@ -8,7 +8,7 @@ import { createParticipants, type Participants } from './participants.ts'
 
 /** Revento for code outside handlers: jobs, routes, and scripts with `openRevento`. */
 export interface Revento {
-  /** The connections that have not ended, sorted by event and organization, without their tokens. */
+  /** The connections that have not ended, sorted by event and organization. */
   connections(): Promise<Connection[]>
   /** `organizationId` is needed only where several organizations have connected this event. Throws NotUsable. */
   event(eventId: string, organizationId?: string): Promise<ConnectedEvent>

@@ -70,8 +70,8 @@ export const builderRoutes: FastifyPluginAsync<BuilderRoutesOptions> = async (ap
       return
     }
     const session = await signedIn(o.sessions, request)
-    const held = await entitlement(o.connections.find, session.connections)
-    known.set(request, { session, organizer: organizerOf(o, request, held) })
+    const entitled = await entitlement(o.connections.find, session.connections)
+    known.set(request, { session, organizer: organizerOf(o, request, entitled) })
     return
   })
   app.addHook('preValidation', async request => {
@@ -120,7 +120,7 @@ interface Known {
   readonly participant?: Participant
 }
 
-function organizerOf(o: BuilderRoutesOptions, request: FastifyRequest, held: Entitlement): Organizer {
+function organizerOf(o: BuilderRoutesOptions, request: FastifyRequest, entitled: Entitlement): Organizer {
   const eventOf = ({ eventId, organizationId }: ConnectionKey) => ({
     eventId,
     organizationId,
@@ -129,11 +129,11 @@ function organizerOf(o: BuilderRoutesOptions, request: FastifyRequest, held: Ent
       return o.api({ eventId, organizationId }, request.id)
     },
   })
-  const events = held.grants.map(eventOf)
+  const events = entitled.grants.map(eventOf)
   return {
     events,
     event(eventId) {
-      const ended = held.connections.find((c: Connection) => c.eventId === eventId)
+      const ended = entitled.connections.find((c: Connection) => c.eventId === eventId)
       if (!ended) throw new AppError('not_found')
       const found = events.find(event => event.eventId === eventId)
       if (found) return found

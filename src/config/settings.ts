@@ -35,7 +35,6 @@ export interface Config {
   /** In `sandbox` the built-in pretend Revento is started, and used over HTTP. */
   readonly mode: 'sandbox' | 'real'
   readonly production: boolean
-  /** The name of the app on its pages. */
   readonly appName: string
   readonly host: string
   readonly port: number
@@ -67,7 +66,6 @@ export interface Config {
   readonly encryptionKey: Buffer | undefined
   readonly encryptionKeyPrevious: Buffer | undefined
   readonly keyFile: string
-  /** The file with the sandbox's state. */
   readonly sandboxFile: string
   readonly trustProxy: readonly string[]
   /** What the operator types to see the operator's page. Undefined: in production there is no such page. */

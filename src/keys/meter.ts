@@ -22,7 +22,6 @@ export interface Meter {
   changes(): Promise<KeyState[]>
   /** Stores new uses once a minute, and logs daily which keys are being changed; until the signal fires. */
   watch(signal: AbortSignal): Promise<void>
-  /** Stores the new uses. */
   flush(): Promise<void>
 }
 

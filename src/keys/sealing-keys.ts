@@ -116,10 +116,10 @@ export class SealingKeyError extends UnusableDatabaseError {
  * first, which is needed even while no value is under it: so a wrong key shows on the first start.
  */
 export function refuseWrongKeys(known: readonly KnownKey[], sealer: Sealer): void {
-  const isHeld = ({ id }: KnownKey) => sealer.keys.includes(id)
-  const missing = known.find((key, i) => !isHeld(key) && (i === 0 || key.values > 0))
+  const isGiven = ({ id }: KnownKey) => sealer.keys.includes(id)
+  const missing = known.find((key, i) => !isGiven(key) && (i === 0 || key.values > 0))
   if (missing) throw new SealingKeyError(explain(missing, sealer))
-  if (known.some(key => isHeld(key) && !isProven(key, sealer)))
+  if (known.some(key => isGiven(key) && !isProven(key, sealer)))
     throw new SealingKeyError(
       'ENCRYPTION_KEY does not open the check value of this database. Restore the database from a backup.',
     )

@@ -4,7 +4,6 @@ import type { Runtime } from '../process/runtime.ts'
 import type { TokenEndpoint } from '../revento/token-endpoint.ts'
 import type { TokenOutcome } from '../revento/token-outcome.ts'
 
-/** How a run of a handler ended. */
 export type RunOutcome = 'done' | 'ignored' | 'parked' | 'dead' | 'retry' | 'postponed' | 'released'
 
 /**

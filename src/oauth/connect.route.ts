@@ -12,7 +12,6 @@ export interface ConnectOptions {
   readonly origin: string
   readonly production: boolean
   readonly defaultEventId: string | undefined
-  /** Whether participants can sign in. */
   readonly hasLogin: boolean
   readonly stateTtlMs: number
   readonly cookie: CookieSerializeOptions

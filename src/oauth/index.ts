@@ -48,7 +48,6 @@ export interface OAuthParts {
   /** Returns the trace of a request that is under way. */
   readonly traceOf: (requestId: string) => Trace | undefined
   readonly log: Log
-  /** Fires when the process stops. */
   readonly stopping: AbortSignal
   /** Called when a suspension was found to be over. */
   readonly lifted: () => void

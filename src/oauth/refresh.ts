@@ -50,10 +50,10 @@ export function createRefresh(
           if (await spend(taken.lease)) return
           break
         default: {
-          const isHeld = taken.kind === 'busy'
-          const left = startedAt + (isHeld ? GIVE_UP_MS : PATIENCE_MS) - runtime.monotonic()
-          const wait = isHeld ? jitter(40) : taken.ms
-          if (wait > left) throw new RefreshPending(isHeld ? 'upstream_timeout' : taken.failure, wait)
+          const isBusy = taken.kind === 'busy'
+          const left = startedAt + (isBusy ? GIVE_UP_MS : PATIENCE_MS) - runtime.monotonic()
+          const wait = isBusy ? jitter(40) : taken.ms
+          if (wait > left) throw new RefreshPending(isBusy ? 'upstream_timeout' : taken.failure, wait)
           await runtime.sleep(wait, stopping).catch(() => {})
         }
       }

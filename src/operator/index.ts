@@ -36,7 +36,6 @@ interface OperatorParts {
   readonly handling: { stalledMs(): number; waiting(): number }
   readonly keyChanges: () => Promise<readonly KeyState[]>
   readonly trouble: () => Promise<string | undefined>
-  /** The senders that this app knows. */
   readonly providers: readonly string[]
 }
 

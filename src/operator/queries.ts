@@ -199,7 +199,7 @@ export function createInboxQueries(
     /** Makes one step of a replay in a transaction: where instances step at once, each delivery gets to one of them. */
     step: (task: Pick<ReplaysTable, 'last_id'> & { id: number }, filter: Filter, size: number) =>
       transaction(query, async trx => {
-        const held = await trx
+        const replay = await trx
           .selectFrom('replays')
           .selectAll()
           .where('id', '=', task.id)
@@ -207,15 +207,15 @@ export function createInboxQueries(
           .where('last_id', '=', task.last_id)
           .$if(isPostgres(trx), select => select.forUpdate())
           .executeTakeFirst()
-        if (!held) return
+        if (!replay) return
         const found = await trx
           .selectFrom('inbox')
           .select('id')
           .where(matches(filter))
           .where(canRunAgain)
           .where('platform', '=', platform)
-          .where('id', '>', held.last_id)
-          .where('id', '<=', held.through_id)
+          .where('id', '>', replay.last_id)
+          .where('id', '<=', replay.through_id)
           .orderBy('id')
           .limit(size)
           .execute()
@@ -229,8 +229,8 @@ export function createInboxQueries(
           .updateTable('replays')
           .set({
             state: found.length < size ? 'done' : 'running',
-            last_id: Number(found.at(-1)?.id ?? held.last_id),
-            replayed: held.replayed + Number(numUpdatedRows),
+            last_id: Number(found.at(-1)?.id ?? replay.last_id),
+            replayed: replay.replayed + Number(numUpdatedRows),
             stepped_at: runtime.now(),
           })
           .where('id', '=', task.id)

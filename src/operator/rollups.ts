@@ -15,7 +15,7 @@ const KEPT_MS = 8 * 24 * 3_600_000
 const WAITS = [10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 3_600_000]
 
 export interface Slot {
-  /** When it begins. */
+  /** When the slot begins (ms since 1970). */
   readonly at: number
   readonly counts: Readonly<Record<string, number>>
 }

@@ -112,9 +112,9 @@ class Lines implements FastifyBaseLogger {
     const { least, write } = this.#sink
     if (level < least) return
     const text = typeof first === 'string' ? first : message
-    const told = typeof first === 'string' ? '' : members(this.#fields(first))
+    const fields = typeof first === 'string' ? '' : members(this.#fields(first))
     const end = text === undefined ? '' : `,"msg":${JSON.stringify(text)}`
-    write(`{"level":"${LEVELS[level]}"${isoTime()}${this.#bindings}${told}${end}}\n`, level >= WARN)
+    write(`{"level":"${LEVELS[level]}"${isoTime()}${this.#bindings}${fields}${end}}\n`, level >= WARN)
   }
 
   #fields(first: unknown): object {

@@ -109,7 +109,6 @@ export interface ActivityRow extends Row {
   status?: string
 }
 
-/** A page of a list. */
 export interface Page<R = Row> {
   data: R[]
   next_cursor: string | null

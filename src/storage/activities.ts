@@ -15,7 +15,6 @@ interface ActivitiesPage {
   readonly limit: number
 }
 
-/** Reads the stored activities of a connection. */
 export interface StoredActivities {
   find(of: ConnectionKey, id: string): Promise<ActivityRecord | undefined>
   /** Sorted by id. */

@@ -119,9 +119,9 @@ async function saveSnapshot(trx: Queries, owner: Owner, o: Saving): Promise<void
   const { data: stored, data_at, data_delivery } = o.saved
   if (snapshot === undefined || (stored === null && !isTheirs)) return
   if (data_at !== null && o.at <= data_at) return
-  const told = { ...snapshot, ...(applicationStatus && { application_status: applicationStatus }) }
+  const said = { ...snapshot, ...(applicationStatus && { application_status: applicationStatus }) }
   const data =
-    stored === null ? { ...snapshot, [PARTICIPANT_ID]: participantId } : taking(JSON.parse(stored), told)
+    stored === null ? { ...snapshot, [PARTICIPANT_ID]: participantId } : taking(JSON.parse(stored), said)
   const text = encoded(data)
   if (text === stored) return
   await trx

@@ -106,8 +106,8 @@ async function isRemembered(query: Queries, own: OwnMigrations): Promise<boolean
 async function fingerprintOf(query: Queries, own: OwnMigrations): Promise<number> {
   const { rows } = await sql<{ sql: string }>`select sql from sqlite_schema
     where sql is not null and name not glob 'sqlite_*' order by name`.execute(query)
-  const told = JSON.stringify([KNOWN, Object.keys(own), rows.map(row => row.sql)])
-  return createHash('sha256').update(told).digest().readInt32BE()
+  const text = JSON.stringify([KNOWN, Object.keys(own), rows.map(row => row.sql)])
+  return createHash('sha256').update(text).digest().readInt32BE()
 }
 
 /** Refuses a database with migrations that neither list has. Returns how many of ours it has, and what of the builder's. */

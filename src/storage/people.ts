@@ -24,7 +24,6 @@ export interface StatusCount {
   readonly n: number
 }
 
-/** Reads the stored participants of a connection. */
 export interface People {
   find(of: ConnectionKey, id: string): Promise<ParticipantRecord | undefined>
   /** Sorted by name and then id; somebody without a name stands under the id. */

@@ -37,7 +37,7 @@ export interface Schema {
 export interface FlowsTable {
   state_hash: string
   cookie_hash: string
-  /** Sealed; null once used. */
+  /** Sealed; null once the flow is used. */
   verifier: Uint8Array | null
   event_id: string
   created_at: number
@@ -339,7 +339,7 @@ export interface KeyInstancesTable {
   instance: string
   /** The ids of its keys, with a space between. */
   keys: string
-  /** Grows while it runs. */
+  /** Grows while the process runs. */
   beats: number
 }
 

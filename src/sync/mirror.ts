@@ -7,7 +7,7 @@ import type { Incoming } from '../webhooks/inbox/append.ts'
 import type { Change } from './compare.ts'
 import { idOf, listOf } from './lists.ts'
 import { among, hasLost, knownAmong, nextPass, unseen, write } from './rows.ts'
-import { heldRun, plus, type RunRow } from './runs.ts'
+import { leasedRun, plus, type RunRow } from './runs.ts'
 import { newsOf } from './tell.ts'
 
 /** A page that was read and can be used. `at` is its moment by Revento's clock. */
@@ -29,7 +29,7 @@ export interface Mirror {
   judge(run: RunRow): Promise<{ run: RunRow; left: boolean } | undefined>
 }
 
-interface Held {
+interface Fenced {
   readonly run: RunRow
   /** The delivery number of a page's facts. */
   readonly delivery: number
@@ -46,38 +46,38 @@ export function createMirror(query: Queries, tell: Tell, runtime: Pick<Runtime, 
    */
   async function fenced<T>(
     run: RunRow,
-    work: (trx: Queries, held: Held) => Promise<T>,
+    work: (trx: Queries, leased: Fenced) => Promise<T>,
   ): Promise<T | undefined> {
     let committed = () => {}
     const result = await transaction(query, async trx => {
       await lock(trx, eventLock(run.event_id))
-      const held = await heldRun(trx, run)
+      const leased = await leasedRun(trx, run)
       const connection = await trx
         .selectFrom('connections')
         .select(['state', 'connected_at', 'after_delivery'])
         .where(isOf(run))
         .executeTakeFirst()
       const isOver = !connection || ['revoked', 'deleted'].includes(connection.state)
-      if (!held) return undefined
-      if (isOver || connection.connected_at !== held.connected_at) {
+      if (!leased) return undefined
+      if (isOver || connection.connected_at !== leased.connected_at) {
         const ended = {
           outcome: 'stopped',
           problem: isOver ? 'connection_ended' : 'connected_again',
         } as const
-        await update(trx, held)
+        await update(trx, leased)
           .set({ ...ended, finished_at: runtime.now(), lease_owner: null })
           .execute()
         return undefined
       }
       return work(trx, {
-        run: held,
+        run: leased,
         delivery: connection.after_delivery + 1,
         async tell(changes, at) {
           const now = runtime.now()
-          if (held.tells === 1)
+          if (leased.tells === 1)
             committed = await tell(
               trx,
-              changes.map(change => newsOf(held, change, { at, now })),
+              changes.map(change => newsOf(leased, change, { at, now })),
             )
         },
       })

@@ -34,7 +34,6 @@ export interface Runs {
   claim(owner: string, among: { except: ReadonlySet<number>; id?: number }): Promise<RunRow | undefined>
   /** Resolves with false where another process has the run. */
   renew(run: RunRow): Promise<boolean>
-  /** Notes what the run waits for, and until when. */
   wait(run: RunRow, what: string | null, until: number | null): Promise<void>
   end(run: RunRow, end: End): Promise<void>
   /** For a process that stops: another process may go on with the run at once. */
@@ -64,7 +63,7 @@ export function createRuns(
       .where(isOf(ownerOf(key)))
       .where('list', '=', list)
   const newestOf = (key: ConnectionKey, list: ListName) => of(key, list).orderBy('id', 'desc').limit(1)
-  const held = ({ id, fence }: RunRow) =>
+  const fenced = ({ id, fence }: RunRow) =>
     query
       .updateTable('sync_runs')
       .where('id', '=', id)
@@ -130,8 +129,8 @@ export function createRuns(
         .limit(MOST_OPEN)
         .execute()
       for (const run of open) {
-        if (except.has(run.id) || isHeld(run, now)) continue
-        const { numUpdatedRows } = await held(run)
+        if (except.has(run.id) || isLeased(run, now)) continue
+        const { numUpdatedRows } = await fenced(run)
           .set({ lease_owner: owner, lease_until: now + LEASE_MS, fence: run.fence + 1 })
           .set({ started_at: run.started_at ?? now, waits_for: null, waits_until: null })
           .executeTakeFirst()
@@ -141,20 +140,20 @@ export function createRuns(
     },
     async renew(run) {
       const until = runtime.now() + LEASE_MS
-      return (await held(run).set({ lease_until: until }).executeTakeFirst()).numUpdatedRows === 1n
+      return (await fenced(run).set({ lease_until: until }).executeTakeFirst()).numUpdatedRows === 1n
     },
     async wait(run, what, until) {
-      await held(run).set({ waits_for: what, waits_until: until }).execute()
+      await fenced(run).set({ waits_for: what, waits_until: until }).execute()
     },
     async end(run, { outcome, problem = null }) {
       const ended = { finished_at: runtime.now(), outcome, problem, cursor: null }
-      await held(run)
+      await fenced(run)
         .set({ ...ended, lease_owner: null, waits_for: null, waits_until: null })
         .execute()
       await prune(run)
     },
     async release(run) {
-      await held(run).set({ lease_owner: null, lease_until: 0 }).execute()
+      await fenced(run).set({ lease_owner: null, lease_until: 0 }).execute()
     },
     async newest(key, list) {
       const [open, last] = await Promise.all([
@@ -170,11 +169,11 @@ export function createRuns(
 const isReadable = ({ state }: Pick<ConnectionRow, 'state'>): boolean =>
   state === 'connected' || state === 'suspended'
 
-const isHeld = ({ lease_owner, lease_until: until }: RunRow, now: number) =>
+const isLeased = ({ lease_owner, lease_until: until }: RunRow, now: number) =>
   lease_owner !== null && waitLeft({ since: until - LEASE_MS, until }, now, LEASE_MS) > 0
 
 /** Reads the run if this process still has it, and locks it until the transaction ends. */
-export const heldRun = (trx: Queries, { id, fence }: RunRow) =>
+export const leasedRun = (trx: Queries, { id, fence }: RunRow) =>
   trx
     .selectFrom('sync_runs')
     .selectAll()

@@ -26,7 +26,7 @@ export function createWorker(o: WorkerOptions, runtime: Runtime): Worker {
   const owner = runtime.uuid()
   const working = new Map<number, Promise<void>>()
 
-  async function runHeld(run: RunRow, stopping: AbortSignal): Promise<void> {
+  async function runClaimed(run: RunRow, stopping: AbortSignal): Promise<void> {
     const [lost, ended] = [new AbortController(), new AbortController()]
     const signal = AbortSignal.any([stopping, lost.signal])
     const log = o.log.child({
@@ -92,7 +92,7 @@ export function createWorker(o: WorkerOptions, runtime: Runtime): Worker {
         taken += 1
         working.set(
           run.id,
-          runHeld(run, signal).finally(() => working.delete(run.id)),
+          runClaimed(run, signal).finally(() => working.delete(run.id)),
         )
       }
       return taken

@@ -36,7 +36,6 @@ const RELOAD = "Reload your app's page to see what it makes of it."
 const COMPARE = 'Without a webhook your app learns of it when it compares.'
 const REFRESH = 'It shows at the next refresh.'
 
-/** Everything that the console can do. */
 export const ACTIONS: readonly Action[] = [
   control('expire-access-tokens', n => `${many(n, 'access token')} expired. ${RELOAD}`, expire('access')),
   control('expire-refresh-tokens', n => `${many(n, 'refresh token')} expired. ${REFRESH}`, expire('refresh')),

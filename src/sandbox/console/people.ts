@@ -17,7 +17,6 @@ import { senderOf } from './send.ts'
 /** The most people whom one request adds or changes. */
 export const MOST_PEOPLE = 1000
 
-/** How an organizer may review an application. */
 export const REVIEWS = ['approved', 'rejected', 'revision_requested'] as const
 
 /** Changes who takes part in an event and answers their ids. No webhook tells it, except where `tell` is set. */

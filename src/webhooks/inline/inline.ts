@@ -79,7 +79,7 @@ export function createInline({ answers, find, log, describeError }: InlineOption
   /** Settles with the answer, or at the latest when the sender has to be told to ask again. */
   async function runFirst(
     run: (signal: AbortSignal) => Promise<unknown>,
-    claim: Held,
+    claim: Claim,
     delivery: Incoming,
     provider: Provider,
   ): Promise<StoredAnswer & { delivery: number }> {
@@ -105,13 +105,13 @@ export function createInline({ answers, find, log, describeError }: InlineOption
   }
 
   /** Renews until the handler has ended, because it may ignore its signal: nobody else runs the key before. */
-  async function renew({ key, owner }: Held, ended: AbortSignal, late: AbortController): Promise<void> {
+  async function renew({ key, owner }: Claim, ended: AbortSignal, late: AbortController): Promise<void> {
     for (;;) {
       await runtime.sleep(RENEW_MS, ended).catch(() => {})
       if (ended.aborted) return
       // Where the store does not answer, the next round may still be in time.
-      const isHeld = await answers.renew(key, owner).catch(() => true)
-      if (!isHeld) return late.abort(new LeaseLost())
+      const isOurs = await answers.renew(key, owner).catch(() => true)
+      if (!isOurs) return late.abort(new LeaseLost())
     }
   }
 
@@ -120,7 +120,7 @@ export function createInline({ answers, find, log, describeError }: InlineOption
       (): Ending => ({ error: new HandlerStopped() }),
     )
 
-  async function store({ key, owner }: Held, delivery: Incoming, outcome: Ending) {
+  async function store({ key, owner }: Claim, delivery: Incoming, outcome: Ending) {
     if ('error' in outcome) {
       const { error } = outcome
       const mayStillRun = error instanceof HandlerStopped
@@ -166,7 +166,7 @@ export function createInline({ answers, find, log, describeError }: InlineOption
 
 const beingAnswered = () => new AppError('not_answered', { reason: 'being_answered' })
 
-interface Held {
+interface Claim {
   readonly key: string
   readonly owner: string
 }

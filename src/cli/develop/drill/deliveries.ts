@@ -8,7 +8,6 @@ import { EVENT, ORGANIZATION } from './world.ts'
 export const HANDLERS_FOLDER = 'src/integration/handlers'
 const INDEX = new URL('../../../integration/handlers/index.ts', import.meta.url)
 
-/** The types of a provider that have a handler. */
 export const handledTypes = (provider: string): string[] =>
   Object.entries(listOf(provider)).flatMap(([type, handler]) => (handler ? [type] : []))
 
