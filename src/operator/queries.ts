@@ -247,13 +247,21 @@ export function createInboxQueries(
           .where('id', '=', id)
           .where('type', '<>', DELETION_REQUIRED)
           .where(canRunAgain)
-        const { numUpdatedRows } = await trx
-          .updateTable('outcomes')
-          .set(runAgain(asked_at))
+        const done = await trx
+          .selectFrom('outcomes')
+          .select(['id as inbox_id', 'started_at', 'finished_at as ended_at'])
           .where('id', 'in', runnable)
           .where('state', '=', 'done')
+          .$if(isPostgres(trx), select => select.forUpdate())
           .executeTakeFirst()
-        if (numUpdatedRows !== 1n) return false
+        if (!done) return false
+        const { started_at } = done
+        if (started_at !== null)
+          await trx
+            .insertInto('attempts')
+            .values({ ...done, started_at, attempt: 1, outcome: 'done' })
+            .execute()
+        await trx.updateTable('outcomes').set(runAgain(asked_at)).where('id', '=', id).execute()
         await trx
           .insertInto('reruns')
           .values({ inbox_id: id, asked_at, anew: anew ? 1 : 0 })

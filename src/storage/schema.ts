@@ -11,6 +11,7 @@ export interface Schema {
   deliveries: DeliveriesTable
   outcomes: OutcomesTable
   inbox: InboxView
+  runs: AttemptsTable
   refused_inserts: RefusedInsertsTable
   delivery_keys: DeliveryKeysTable
   attempts: AttemptsTable
@@ -169,6 +170,8 @@ export interface OutcomesTable {
   /** When the delivery may be claimed: 0 when new, later the time of a retry or the end of the claim's lease. */
   next_at: number
   lease_owner: string | null
+  /** Of a first run that ended well, made no calls and is the last one: it has no row in `attempts`. */
+  started_at: number | null
   finished_at: number | null
   last_error: string | null
   duplicate_of: number | null
@@ -182,7 +185,7 @@ export interface RefusedInsertsTable {
 }
 
 /** A view, for reading, that has both tables in one row. */
-export type InboxView = Omit<Selectable<DeliveriesTable & OutcomesTable>, 'asked_at'>
+export type InboxView = Omit<Selectable<DeliveriesTable & OutcomesTable>, 'asked_at' | 'started_at'>
 
 /** The delivery that came first under a key (see webhooks/inbox/dedupe); removed together with that delivery. */
 export interface DeliveryKeysTable {
@@ -200,7 +203,10 @@ export type AttemptOutcome =
   | 'released'
   | 'interrupted'
 
-/** One run of a handler. `ended_at` is null where the process ended first; `calls` is JSON, see revento/request. */
+/**
+ * One run of a handler; the view `runs` adds what `outcomes` says of only runs. `ended_at` is null where the process ended
+ * first; `calls` is JSON, see revento/request.
+ */
 export interface AttemptsTable {
   inbox_id: number
   started_at: number

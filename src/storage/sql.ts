@@ -78,11 +78,24 @@ export function storableJson(value: unknown): string {
  * builder takes longer to build such a statement than SQLite takes to run it.
  */
 export function statement<Row = never>(text: string, { onPostgres = '' } = {}) {
+  const execute = executor<Row>(text, onPostgres)
+  return async (query: Queries, ...parameters: readonly unknown[]): Promise<Row[]> =>
+    (await execute(query, parameters)).rows
+}
+
+/** The same for a statement that gives no rows: says how many it has changed. */
+export function change(text: string) {
+  const execute = executor(text)
+  return async (query: Queries, ...parameters: readonly unknown[]): Promise<number> =>
+    Number((await execute(query, parameters)).numAffectedRows)
+}
+
+function executor<Row>(text: string, onPostgres = '') {
   const onSqlite = text.replaceAll('$', '?')
-  return async (query: Queries, ...parameters: readonly unknown[]): Promise<Row[]> => {
-    const compiled = CompiledQuery.raw(isPostgres(query) ? text + onPostgres : onSqlite, [...parameters])
-    return (await query.executeQuery<Row>(compiled)).rows
-  }
+  return (query: Queries, parameters: readonly unknown[]) =>
+    query.executeQuery<Row>(
+      CompiledQuery.raw(isPostgres(query) ? text + onPostgres : onSqlite, [...parameters]),
+    )
 }
 
 /**

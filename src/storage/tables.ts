@@ -1,7 +1,7 @@
 import type { Schema } from './schema.ts'
 
 /** Every table of ours, in the order in which they are copied: those that others refer to come first. */
-const TABLES: Record<Exclude<keyof Schema, 'inbox'>, true> = {
+const TABLES: Record<Exclude<keyof Schema, 'inbox' | 'runs'>, true> = {
   flows: true,
   connections: true,
   sign_ins: true,
@@ -34,8 +34,8 @@ const TABLES: Record<Exclude<keyof Schema, 'inbox'>, true> = {
 }
 export const OUR_TABLES = Object.keys(TABLES) as readonly (keyof typeof TABLES)[]
 
-/** The tables, and the view over two of them. */
-export const OUR_NAMES: readonly string[] = [...OUR_TABLES, 'inbox']
+/** The tables, and the views over them. */
+export const OUR_NAMES: readonly string[] = [...OUR_TABLES, 'inbox', 'runs']
 
 /** The names of all that the builder's migrations make begin with this, so that no later table of ours has the same name. */
 export const OWN_PREFIX = 'app_'

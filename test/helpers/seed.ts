@@ -10,8 +10,8 @@ import { keysOf } from '../../src/webhooks/inbox/dedupe.ts'
 const DELIVERY = `insert into deliveries (id, provider, platform, delivery_id, envelope_id, type, event_id,
   organization_id, received_at, body)
   values (?, 'revento', 'real', ?, ?, 'activity.updated', 'evt_test_published', 'org_test_formal', ?, ?)`
-const OUTCOME = `insert into outcomes (id, platform, event_id, organization_id, state, attempts, next_at, finished_at)
-  values (?, 'real', 'evt_test_published', 'org_test_formal', 'done', 1, 0, ?)`
+const OUTCOME = `insert into outcomes (id, platform, event_id, organization_id, state, attempts, next_at, started_at,
+  finished_at) values (?, 'real', 'evt_test_published', 'org_test_formal', 'done', 1, 0, ?, ?)`
 
 /** A database as it is after `rows` deliveries were handled, each with its run and its two dedupe keys. */
 export async function seed(
@@ -23,21 +23,19 @@ export async function seed(
   await (await openSqlite(path, systemRuntime)).close()
   const database = new DatabaseSync(path)
   database.exec('pragma synchronous=off; pragma cache_size=-200000; begin')
-  const [insert, outcome, key, run] = [
+  const [insert, outcome, key] = [
     DELIVERY,
     OUTCOME,
     'insert into delivery_keys (key, inbox_id) values (?, ?)',
-    `insert into attempts (inbox_id, started_at, ended_at, attempt, outcome) values (?, ?, ?, 1, 'done')`,
   ].map(sql => database.prepare(sql))
   const body = Buffer.from(JSON.stringify({ note: 'x'.repeat(bodyBytes) }))
   const start = Date.now() - rows
   for (let id = 1; id <= rows; id++) {
     const [delivery_id, envelope_id, at] = [randomUUID(), `evt_delivery_${randomUUID()}`, start + id]
     insert?.run(id, delivery_id, envelope_id, at, body)
-    outcome?.run(id, at)
+    outcome?.run(id, at, at)
     const keys = keysOf({ provider: 'revento', platform: 'real', delivery_id, envelope_id })
     for (const text of Object.values(keys)) key?.run(text ?? '', id)
-    run?.run(id, at, at)
     if (id % 100_000 === 0) progress(`${id} of ${rows} deliveries stored`)
   }
   database.exec('commit; pragma wal_checkpoint(truncate)')

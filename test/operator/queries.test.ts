@@ -94,3 +94,16 @@ test.each([
 ])('%s', (query, filter) => {
   expect(readFilter(new URLSearchParams(query), START)).toEqual(filter)
 })
+
+test('what is done and runs again keeps the run that its own row told of', async () => {
+  const { query } = await testDatabase()
+  const [id = 0] = await stored(query, [row(1, { state: 'done', finished_at: 9 })])
+  await query.updateTable('outcomes').set({ started_at: 5 }).execute()
+  const { again } = createInboxQueries(query, 'real', systemRuntime)
+  const runs = () =>
+    query.selectFrom('runs').select(['inbox_id', 'started_at', 'ended_at', 'outcome']).execute()
+  const first = [{ inbox_id: id, started_at: 5, ended_at: 9, outcome: 'done' }]
+  expect(await runs()).toEqual(first)
+  expect(await Promise.all([again(id, false), again(id, false)])).toEqual([true, false])
+  expect(await runs()).toEqual(first)
+})

@@ -13,11 +13,17 @@ test('every column of every delivery is found again, and no number is given twic
     body: Buffer.from(row.body ?? []).toString(),
   }))
   expect(stored.map(row => row.state)).toEqual([...STATES.slice(1), STATES[0]])
+  await sql`insert into attempts (inbox_id, started_at, ended_at, attempt, outcome) values (3, 6, 7, 1, 'done')`.execute(
+    old.query,
+  )
   // The newest is gone.
   await sql`delete from inbox where id = 7`.execute(old.query)
   const query = await reopen(old)
   const found = (await rows(query)).map(row => ({ ...row, body: Buffer.from(row.body ?? []).toString() }))
   expect(found).toEqual(stored.slice(0, 6).map(row => ({ ...row, trace_id: null, headers: null })))
+  expect(await query.selectFrom('runs').select(['inbox_id', 'started_at', 'ended_at']).execute()).toEqual([
+    { inbox_id: 3, started_at: 6, ended_at: 7 },
+  ])
   expect(await insertDelivery(query)).toBe(8)
 })
 

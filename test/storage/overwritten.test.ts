@@ -64,7 +64,8 @@ const namesIn = (path: string, eventId: string) =>
 
 test('what is erased is in neither the file nor its log nor a new backup, though rows had moved', async () => {
   const file = await testFile()
-  await handled(file, 200)
+  // More of them than an erasure removes in one batch: the pages of the first still have names of the second.
+  await handled(file, 330)
   await emptyLog(file.query)
   expect(namesIn(file.path, 'evt_gone')).toBeGreaterThan(100)
   await erase(file.query, runtime, { eventId: 'evt_gone' })

@@ -25,6 +25,7 @@ import { signIns } from './055-sign-ins.ts'
 import { drift } from './056-drift.ts'
 import { askedAgain, operator } from './058-operator.ts'
 import { outcomes } from './060-outcomes.ts'
+import { onlyRuns } from './065-only-runs.ts'
 
 /** Every migration, in the order in which they run. Add yours to src/integration/migrations instead. */
 export const MIGRATIONS = {
@@ -56,4 +57,5 @@ export const MIGRATIONS = {
   '058-operator': operator,
   '060-outcomes': outcomes,
   '064-asked-again': askedAgain,
+  '065-only-runs': onlyRuns,
 }

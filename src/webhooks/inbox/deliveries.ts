@@ -115,7 +115,7 @@ export function createDeliveries(query: Queries): Deliveries {
       .executeTakeFirst()
     if (!row) return undefined
     const runs = await query
-      .selectFrom('attempts')
+      .selectFrom('runs')
       .selectAll()
       .where('inbox_id', '=', row.id)
       .orderBy('started_at', 'desc')

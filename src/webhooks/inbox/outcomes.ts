@@ -6,9 +6,9 @@ import type { Queries } from '../../storage/database.ts'
 import { type Erasable, erasedAmong } from '../../storage/erasures.ts'
 import type { OutcomesTable } from '../../storage/schema.ts'
 import {
+  change,
   eventLock,
   ids,
-  idsText,
   integer,
   lockShared,
   records,
@@ -51,25 +51,19 @@ export async function writeOutcomes(
   await lockShared(trx, eventIds.map(eventLock))
   const group = await withoutErased(trx, ended)
   const back = await reconnected(trx, group)
-  const rows = group.map(ended => ({
-    id: ended.delivery.id,
-    attempt: ended.delivery.attempt,
-    ...columns(ended, now, back.has(ended.delivery.id)),
-  }))
-  const [first] = rows
-  await updateAlike(
-    trx,
-    rows.filter(row => isAlike(row, first)),
-    owner,
-  )
+  const others = await settleOnlyRuns(trx, group, owner)
   await updateEach(
     trx,
-    rows.filter(row => !isAlike(row, first)),
+    others.map(ended => ({
+      id: ended.delivery.id,
+      attempt: ended.delivery.attempt,
+      ...columns(ended, now, back.has(ended.delivery.id)),
+    })),
     owner,
   )
   const erasing = group.filter(isErasing)
   if (erasing.length > 0) await dropBodies(trx, erasing)
-  await recordAttempts(trx, group)
+  await recordRuns(trx, others)
 }
 
 interface Row extends ReturnType<typeof columns> {
@@ -77,26 +71,34 @@ interface Row extends ReturnType<typeof columns> {
   readonly attempt: number
 }
 
-const isAlike = (row: Row, other: Row | undefined) =>
-  row.attempt === other?.attempt &&
-  row.state === other.state &&
-  row.attempts === other.attempts &&
-  row.next_at === other.next_at &&
-  row.last_error === other.last_error &&
-  row.finished_at === other.finished_at
+/** Nothing is to be told of it but its times: most deliveries have one run, which ends well and makes no calls. */
+const isOnlyRun = ({ delivery, outcome, run }: Ended) =>
+  delivery.attempt === 1 && outcome.state === 'done' && run?.calls.length === 0
 
-const UPDATE_ALIKE = statement(`update outcomes set state = $1, attempts = $2, next_at = $3, last_error = $4,
-    finished_at = $5, lease_owner = null
-  where id in (select cast(r.key as bigint) from json_each($6) as r)
-    and attempts = $7 and state = 'running' and lease_owner = $8`)
+const END_ONLY_RUNS = change(`update outcomes set state = 'done', started_at = cast(r.value ->> 0 as bigint),
+    finished_at = cast(r.value ->> 1 as bigint), last_error = null, lease_owner = null
+  from json_each($1) as r where outcomes.id = cast(r.key as bigint)
+    and outcomes.attempts = 1 and outcomes.state = 'running' and outcomes.lease_owner = $2`)
 
-/** Most handlers end well at the first run: of those only the ids differ, and SQLite takes a third of the time. */
-async function updateAlike(trx: Queries, rows: readonly Row[], owner: string): Promise<void> {
-  const [first] = rows
-  if (!first) return
-  const { state, attempts, next_at, last_error, finished_at, attempt } = first
-  const list = idsText(rows.map(row => row.id))
-  await UPDATE_ALIKE(trx, state, attempts, next_at, last_error, finished_at, list, attempt, owner)
+/** Such a run is told of by the row of its delivery, so that none of its own is written. Gives those that remain. */
+async function settleOnlyRuns(trx: Queries, group: readonly Ended[], owner: string): Promise<Ended[]> {
+  const only = group.filter(isOnlyRun)
+  if (only.length === 0) return [...group]
+  const times = only.map(({ delivery, run }) => `"${delivery.id}":[${run?.startedAt},${run?.endedAt}]`)
+  const ended = await END_ONLY_RUNS(trx, `{${times.join()}}`, owner)
+  const others = group.filter(ended => !isOnlyRun(ended))
+  return ended === only.length ? others : [...others, ...(await outlived(trx, only))]
+}
+
+/** Of these the runs that outlived their lease: the row tells of another one, or of none yet. */
+async function outlived(trx: Queries, only: readonly Ended[]): Promise<Ended[]> {
+  const rows = await trx
+    .selectFrom('outcomes')
+    .select(['id', 'started_at'])
+    .where('id', 'in', ids(only.map(({ delivery }) => delivery.id)))
+    .execute()
+  const told = new Map(rows.map(row => [row.id, row.started_at]))
+  return only.filter(({ delivery, run }) => told.get(delivery.id) !== run?.startedAt)
 }
 
 async function updateEach(trx: Queries, rows: readonly Row[], owner: string): Promise<void> {
@@ -194,13 +196,6 @@ const INSERT_RUNS =
     r.value ->> 'error', r.value ->> 'calls'
   from json_each($1) as r where true on conflict do nothing`)
 
-/** Most runs differ by their times alone: then SQLite takes a quarter of what it takes to read each as an object. */
-const INSERT_ALIKE = statement(`insert into attempts (inbox_id, started_at, ended_at, attempt, outcome)
-  select cast(r.key as bigint), cast(r.value ->> 0 as bigint), cast(r.value ->> 1 as bigint), $1, $2
-  from json_each($3) as r where true on conflict do nothing`)
-
-type RunRow = ReturnType<typeof runsOf>[number]
-
 const runsOf = (group: readonly Ended[]) =>
   group.flatMap(({ delivery, outcome, run }) =>
     run === undefined
@@ -216,16 +211,10 @@ const runsOf = (group: readonly Ended[]) =>
         },
   )
 
-async function recordAttempts(trx: Queries, group: readonly Ended[]): Promise<void> {
+async function recordRuns(trx: Queries, group: readonly Ended[]): Promise<void> {
   const rows = runsOf(group)
-  const first = rows[0]
-  if (!first) return
-  const isAlike = (row: RunRow) =>
-    row.attempt === first.attempt && row.outcome === first.outcome && row.error === null && row.calls === null
-  const alike = rows.filter(isAlike)
-  const times = alike.map(({ id, started_at, ended_at }) => `"${id}":[${started_at},${ended_at}]`).join()
-  if (alike.length > 0) await INSERT_ALIKE(trx, first.attempt, first.outcome, `{${times}}`)
-  if (alike.length < rows.length) await INSERT_RUNS(trx, recordsText(rows.filter(row => !isAlike(row))))
+  if (rows.length === 0) return
+  await INSERT_RUNS(trx, recordsText(rows))
   const mayComeBack = rows.filter(({ outcome }) => outcome !== 'done' && outcome !== 'ignored')
   if (mayComeBack.length > 0)
     await forgetOldRuns(
@@ -253,5 +242,5 @@ const forgetOldRuns = (trx: Queries, deliveries: readonly number[]) =>
 /** What a delivery becomes that runs again as if it were new. */
 export const runAgain = (asked_at: number) => ({
   ...({ state: 'pending', attempts: 0, crashes: 0, next_at: 0 } as const),
-  ...{ finished_at: null, last_error: null, asked_at },
+  ...{ started_at: null, finished_at: null, last_error: null, asked_at },
 })

@@ -94,7 +94,7 @@ async function compare(store: BenchStore, acknowledged: readonly string[]) {
   const stored = await column('select delivery_id id from inbox')
   const handled = await column('select substr(participant_id, 5) id from participants')
   const twice = await column(
-    `select inbox_id id from attempts where outcome = 'done' group by inbox_id having count(*) > 1`,
+    `select inbox_id id from runs where outcome = 'done' group by inbox_id having count(*) > 1`,
   )
   return {
     lost: acknowledged.filter(id => !stored.has(id)).length,

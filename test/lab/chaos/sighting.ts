@@ -54,7 +54,7 @@ export async function sighting(
     `select id, envelope_id, type, state, last_error, body is not null as has_body from inbox
       where provider = 'revento' order by id`,
   )
-  const tries = await store.read<Record<string, unknown>>('select inbox_id, outcome from attempts')
+  const tries = await store.read<Record<string, unknown>>('select inbox_id, outcome from runs')
   const people = await store.read<{ participant_id: string }>(
     `select participant_id from participants where event_id = '${EVENT}'`,
   )

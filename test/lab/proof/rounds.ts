@@ -79,7 +79,7 @@ export async function handled(
     before = left
     await delay(500)
   }
-  const { rows } = await database.query(`select envelope_id, count(attempts.inbox_id)::int n from inbox
-    left join attempts on attempts.inbox_id = inbox.id and attempts.outcome = 'done' group by envelope_id`)
+  const { rows } = await database.query(`select envelope_id, count(runs.inbox_id)::int n from inbox
+    left join runs on runs.inbox_id = inbox.id and runs.outcome = 'done' group by envelope_id`)
   return new Map(rows.map(row => [row.envelope_id, row.n]))
 }

@@ -102,7 +102,7 @@ test('a run that waits for the limits is put back with its place: twelve times, 
     dispatcher.arrived()
   }
   expect(await b.reaches(id, 'done')).toMatchObject({ attempts: 1 })
-  const runs = await b.database.query.selectFrom('attempts').selectAll().orderBy('started_at').execute()
+  const runs = await b.database.query.selectFrom('runs').selectAll().orderBy('started_at').execute()
   expect(runs.map(run => run.outcome)).toEqual([...Array(12).fill('postponed'), 'done'])
 })
 

@@ -3,12 +3,7 @@ import { until } from '../../helpers/wait.ts'
 import { type Bench, bench, stopNow } from '../dispatch/dispatching.ts'
 
 const runsOf = (b: Bench, id: number) =>
-  b.database.query
-    .selectFrom('attempts')
-    .selectAll()
-    .where('inbox_id', '=', id)
-    .orderBy('started_at')
-    .execute()
+  b.database.query.selectFrom('runs').selectAll().where('inbox_id', '=', id).orderBy('started_at').execute()
 
 /** As a process leaves a delivery when it dies in the middle of it. */
 const died = (b: Bench, id: number, crashes: number) =>
@@ -72,6 +67,46 @@ test('each run leaves its start, end, outcome and calls; a crash leaves no end',
   expect(b.log.filter(line => line.fields['outcome'] === 'interrupted')).toMatchObject([
     { level: 'warn', fields: { delivery: id } },
   ])
+})
+
+test('a first run that ends well is told of by its delivery alone', async () => {
+  const b = await bench()
+  const begun = b.clock.now()
+  b.dispatcher({
+    run: async () => {
+      b.clock.advance(3)
+    },
+  })
+  const id = await b.append()
+  await b.reaches(id, 'done')
+  const times = { started_at: begun, ended_at: begun + 3 }
+  expect(await runsOf(b, id)).toEqual([
+    { inbox_id: id, ...times, attempt: 1, outcome: 'done', error: null, calls: null },
+  ])
+  expect(await b.database.query.selectFrom('attempts').selectAll().execute()).toEqual([])
+})
+
+test('a run that outlived its lease changes nothing and is told of, beside one that did not', async () => {
+  const b = await bench()
+  let open = () => {}
+  const gate = new Promise<void>(resolve => {
+    open = resolve
+  })
+  const begun: number[] = []
+  b.dispatcher({
+    run: async ({ id }) => {
+      begun.push(id)
+      await gate
+    },
+  })
+  const [lost, kept] = [await b.append(), await b.append()]
+  await until(() => begun.length === 2)
+  const another = { lease_owner: 'another', attempts: 2 }
+  await b.database.query.updateTable('outcomes').set(another).where('id', '=', lost).execute()
+  open()
+  await b.reaches(kept, 'done')
+  expect(await b.row(lost)).toMatchObject({ state: 'running', ...another, finished_at: null })
+  for (const id of [lost, kept]) expect(await runsOf(b, id)).toMatchObject([{ attempt: 1, outcome: 'done' }])
 })
 
 test('of a handler that calls thousands of times the first fifty calls are kept', async () => {

@@ -11,7 +11,7 @@ function expectOneRunEach(world: World, repeats: number): void {
   const count = (state: string) => revento.filter(row => row.state === state).length
   expect('duplicates', count('duplicate'), repeats)
   const twice = world.read(
-    `select inbox_id from attempts where outcome = 'done' group by inbox_id having count(*) > 1`,
+    `select inbox_id from runs where outcome = 'done' group by inbox_id having count(*) > 1`,
   )
   expect('handlers that ran again', twice.length, 0)
 }
