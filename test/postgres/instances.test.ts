@@ -6,7 +6,6 @@ import { createSteadyClock } from '../../src/process/trusted-time.ts'
 import { createEventData } from '../../src/storage/event-data.ts'
 import { openDatabase } from '../../src/storage/open.ts'
 import { appendTo } from '../../src/webhooks/inbox/append.ts'
-import { findDuplicates } from '../../src/webhooks/inbox/dedupe.ts'
 import { createInlineAnswers } from '../../src/webhooks/inline/answers.ts'
 import { startApp } from '../helpers/app.ts'
 import { createClient, stateOf } from '../helpers/client.ts'
@@ -55,19 +54,6 @@ test('the same delivery to four instances at once runs once, each time', {
   expect(new Set(ran).size).toBe(times)
   expect(rows).toHaveLength(4 * times)
   expect(rows.filter(row => row.state === 'done')).toHaveLength(times)
-})
-
-test('two copies claimed by two transactions at once: one is the duplicate of the other', async () => {
-  const { query } = await testDatabase()
-  for (let round = 0; round < rounds(12); round++) {
-    const copy = (id: number) => ({
-      ...{ id, provider: 'revento', platform: 'real' as const },
-      ...{ delivery_id: null, envelope_id: `evt_${round}` },
-    })
-    const look = (id: number) => query.transaction().execute(trx => findDuplicates(trx, [copy(id)]))
-    const [a, b] = await Promise.all([look(2 * round + 1), look(2 * round + 2)])
-    expect([...(a ?? []), ...(b ?? [])]).toHaveLength(1)
-  }
 })
 
 /** Again where it failed: two seconds can pass while other tests have the processor. */

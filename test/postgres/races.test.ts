@@ -80,6 +80,33 @@ test('what arrives and is claimed while its event is being marked as erased keep
   ])
 })
 
+test('two claims at once: each delivery is claimed by one, and of two copies one is the duplicate', async () => {
+  const { query } = await testDatabase()
+  for (let round = 0; round < rounds(12); round++) {
+    const copy = { envelope_id: `evt_${round}`, type: 'handled', state: 'pending', attempts: 0 } as const
+    for (const body of ['{}', '{"again":1}'])
+      await insertDelivery(query, { ...copy, body: Buffer.from(body) })
+    const results = await Promise.all([claimAll(query), claimAll(query)])
+    expect(results.flatMap(({ claimed }) => claimed)).toHaveLength(1)
+    expect(results.flatMap(({ duplicates }) => duplicates)).toHaveLength(1)
+  }
+})
+
+test('what an erasure, or the operator, ends while it is being claimed stays ended, and nobody runs it', async () => {
+  const { query, url } = await testDatabase()
+  for (const type of ['handled', 'without a handler']) await arrive(query, type)
+  const client = new pg.Client(url)
+  await client.connect()
+  await client.query(`begin; update outcomes set state = 'dead', last_error = 'given up'`)
+  const claiming = claimAll(query)
+  await somebodyWaits(query)
+  await client.query('commit')
+  await client.end()
+  expect((await claiming).claimed).toEqual([])
+  const rows = await query.selectFrom('outcomes').select(['state', 'last_error']).execute()
+  expect(rows).toEqual(Array(2).fill({ state: 'dead', last_error: 'given up' }))
+})
+
 test('a logout beside a callback that was under way: both end, each time', async () => {
   const { query } = await testDatabase()
   const sessions = createSessions(query, runtime, runtime, {

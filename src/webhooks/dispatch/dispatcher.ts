@@ -60,7 +60,8 @@ const BEGIN_FRESH_MS = 50
 const RUN_FRESH_MS = 500
 
 export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: Runtime): Dispatcher {
-  const owner = runtime.uuid()
+  // Short, because each claim writes it to every row that it leases.
+  const owner = runtime.bytes(9).toString('base64url')
   const settler = createSettler(query, owner, runtime)
   const stopping = new AbortController()
   const begin = createAttempt(o, stopping.signal, runtime)

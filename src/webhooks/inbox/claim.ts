@@ -4,7 +4,18 @@ import { DELETION_REQUIRED } from '../../revento/platform.ts'
 import type { Queries } from '../../storage/database.ts'
 import { erasedAmong, markErased } from '../../storage/erasures.ts'
 import type { DeliveryState, OutcomesTable, Platform } from '../../storage/schema.ts'
-import { byteBatch, ids, idsText, integer, records, statement, transaction } from '../../storage/sql.ts'
+import {
+  byteBatch,
+  ids,
+  idsText,
+  integer,
+  isOpen,
+  isPostgres,
+  lock,
+  records,
+  statement,
+  transaction,
+} from '../../storage/sql.ts'
 import { type Duplicate, findDuplicates, type Identified } from './dedupe.ts'
 
 /** A delivery whose handler may run now. `attempt` counts from 1; `eventId` is null on integration-level events. */
@@ -90,6 +101,8 @@ const MOST_BYTES = 16 * 1024 * 1024
  */
 export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
   return transaction(query, async trx => {
+    // Two instances may each see one of two copies: the second looks when the first has recorded its keys, and its leases.
+    await lock(trx, 'claims')
     const { rows, alone } = apart(await dueRows(trx, o), o.running)
     const duplicates = await findDuplicates(
       trx,
@@ -124,19 +137,23 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
 
 type Found = Omit<Due, 'interrupted'> & { readonly state: DeliveryState }
 
-/** Two instances on PostgreSQL claim at the same time, each past what the other has. */
-const due = (which: string) =>
+const due = (which: string, options = {}) =>
   statement<Found>(
     `select o.id, provider, o.platform, delivery_id, envelope_id, type, state, o.event_id, o.organization_id,
       received_at, asked_at, trace_id, attempts, crashes, next_at, length(body) as bytes,
       case when length(body) <= ${SMALL} then body end as body
     from outcomes as o join deliveries as d on d.id = o.id
     where state in ('pending', 'running') and o.platform = $1 and ${which} order by next_at, o.id limit $2`,
-    { onPostgres: ' for update of o skip locked' },
+    options,
   )
+/** Not locked, which would write each row to PostgreSQL's log: nobody else claims meanwhile, and `lease` looks again. */
 const dueNew = due('next_at = 0')
-const dueAgain = due(`next_at > 0 and next_at <= $3 and (state = 'pending' or next_at > $4)
-  and o.id not in (select cast(r.key as bigint) from json_each($5) as r)`)
+/** Past what its process, or what removes or replays it, has in hand. */
+const dueAgain = due(
+  `next_at > 0 and next_at <= $3 and (state = 'pending' or next_at > $4)
+  and o.id not in (select cast(r.key as bigint) from json_each($5) as r)`,
+  { onPostgres: ' for update of o skip locked' },
+)
 
 /**
  * New ones (`next_at` 0) are due whatever the clock says. Half of the room goes to what has waited before, so that
@@ -183,7 +200,7 @@ async function endDuplicates(trx: Queries, duplicates: Duplicate[], now: number)
   if (duplicates.length === 0) return
   const rows = records(duplicates.map(({ id, duplicateOf }) => ({ id, of: duplicateOf })))
   await sql`update outcomes set state = 'duplicate', duplicate_of = ${integer('of')}, finished_at = ${now}
-    from ${rows} where outcomes.id = ${integer('id')}`.execute(trx)
+    from ${rows} where outcomes.id = ${integer('id')} and ${isOpen}`.execute(trx)
   await dropBodies(
     trx,
     duplicates.map(({ id }) => id),
@@ -201,22 +218,27 @@ async function end(
 ): Promise<void> {
   const set = (list: number[], values: Partial<Omit<OutcomesTable, 'id' | 'crashes'>>) =>
     list.length > 0
-      ? trx.updateTable('outcomes').set(values).where('id', 'in', ids(list)).execute()
+      ? trx.updateTable('outcomes').set(values).where('id', 'in', ids(list)).where(isOpen).execute()
       : undefined
-  await set(ended.ignored, { state: 'ignored', finished_at: now, lease_owner: null })
   await set(ended.erased, { last_error: null })
+  await set(ended.ignored, { state: 'ignored', finished_at: now, lease_owner: null })
   await dropBodies(trx, ended.erased)
   const last_error = 'its process ended before its last run did'
   await set(ended.exhausted, { state: 'dead', finished_at: now, lease_owner: null, last_error })
 }
 
-const leaseAll =
-  statement(`update outcomes set state = 'running', attempts = attempts + 1, lease_owner = $1, next_at = $2
-  where id in (select cast(r.key as bigint) from json_each($3) as r)`)
+const leaseAll = statement<{ id: number }>(
+  `update outcomes set state = 'running', attempts = attempts + 1, lease_owner = $1, next_at = $2
+  where id in (select cast(r.key as bigint) from json_each($3) as r) and state in ('pending', 'running')`,
+  { onPostgres: ' returning id' },
+)
 
-async function lease(trx: Queries, runnable: readonly Due[], o: ClaimOptions): Promise<Claimed[]> {
-  if (runnable.length === 0) return []
-  await leaseAll(trx, o.owner, o.now + o.leaseMs, idsText(runnable.map(row => row.id)))
+/** Of these what is still open: on PostgreSQL an erasure, or the operator, may have ended one meanwhile. */
+async function lease(trx: Queries, due: readonly Due[], o: ClaimOptions): Promise<Claimed[]> {
+  if (due.length === 0) return []
+  const leased = await leaseAll(trx, o.owner, o.now + o.leaseMs, idsText(due.map(row => row.id)))
+  const has = new Set(leased.map(row => row.id))
+  const runnable = isPostgres(trx) ? due.filter(row => has.has(row.id)) : due
   const bodies = await largeBodies(trx, runnable)
   // The one that has waited longest begins.
   return runnable.map(row => ({

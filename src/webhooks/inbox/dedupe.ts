@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Queries } from '../../storage/database.ts'
 import type { DeliveryKeysTable, Platform } from '../../storage/schema.ts'
-import { ids, lock, namesText, statement } from '../../storage/sql.ts'
+import { ids, namesText, statement } from '../../storage/sql.ts'
 
 /** What a delivery is recognized by. */
 export interface Identified {
@@ -38,12 +38,10 @@ export function keysOf(row: Omit<Identified, 'id'>) {
 
 /**
  * Finds which of these repeat each other or what came before, and records the keys of the rest. A repeat's keys are
- * not recorded: a replayed body under somebody else's delivery id must not use that id up.
+ * not recorded: a replayed body under somebody else's delivery id must not use that id up. One transaction does so at a time.
  */
 export async function findDuplicates(trx: Queries, rows: readonly Identified[]): Promise<Duplicate[]> {
   if (rows.length === 0) return []
-  // Two instances may each have claimed one of two copies: the second looks when the first has recorded its keys.
-  await lock(trx, 'delivery keys')
   const keyed = rows.map(row => {
     const { envelope, delivery } = keysOf(row)
     return { id: row.id, envelope, delivery }
