@@ -19,6 +19,8 @@ export interface SqliteStore {
 export interface PostgresStore {
   readonly kind: 'postgres'
   readonly url: string
+  /** How many connections there are at most, where it is not the ten that an instance may have. */
+  readonly connections?: number
 }
 
 /**

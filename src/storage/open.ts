@@ -7,7 +7,7 @@ import { openSqlite, readSqlite } from './sqlite/database.ts'
 export const openDatabase = async (store: Store, runtime: Runtime, own?: OwnMigrations): Promise<Database> =>
   store.kind === 'sqlite'
     ? openSqlite(store.path, runtime, { link: store.link, own })
-    : (await postgres()).openPostgres(store.url, runtime, own)
+    : (await postgres()).openPostgres(store, runtime, own)
 
 /** Opens the database for reading; undefined when there is none yet. Destroy it after use. */
 export const readDatabase = async (store: Store, runtime: Runtime): Promise<Queries | undefined> =>

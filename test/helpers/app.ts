@@ -48,6 +48,8 @@ export interface TestAppOptions {
   metrics?: Metrics
   /** Told of the app's own statements; those of the test are not counted. */
   countRows?: CountRows
+  /** To PostgreSQL, at most. A start asks much at once, for which ten would be opened: twice the server's work. */
+  connections?: number
 }
 
 export { CLIENT_SECRET, WEBHOOK_SECRET }
@@ -78,7 +80,9 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
   )
   const log: Record<string, unknown>[] = []
   const logger = createLines('trace', line => void log.push(JSON.parse(line)))
-  const database = await openDatabase(config.store, runtime)
+  const { connections = 2 } = o
+  const store = config.store.kind === 'postgres' ? { ...config.store, connections } : config.store
+  const database = await openDatabase(store, runtime)
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)
   const seen = o.countRows ? countingRows(database, o.countRows) : database
   const edge = { database: seen, sealer, outgoing: createOutgoing(), runtime, logger }

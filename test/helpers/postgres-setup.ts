@@ -15,7 +15,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await admin.query(`create database ${template}`)
   const url = new URL(server.url)
   url.pathname = template
-  await (await openPostgres(url.href, systemRuntime)).close()
+  await (await openPostgres({ kind: 'postgres', url: url.href }, systemRuntime)).close()
   project.provide('postgres', { url: server.url, template, prefix })
   return async () => {
     // What is in a server of our own goes with it.

@@ -28,7 +28,7 @@ export function createStage(url: () => string) {
     const name = `faults_${crypto.randomUUID().replaceAll('-', '')}`
     await admin(`create database ${name} ${owner === undefined ? '' : `owner ${owner}`}`)
     onTestFinished(async () => void (await admin(`drop database ${name} with (force)`)))
-    const app = await startReceiver({ databaseUrl: through(at(name)) })
+    const app = await startReceiver({ databaseUrl: through(at(name)), connections: 10 })
     onTestFinished(() => app.close())
     expect((await app.send()).status).toBe(200)
     const client = createClient()

@@ -25,7 +25,7 @@ async function instances(count: number, ran: string[] = [], o: Partial<Parameter
   const handlers = { revento: { 'application.approved': note } }
   const apps = []
   for (let i = 0; i < count; i++) {
-    const app = await startApp({ databaseUrl, handlers, ...o })
+    const app = await startApp({ databaseUrl, handlers, connections: 10, ...o })
     onTestFinished(() => app.close())
     apps.push(app)
   }

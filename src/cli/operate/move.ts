@@ -56,7 +56,7 @@ function lock({ path }: SqliteStore): DatabaseSync {
 }
 
 async function move(source: DatabaseSync, from: SqliteStore, to: PostgresStore): Promise<void> {
-  await (await openPostgres(to.url, runtime)).close()
+  await (await openPostgres(to, runtime)).close()
   const target = patientPostgres(to.url, runtime)
   try {
     const filled = await firstFilled(target)

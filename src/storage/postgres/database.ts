@@ -1,18 +1,18 @@
 import { Kysely } from 'kysely'
 import type { Runtime } from '../../process/runtime.ts'
-import { type PostgresDatabase, probe, type Queries } from '../database.ts'
+import { type PostgresDatabase, type PostgresStore, probe, type Queries } from '../database.ts'
 import { isMigrated, migrate } from '../migrate.ts'
 import type { OwnMigrations } from '../own-migrations.ts'
 import type { Schema } from '../schema.ts'
 import { PgDialect } from './dialect.ts'
-import { PostgresPool } from './postgres.ts'
+import { type PoolOptions, PostgresPool } from './postgres.ts'
 
 export async function openPostgres(
-  url: string,
+  { url, connections }: PostgresStore,
   runtime: Runtime,
   own?: OwnMigrations,
 ): Promise<PostgresDatabase> {
-  const query = queriesOf(url, runtime)
+  const query = queriesOf(url, runtime, { connections })
   try {
     if (!(await isMigrated(query, own))) await migratePatiently(url, runtime, own)
   } catch (error) {
@@ -39,5 +39,5 @@ export const readPostgres = (url: string, runtime: Runtime): Queries => queriesO
 export const patientPostgres = (url: string, runtime: Runtime): Queries =>
   queriesOf(url, runtime, { patient: true })
 
-const queriesOf = (url: string, runtime: Runtime, options?: { patient: boolean }): Queries =>
+const queriesOf = (url: string, runtime: Runtime, options?: PoolOptions): Queries =>
   new Kysely<Schema>({ dialect: new PgDialect(new PostgresPool(url, runtime, options)) })

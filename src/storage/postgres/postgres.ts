@@ -13,6 +13,12 @@ const IDLE_IN_TRANSACTION_MS = 10_000
 const IDLE_MS = 1_000
 const MOST = 10
 
+export interface PoolOptions {
+  /** Without time limits, for migrations and copies. */
+  readonly patient?: boolean
+  readonly connections?: number | undefined
+}
+
 /**
  * The settings of each new connection. A commit must not return before it is on disk, whatever the server's default is.
  * They are a statement because poolers refuse unknown settings in the first message.
@@ -22,21 +28,27 @@ const SETTINGS = `set statement_timeout = ${STATEMENT_MS};
 const PATIENT_SETTINGS = 'set statement_timeout = 0; set synchronous_commit = on'
 const PING = { text: 'select 1', query_timeout: 1_000 }
 
-/** The connections to one PostgreSQL. A `patient` pool has no time limits, for migrations and copies. */
+/** The connections to one PostgreSQL. */
 export class PostgresPool {
   readonly patient: boolean
+  readonly #most: number
   readonly #pool: pg.Pool
   readonly #runtime: Pick<Runtime, 'monotonic'>
   readonly #connections = new WeakMap<pg.PoolClient, { since: number; usedAt: number }>()
   /** Connections from before this moment are not trusted, because one of them was lost. */
   #trustedSince = Number.NEGATIVE_INFINITY
 
-  constructor(url: string, runtime: Pick<Runtime, 'monotonic'>, { patient = false } = {}) {
+  constructor(
+    url: string,
+    runtime: Pick<Runtime, 'monotonic'>,
+    { patient = false, connections = MOST }: PoolOptions = {},
+  ) {
     this.patient = patient
+    this.#most = patient ? 2 : connections
     this.#runtime = runtime
     this.#pool = new pg.Pool({
       connectionString: url,
-      max: patient ? 2 : MOST,
+      max: this.#most,
       connectionTimeoutMillis: CONNECT_MS,
       ...(patient ? {} : { query_timeout: ANSWER_MS }),
       application_name: 'revento-starter',
@@ -66,7 +78,7 @@ export class PostgresPool {
     try {
       return await this.#pool.connect()
     } catch (error) {
-      const allInUse = this.#pool.totalCount >= MOST && this.#pool.idleCount === 0
+      const allInUse = this.#pool.totalCount >= this.#most && this.#pool.idleCount === 0
       throw allInUse ? new StorageError('database_busy', { cause: error }) : postgresError(error)
     }
   }
