@@ -4,7 +4,7 @@ import { ownDb } from '../../src/builder/db.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import { openDatabase } from '../../src/storage/open.ts'
-import { bareStore } from '../helpers/database.ts'
+import { testStore } from '../helpers/database.ts'
 import { saveConnection } from '../webhooks/dispatch/dispatching.ts'
 
 interface Tables {
@@ -24,8 +24,7 @@ let query: Queries
 let stop: AbortController
 let db: Kysely<Tables>
 beforeEach(async () => {
-  const { store, drop } = await bareStore()
-  onTestFinished(drop)
+  const { store } = await testStore()
   const database = await openDatabase(store, runtime, { '001-notes': notes })
   onTestFinished(() => database.close())
   query = database.query

@@ -3,11 +3,10 @@ import type { Migration } from 'kysely/migration'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openSealed } from '../../src/keys/open-sealed.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
-
 import { tablesOf } from '../../src/storage/migrate.ts'
-import { openDatabase } from '../../src/storage/open.ts'
+import { openDatabase, readDatabase } from '../../src/storage/open.ts'
 import { migrateOwn, type OwnMigrations } from '../../src/storage/own-migrations.ts'
-import { bareStore } from '../helpers/database.ts'
+import { bareStore, testStore } from '../helpers/database.ts'
 import { takeBack } from '../helpers/older-schema.ts'
 import { settings } from '../helpers/sealed.ts'
 
@@ -30,14 +29,14 @@ async function emptyStore() {
 }
 
 async function open(own: OwnMigrations, given?: Awaited<ReturnType<typeof emptyStore>>) {
-  const store = given ?? (await emptyStore())
+  const store = given ?? (await testStore()).store
   const database = await openDatabase(store, runtime, own)
   onTestFinished(() => database.close())
   return { store, query: database.query }
 }
 
 test('they run beside ours, and each once', async () => {
-  const { store, query } = await open(welcomes)
+  const { store, query } = await open(welcomes, await emptyStore())
   await query
     .insertInto('app_welcomes' as never)
     .values({ id: 'a' } as never)
@@ -62,7 +61,7 @@ test('six starts at once on an empty database run them once', async () => {
 })
 
 test('ours may come later than theirs: the two lists know nothing of each other', async () => {
-  const { store, query } = await open({})
+  const { store, query } = await open({}, await emptyStore())
   await takeBack(query, '019')
   await migrateOwn(query, welcomes)
   const again = await open(welcomes, store)
@@ -136,7 +135,7 @@ describe('the start is refused, and nothing is written', () => {
       'mend it, and start again',
     ],
   ])('where they would make %s', async (_what, migration, says, type) => {
-    const store = await emptyStore()
+    const { store } = await testStore()
     const refused = openDatabase(store, runtime, { '001-x': migration })
     await expect(refused).rejects.toMatchObject({
       name: 'BuilderMistake',
@@ -153,13 +152,22 @@ describe('the start is refused, and nothing is written', () => {
     [{ 'a b': makes('app_a') }, 'is named with letters, digits'],
     [{ '001-a': {} as Migration }, `'001-a' has no function up`],
   ])('where the list itself is wrong', async (own, says) => {
-    await expect(openDatabase(await emptyStore(), runtime, own)).rejects.toThrow(says)
+    await expect(openDatabase((await testStore()).store, runtime, own)).rejects.toThrow(says)
+  })
+
+  test('on an empty database, ours neither', async () => {
+    const store = await emptyStore()
+    await expect(openDatabase(store, runtime, { '001-x': makes('welcomes') })).rejects.toThrow('welcomes')
+    const query = await readDatabase(store, runtime)
+    if (query) onTestFinished(() => query.destroy())
+    expect(query ? await tablesOf(query) : []).toEqual([])
   })
 })
 
 test('the message has the file and the line that failed', async () => {
   const failing = { up: async () => Promise.reject(new Error('no')) }
-  await expect(openDatabase(await emptyStore(), runtime, { '001-x': failing })).rejects.toThrow(
+  const { store } = await testStore()
+  await expect(openDatabase(store, runtime, { '001-x': failing })).rejects.toThrow(
     /^src\/integration\/migrations\/index\.ts: your migration '001-x' failed: no\./,
   )
 })

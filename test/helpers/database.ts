@@ -26,21 +26,22 @@ export interface NewStore {
   drop(): Promise<void>
 }
 
-/** Databases that are empty again, by test file: making one takes longer than most tests. */
-const emptied = new Map<string | undefined, NewStore[]>()
+/** Databases that are empty again: making one takes longer than most tests. */
+const emptied: NewStore[] = []
+/** Those of one test file alone: somebody had not left and may write again, or a test has changed the tables. */
+const emptiedIn = new Map<string | undefined, NewStore[]>()
 
-/** Of this test file alone: what another one did not close may still write to its own. */
 function emptiedHere(): NewStore[] {
   const { testPath } = expect.getState()
-  const known = emptied.get(testPath) ?? []
-  emptied.set(testPath, known)
+  const known = emptiedIn.get(testPath) ?? []
+  emptiedIn.set(testPath, known)
   return known
 }
 
 /** Migrated already, and without a row. */
 export async function newStore(): Promise<NewStore> {
   if (inject('store') === 'postgres')
-    return emptiedHere().pop() ?? reusable(await newPostgres(inject('postgres').template))
+    return emptiedHere().pop() ?? emptied.pop() ?? reusable(await newPostgres(inject('postgres').template))
   return migratedCopy()
 }
 
@@ -77,42 +78,57 @@ function migratedFile(): Promise<string> {
 
 /** Of its own in any case. `template`: which database it is a copy of. */
 export async function newPostgres(template = 'template1'): Promise<NewStore> {
-  const { url: server, prefix } = inject('postgres')
+  const { prefix } = inject('postgres')
   const name = `${prefix}${crypto.randomUUID().replaceAll('-', '')}`
-  await onServer(server, `create database ${name} template ${template}`)
-  const url = new URL(server)
+  await onServer(`create database ${name} template ${template}`)
+  const url = new URL(inject('postgres').url)
   url.pathname = name
   return {
     store: { kind: 'postgres', url: url.href },
     url: url.href,
-    drop: () => onServer(server, `drop database ${name} with (force)`),
+    drop: () => onServer(`drop database ${name} with (force)`),
   }
 }
 
-/** Ends who is still connected (a test kills processes), and removes the rows. */
+/**
+ * Ends who is still connected (a test kills processes), and removes the rows, and what a builder's migrations made. The
+ * first result has a row for each that was connected, the last one how many columns there have been.
+ */
 const EMPTY = `select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid();
   do $$ declare t record; begin
-    for t in select tablename from pg_tables where schemaname = 'public' and tablename not like 'kysely%' loop
-      execute 'delete from ' || t.tablename;
+    for t in select relname as name, relname ~ '^(kysely_)?app_' as own from pg_class
+      where relnamespace = 'public'::regnamespace and relkind = 'r' and
+        (relname ~ '^(kysely_)?app_' or relname !~ '^kysely' and pg_relation_size(oid) > 0) loop
+      execute case when t.own then 'drop table ' else 'delete from ' end || t.name;
     end loop;
   end $$;
-  alter table if exists deliveries alter column id restart`
+  alter table if exists deliveries alter column id restart;
+  select count(*) as columns from pg_attribute where attrelid >= 16384`
 
-function reusable(made: NewStore): NewStore {
+async function reusable(made: NewStore): Promise<NewStore> {
   // One connection for all of its tests: each new one costs the server as much as a small test.
-  const admin = new pg.Pool({
-    connectionString: made.url,
-    max: 1,
-    idleTimeoutMillis: 0,
-    allowExitOnIdle: true,
-  })
-  admin.on('error', () => {})
+  const admin = connection(made.url)
+  const empty = async () => {
+    const results = (await admin.query(EMPTY)) as unknown as pg.QueryResult[]
+    return { connected: results[0]?.rowCount, columns: results.at(-1)?.rows[0].columns }
+  }
+  const { columns } = await empty()
   const again = {
     ...made,
-    drop: async () => admin.query(EMPTY).then(() => void emptiedHere().push(again)),
+    async drop() {
+      const found = await empty()
+      const isClean = found.connected === 0 && found.columns === columns
+      void (isClean ? emptied : emptiedHere()).push(again)
+    },
   }
   return again
+}
+
+function connection(url: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, max: 1, idleTimeoutMillis: 0, allowExitOnIdle: true })
+  pool.on('error', () => {})
+  return pool
 }
 
 /** The same without the schema. */
@@ -174,8 +190,9 @@ export async function holdWrites(store: Store): Promise<() => Promise<void>> {
   return () => client.end()
 }
 
-async function onServer(url: string, sql: string): Promise<void> {
-  const client = new pg.Client(url)
-  await client.connect()
-  await client.query(sql).finally(() => client.end())
+let server: pg.Pool | undefined
+
+async function onServer(sql: string): Promise<void> {
+  server ??= connection(inject('postgres').url)
+  await server.query(sql)
 }

@@ -1,14 +1,13 @@
 import { sql } from 'kysely'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { openDatabase } from '../../src/storage/open.ts'
-import { bareStore } from '../helpers/database.ts'
+import { testStore } from '../helpers/database.ts'
 import { takeBack } from '../helpers/older-schema.ts'
 import { saveConnections, sealerOf } from '../helpers/sealed.ts'
 
 test('migration 012: a recovering refresh is asked again, and no wait of the earlier version counts', async () => {
-  const { store, drop } = await bareStore()
-  onTestFinished(drop)
+  const { store } = await testStore()
   const current = await openDatabase(store, runtime)
   await saveConnections(current.query, sealerOf(1), 3)
   await takeBack(current.query, '011', ['connections'])
