@@ -11,7 +11,7 @@ import type { Db } from './db.ts'
 import type { Once } from './once.ts'
 import type { Participants } from './participants.ts'
 
-/** What is the builder's own: the same for handlers, routes and jobs. */
+/** The builder's own database, settings and services, for handlers, routes and jobs alike. */
 export interface Own {
   /** Reads and writes your tables, and reads our views `revento_participants` and `revento_connections`. */
   readonly db: Db

@@ -10,7 +10,7 @@ import { ownDb } from './db.ts'
 /** The event whose copies have to go. */
 export interface ErasedEvent extends Own {
   readonly eventId: string
-  /** Null where the ending named none. */
+  /** Null where the ending named no organization. */
   readonly organizationId: string | null
   /**
    * `delivery.id` of the last delivery that has to go. What your handlers kept of a later one belongs to a newer consent of

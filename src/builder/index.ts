@@ -48,7 +48,7 @@ export interface BuilderOptions {
 }
 
 export interface Builder {
-  /** For handlers, which get a `db` of their own. */
+  /** What handlers get; each run adds a `db` of its own. */
   readonly own: Omit<Own, 'db'>
   readonly erase: Erase
   readonly routes: FastifyPluginAsync<RoutesParts>

@@ -79,10 +79,10 @@ export function wholeNumber(option: string, text: string, most: number): number 
   return number
 }
 
-/** One text and the end of its line. A character that would move the cursor is shown instead of sent. */
+/** Prints a text as a line. A character that would move the cursor is shown instead of sent. */
 export const print = (text: string): void => write(`${visible(text)}\n`)
 
-/** One value as JSON on a line of its own; the terminal gets no control characters either. */
+/** Prints a value as JSON on a line of its own; the terminal gets no control characters either. */
 export const printJson = (value: unknown): void => write(`${escapeControls(JSON.stringify(value))}\n`)
 
 /** Control characters, C1 too, and those that reorder or hide text, as \u escapes; lines stay lines. */

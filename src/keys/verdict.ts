@@ -102,7 +102,7 @@ export const changeText = (state: KeyState): string => {
   return `${state.variable}: ${before}${at === undefined ? '' : new Date(at).toISOString()}${after}`
 }
 
-/** Of the uses by several processes the latest stays, and of their starts of counting the first. */
+/** Stores uses. Among those of several processes the latest use stays, and the earliest start of counting. */
 export const storeUses = (query: Queries, rows: readonly Insertable<KeyUsesTable>[]) =>
   query
     .insertInto('key_uses')

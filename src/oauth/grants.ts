@@ -23,7 +23,7 @@ export interface LiveToken<Token = InstallationToken> {
   readonly expired: boolean
 }
 
-/** What a call of the API needs of what somebody consented to, an organizer or a participant. */
+/** What a call of the API needs of a grant, an organizer's or a participant's. */
 export interface Grants<Key, Token> {
   find(key: Key): Promise<{ readonly state: ConnectionState } | undefined>
   /**
@@ -47,7 +47,7 @@ export const about = (key: GrantKey) => ({
 
 export const scopesOf = ({ scope }: Pick<GrantRow, 'scope'>) => scope.split(' ').filter(Boolean)
 
-/** What is the same for connections and sign-ins. `mayTry`: whether this caller may try a suspended one. */
+/** The part that connections and sign-ins share. `mayTry` says whether this caller may try a suspended one. */
 export function createGrants<Key extends GrantKey, Token extends string>(
   query: Queries,
   sealer: Sealer,

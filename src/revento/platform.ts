@@ -47,7 +47,7 @@ export interface SignInKey {
 
 export type GrantKey = ConnectionKey | SignInKey
 
-/** One text for each grant. */
+/** A text that differs for each grant. */
 export const grantName = (key: GrantKey): string =>
   'signIn' in key ? `sign-in ${key.signIn}` : `${key.eventId} ${key.organizationId}`
 
@@ -87,7 +87,7 @@ export interface ParticipantRow extends Row {
   application_status?: ApplicationStatus
   role?: string
   custom_form_fields?: Record<string, unknown>
-  /** Of the latest review only. */
+  /** These three are about the latest review only. */
   last_reviewed_at?: string | null
   last_reviewer_id?: string | null
   last_review_action?: 'approved' | 'rejected' | 'revision_requested' | null

@@ -14,7 +14,7 @@ export interface TokenSet {
   readonly scope: string | undefined
   readonly eventId: string
   readonly organizationId: string
-  /** Of a participant, where Revento names one. */
+  /** The participant's id, where Revento names one. */
   readonly userId?: string | undefined
 }
 

@@ -164,7 +164,6 @@ async function columnsOf(query: Queries): Promise<Column[]> {
 
 /** The names of the tables and views that our queries see. */
 export async function tablesOf(query: Queries): Promise<string[]> {
-  // As in `columnsOf`.
   const schema = await schemaOf(query)
   const { rows } = await (schema === undefined
     ? sql<{ name: string }>`select name from sqlite_schema

@@ -21,7 +21,7 @@ export interface Removal {
 }
 
 const TABLE = 'src/cli/template/parts.json'
-/** What only the template itself promises. It goes when a project is made somebody's own. */
+/** The part for what only the template itself promises. It goes when a project is made somebody's own. */
 export const TEMPLATE = 'template'
 
 /** Paths that the template never changes in a clone. */

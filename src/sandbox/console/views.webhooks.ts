@@ -82,7 +82,7 @@ ${pretty(body)}</textarea></label>
 </form>`
 }
 
-/** Not every sender sends JSON. */
+/** Indents JSON, and leaves any other text as it is. */
 function pretty(body: string): string {
   try {
     return JSON.stringify(JSON.parse(body), null, 2)

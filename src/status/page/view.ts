@@ -1,6 +1,6 @@
 /** The choice of participants that a page shows. It is read from the page's address and passed to its stream. */
 export interface View {
-  /** Undefined: the event that was connected last. */
+  /** Undefined for the event that was connected last. */
   readonly eventId: string | undefined
   /** A part of the name. */
   readonly search: string | undefined

@@ -16,7 +16,7 @@ import type { Probe } from './world.ts'
  * What a handler posts with fetch or undici goes to a pretend service, which counts it; see outside.ts.
  */
 const SLOW_MS = 12_000
-/** As outside.ts, which belongs to the drill's own process, calls it. */
+/** The name that outside.ts, in the drill's own process, has for the file. */
 const OUTSIDE = 'outside.jsonl'
 
 type Lists = Record<string, AnyHandler | undefined>
