@@ -177,7 +177,7 @@ export function createInboxQueries(
       return { rows: shown, before: isMore ? shown.at(-1)?.id : reached > range.low ? reached : undefined }
     },
 
-    /** Counts the deliveries that a replay by this filter would run again, without a time limit, and finds the last one. */
+    /** Counts, for a minute at most, the deliveries that a replay by this filter would run again, and finds the last one. */
     async countReplayable(filter: Filter): Promise<{ total: number; through: number }> {
       const range = await between(filter, undefined)
       let total = 0

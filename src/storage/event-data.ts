@@ -110,8 +110,8 @@ interface Saving {
 }
 
 /**
- * Brings the stored row up to the event, unless a page or an event of a later moment has done so. The snapshot of an
- * application changes only members that the row has already. The row then belongs to the older of its two sources, so
+ * Brings the stored row up to the event, unless a page or an event of a later moment has done so. A snapshot changes only
+ * members that the row has already, since an application has others. The row belongs to the older of its two sources, so
  * that an erasure that reaches that one takes all of it.
  */
 async function saveSnapshot(trx: Queries, owner: Owner, o: Saving): Promise<void> {

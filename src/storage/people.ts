@@ -28,7 +28,7 @@ export interface People {
   find(of: ConnectionKey, id: string): Promise<ParticipantRecord | undefined>
   /** Sorted by name and then id; somebody without a name stands under the id. */
   page(of: ConnectionKey, page: PeoplePage): Promise<ParticipantRecord[]>
-  /** Those who changed here from this moment (ms) and this id on, oldest change first, with those who have gone. */
+  /** Those whose change here comes after this moment (ms) and id, oldest change first, with those who have gone. */
   changedSince(
     of: ConnectionKey,
     after: { readonly ms: number; readonly id: string },

@@ -27,7 +27,7 @@ const LONGEST_WAIT_MS = 3_600_000
 const OUTAGE_MS = 6_000
 const LONGEST_OUTAGE_MS = 300_000
 const FULL_MS = 20_000
-/** Revento may answer 200 without a usable page this often before the run fails. */
+/** From so many failures in a row on, a 200 without a usable page makes the run fail. */
 const MOST_UNUSABLE = 5
 
 const HOPELESS: readonly string[] = ['answer_too_large', 'invalid_event_id']
