@@ -1,4 +1,5 @@
 // part: sandbox
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { expectReadable } from '../helpers/accessibility.ts'
@@ -39,6 +40,14 @@ describe.skipIf(!browser)('the sandbox console in a browser', () => {
   const open = (page: Page, path: string) => page.goto(program.sandboxUrl + path)
   const message = (page: Page, text: string) => page.getByRole('status').filter({ hasText: text }).waitFor()
   const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
+  /** Where it is live the page turns by itself; else it is loaded again, a few times a second. */
+  const turns = (page: Page, isSo: () => Promise<boolean | undefined>, again: () => Promise<unknown>) =>
+    until(async () => {
+      if (await isSo()) return true
+      await delay(150)
+      if ((await page.getByText('Live', { exact: true }).count()) === 0) await again()
+      return false
+    })
   /** One webhook, made up, and its row in the log once it is over. */
   async function sendWebhook(page: Page, type: string) {
     await open(page, '/webhooks')
@@ -46,12 +55,13 @@ describe.skipIf(!browser)('the sandbox console in a browser', () => {
     await press(page, 'Send: revento')
     await message(page, 'The webhook is on its way.')
     const id = new URL(page.url()).searchParams.get('what') ?? ''
-    await until(async () => {
-      // Where it is live the log turns by itself.
-      if ((await page.getByText('Live', { exact: true }).count()) === 0) await open(page, '/webhooks')
-      return (await page.locator(`[id="${id}"]`).textContent())?.includes('delivered')
-    })
-    return page.locator(`[id="${id}"]`)
+    const row = page.locator(`[id="${id}"]`)
+    await turns(
+      page,
+      async () => (await row.textContent())?.includes('delivered'),
+      () => open(page, '/webhooks'),
+    )
+    return row
   }
 
   test('is free of accessibility problems and of sideways scrolling, at both widths, in light and dark', async () => {
@@ -119,10 +129,9 @@ describe.skipIf(!browser)('the sandbox console in a browser', () => {
       }
       await struck.getByRole('link').click()
       await page.getByText('Bad day: Webhook is signed with another secret.').waitFor()
-      await until(async () => {
-        if (!javaScriptEnabled) await page.getByRole('link', { name: 'Refresh' }).click()
-        return (await page.getByRole('heading', { name: 'Attempt 2: 200' }).count()) === 1
-      })
+      const second = page.getByRole('heading', { name: 'Attempt 2: 200' })
+      const refresh = () => page.getByRole('link', { name: 'Refresh' }).click()
+      await turns(page, async () => (await second.count()) === 1, refresh)
       await app.context().close()
       await page.context().close()
     },

@@ -1,26 +1,19 @@
 // part: sandbox
-import { request } from 'undici'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { accessibilityProblems } from '../helpers/accessibility.ts'
 import { browserOrSkip } from '../helpers/browser.ts'
-import { type Program, startProgram } from '../helpers/program.ts'
+import { startWorld } from '../oauth/login-harness.ts'
 
 const browser = await browserOrSkip()
 
 describe.skipIf(!browser)('in a browser', () => {
-  let program: Program
-  beforeAll(async () => {
-    program = await startProgram({ REVENTO_USER_SCOPES: 'profile.read event.attendance' })
-  })
-  afterAll(async () => {
-    await program.stop()
-    await browser?.close()
-  })
+  afterAll(() => browser?.close())
   const visit = async () => (await (await browser?.newContext())?.newPage()) ?? expect.fail('no page')
 
   test('a participant signs in, sees name and attendance, leaves, and is revoked; the organizer sees nothing of it', async () => {
+    const { app, control } = await startWorld()
     const organizer = await visit()
-    await organizer.goto(program.url)
+    await organizer.goto(app.url)
     await organizer.getByRole('link', { name: 'Connect evt_test_published' }).click()
     await organizer.getByRole('button', { name: 'Authorize' }).click()
     await organizer.getByRole('button', { name: 'Log out' }).waitFor()
@@ -29,13 +22,15 @@ describe.skipIf(!browser)('in a browser', () => {
     const complaints: string[] = []
     page.on('console', message => message.type() === 'error' && complaints.push(message.text()))
     const signIn = async () => {
-      await page.goto(`${program.url}/me`)
+      await page.goto(`${app.url}/me`)
       await page.getByRole('link', { name: 'Sign in with Revento' }).click()
-      expect(await accessibilityProblems(page)).toEqual([])
       await page.getByLabel('You are').selectOption('usr_002')
       await page.getByRole('button', { name: 'Sign in' }).click()
-      await page.waitForURL(`${program.url}/me`)
+      await page.waitForURL(`${app.url}/me`)
     }
+    await page.goto(`${app.url}/me`)
+    await page.getByRole('link', { name: 'Sign in with Revento' }).click()
+    expect(await accessibilityProblems(page)).toEqual([])
     await signIn()
     const name = await page.getByRole('heading', { level: 1 }).innerText()
     expect(name).toMatch(/^Hello, \S/)
@@ -45,11 +40,7 @@ describe.skipIf(!browser)('in a browser', () => {
     await page.getByRole('link', { name: 'Sign in with Revento' }).waitFor()
 
     await signIn()
-    await request(`${program.sandboxUrl}/console/api/revoke`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ user_id: 'usr_002' }),
-    })
+    await control('revoke', { user_id: 'usr_002' })
     expect((await page.reload())?.status()).toBe(401)
     await page.getByText('Revento asks you to sign in again').first().waitFor()
     await signIn()

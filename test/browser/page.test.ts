@@ -4,11 +4,16 @@ import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Handlers } from '../../src/builder/context.ts'
 import { SANDBOX_CREDENTIALS } from '../../src/config/checks.ts'
+import { createLines } from '../../src/process/logger.ts'
+import type { Runtime } from '../../src/process/runtime.ts'
+import { createOutgoing } from '../../src/revento/http.ts'
+import { startBeside } from '../../src/sandbox/beside.ts'
+import type { Sandbox } from '../../src/sandbox/index.ts'
 import { startApp, type TestApp } from '../helpers/app.ts'
 import { browserOrSkip } from '../helpers/browser.ts'
 import { exampleHandlers } from '../helpers/example-handlers.ts'
 import { freePort } from '../helpers/ports.ts'
-import { type Program, startProgram } from '../helpers/program.ts'
+import { testRuntime } from '../helpers/runtime.ts'
 import { until } from '../helpers/wait.ts'
 
 const browser = await browserOrSkip()
@@ -22,36 +27,44 @@ const needy = {
 } satisfies Handlers
 
 describe.skipIf(!browser)('the organizer’s page in a browser', () => {
+  const time = testRuntime()
+  /** An open page hears of news ten times a second instead of once. */
+  const runtime: Runtime = {
+    ...time,
+    sleep: (ms, signal) => time.sleep(ms === 1_000 ? 100 : ms, signal),
+  }
+  const outgoing = createOutgoing()
   let app: TestApp
-  /** Only its sandbox is used: it sends browsers and webhooks to `app`. */
-  let program: Program
+  /** It sends browsers and webhooks to `app`. */
+  let played: Sandbox
   beforeAll(async () => {
     const sandboxPort = await freePort()
     const { clientId, clientSecret, webhookSecret } = SANDBOX_CREDENTIALS
     app = await startApp({
+      runtime,
       authBase: `http://127.0.0.1:${sandboxPort}`,
       apiBase: `http://127.0.0.1:${sandboxPort}/api/v1`,
       env: {
         REVENTO_CLIENT_ID: clientId,
         REVENTO_CLIENT_SECRET: clientSecret,
         REVENTO_WEBHOOK_SECRET: webhookSecret,
+        SANDBOX_PORT: String(sandboxPort),
         SYNC_EVERY_HOURS: '24',
       },
       handlers: needy,
     })
-    program = await startProgram({
-      SANDBOX_PORT: String(sandboxPort),
-      REVENTO_REDIRECT_URI: `${app.url}/callback`,
-    })
+    const edge = { runtime, dispatcher: outgoing.api, log: createLines('fatal', () => {}) }
+    played = await startBeside(app.config, edge)
   })
   afterAll(async () => {
-    await program.stop()
     await app.close()
+    await played.close()
+    await outgoing.close()
     await browser?.close()
   })
 
   const sandbox = (control: string, body: object = {}) =>
-    request(`${program.sandboxUrl}/console/api/${control}`, {
+    request(`${played.url}/console/api/${control}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),

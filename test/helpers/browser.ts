@@ -86,6 +86,9 @@ async function startBrowser(): Promise<TestBrowser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      // One renderer for the pages of all hosts: an app and its sandbox differ in nothing else, and each would start its own.
+      '--disable-site-isolation-trials',
+      '--renderer-process-limit=1',
     ],
   })
   return {
