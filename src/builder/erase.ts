@@ -12,10 +12,7 @@ export interface ErasedEvent extends Own {
   readonly eventId: string
   /** Null where the ending named no organization. */
   readonly organizationId: string | null
-  /**
-   * `delivery.id` of the last delivery that has to go. What your handlers kept of a later one belongs to a newer consent of
-   * the organizer; code that cannot tell the two apart may erase both.
-   */
+  /** The last `delivery.id` that has to go. What came later belongs to a newer consent; to erase that too is allowed. */
   readonly through: number
   readonly log: Log
   /** Fires at the time limit and when the process stops; the function is called again later. */

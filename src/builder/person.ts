@@ -8,10 +8,7 @@ import { writeLog } from '../storage/sqlite/log.ts'
 import { emptyDeliveries } from '../storage/sweep.ts'
 import { isOwn } from '../storage/tables.ts'
 
-/**
- * Somebody whom an event's data is about. `participantId` is the id of a participant or of a user: a sign-in knows only
- * the latter. Ids have only letters, digits, `-` and `_`.
- */
+/** Somebody in an event's data, by the id of a participant, or of a user for sign-ins; of letters, digits, `-` and `_`. */
 export interface Person {
   readonly platform: Platform
   readonly eventId: string

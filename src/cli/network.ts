@@ -22,10 +22,7 @@ export async function withAgent<T>(work: (agent: Agent) => Promise<T>): Promise<
   }
 }
 
-/**
- * A port that is free. It is below the range that systems give to outgoing connections and to port 0: one
- * from there may be taken again before the caller listens on it.
- */
+/** A free port below those that systems give to outgoing connections and port 0, which may be taken again too soon. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(12_000, 32_000)

@@ -112,10 +112,7 @@ export function readEnvironment(overrides: Env): Env {
 export const environmentOfOthers = (): Env =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => !VARIABLE_NAMES.includes(name)))
 
-/**
- * What to type where npm has kept an option that stood before "--" as a setting of its own, so that the command started
- * without it; undefined where that did not happen.
- */
+/** What to type where npm kept an option that stood before "--" as a setting of its own; undefined where it kept none. */
 export function keptByNpm(script: string, options: readonly string[]): string | undefined {
   if (process.env['npm_lifecycle_event'] !== script) return undefined
   const value = (name: string) => process.env[`npm_config_${name.replaceAll('-', '_')}`]

@@ -3,10 +3,7 @@ import { ID } from '../revento/platform.ts'
 import { providers } from '../webhooks/providers/index.ts'
 import { SECRET_FORM } from '../webhooks/verify/provider.ts'
 
-/**
- * Every variable with its form, its default and what to type, which never shows a value. `.env.example` and the README
- * are checked against this table.
- */
+/** Every variable with its form, default and what to type. `.env.example` and the README are checked against this table. */
 const perhaps = (pattern: string, says: string) => optional(text(says, { pattern: new RegExp(pattern) }))
 const withDefault = (otherwise: string, pattern: string, says: string) =>
   text(says, { pattern: new RegExp(pattern), otherwise })

@@ -3,10 +3,9 @@ import type { FastifyRequest } from 'fastify'
 import type { Runtime } from '../process/runtime.ts'
 
 /**
- * The address a request came from: the socket's peer, or, where the peer is a configured proxy, the rightmost address in
- * X-Forwarded-For that is no such proxy. Where a proxy names no address, the proxy itself is the caller, because entries
- * further left may be forged. Undefined for a closed socket. Fastify's trustProxy is not used: it would also take the host
- * from a header.
+ * The address a request came from: the socket's peer, or, where that is a configured proxy, the rightmost address in
+ * X-Forwarded-For that is none, or else the proxy, because entries further left may be forged. Undefined for a closed socket.
+ * Fastify's trustProxy is not used: it would also take the host from a header.
  */
 export function createCallerAddress(trustedProxies: readonly string[]) {
   const proxies = new BlockList()

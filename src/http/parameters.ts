@@ -1,9 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 
-/**
- * The query of a request. Undefined when it is ambiguous: a repeated name, a broken percent sign, or bytes that are not
- * UTF-8.
- */
+/** The query of a request; undefined for a repeated name, a broken percent sign, and bytes that are not UTF-8. */
 export function singleParameters(request: FastifyRequest): URLSearchParams | undefined {
   const [, query = ''] = /\?(.*)$/s.exec(request.url) ?? []
   if (/%(?![0-9A-Fa-f]{2})/.test(query)) return undefined

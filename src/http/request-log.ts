@@ -71,10 +71,8 @@ export function readTraceparent(header: unknown): Trace | undefined {
 
 /**
  * Begins the span of a request where spans are recorded. The trace that the caller names is linked and not continued:
- * anybody may name one, and would decide what is sampled and into whose trace it goes. Without spans the header is passed
- * to Revento as it came, since an invented parent would break the chain.
- *
- * Either way `trace_id` stands in every log line of the request.
+ * anybody may name one, and would decide what is sampled. Without spans the header is passed to Revento as it came, since
+ * an invented parent would break the chain. Every log line of the request has `trace_id`.
  */
 export function createTraces(): Traces {
   const traces = new Map<string, Trace>()

@@ -1,9 +1,8 @@
 import type { Started } from '../builder/service.ts'
 
 /**
- * What is made once at the start, closed at the stop, and handed to handlers, routes and jobs as `services`. For instance
- * `mail: service({ start: ({ settings }) => connectMail(settings.MAIL_URL), stop: mail => mail.close() })`, with `service` of
- * `src/builder/service.ts`.
+ * What is made at the start, closed at the stop, and handed on as `services`; `service` is in `src/builder/service.ts`.
+ * For instance `mail: service({ start: ({ settings }) => connectMail(settings.MAIL_URL), stop: mail => mail.close() })`.
  */
 export const services = {}
 

@@ -22,10 +22,7 @@ export interface Resealing {
 const BATCH = 50
 const PAUSE_MS = 20
 
-/**
- * Seals every value again that stands under another key than the current one; damaged connections end as they would when
- * used. Returns how many values are left, by the id of their key.
- */
+/** Seals every value under another key again, and ends damaged connections. Returns how many values are left, by key id. */
 export async function reseal(o: Resealing): Promise<Map<string, number>> {
   for (const batch of [...GRANT_TABLES.map(table => grantsBatch(table, o)), flowsBatch(o)])
     while ((await transaction(o.query, batch)) === BATCH) {

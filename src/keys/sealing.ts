@@ -126,10 +126,7 @@ export const checkPlace = (keyId: string): Place => ({
 
 const FORM = /^[A-Za-z0-9+/]{43}=\n?$/
 
-/**
- * The key for development: made once and stored beside the database, readable by its owner only. The file appears whole
- * or not at all, so that processes that start together agree on one key.
- */
+/** The key for development, made once beside the database. Its file appears whole or not at all, so that all starts agree. */
 export function developmentKey(file: string, runtime: Pick<Runtime, 'bytes' | 'uuid'>): Buffer {
   if (existsSync(file)) return readKey(file)
   const draft = `${file}.${runtime.uuid()}`

@@ -101,9 +101,8 @@ export function createAccessTokens<Key extends GrantKey, Token>(
   }
 
   /**
-   * Handles `token_revoked`, which no refresh mends: the connection ends. Where another writer was first, the call is
-   * repeated with the newer token. For a suspended integration Revento answers this until the suspension is lifted, so
-   * nothing ends then.
+   * Ends the connection after `token_revoked`, which no refresh mends. Where another writer was first, the call is repeated
+   * with the newer token. A suspended integration gets the same answer, and nothing ends then.
    */
   async function revoked<T>(key: Key, seen: LiveToken<Token>, call: Call<Token, T>): Promise<T> {
     if (seen.suspended) throw new ConnectionUnavailable('suspended')

@@ -46,10 +46,7 @@ type Taken =
 
 export interface RefreshLeases {
   take(key: GrantKey, version: number): Promise<Taken>
-  /**
-   * Stores the new pair, even after the lease has passed to another caller, whose token is spent by now. False: a newer
-   * pair or an end stands, and nothing was written.
-   */
+  /** Stores the new pair, even after the lease has passed on; false where a newer pair or an end stands. */
   complete(lease: Lease, tokens: TokenSet): Promise<boolean>
   /** Ends the connection that Revento rejected. False: another caller has the lease and gets an answer of its own. */
   end(lease: Lease, reason: string): Promise<boolean>

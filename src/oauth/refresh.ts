@@ -92,10 +92,7 @@ export function createRefresh(
     return true
   }
 
-  /**
-   * Repeats a write that failed, because this process has the only copy of the new pair. It may go on past the end of
-   * the lease: the fence makes a late write harmless.
-   */
+  /** Repeats a failed write, since this process has the only copy of the new pair; the fence makes a late write harmless. */
   async function untilStored(write: () => Promise<boolean>, fields: object): Promise<boolean> {
     for (const giveUpAt = runtime.monotonic() + STORE_WITHIN_MS; ; ) {
       try {

@@ -6,9 +6,8 @@ import type { Replayed } from '../webhooks/inbox/deliveries.ts'
 import { FORM_TOKEN } from './layout.ts'
 
 /**
- * Throws form_rejected unless a form comes from our own page, made for this very session; the log says why. The pages
- * send no referrer, so over plain http on a name other than localhost a browser sends only `Origin: null`: there the
- * token alone decides.
+ * Throws form_rejected unless a form comes from our own page, made for this very session. The pages send no referrer, so
+ * over plain http, but for localhost, a browser sends only `Origin: null`, and the token alone decides.
  */
 export function checkForm(
   request: FastifyRequest,

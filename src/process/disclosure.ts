@@ -1,9 +1,6 @@
 import { constants } from 'node:os'
 
-/**
- * What logs, stored errors, pages, commands and captured payloads may show in production. Each list names what is let
- * through; everything else stays inside.
- */
+/** What logs, stored errors, pages, commands and captured payloads may show in production: only what is listed here. */
 
 /** An error whose message is a text of this source code and holds no input: its message may leave. */
 export abstract class FixedTextError extends Error {}

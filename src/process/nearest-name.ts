@@ -7,10 +7,7 @@ export function nearestName(name: string, names: readonly string[]): string | un
   return best && best.distance > 0 && best.distance <= most ? best.known : undefined
 }
 
-/**
- * Levenshtein, one row at a time. A distance above `most` is infinite: a start compares each name of the environment with
- * each setting, and nearly all of them differ from the beginning.
- */
+/** The Levenshtein distance, row by row; infinite above `most`, because most names differ from the beginning. */
 function distance(a: string, b: string, most: number): number {
   if (Math.abs(a.length - b.length) > most) return Number.POSITIVE_INFINITY
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)

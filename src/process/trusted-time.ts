@@ -3,10 +3,7 @@ import type { Runtime } from './runtime.ts'
 /**
  * The one module that judges time. The wall clock may be wrong: it is set ahead or back while the app runs, it is wrong
  * when the app starts, and it differs a little between machines. Code that removes, ends or delays something by age asks
- * here, and never compares `now` with a stored moment itself.
- *
- * Moments (`now`, `since`, `until`, and what is stored) are milliseconds since 1970 by the wall clock; lengths are
- * milliseconds.
+ * here, and never compares `now` with a stored moment itself. Moments are milliseconds since 1970, lengths milliseconds.
  */
 
 /** How far the clocks of two machines may differ. A stored moment further ahead was written by a wrong clock. */

@@ -179,9 +179,6 @@ function limited({ pause, quota }: Limits, rate: RateHeaders, now: number): Limi
  * a connection has one token at a time, and the next token takes over the count of the last.
  */
 export interface Budgets {
-  /**
-   * Replaces a connection's budget by the one that `work` returns, under a lock. `work` runs again where the database
-   * gave up the transaction.
-   */
+  /** Replaces a budget by the one that `work` returns, under a lock. `work` runs again after a lost transaction. */
   change<T extends { readonly budget: Budget }>(grant: GrantKey, work: (budget: Budget) => T): Promise<T>
 }

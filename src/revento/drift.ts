@@ -25,10 +25,7 @@ interface ApiCall {
 }
 export type Observe = (seen: Seen) => void
 
-/**
- * The forms of values, each with the name that stands in a difference. A difference holds such names and names of members,
- * and never a value.
- */
+/** The forms of values by their names. A difference holds such names and names of members, and never a value. */
 const FORMS: Readonly<Record<string, (value: unknown) => boolean>> = {
   anything: () => true,
   'a text': isText,

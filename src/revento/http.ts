@@ -14,9 +14,8 @@ export interface Outgoing {
 }
 
 /**
- * Each request gets a connection of its own. On a shared one, a surplus answer would be read as the answer to another
- * organizer's request, and a POST whose connection was just being closed would have an unknown outcome. HTTP/2 is off
- * because it shares its connection.
+ * Each request has a connection of its own, so HTTP/2 is off. On a shared one a surplus answer would be read as the answer to
+ * another organizer's request, and a POST whose connection was just being closed would have an unknown outcome.
  */
 export function createOutgoing(): Outgoing {
   const agent = () =>
@@ -157,10 +156,7 @@ const DECODERS = new Map<string, Decode>([
   ['zstd', promisify(zstdDecompress)],
 ])
 
-/**
- * The request asks for no compression, but a proxy may compress all the same (RFC 9110 section 12.5.3), or claim so of
- * a body that it left alone.
- */
+/** Undoes compression, which a proxy may add unasked (RFC 9110 section 12.5.3), or claim of a body that it left alone. */
 async function decoded(body: Uint8Array, encoding: string): Promise<Uint8Array> {
   const decode = DECODERS.get(encoding.trim().toLowerCase())
   try {

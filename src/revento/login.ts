@@ -1,7 +1,4 @@
-/**
- * The guesses of this app and its sandbox about what the guide leaves open of Login with Revento. There are no others, and
- * code that relies on a guess uses its name.
- */
+/** All guesses about what the guide leaves open of Login with Revento. Code that relies on one uses its name. */
 
 /** Guess: a sign-in asks for its event as a connection does. The guide shows the parameters of organizers only. */
 export const EVENT_PARAMETER = 'event_id'

@@ -27,10 +27,7 @@ export const RATE = { inFlight: 5, perMinute: 30, perHour: 500 } as const
 export const USER_RATE = { inFlight: RATE.inFlight, perMinute: 20, perHour: 200 } as const
 export const PAGE_LIMIT = { default: 25, max: 50 } as const
 
-/**
- * Ids are opaque, but an id must not change the path it is put into: no dots, slashes or percent signs.
- * `encodeURIComponent('..')` is `..`, and URL normalises it away.
- */
+/** Ids are opaque, but must not change a path: `encodeURIComponent('..')` is `..`, and URL normalises it away. */
 export const ID = /^[A-Za-z0-9_-]{1,128}$/
 
 /** A connection is one organization's consent for one event. */

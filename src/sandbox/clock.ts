@@ -5,10 +5,7 @@ const MOST_MS = 10 * 365 * 86_400_000
 
 export type Clock = ReturnType<typeof createClock>
 
-/**
- * The clock of the pretend Revento: it dates and judges codes, tokens and consents. Whatever the app compares with its
- * own clock (webhook timestamps, rate-limit resets) keeps the machine's time.
- */
+/** The clock of the pretend Revento, for codes, tokens and consents; webhooks and rate limits keep the machine's time. */
 export function createClock(state: State, runtime: Runtime) {
   /** How far this clock is ahead of the machine's, in milliseconds. */
   const offset = () => state.clock_offset_ms ?? 0

@@ -23,10 +23,7 @@ export interface PostgresStore {
   readonly connections?: number
 }
 
-/**
- * SQLite keeps its log beside the file that a link leads to. The links are followed here, once, so that the checks of the
- * file, the key file and the other files beside it look in the same place.
- */
+/** Follows a file's links once, for all checks and the files beside it: SQLite keeps its log where the links lead. */
 export function sqliteStore(name: string): SqliteStore {
   const link = resolve(name)
   const path = followed(link)

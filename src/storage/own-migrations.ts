@@ -128,10 +128,7 @@ interface Made {
   readonly sql: string | null
 }
 
-/**
- * Runs the builder's migrations on an empty database in memory before the real one is written: each has to run, to make
- * only tables of the builder, and to refer to none of ours.
- */
+/** Rehearses the builder's migrations in memory: each must run, make only the builder's tables, and refer to none of ours. */
 export async function rehearse(empty: Queries, own: OwnMigrations): Promise<void> {
   let before = await everything(empty)
   await migrateOwn(empty, own, {

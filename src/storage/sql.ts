@@ -37,10 +37,9 @@ const RELAXED = 'read uncommitted'
 export const isRelaxed = ({ isolationLevel }: TransactionSettings): boolean => isolationLevel === RELAXED
 
 /**
- * Runs `work` in a transaction, and runs it again where nothing was kept and another try may succeed: PostgreSQL ends one
- * of two transactions that wait for each other, and all of them when it restarts.
- * The commit of a relaxed one does not wait for the disk: it survives the end of the process at once, a power cut a
- * second later.
+ * Runs `work` in a transaction, and again where nothing was kept and another try may succeed: PostgreSQL ends one of two
+ * transactions that wait for each other, and all when it restarts. A relaxed commit does not wait for the disk: it survives
+ * the end of the process at once, and a power cut a second later.
  */
 export async function transaction<T>(
   query: Queries,

@@ -11,9 +11,8 @@ const ROWS = 200
 const PAUSE_MS = 5
 
 /**
- * Removes what `markErased` marked, in batches that are committed one by one, so that the next call goes on after a
- * crash. The type, times and ids of a delivery stay; a delivery that waited becomes `ignored`. False: the signal fired
- * first.
+ * Removes what `markErased` marked, in committed batches, so that the next call goes on after a crash. The type, times and
+ * ids of a delivery stay; one that waited becomes `ignored`. False where the signal fired first.
  */
 export async function sweep(
   query: Queries,

@@ -40,10 +40,7 @@ interface Fenced {
 const BATCH = 100
 
 export function createMirror(query: Queries, tell: Tell, runtime: Pick<Runtime, 'now'>): Mirror {
-  /**
-   * Runs `work` while neither webhooks nor erasures write rows of this event, so that the rows that it reads are
-   * unchanged when it writes them.
-   */
+  /** Runs `work` while no webhook and no erasure writes rows of this event, so that what it has read stays true. */
   async function fenced<T>(
     run: RunRow,
     work: (trx: Queries, leased: Fenced) => Promise<T>,

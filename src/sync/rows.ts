@@ -9,9 +9,8 @@ import type { RunRow } from './runs.ts'
 const MOST_PASSES = 5
 
 /**
- * Somebody whom a pass has missed may have been hidden: when somebody before them leaves the list while it is read, all
- * others move up, and one slips past a page's border. So further passes are made while somebody is missed, until a pass
- * sees everybody whom the pass before it saw.
+ * A list moves while it is read: when somebody leaves it, all behind move up, and one slips past a page's border unseen. So
+ * further passes are made while somebody is missed, until a pass sees everybody whom the pass before it saw.
  */
 export async function nextPass(trx: Queries, run: RunRow): Promise<Partial<Pick<RunRow, 'phase' | 'pass'>>> {
   const missed = await unseen(trx, run, run.pass).select('seen_run').limit(1).executeTakeFirst()

@@ -7,9 +7,8 @@ const LATE_MS = 2_000
 const WAITED_MS = 4_000
 
 /**
- * Says whether a request that comes now would be answered too late. A sender gives up after ten seconds and sends again,
- * so a later answer is work for nothing. Such a request is refused before its signature is checked: that costs a fraction,
- * and what was let in is answered in time.
+ * A sender gives up after ten seconds and sends again. A request whose answer would come later is refused before its
+ * signature is checked: that costs a fraction, and what was let in is answered in time.
  */
 export const createOverload =
   (inbox: Pick<Inbox, 'waitedMs'>, runtime: Pick<Runtime, 'late'>) => (): boolean =>

@@ -55,10 +55,7 @@ export function receiveRoute(app: FastifyInstance, o: ReceiveOptions): void {
   })
 }
 
-/**
- * This function is not async, because each promise between commit and answer costs every webhook. Fastify answers what is
- * thrown here; a later error is passed to it.
- */
+/** This function is not async: each promise between commit and answer costs every webhook. Errors are passed to Fastify. */
 function receive(o: ReceiveOptions, request: FastifyRequest, reply: FastifyReply): void {
   const { provider, platform, runtime } = o
   checkContentType(provider, request.headers['content-type'])

@@ -81,10 +81,7 @@ async function settled(before: string, signal: AbortSignal): Promise<string> {
   }
 }
 
-/**
- * The state of the files, which is read at intervals: editors write in place, replace a file or rename another over it,
- * and each system reports that in its own way. Reading 400 files takes 4 ms.
- */
+/** The state of the files, read at intervals because editors and systems report changes in many ways: 4 ms for 400 files. */
 function snapshot(): string {
   const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).map(name => join(SRC, name))
   return [...files, '.env'].map(stampOf).join('\n')

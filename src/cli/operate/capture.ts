@@ -8,10 +8,7 @@ import { Refused } from '../command.ts'
 
 const HARNESS = fileURLToPath(new URL('../../../test/helpers/handlers.ts', import.meta.url))
 
-/**
- * Writes the redacted payload of a delivery as a fixture, and a test that signs it anew and sends it to the app with
- * your handlers. Overwrites nothing.
- */
+/** Writes a delivery's redacted payload as a fixture, and a test that sends it to your handlers. Overwrites nothing. */
 export async function capture(query: Queries, id: string, folder: string) {
   const event = await payloadOf(query, id)
   const name = `${fileName(event.type)}-${id}`

@@ -116,10 +116,7 @@ function manifestWithout(
   }
 }
 
-/**
- * The files of the builder's folder that this tree needs and `mine` does not have, as an update with a new kind of list
- * brings them: what its machinery names, and what that names in turn.
- */
+/** The files of the builder's folder that this tree, or a file of these, names and `mine` lacks: a new kind of list, say. */
 export function lacking(tree: string, theirs: string, mine: string): string[] {
   const [has, offered] = [pathsIn(mine), pathsIn(theirs)].map(paths => new Set(paths))
   const needs = (commit: string, paths: readonly string[]) =>

@@ -115,10 +115,7 @@ function isAcceptable(accept: string | undefined): boolean {
   return [ACCEPT, 'application/json', 'application/*', '*/*'].some(type => types.includes(type))
 }
 
-/**
- * One page of a list by `limit` and `cursor`. A cursor holds the name of its list, so that another list refuses it
- * instead of answering with the wrong rows.
- */
+/** One page of a list by `limit` and `cursor`. A cursor holds the name of its list, and every other list refuses it. */
 function page<Row>(list: string, rows: Listed<Row>, query: unknown): Page<Row> {
   const limit = readLimit(query)
   const start = readCursor(list, rows.length, query)

@@ -15,10 +15,7 @@ export async function refuseForeignHosts({ headers }: FastifyRequest): Promise<v
   if (!headers.host || !LOOPBACK_HOST.test(headers.host)) throw new Problem('cross_origin')
 }
 
-/**
- * The pages have no login: they trust every program of this machine. A web page that the developer visits is none, so
- * what a browser sends from another origin is refused.
- */
+/** The pages have no login and trust this machine's programs, but no web page: what comes from another origin is refused. */
 export async function refuseOtherOrigins(request: FastifyRequest): Promise<void> {
   await refuseForeignHosts(request)
   const { host, origin, 'sec-fetch-site': site } = request.headers

@@ -19,10 +19,7 @@ export interface PoolOptions {
   readonly connections?: number | undefined
 }
 
-/**
- * The settings of each new connection. A commit must not return before it is on disk, whatever the server's default is.
- * They are a statement because poolers refuse unknown settings in the first message.
- */
+/** The settings of a connection: commits wait for the disk. A statement sets them, as poolers refuse unknown settings. */
 const SETTINGS = `set statement_timeout = ${STATEMENT_MS};
   set idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}; set synchronous_commit = on`
 const PATIENT_SETTINGS = 'set statement_timeout = 0; set synchronous_commit = on'

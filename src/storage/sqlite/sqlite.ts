@@ -133,9 +133,8 @@ export class SqliteFile {
   }
 
   /**
-   * Repeats `work` while another process has the lock, without blocking the event loop. The wait counts from when the
-   * lock was first met, so that callers in a queue do not each wait the full time; a caller that gets the lock
-   * (`takesLock`) ends the count for all.
+   * Repeats `work` while another process has the lock, without blocking the event loop. The wait counts from when the lock
+   * was first met, so that callers in a queue share it; a caller that gets the lock (`takesLock`) ends the count for all.
    */
   async patiently<T>(work: () => T, takesLock: boolean): Promise<T> {
     for (;;) {

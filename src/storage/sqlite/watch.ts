@@ -13,9 +13,8 @@ interface Seen {
 }
 
 /**
- * Notices files that were deleted, replaced or cut while SQLite has them open: SQLite would go on writing to them, and
- * what it writes would be gone after a restart. A check takes three stat(2), about 7 µs. Bytes that were changed in place
- * are not noticed.
+ * Notices files that were deleted, replaced or cut while SQLite has them open: what it writes to them would be gone after a
+ * restart. A check takes three stat(2), about 7 µs. It does not notice bytes that were changed in place.
  */
 export class SqliteWatch {
   readonly #path: string

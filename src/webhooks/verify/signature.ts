@@ -16,10 +16,7 @@ export type Verdict = { ok: true; secret: 'current' | 'previous' } | { ok: false
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>
 
-/**
- * The signature header's value for these exact bytes; `timestamp` and `id` are the texts that their headers will
- * carry, where the provider signs them.
- */
+/** The signature header's value for these bytes. `timestamp` and `id` are texts of headers that the provider signs, too. */
 export function sign(
   provider: Provider,
   secret: string,

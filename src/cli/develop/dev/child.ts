@@ -7,10 +7,7 @@ import { BuilderMistake } from '../../../process/mistake.ts'
 /** The cache of compiled code halves the time of loading. */
 enableCompileCache(fileURLToPath(new URL('../../../../node_modules/.cache/compiled/', import.meta.url)))
 
-/**
- * The app under `npm run dev`. It loads everything before the running app is stopped: code that does not load ends this
- * process, with the error on stderr, and the old app goes on.
- */
+/** The app under `npm run dev`. It loads everything first: where something does not load, the old app goes on. */
 try {
   const { settings } = await import('../../../integration/settings.ts')
   loadConfig(readEnvironment({}), settings)

@@ -28,10 +28,7 @@ const sentOutside = ({ folder }: World): Sent[] => {
     .map(line => JSON.parse(line) as Sent)
 }
 
-/**
- * Warns of requests that reached the pretend service in more than one run of a delivery. Handlers run again, so without
- * `once` that is a warning; with it the machinery is to blame, and the day fails.
- */
+/** Warns of requests that several runs of a delivery sent to the pretend service; inside `once` they make the day fail. */
 export function doubledOutside(world: World): string[] {
   const effects = Object.groupBy(
     sentOutside(world),
