@@ -67,7 +67,7 @@ const canRunAgain = (eb: InboxExpression) =>
 export interface Arrival {
   readonly traceId: string | undefined
   readonly headers: Readonly<Record<string, string>>
-  /** When it was last asked to run again, however that was asked. */
+  /** When somebody last asked, in whatever way, that it run again. */
   readonly askedAt: number | undefined
 }
 

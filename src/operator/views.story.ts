@@ -34,7 +34,7 @@ function happened({ story, reruns, arrival: { askedAt } }: StoryView): Html {
   const asked = reruns.map(({ asked_at, anew }) =>
     step(asked_at, anew === 1 ? 'run again too, under new keys' : 'are kept'),
   )
-  // A delivery that was dead is asked for without that choice, on its page, by a filter or on the command line.
+  // A replay of a dead delivery, on its page, by a filter or by a command, has no such choice and no row in `reruns`.
   if (askedAt !== undefined && reruns.every(({ asked_at }) => asked_at !== askedAt)) asked.push(step(askedAt))
   return storySteps(story, asked)
 }

@@ -19,7 +19,7 @@ export interface SqliteStore {
 export interface PostgresStore {
   readonly kind: 'postgres'
   readonly url: string
-  /** How many connections there are at most, where it is not the ten that an instance may have. */
+  /** The most connections; ten where it is left out. */
   readonly connections?: number
 }
 

@@ -82,7 +82,7 @@ export function statement<Row = never>(text: string, { onPostgres = '' } = {}) {
     (await execute(query, parameters)).rows
 }
 
-/** The same for a statement that gives no rows: says how many it has changed. */
+/** A `statement` that gives no rows: resolves with how many it has changed. */
 export function change(text: string) {
   const execute = executor(text)
   return async (query: Queries, ...parameters: readonly unknown[]): Promise<number> =>
