@@ -1,10 +1,10 @@
 import { type Kysely, sql } from 'kysely'
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ownDb } from '../../src/builder/db.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import { openDatabase } from '../../src/storage/open.ts'
-import { testStore } from '../helpers/database.ts'
+import { newStore } from '../helpers/database.ts'
 import { saveConnection } from '../webhooks/dispatch/dispatching.ts'
 
 interface Tables {
@@ -23,11 +23,14 @@ const notes = {
 let query: Queries
 let stop: AbortController
 let db: Kysely<Tables>
-beforeEach(async () => {
-  const { store } = await testStore()
+beforeAll(async () => {
+  const { store, drop } = await newStore()
   const database = await openDatabase(store, runtime, { '001-notes': notes })
-  onTestFinished(() => database.close())
   query = database.query
+  return () => database.close().then(drop)
+})
+beforeEach(async () => {
+  for (const table of ['app_notes', 'connections']) await query.deleteFrom(table as 'connections').execute()
   stop = new AbortController()
   db = ownDb(query, stop.signal) as unknown as Kysely<Tables>
 })

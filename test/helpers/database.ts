@@ -177,17 +177,25 @@ export function pathOf(store: Store): string {
   return store.path
 }
 
-/** Until it is called, nobody else writes to this store; they wait and then give up. */
-export async function holdWrites(store: Store): Promise<() => Promise<void>> {
+export interface HeldWrites {
+  /** Those who wait give up at once, as after four seconds. On SQLite the clock of the test has to pass eight. */
+  giveUp(): Promise<unknown>
+  release(): Promise<void>
+}
+
+/** Until it is released, nobody else writes to this store; they wait and then give up. */
+export async function holdWrites(store: Store): Promise<HeldWrites> {
   if (store.kind === 'sqlite') {
     const file = new DatabaseSync(store.path)
     file.exec('begin immediate')
-    return async () => file.close()
+    return { giveUp: async () => {}, release: async () => file.close() }
   }
   const client = new pg.Client(store.url)
   await client.connect()
   await client.query('begin; lock table inbox, connections, flows, health in exclusive mode')
-  return () => client.end()
+  const waiting = `select pg_cancel_backend(pid) from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`
+  return { giveUp: () => client.query(waiting), release: () => client.end() }
 }
 
 let server: pg.Pool | undefined

@@ -8,31 +8,42 @@ export type NewRow = Partial<Insertable<DeliveriesTable> & Omit<OutcomesTable, '
 
 /** Stores a row of the view `inbox`; gives its id. Done at the first run, where nothing else is said. */
 export async function insertDelivery(query: Queries, row: NewRow = {}): Promise<number> {
-  const { id, provider = 'revento', delivery_id = null, envelope_id = 'evt_x', type = 'a.b' } = row
-  const { received_at = 0, body = null, headers = null, ...outcome } = row
-  const keys = {
-    platform: row.platform ?? 'real',
-    event_id: row.event_id ?? null,
-    organization_id: row.organization_id ?? null,
-  } as const
-  const inserted = await query
-    .insertInto('deliveries')
-    .values({
-      ...keys,
-      ...(id === undefined ? {} : { id }),
-      ...{ provider, delivery_id, envelope_id, type, received_at, body, headers },
-    })
-    .returning('id')
-    .executeTakeFirstOrThrow()
-  const { state = 'done', attempts = 1, next_at = 0, crashes = 0 } = outcome
-  const { lease_owner = null, finished_at = null, last_error = null, duplicate_of = null } = outcome
+  const [id = 0] = await insertDeliveries(query, [row])
+  return id
+}
+
+/** Many of them, by two statements. */
+export async function insertDeliveries(query: Queries, rows: readonly NewRow[]): Promise<number[]> {
+  const inserted = await query.insertInto('deliveries').values(rows.map(deliveryOf)).returning('id').execute()
   await query
     .insertInto('outcomes')
-    .values({
-      ...keys,
-      ...{ id: inserted.id, state, attempts, next_at, crashes },
-      ...{ lease_owner, finished_at, last_error, duplicate_of },
-    })
+    .values(inserted.map(({ id }, n) => ({ ...outcomeOf(rows[n] ?? {}), id })))
     .execute()
-  return inserted.id
+  return inserted.map(({ id }) => id)
+}
+
+const keysOf = ({ platform = 'real', event_id = null, organization_id = null }: NewRow) => ({
+  platform,
+  event_id,
+  organization_id,
+})
+
+function deliveryOf(row: NewRow) {
+  const { id, provider = 'revento', delivery_id = null, envelope_id = 'evt_x', type = 'a.b' } = row
+  const { received_at = 0, body = null, headers = null } = row
+  return {
+    ...keysOf(row),
+    ...(id === undefined ? {} : { id }),
+    ...{ provider, delivery_id, envelope_id, type, received_at, body, headers },
+  }
+}
+
+function outcomeOf(row: NewRow) {
+  const { state = 'done', attempts = 1, next_at = 0, crashes = 0 } = row
+  const { lease_owner = null, finished_at = null, last_error = null, duplicate_of = null } = row
+  return {
+    ...keysOf(row),
+    ...{ state, attempts, next_at, crashes },
+    ...{ lease_owner, finished_at, last_error, duplicate_of },
+  }
 }

@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import type { Queries } from '../../src/storage/database.ts'
 import type { TestAppOptions } from '../helpers/app.ts'
 import { type Client, createClient, type Reply } from '../helpers/client.ts'
-import { insertDelivery, type NewRow } from '../helpers/deliveries.ts'
+import { insertDeliveries, type NewRow } from '../helpers/deliveries.ts'
 import { BROWSER, EVENT, type Pair, startPair } from '../oauth/harness.ts'
 
 export const TOKEN = 'operator-token-for-tests-0123456789'
@@ -63,6 +63,7 @@ export const row = (n: number, change: Partial<InboxRow> = {}): InboxRow => ({
 /** Puts rows into the inbox as they would stand there later. */
 export async function stored(query: Queries, rows: readonly InboxRow[]): Promise<number[]> {
   const ids: number[] = []
-  for (const row of rows) ids.push(await insertDelivery(query, row))
+  for (let n = 0; n < rows.length; n += 500)
+    ids.push(...(await insertDeliveries(query, rows.slice(n, n + 500))))
   return ids
 }

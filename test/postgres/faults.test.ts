@@ -3,6 +3,7 @@ import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { openDatabase } from '../../src/storage/open.ts'
 import { transaction } from '../../src/storage/sql.ts'
 import { freePort } from '../helpers/ports.ts'
+import { rounds } from '../helpers/rounds.ts'
 import { until } from '../helpers/wait.ts'
 import { createStage, expectNothingLost } from './faults-stage.ts'
 
@@ -19,7 +20,7 @@ test('backends that are terminated under load: 200 or 503, and every 200 is stor
     while (!ended.signal.aborted) statuses.push((await app.send()).status)
   }
   const senders = Array.from({ length: 8 }, sender)
-  for (let i = 0; i < 8; i++) {
+  for (let i = 0; i < rounds(3); i++) {
     const before = statuses.length
     await cut(app)
     await until(() => statuses.length > before + 8)

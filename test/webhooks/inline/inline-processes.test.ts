@@ -43,10 +43,10 @@ describe('two processes on one database', () => {
   let second: typeof first
   beforeAll(async () => {
     made = await newStore()
-    // To the second one's clock a lease that was taken three seconds ago has ended.
+    // To the second one's clock a lease that was taken two seconds ago has ended.
     const starting = [
       startProcess(made.url, { HANGS: '1' }),
-      startProcess(made.url, { CLOCK_AHEAD_MS: '12000' }),
+      startProcess(made.url, { CLOCK_AHEAD_MS: '13000' }),
     ]
     ;[first, second] = (await Promise.all(starting)) as [typeof first, typeof first]
   })
