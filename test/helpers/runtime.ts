@@ -1,13 +1,16 @@
 import { type Runtime, systemRuntime } from '../../src/process/runtime.ts'
 
 export interface TestRuntime extends Runtime {
-  /** Lets time pass, by both clocks; what sleeps goes on sleeping in real time. */
+  /** Lets time pass, by both clocks; what sleeps goes on sleeping. */
   advance(ms: number): void
   /** The same, and who sleeps until then wakes. */
   pass(ms: number): void
   /** Sets the wall clock: ahead, or back below 0. */
   setClock(ms: number): void
 }
+
+/** A pause of up to a second, as between two attempts or two looks at the store, is slept twenty times as fast. */
+const hurried = (ms: number) => (ms <= 1_000 ? ms / 20 : ms)
 
 export function testRuntime(): TestRuntime {
   let [passed, set] = [0, 0]
@@ -28,7 +31,7 @@ export function testRuntime(): TestRuntime {
       sleeping.add(sleeper)
       const until = signal ? AbortSignal.any([signal, woken.signal]) : woken.signal
       try {
-        await systemRuntime.sleep(ms, until)
+        await systemRuntime.sleep(hurried(ms), until)
       } catch (error) {
         if (!woken.signal.aborted) throw error
       } finally {
