@@ -15,7 +15,7 @@ function rawExchange({ app }: Pair, bytes: string, drip = ''): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connectSocket(app.config.port, '127.0.0.1', () => socket.write(bytes, 'latin1'))
     let answer = ''
-    const dripping = setInterval(() => socket.write(drip), 500)
+    const dripping = setInterval(() => socket.write(drip), 50)
     socket.setEncoding('utf8').on('data', chunk => (answer += chunk))
     socket.on('end', () => clearInterval(dripping))
     socket.on('close', () => resolve(answer)).on('error', reject)
@@ -189,6 +189,9 @@ test('an address in absolute form leads to no other host', async () => {
 
 test('a request that stalls or drips is given up after 10 s, in its headers and in its body', async () => {
   const pair = await startPair()
+  const { server } = pair.app.app
+  expect([server.headersTimeout, server.requestTimeout]).toEqual([10_000, 10_000])
+  Object.assign(server, { headersTimeout: 500, requestTimeout: 500 })
   const headers = `POST /webhooks/revento HTTP/1.1\r\nHost: localhost\r\n`
   const body = 'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{'
   const chunks = 'Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n'

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Reply } from '../helpers/client.ts'
+import { testRuntime } from '../helpers/runtime.ts'
 import { type Answer, json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
 import {
@@ -21,7 +22,7 @@ const failure = (error: string) => ({ error, message: UPSTREAM_TEXT })
 const errorsOf = ({ app }: Pair) => app.log.filter(({ level, part }) => level === 'error' && part === 'oauth')
 
 async function connected() {
-  const pair = await startPair()
+  const pair = await startPair({ runtime: testRuntime({ moving: true }) })
   const { client } = await connect(pair)
   pair.upstream.onApi = knows('fresh')
   pair.upstream.requests.length = 0

@@ -18,11 +18,15 @@ export interface Pair {
   runtime: TestRuntime
 }
 
+export interface PairOptions extends TestAppOptions {
+  runtime?: TestRuntime
+}
+
 /** The app against an upstream of its own; both end with the test. */
-export async function startPair(o: TestAppOptions = {}): Promise<Pair> {
-  const runtime = testRuntime()
+export async function startPair(o: PairOptions = {}): Promise<Pair> {
+  const { runtime = testRuntime() } = o
   const upstream = await startUpstream()
-  const app = await startApp({ authBase: upstream.authBase, apiBase: upstream.apiBase, runtime, ...o })
+  const app = await startApp({ authBase: upstream.authBase, apiBase: upstream.apiBase, ...o, runtime })
   onTestFinished(async () => {
     await app.close()
     await upstream.close()

@@ -47,7 +47,7 @@ test('a real standstill is seen by the first request after it, and is over soon 
   const lines = Object.entries({ host: 'localhost', ...headers, 'content-length': String(body.length) })
   const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
   socket.write(`POST /webhooks/revento HTTP/1.1\r\n${head}\r\n${body}`)
-  standStill(2_600)
+  standStill(2_400)
   await until(() => answer.includes('\r\n\r\n'))
   expect(answer).toMatch(/^HTTP\/1\.1 503 /)
   await until(async () => (await app.send()).status === 200)
@@ -56,10 +56,10 @@ test('a real standstill is seen by the first request after it, and is over soon 
 test('what a start took is no reason to refuse the first webhook', async () => {
   const another = new URL('../../src/process/runtime.ts?another', import.meta.url).href
   const { systemRuntime: started }: typeof import('../../src/process/runtime.ts') = await import(another)
-  standStill(800)
+  standStill(500)
   expect(started.late()).toBeLessThan(100)
-  standStill(800)
-  expect(started.late()).toBeGreaterThan(500)
+  standStill(500)
+  expect(started.late()).toBeGreaterThan(200)
 })
 
 const standStill = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
