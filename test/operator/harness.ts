@@ -1,13 +1,8 @@
 import { expect } from 'vitest'
 import type { Queries } from '../../src/storage/database.ts'
 import { type Client, createClient, type Reply } from '../helpers/client.ts'
-<<<<<<< HEAD
 import { insertDeliveries, type NewRow } from '../helpers/deliveries.ts'
-import { BROWSER, EVENT, type Pair, startPair } from '../oauth/harness.ts'
-=======
-import { insertDelivery, type NewRow } from '../helpers/deliveries.ts'
 import { BROWSER, EVENT, type Pair, type PairOptions, startPair } from '../oauth/harness.ts'
->>>>>>> dd8d384 (test: let the clock of a test end what takes ten seconds)
 
 export const TOKEN = 'operator-token-for-tests-0123456789'
 
