@@ -120,7 +120,8 @@ describe.skipIf(!browser)('every state of the page', () => {
     await becomes('deleted', 'data_deletion_required')
     await shows('deleted', '/', 'Revento asked to delete')
     pair.app.database.probe = () => Promise.reject(new Error('no'))
-    pair.runtime.advance(2_000)
+    // The page is not told that all is well by a stream that has asked before.
+    pair.runtime.advance(10_000)
     await shows('not found', '/deliveries/4711', 'There is nothing here.')
     await shows('storage trouble', '/', 'cannot store anything right now')
     await page.context().close()

@@ -98,7 +98,7 @@ test('a broken one behind a stream is not written into it, and ends it', async (
   const isOver = () => socket.readableEnded || socket.closed
   expect(isOver()).toBe(false)
   surface.pass(10_000)
-  await until(isOver)
+  await until(isOver, 5_000)
   socket.destroy()
   expect(text.match(/HTTP\/1\.1/g)).toHaveLength(1)
   expect(text).not.toContain('bad_request')
