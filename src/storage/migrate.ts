@@ -31,12 +31,12 @@ export class NewerSchemaError extends Error {
 
 /** Runs our migrations and then the builder's, each once however many processes start: Kysely takes a lock for it. */
 export async function migrate(query: Queries, own: OwnMigrations = migrations): Promise<void> {
-  if (await isMigrated(query, own)) return moveInbox(query, tellLeft)
+  if (await isMigrated(query, own)) return moveInbox(query)
   const found = await refuseOthers(query, own)
   if (found.left === 'pending')
     await inMemory(async model => migrateToLatest(model).then(() => rehearse(model, own)))
   if (found.applied < KNOWN.length) await migrateToLatest(query)
-  if (found.applied > 0) await moveInbox(query, tellLeft)
+  if (found.applied > 0) await moveInbox(query)
   if (found.left === 'pending') await migrateOwnToLatest(query, own)
   // The check before the migrations could not see the columns that they have just made.
   if (found.applied > 0) await refuseOtherSchema(query, own)
@@ -49,10 +49,6 @@ export async function isMigrated(query: Queries, own: OwnMigrations = migrations
   const { applied, left } = await refuseOtherSchema(query, own)
   return applied === KNOWN.length && left === 'complete'
 }
-
-/** Says how far the move is: on a large file it takes a while, and nothing listens meanwhile. */
-const tellLeft = (left: number) =>
-  process.stderr.write(`New tables for the inbox: about ${left} deliveries are left\n`)
 
 /** Migrates without a check of the result. */
 async function migrateToLatest(query: Queries): Promise<void> {

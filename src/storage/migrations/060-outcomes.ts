@@ -42,7 +42,13 @@ async function splitOnPostgres(db: Kysely<unknown>): Promise<void> {
   await sql`alter sequence inbox_id_seq rename to deliveries_id_seq`.execute(db)
   await sql`alter index inbox_event rename to deliveries_event`.execute(db)
   await createOutcomes(db)
-  await sql.raw(`insert into outcomes (${OUTCOMES}) select ${OUTCOMES} from deliveries`).execute(db)
+  const { rows } = await sql<{ newest: string | null }>`select max(id) as newest from deliveries`.execute(db)
+  const newest = Number(rows[0]?.newest ?? 0)
+  for (let last = 0; last < newest; last += BATCH * 10) {
+    tellLeft(newest - last)
+    const batch = `from deliveries where id > ${last} and id <= ${last + BATCH * 10}`
+    await sql.raw(`insert into outcomes (${OUTCOMES}) select ${OUTCOMES} ${batch}`).execute(db)
+  }
   const dropped = CHANGING.replaceAll(/\w+/g, 'drop column $&')
   await sql
     .raw(`alter table deliveries ${dropped}, add column trace_id text, add column headers text`)
@@ -153,6 +159,10 @@ const BEFORE = 'inbox_before'
 /** A batch blocks for some hundred milliseconds; nothing else runs before the last one. */
 const BATCH = 10_000
 
+/** Says how far the move is: of many rows it takes a while, and nothing listens meanwhile. */
+const tellLeft = (left: number) =>
+  process.stderr.write(`New tables for the inbox: about ${left} deliveries are left\n`)
+
 const isThere = async (db: QueryExecutorProvider) =>
   (await sql`select 1 from sqlite_schema where name = ${BEFORE}`.execute(db)).rows.length > 0
 
@@ -160,7 +170,7 @@ const isThere = async (db: QueryExecutorProvider) =>
  * Brings the rows of the table before to the two new ones, in batches that are committed one by one: whatever is
  * interrupted goes on with the next start, and the room of those that went is used for those that come.
  */
-export async function moveInbox(db: Queries, progress: (left: number) => void): Promise<void> {
+export async function moveInbox(db: Queries, progress = tellLeft): Promise<void> {
   if (isPostgres(db)) return
   while (await isThere(db)) {
     const left = await transaction(db, moveBatch)
