@@ -21,6 +21,8 @@ export interface Upstream {
   /** Replaceable in the middle of a test. */
   onToken: Answer
   onApi: Answer
+  /** Answers as at first again, and has been asked nothing. */
+  reset(): void
   close(): Promise<void>
 }
 
@@ -74,6 +76,11 @@ export async function startUpstream(): Promise<Upstream> {
     apiRequests: () => upstream.requests.filter(r => r.path.startsWith('/api/v1')),
     onToken: json(200, tokens()),
     onApi: json(200, emptyPage),
+    reset() {
+      upstream.requests.length = 0
+      upstream.onToken = json(200, tokens())
+      upstream.onApi = json(200, emptyPage)
+    },
     close: async () => {
       server.closeAllConnections()
       await new Promise(resolve => server.close(resolve))

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { createClient } from '../helpers/client.ts'
 import { until } from '../helpers/wait.ts'
-import { BROWSER, begin, comeBack, connect, type Pair, startPair } from '../oauth/harness.ts'
+import { BROWSER, begin, comeBack, connect, type Pair, sharedPair, startPair } from '../oauth/harness.ts'
 
+const shared = sharedPair()
 const CANARY = 'canary-in-the-request'
 
 describe('headers of answers', () => {
@@ -19,7 +20,7 @@ describe('headers of answers', () => {
   test.for(['/', '/nowhere', '/%zz', '/callback', '/participants', '/connect?event_id='])(
     'the page at %s allows nothing of others',
     async path => {
-      const pair = await startPair()
+      const pair = await shared()
       const reply = await createClient().get(pair.app.url + path, BROWSER)
       expect(reply.headers['content-type']).toBe('text/html; charset=utf-8')
       expect(reply.headers).toMatchObject(page)
@@ -47,7 +48,7 @@ describe('headers of answers', () => {
   }
 
   test('no Access-Control header anywhere, nosniff everywhere, no name of the software', async () => {
-    for (const headers of await headersOf(await startPair())) {
+    for (const headers of await headersOf(await shared())) {
       expect(Object.keys(headers).filter(name => name.startsWith('access-control'))).toEqual([])
       expect(headers['x-content-type-options']).toBe('nosniff')
       expect(headers).not.toHaveProperty('x-powered-by')
@@ -56,7 +57,7 @@ describe('headers of answers', () => {
   })
 
   test('HSTS only when the redirect URI is https', async () => {
-    for (const headers of await headersOf(await startPair()))
+    for (const headers of await headersOf(await shared()))
       expect(headers).not.toHaveProperty('strict-transport-security')
     const https = await startPair({ env: { REVENTO_REDIRECT_URI: 'https://app.example/callback' } })
     const { headers } = await createClient().get(`${https.app.url}/`, BROWSER)

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { createClient } from '../helpers/client.ts'
-import { BROWSER, type Pair, startPair } from '../oauth/harness.ts'
+import { BROWSER, type Pair, sharedPair, startPair } from '../oauth/harness.ts'
 
+const shared = sharedPair()
 const numeric = ({ app }: Pair) => app.url.replace('localhost', '127.0.0.1')
 const production = {
   NODE_ENV: 'production',
@@ -14,7 +15,7 @@ const production = {
 test.for(['/connect?event_id=evt_1', '/', '/?event=evt_1'])(
   'sends a visit of 127.0.0.1%s to localhost',
   async path => {
-    const pair = await startPair()
+    const pair = await shared()
     const reply = await createClient().get(numeric(pair) + path)
     expect(reply.status).toBe(302)
     expect(reply.headers['location']).toBe(pair.app.url + path)
@@ -24,7 +25,7 @@ test.for(['/connect?event_id=evt_1', '/', '/?event=evt_1'])(
 )
 
 test('keeps a visit of the origin itself', async () => {
-  const pair = await startPair()
+  const pair = await shared()
   expect((await createClient().get(`${pair.app.url}/`)).status).toBe(200)
 })
 
@@ -43,7 +44,7 @@ test('sends nobody anywhere when the origin is not a loopback', async () => {
 test.for(['stranger.example', 'localhost.stranger.example', '127.0.0.1.stranger.example', ''])(
   'a visit under the host "%s" is not sent on: only loopback names are',
   async host => {
-    const pair = await startPair()
+    const pair = await shared()
     expect((await createClient().get(`${pair.app.url}/`, { host })).status).toBe(200)
   },
 )
@@ -55,7 +56,7 @@ test.for([
   { 'x-forwarded-host': 'stranger.example', 'x-forwarded-proto': 'https' },
   { forwarded: 'host=stranger.example;proto=https' },
 ] as Record<string, string>[])('a stranger in the headers comes out nowhere: %o', async headers => {
-  const pair = await startPair()
+  const pair = await shared()
   const paths = ['/', '/connect', '/callback?error=access_denied', '/participants', '/health', '/nowhere']
   for (const path of paths)
     for (const accept of [{}, BROWSER]) {

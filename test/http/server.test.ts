@@ -2,13 +2,14 @@ import { connect as connectSocket } from 'node:net'
 import { request } from 'undici'
 import { describe, expect, test } from 'vitest'
 import { createClient } from '../helpers/client.ts'
-import { BROWSER, type Pair, startPair, UUID } from '../oauth/harness.ts'
+import { BROWSER, type Pair, sharedPair, startPair, UUID } from '../oauth/harness.ts'
 
 const ROUTES = {
   GET: ['/', '/connect', '/callback', '/participants', '/deliveries', '/health', '/ready', '/style.css'],
   POST: ['/webhooks/revento'],
 }
 const CANARY = 'canary-in-the-request'
+const shared = sharedPair()
 
 /** Bytes as they are to the app's port, and `drip` again and again; the whole answer until the app ends the connection. */
 function rawExchange({ app }: Pair, bytes: string, drip = ''): Promise<string> {
@@ -73,7 +74,7 @@ describe('an address that does not exist', () => {
     '/style.css/..%2f',
     '/%00',
   ])('%s is 404 for every method', async path => {
-    const pair = await startPair()
+    const pair = await shared()
     for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'] as const) {
       const { statusCode, headers, body } = await request(pair.app.url + path, { method })
       expectShape(404, 'not_found', { status: statusCode, headers, text: await body.text() })
@@ -81,7 +82,7 @@ describe('an address that does not exist', () => {
   })
 
   test('an address that does not exist is a page for a browser, with nothing of the address in it', async () => {
-    const pair = await startPair()
+    const pair = await shared()
     const reply = await createClient().get(`${pair.app.url}/${CANARY}?q=${CANARY}`, BROWSER)
     expect(reply.status).toBe(404)
     expect(reply.headers['content-type']).toBe('text/html; charset=utf-8')
@@ -94,7 +95,7 @@ describe('an address that does not exist', () => {
 test.for(['/:a(', '/*x', '/:a(^(a+)+$)', '/:id', '/*'])(
   '%s is an address like another, not a pattern',
   async path => {
-    const pair = await startPair()
+    const pair = await shared()
     const { statusCode, headers, body } = await request(`${pair.app.url}${path}`)
     expectShape(404, 'not_found', { status: statusCode, headers, text: await body.text() })
   },
@@ -103,7 +104,7 @@ test.for(['/:a(', '/*x', '/:a(^(a+)+$)', '/:id', '/*'])(
 describe('a method that an address does not answer', () => {
   const rows = Object.entries(ROUTES).flatMap(([allow, paths]) => paths.map(path => ({ path, allow })))
   test.for(rows)('$path answers $allow only: the others are 405 with Allow', async ({ path, allow }) => {
-    const pair = await startPair()
+    const pair = await shared()
     const others = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'] as const
     for (const method of others.filter(m => m !== allow)) {
       const { statusCode, headers, body } = await request(`${pair.app.url}${path}`, { method })
@@ -115,14 +116,14 @@ describe('a method that an address does not answer', () => {
   // /health and /ready answer it: monitors ask that way, and it changes nothing.
   const headless = rows.filter(({ path }) => path !== '/health' && path !== '/ready')
   test.for(headless)('HEAD $path is 405 too', async ({ path, allow }) => {
-    const pair = await startPair()
+    const pair = await shared()
     const { statusCode, headers, body } = await request(`${pair.app.url}${path}`, { method: 'HEAD' })
     await body.dump()
     expect([statusCode, headers['allow']]).toEqual([405, allow])
   })
 
   test('a body of any kind, broken too, gets a 4xx of the same shape', async () => {
-    const pair = await startPair()
+    const pair = await shared()
     for (const type of ['application/json', 'text/xml', 'multipart/form-data', 'nonsense'])
       for (const path of ['/connect', '/nowhere']) {
         const reply = await createClient().post(pair.app.url + path, `{"${CANARY}`, { 'content-type': type })
@@ -167,19 +168,19 @@ test.for<[string, string, number, string]>([
   ['TRACE', `TRACE /nowhere HTTP/1.1\r\n${ok}x: ${CANARY}\r\n\r\n`, 404, 'not_found'],
   ['OPTIONS *', `OPTIONS * HTTP/1.1\r\n${ok}\r\n`, 404, 'not_found'],
 ])('%s', async ([, bytes, status, code]) => {
-  const pair = await startPair()
+  const pair = await shared()
   expectShape(status, code, parseRaw(await rawExchange(pair, bytes)))
   expect((await createClient().get(`${pair.app.url}/health`)).json()).toEqual({ status: 'ok' })
 })
 
 test('an expectation that nobody knows is ignored (RFC 9110 section 10.1.1 allows it)', async () => {
-  const pair = await startPair()
+  const pair = await shared()
   const answer = parseRaw(await rawExchange(pair, `GET /health HTTP/1.1\r\n${ok}Expect: ${CANARY}\r\n\r\n`))
   expect(answer).toMatchObject({ status: 200, text: '{"status":"ok"}' })
 })
 
 test('an address in absolute form leads to no other host', async () => {
-  const pair = await startPair()
+  const pair = await shared()
   const bytes = `GET http://stranger.example/connect HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`
   const answer = await rawExchange(pair, bytes)
   expect(parseRaw(answer).status).toBeGreaterThanOrEqual(300)

@@ -7,10 +7,13 @@ import {
   comeBack,
   expectError,
   expectErrorPage,
+  sharedPair,
   startPair,
   storedConnections,
   UPSTREAM_TEXT,
 } from './harness.ts'
+
+const shared = sharedPair()
 
 const failure = (error: string) => ({ error, message: UPSTREAM_TEXT, error_description: UPSTREAM_TEXT })
 const raw =
@@ -74,7 +77,7 @@ const rows: [string, Answer, number, string][] = [
 ]
 
 test.for(rows)('$0: $2 $3', async ([, answer, status, code]) => {
-  const pair = await startPair()
+  const pair = await shared()
   const { client, state } = await begin(pair)
   pair.upstream.onToken = answer
   const reply = await comeBack(pair, client, { code: 'good-code', state })
@@ -92,7 +95,7 @@ test.for(rows)('$0: $2 $3', async ([, answer, status, code]) => {
 })
 
 test.for([301, 302, 303, 307, 308])('a %i is not followed: the secret goes nowhere else', async status => {
-  const pair = await startPair()
+  const pair = await shared()
   const { client, state } = await begin(pair)
   pair.upstream.onToken = json(status, {}, { location: `${pair.upstream.authBase}/elsewhere` })
   expectError(pair, await comeBack(pair, client, { code: 'c', state }), 502, 'upstream_error')
@@ -112,7 +115,7 @@ test.for<[string, Record<string, unknown>]>([
   ['them as null', { token_type: null, expires_in: null, scope: null }],
   ['anything known as OpenID', { id_token: 'not-a-jwt' }],
 ])('an answer without %s is tolerated', async ([, change]) => {
-  const pair = await startPair()
+  const pair = await shared()
   const { client, state } = await begin(pair)
   pair.upstream.onToken = json(200, tokens(change))
   expect((await comeBack(pair, client, { code: 'c', state })).status).toBe(200)
@@ -122,7 +125,7 @@ test.for<[string, Record<string, unknown>]>([
 })
 
 test('a lifetime longer than documented is not believed', async () => {
-  const pair = await startPair()
+  const pair = await shared()
   const { client, state } = await begin(pair)
   pair.upstream.onToken = json(200, tokens({ expires_in: 1e12, refresh_expires_in: 1e12 }))
   await comeBack(pair, client, { code: 'c', state })
@@ -132,7 +135,7 @@ test('a lifetime longer than documented is not believed', async () => {
 })
 
 test('parameters of the callback that nobody knows are ignored', async () => {
-  const pair = await startPair()
+  const pair = await shared()
   const { client, state } = await begin(pair)
   const unknown = {
     iss: 'https://other.example',

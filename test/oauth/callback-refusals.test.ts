@@ -9,6 +9,7 @@ import {
   expectError,
   expectErrorPage,
   type Pair,
+  sharedPair,
   startPair,
   storedConnections,
 } from './harness.ts'
@@ -19,6 +20,7 @@ async function expectNothingHappened(pair: Pair): Promise<void> {
   expect(await storedConnections(pair)).toEqual([])
 }
 
+const shared = sharedPair()
 const OTHER = 'A'.repeat(43)
 
 test.for<[string, string, string]>([
@@ -34,7 +36,7 @@ test.for<[string, string, string]>([
   ['another error without a state', 'error=server_error', 'state_missing'],
   ['another error with an unknown state', `error=server_error&state=${OTHER}`, 'state_mismatch'],
 ])('refuses %s', async ([, query, code]) => {
-  const pair = await startPair()
+  const pair = await shared()
   const url = `${pair.app.url}/callback?${query}`
   expectError(pair, await createClient().get(url), 400, code)
   expectErrorPage(await createClient().get(url, BROWSER), 400, code)
@@ -54,7 +56,7 @@ test.for<[string, (state: string) => string, string]>([
   ['an endless code', s => `code=${'c'.repeat(2049)}&state=${s}`, 'invalid_request'],
   ['a code and an error', s => `code=c&error=access_denied&state=${s}`, 'invalid_request'],
 ])('refuses %s, and the flow can still be completed', async ([, query, code]) => {
-  const pair = await startPair()
+  const pair = await shared()
   const { client, state } = await begin(pair)
   expectError(pair, await client.get(`${pair.app.url}/callback?${query(state)}`), 400, code)
   await expectNothingHappened(pair)

@@ -1,8 +1,18 @@
 import { request } from 'undici'
 import { describe, expect, test } from 'vitest'
 import { createClient } from '../helpers/client.ts'
-import { BROWSER, begin, EVENT, expectError, expectErrorPage, type Pair, startPair } from './harness.ts'
+import {
+  BROWSER,
+  begin,
+  EVENT,
+  expectError,
+  expectErrorPage,
+  type Pair,
+  sharedPair,
+  startPair,
+} from './harness.ts'
 
+const shared = sharedPair()
 const flows = ({ app }: Pair) => app.database.query.selectFrom('flows').selectAll().execute()
 
 test('sends the browser to authorize with exactly the documented parameters', async () => {
@@ -71,7 +81,7 @@ describe('event_id', () => {
     ['with a broken percent sign', '?event_id=evt%E'],
     ['that is not UTF-8', '?event_id=%FF'],
   ])('%s is refused and starts nothing', async ([, query]) => {
-    const pair = await startPair()
+    const pair = await shared()
     const reply = await createClient().get(`${pair.app.url}/connect${query}`)
     expectError(pair, reply, 400, 'invalid_event_id')
     expect(reply.headers['set-cookie']).toBeUndefined()
@@ -110,7 +120,7 @@ describe('event_id', () => {
 })
 
 test.for(['HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS'] as const)('%s starts no flow', async method => {
-  const pair = await startPair()
+  const pair = await shared()
   const { statusCode, headers, body } = await request(`${pair.app.url}/connect`, { method })
   await body.dump()
   expect(statusCode).toBe(405)
