@@ -103,6 +103,7 @@ test('a captured delivery becomes a fixture without the person, and a test that 
   )
   const red = await vitest(project, file)
   expect([red.code, red.out]).toEqual([1, expect.stringContaining('1 failed')])
+  expect(red.out + red.err).toContain('failed: TypeError: broken')
 }, 90_000)
 
 test('--out chooses the folder; nothing is overwritten; a type does not choose a path', async () => {

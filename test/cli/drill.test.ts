@@ -15,33 +15,22 @@ import { until } from '../helpers/wait.ts'
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 /** Other mistakes, of handlers and of this code: test/lab/drill.test.ts. */
-test('a handler that is not safe to repeat is caught, and its file is named', async () => {
+test('a handler that throws on a documented payload is caught, and its file is named', async () => {
   const project = copyProject()
-  project.write(
-    'src/integration/migrations/index.ts',
-    `import type { Kysely } from 'kysely'
-const badges = {
-  up: (db: Kysely<unknown>) => db.schema.createTable('app_badges').addColumn('holder', 'text').execute(),
-}
-export const migrations = { '001-badges': badges }
-`,
-  )
-  project.write(
+  project.replace(
     'src/integration/handlers/application-approved.ts',
-    `import type { HandlerContext } from '../../builder/context.ts'
-export async function applicationApproved({ event, db }: HandlerContext<'application.approved'>): Promise<void> {
-  await db.insertInto('app_badges' as never).values({ holder: event.data.participant_id } as never).execute()
-}
+    '  const { event, log } = context\n',
+    `  const { event, log } = context
+  log.info({ track: (event.data.custom_form_fields as { favorite_track: string }).favorite_track.toUpperCase() }, '')
 `,
   )
-  const told = await drill(project, ['handler_throws'])
+  const told = await drill(project, ['handler_payloads'])
   expect(told).toMatchObject({ code: 1, failed: 1 })
   expect(told.days[0]).toMatchObject({
     status: 'failed',
     look: 'src/integration/handlers/application-approved.ts',
   })
-  expect(told.days[0]?.reason).toMatch(/second run of every handler left something else in "app_badges"/)
-  expect(existsSync(join(told.days[0]?.folder ?? '', 'app.log'))).toBe(true)
+  expect(told.days[0]?.reason).toMatch(/application-approved\.ts \(application\.approved\) threw TypeError/)
 }, 120_000)
 
 test('a day that this system cannot make is said to be not run, and counts as neither', async () => {

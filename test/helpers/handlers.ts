@@ -9,7 +9,7 @@ import { until } from './wait.ts'
 import { envelope, signedDelivery } from './webhook.ts'
 
 export interface HandlerApp extends TestApp {
-  /** Delivers an event over the socket and resolves with its state once it is handled. */
+  /** Delivers an event over the socket and resolves with its state once it is handled, or with what its handler threw. */
   deliver(type: string, change?: Record<string, unknown>): Promise<string>
   connect(eventId: string, organizationId?: string): Promise<unknown>
   participants(): Promise<Record<string, unknown>[]>
@@ -56,7 +56,9 @@ export async function startHandlers(o: TestAppOptions = { own: true }): Promise<
       if (answer.status !== 200) return `refused with ${answer.status}`
       return until(async () => {
         const row = (await readRows(app)).find(r => r.delivery_id === id)
-        return row && row.state !== 'pending' && row.state !== 'running' && row.state
+        if (row?.state !== 'pending' && row?.state !== 'running') return row?.state
+        // It would run again in some seconds.
+        return row.last_error !== null && `failed: ${row.last_error}`
       })
     },
     connect: (eventId, organizationId = 'org_test_formal') =>

@@ -1,26 +1,37 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { drill } from '../helpers/drill.ts'
 import { copyProject } from '../helpers/project.ts'
 
 describe('a handler that is broken is caught, and its file is named', () => {
-  test('one that throws on a documented payload', async () => {
+  test('one that is not safe to repeat', async () => {
     const project = copyProject()
-    project.replace(
-      'src/integration/handlers/application-approved.ts',
-      '  const { event, log } = context\n',
-      `  const { event, log } = context
-  log.info({ track: (event.data.custom_form_fields as { favorite_track: string }).favorite_track.toUpperCase() }, '')
+    project.write(
+      'src/integration/migrations/index.ts',
+      `import type { Kysely } from 'kysely'
+const badges = {
+  up: (db: Kysely<unknown>) => db.schema.createTable('app_badges').addColumn('holder', 'text').execute(),
+}
+export const migrations = { '001-badges': badges }
 `,
     )
-    const told = await drill(project, ['handler_payloads'])
+    project.write(
+      'src/integration/handlers/application-approved.ts',
+      `import type { HandlerContext } from '../../builder/context.ts'
+export async function applicationApproved({ event, db }: HandlerContext<'application.approved'>): Promise<void> {
+  await db.insertInto('app_badges' as never).values({ holder: event.data.participant_id } as never).execute()
+}
+`,
+    )
+    const told = await drill(project, ['handler_throws'])
     expect(told).toMatchObject({ code: 1, failed: 1 })
     expect(told.days[0]).toMatchObject({
       status: 'failed',
       look: 'src/integration/handlers/application-approved.ts',
     })
-    expect(told.days[0]?.reason).toMatch(/application-approved\.ts \(application\.approved\) threw TypeError/)
+    expect(told.days[0]?.reason).toMatch(/second run of every handler left something else in "app_badges"/)
+    expect(existsSync(join(told.days[0]?.folder ?? '', 'app.log'))).toBe(true)
   }, 120_000)
 
   test('one that never ends and does not heed its signal', async () => {
