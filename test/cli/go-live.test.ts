@@ -13,6 +13,7 @@ import { pathOf } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { ownValues } from '../helpers/own-values.ts'
 import { freePort } from '../helpers/ports.ts'
+import { testRuntime } from '../helpers/runtime.ts'
 import { certificate, type ProxyWays, tlsProxy, trust } from '../helpers/tls-proxy.ts'
 import { typed } from '../helpers/typed.ts'
 
@@ -31,8 +32,13 @@ async function deployment(ways: ProxyWays = {}, env: Record<string, string> = {}
   const [port, own] = [await freePort(), certificate()]
   const origin = `https://localhost:${port}`
   const shared = { REVENTO_REDIRECT_URI: `${origin}/callback`, REVENTO_AUTH_BASE: `${origin}/auth` }
-  const app = await startApp({ env: shared })
-  onTestFinished(() => app.close())
+  const time = testRuntime()
+  const app = await startApp({ env: shared, runtime: time })
+  onTestFinished(() => {
+    // Half a minute later nobody watches /ready any more, who would be given notice.
+    time.advance(30_000)
+    return app.close()
+  })
   await tlsProxy(port, app.url, own, ways)
   const settings = {
     ...shared,

@@ -37,7 +37,8 @@ export const handlers: Handlers = {
       setTimeout(() => {
         throw new Error('nobody catches this', { cause })
       }, 20)
-      await new Promise(() => {})
+      // Longer than that, and not for ever: a stop waits seconds for a handler that never ends.
+      await new Promise(resolve => setTimeout(resolve, 200))
     },
   },
   // part: senders {

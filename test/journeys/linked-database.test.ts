@@ -9,6 +9,7 @@ import { storageAdvice } from '../../src/storage/advice.ts'
 import { startApp } from '../helpers/app.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { startMain } from '../helpers/program.ts'
+import { testRuntime } from '../helpers/runtime.ts'
 import { settings } from '../helpers/sealed.ts'
 import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
@@ -71,8 +72,13 @@ async function refusal(databaseUrl: string): Promise<string | undefined> {
 describe.each(LINKS)('behind %s', (_, make) => {
   test('the guards look where SQLite looks, beside the file itself', async () => {
     const { folder, path } = await linked(make)
-    const app = await startApp({ databaseUrl: `sqlite:${folder}/${path}` })
-    onTestFinished(() => app.close())
+    const time = testRuntime()
+    const app = await startApp({ databaseUrl: `sqlite:${folder}/${path}`, runtime: time })
+    onTestFinished(() => {
+      // Half a minute later nobody watches /ready any more, who would be given notice.
+      time.advance(30_000)
+      return app.close()
+    })
     for (let n = 0; n < 3; n++) expect(await post(app.url)).toBe(200)
     const log = join(folder, 'real', 'x.db-wal')
     rmSync(log)

@@ -58,19 +58,17 @@ function connection({ folder }: Program) {
 
 const KEPT = { state: 'connected', version: 2, refresh_phase: 'idle', lease_until: 0 }
 
-test('SIGTERM waits for the refresh that a page began, and stores its pair', {
-  timeout: 90_000,
-}, async () => {
+async function begunByPage(): Promise<Program> {
   const { app, client, origin, under } = await stage()
   const asked = client.get(`${origin}/participants?event_id=evt_test_published`).catch(() => undefined)
   await under()
   app.process.kill('SIGTERM')
   expect(await app.ended).toBe(0)
   await asked
-  expect(connection(app)).toEqual(KEPT)
-})
+  return app
+}
 
-test('SIGTERM waits for the refresh that a handler began', { timeout: 90_000 }, async () => {
+async function begunByHandler(): Promise<Program> {
   const asking = new URL('asking-handlers.ts', import.meta.url).href
   const { app, under } = await stage({ HANDLERS: asking })
   const { body, headers } = signedDelivery()
@@ -79,32 +77,45 @@ test('SIGTERM waits for the refresh that a handler began', { timeout: 90_000 }, 
   await under()
   app.process.kill('SIGTERM')
   expect(await app.ended).toBe(0)
-  expect(connection(app)).toEqual(KEPT)
-})
+  return app
+}
 
-if (hasSandbox)
-  test('with the sandbox too, which stops after the app', { timeout: 90_000 }, async () => {
-    const app = await start()
-    const client = createClient()
-    const origin = app.url.replace('127.0.0.1', 'localhost')
-    const sandbox = `http://127.0.0.1:${app.sandboxPort}`
-    const form = { 'content-type': 'application/x-www-form-urlencoded' }
-    const locationOf = ({ headers }: Reply) => String(headers['location'])
-    const consent = await client.get(locationOf(await client.get(`${origin}/connect`)))
-    const [, id = ''] = /name="consent" value="([^"]+)"/.exec(consent.text) ?? []
-    const decision = new URLSearchParams({ consent: id, decision: 'authorize' }).toString()
-    const back = await client.post(`${sandbox}/oauth/authorize`, decision, form)
-    expect((await client.get(locationOf(back), { accept: 'application/json' })).status).toBe(200)
-    const tell = (path: string, fields: object) =>
-      client.post(`${sandbox}/console/api${path}`, JSON.stringify(fields), {
-        'content-type': 'application/json',
-      })
-    await tell('/expire-access-tokens', {})
-    await tell('/faults', { name: 'token_slow', count: 1 })
-    const asked = client.get(`${origin}/participants?event_id=evt_test_published`).catch(() => undefined)
-    await until(() => connection(app)['refresh_phase'] === 'sent', 20_000)
-    app.process.kill('SIGTERM')
-    expect(await app.ended).toBe(0)
-    await asked
-    expect(connection(app)).toEqual(KEPT)
-  })
+async function besideSandbox(): Promise<Program> {
+  const app = await start()
+  const client = createClient()
+  const origin = app.url.replace('127.0.0.1', 'localhost')
+  const sandbox = `http://127.0.0.1:${app.sandboxPort}`
+  const form = { 'content-type': 'application/x-www-form-urlencoded' }
+  const locationOf = ({ headers }: Reply) => String(headers['location'])
+  const consent = await client.get(locationOf(await client.get(`${origin}/connect`)))
+  const [, id = ''] = /name="consent" value="([^"]+)"/.exec(consent.text) ?? []
+  const decision = new URLSearchParams({ consent: id, decision: 'authorize' }).toString()
+  const back = await client.post(`${sandbox}/oauth/authorize`, decision, form)
+  expect((await client.get(locationOf(back), { accept: 'application/json' })).status).toBe(200)
+  const tell = (path: string, fields: object) =>
+    client.post(`${sandbox}/console/api${path}`, JSON.stringify(fields), {
+      'content-type': 'application/json',
+    })
+  await tell('/expire-access-tokens', {})
+  await tell('/faults', { name: 'token_slow', count: 1 })
+  const asked = client.get(`${origin}/participants?event_id=evt_test_published`).catch(() => undefined)
+  await until(() => connection(app)['refresh_phase'] === 'sent', 20_000)
+  app.process.kill('SIGTERM')
+  expect(await app.ended).toBe(0)
+  await asked
+  return app
+}
+
+/** At once, so that the slow answer is waited for once. */
+const BEGUN: Record<string, () => Promise<Program>> = {
+  'by a page': begunByPage,
+  'by a handler': begunByHandler,
+  ...(hasSandbox && { 'beside the sandbox, which stops after the app': besideSandbox }),
+}
+
+test(`SIGTERM waits for a refresh under way, and stores its pair: ${Object.keys(BEGUN).join('; ')}`, {
+  timeout: 90_000,
+}, async () => {
+  const kept = Object.entries(BEGUN).map(async ([begun, run]) => [begun, connection(await run())])
+  expect(await Promise.all(kept)).toEqual(Object.keys(BEGUN).map(begun => [begun, KEPT]))
+})

@@ -103,9 +103,9 @@ test('an error nobody caught: the listener closes, what was acknowledged stays, 
   })
   await app.says('Ready')
   expect(await post(app)).toBe(200)
-  expect((await fetch(`${app.url}/ready`)).status).toBe(200)
+  expect((await fetch(`${app.url}/health`)).status).toBe(200)
   app.process.kill('SIGWINCH')
-  await until(async () => (await fetch(`${app.url}/ready`).catch(() => ({ status: 0 }))).status !== 200)
+  await until(async () => (await fetch(`${app.url}/health`).catch(() => ({ status: 0 }))).status !== 200)
   expect(await app.ended).toBe(1)
   const said = logLines(app).filter(line => line['err'] !== undefined)
   expect(said).toMatchObject([
