@@ -5,7 +5,6 @@ import type { Session } from '../oauth/sessions.ts'
 export const FORM_TOKEN = 'form_token'
 
 export interface Layout {
-  /** APP_NAME. */
   readonly appName: string
   readonly title: string
   readonly body: Html

@@ -142,12 +142,10 @@ export const HEADINGS: Partial<Record<ErrorCode, string>> = {
   upstream_timeout: 'Revento too slow',
 }
 
-/** The first letter as a capital. */
 export const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
 /** As NEXT for a participant, whom neither an event id nor a connection helps. */
 export const loginNext = (error: ErrorCode): Next | undefined =>
   NEXT[error]?.again === undefined ? undefined : { text: 'Nothing was stored.', again: 'Sign in' }
 
-/** A code with spaces in place of its underscores. */
 export const words = (code: string) => code.replaceAll('_', ' ')

@@ -5,7 +5,6 @@ export interface Manifest {
   readonly engines: { readonly node: string }
 }
 
-/** Reads package.json. */
 export const readManifest = (): Manifest =>
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
 

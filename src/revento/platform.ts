@@ -90,7 +90,6 @@ export interface ParticipantRow extends Row {
   last_review_action?: 'approved' | 'rejected' | 'revision_requested' | null
 }
 
-/** The participant who signed in. */
 export interface ProfileRow extends Row {
   name?: string
   email?: string

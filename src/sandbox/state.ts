@@ -27,7 +27,6 @@ export interface Code {
   code_challenge: string
   issued_at: number
   spent: boolean
-  /** The installation that the code led to. */
   installation: string | null
 }
 

@@ -10,7 +10,6 @@ import type { Drawn } from './page/drawn.ts' // part: page
 export interface StatusOptions {
   readonly origin: string
   readonly production: boolean
-  /** APP_NAME. */
   readonly appName: string
   readonly sandbox: { url: string } | undefined
   readonly defaultEventId: string | undefined

@@ -183,6 +183,5 @@ export const leasedRun = (trx: Queries, { id, fence }: RunRow) =>
     .$if(isPostgres(trx), select => select.forUpdate())
     .executeTakeFirst()
 
-/** Adds to a count of the run. */
 export const plus = (column: 'pages' | 'counted' | 'added' | 'changed' | 'removed', n: number) =>
   sql<number>`${sql.ref(column)} + ${n}`

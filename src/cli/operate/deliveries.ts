@@ -50,7 +50,6 @@ const options = {
   again: { type: 'boolean', default: false },
   anew: { type: 'boolean', default: false },
 } as const
-/** Flags of replay alone. */
 const OF_REPLAY = ['type', 'event', 'since', 'until', 'dry-run', 'stop', 'again', 'anew'] as const
 
 function readFlags(values: Values<typeof options>, [command = '', id, ...more]: string[]) {

@@ -5,7 +5,6 @@ import { type Changes, git, type Manifest, manifestAt, tryGit } from './reposito
 /** A part that a project may do without. The table of parts is a file, so that each commit is read with its own. */
 export interface Part {
   readonly holds: string
-  /** Its files and folders. */
   readonly paths: readonly string[]
   /** Its commands that name no file of it. */
   readonly scripts?: readonly string[]
@@ -138,7 +137,6 @@ export function lacking(tree: string, theirs: string, mine: string): string[] {
 const pathsIn = (commit: string): string[] =>
   git(['ls-tree', '-r', '-z', '--name-only', commit]).split('\0').filter(Boolean)
 
-/** The files in which lines are marked. */
 const marked = (commit: string): string[] =>
   (tryGit('grep', '-l', '-z', '-E', '(//|#|<!--) part: [a-z, -]+[{}]?( -->)?$', commit) ?? '')
     .split('\0')

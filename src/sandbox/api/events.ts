@@ -16,7 +16,6 @@ export interface TestEvent {
   firstNumber: number
   /** How many have applied in the seed. */
   people: number
-  /** The time of the first application. */
   applicationsFrom: number
 }
 

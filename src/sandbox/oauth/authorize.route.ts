@@ -172,7 +172,6 @@ const SCOPE_MEANS: Record<string, string> = {
   'event.attendance': 'See whether you attend the event',
 }
 
-/** The question to the organizer. */
 function consentPage({ event, scope }: AuthorizeRequest, consentId: string): Html {
   const scopes = scope.split(' ').map(name => html`<li><code>${name}</code> ${SCOPE_MEANS[name]}</li>`)
   return html`<main class="narrow">

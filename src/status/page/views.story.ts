@@ -6,7 +6,6 @@ import type { DeliveryStory } from '../../webhooks/inbox/deliveries.ts'
 import { connectLink } from './views.connections.ts'
 import { replayForm, stateOf, why } from './views.deliveries.ts'
 
-/** The page of one delivery, from its arrival to its end. */
 export function storyPage(d: DeliveryStory, session: Session, appName: string): Html {
   return layout({
     appName,

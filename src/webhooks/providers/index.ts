@@ -6,7 +6,6 @@ import { entrupy } from './entrupy.ts' // part: senders
 import { revento } from './revento.ts'
 import { standard } from './standard.ts' // part: senders
 
-/** The providers of the template. */
 export const shippedProviders: readonly Provider[] = [
   // The one that every project has.
   revento,
