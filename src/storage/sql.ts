@@ -90,7 +90,7 @@ export function change(text: string) {
 }
 
 function executor<Row>(text: string, onPostgres = '') {
-  const onSqlite = text.replaceAll('$', '?')
+  const onSqlite = text.replaceAll(/\$(?=\d)/g, '?')
   return (query: Queries, parameters: readonly unknown[]) =>
     query.executeQuery<Row>(
       CompiledQuery.raw(isPostgres(query) ? text + onPostgres : onSqlite, [...parameters]),

@@ -10,6 +10,7 @@ import {
   eventLock,
   ids,
   integer,
+  isPostgres,
   lockShared,
   records,
   recordsText,
@@ -75,17 +76,27 @@ interface Row extends ReturnType<typeof columns> {
 const isOnlyRun = ({ delivery, outcome, run }: Ended) =>
   delivery.attempt === 1 && outcome.state === 'done' && run?.calls.length === 0
 
-const END_ONLY_RUNS = change(`update outcomes set state = 'done', started_at = cast(r.value ->> 0 as bigint),
-    finished_at = cast(r.value ->> 1 as bigint), last_error = null, lease_owner = null
-  from json_each($1) as r where outcomes.id = cast(r.key as bigint)
+const endOnlyRuns = (time: (n: number) => string, which: string) =>
+  change(`update outcomes set state = 'done', last_error = null, lease_owner = null,
+    started_at = cast(${time(0)} as bigint), finished_at = cast(${time(1)} as bigint) ${which}
     and outcomes.attempts = 1 and outcomes.state = 'running' and outcomes.lease_owner = $2`)
+const END_ONLY_RUNS = endOnlyRuns(
+  n => `r.value ->> ${n}`,
+  'from json_each($1) as r where outcomes.id = cast(r.key as bigint)',
+)
+/** SQLite makes a table of what is updated from a FROM clause: twice the time. */
+const END_ONLY_RUNS_ON_SQLITE = endOnlyRuns(
+  n => `$1 ->> ('$.' || id || '[${n}]')`,
+  'where id in (select cast(r.key as bigint) from json_each($1) as r)',
+)
 
 /** Such a run is told of by the row of its delivery, so that none of its own is written. Gives those that remain. */
 async function settleOnlyRuns(trx: Queries, group: readonly Ended[], owner: string): Promise<Ended[]> {
   const only = group.filter(isOnlyRun)
   if (only.length === 0) return [...group]
   const times = only.map(({ delivery, run }) => `"${delivery.id}":[${run?.startedAt},${run?.endedAt}]`)
-  const ended = await END_ONLY_RUNS(trx, `{${times.join()}}`, owner)
+  const endThem = isPostgres(trx) ? END_ONLY_RUNS : END_ONLY_RUNS_ON_SQLITE
+  const ended = await endThem(trx, `{${times.join()}}`, owner)
   const others = group.filter(ended => !isOnlyRun(ended))
   return ended === only.length ? others : [...others, ...(await outlived(trx, only))]
 }
