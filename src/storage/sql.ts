@@ -91,16 +91,16 @@ export function change(text: string) {
 
 function executor<Row>(text: string, onPostgres = '') {
   const onSqlite = text.replaceAll(/\$(?=\d)/g, '?')
+  const onServer = (text + onPostgres).replaceAll('json_each(', 'jsonb_each(')
   return (query: Queries, parameters: readonly unknown[]) =>
-    query.executeQuery<Row>(
-      CompiledQuery.raw(isPostgres(query) ? text + onPostgres : onSqlite, [...parameters]),
-    )
+    query.executeQuery<Row>(CompiledQuery.raw(isPostgres(query) ? onServer : onSqlite, [...parameters]))
 }
 
 /**
  * Many rows as one parameter of a FROM clause, read with `text` and `integer`: the statement has the same text for any
  * number of rows, so that it is compiled once. Both databases have a json_each with `key` and `value`; PostgreSQL's takes
- * an object only, so the rows are the members of an object, in their order.
+ * an object only, so the rows are the members of an object, in their order. There it is jsonb_each that runs: json_each
+ * leaves a row as text, which every `->>` reads anew, three times as long for 50 rows of 18 columns.
  */
 export const records = (rows: readonly object[]) => sql`json_each(${recordsText(rows)}) as r`
 

@@ -8,6 +8,7 @@ import {
   PostgresIntrospector,
   PostgresQueryCompiler,
   type QueryResult,
+  type RawNode,
   type TransactionSettings,
 } from 'kysely'
 import type pg from 'pg'
@@ -29,10 +30,19 @@ export class PgDialect implements Dialect {
     return new PostgresAdapter()
   }
   createQueryCompiler() {
-    return new PostgresQueryCompiler()
+    return new PgQueryCompiler()
   }
   createIntrospector(db: Kysely<unknown>) {
     return new PostgresIntrospector(db)
+  }
+}
+
+class PgQueryCompiler extends PostgresQueryCompiler {
+  /** Of `records`, see storage/sql. */
+  protected override visitRaw(node: RawNode): void {
+    const [before, after] = node.sqlFragments
+    const isRecords = before === 'json_each(' && after === ') as r'
+    super.visitRaw(isRecords ? { ...node, sqlFragments: ['jsonb_each(', after] } : node)
   }
 }
 
