@@ -9,6 +9,7 @@ export interface TestRuntime extends Runtime {
   setClock(ms: number): void
 }
 
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** Those between two attempts, two looks at the store and two runs, and most of those of a stop. */
 const PAUSE_MS = 3_000
 
@@ -29,20 +30,32 @@ export function testRuntime({ moving = false } = {}): TestRuntime {
     monotonic,
     // A test machine's load is not what the app gives way to.
     late: () => 0,
-    async sleep(ms, signal) {
-      const woken = new AbortController()
-      const sleeper = { until: monotonic() + ms, wake: () => woken.abort() }
-      sleeping.add(sleeper)
-      const until = signal ? AbortSignal.any([signal, woken.signal]) : woken.signal
-      try {
-        await systemRuntime.sleep(ms <= PAUSE_MS ? ms / 20 : ms, until)
-        if (moving) advance(Math.max(0, sleeper.until - monotonic()))
-      } catch (error) {
-        if (!woken.signal.aborted) throw error
-      } finally {
-        sleeping.delete(sleeper)
-      }
-    },
+    // A stop ends twenty sleeps: with a signal and an error of its own for each it cost as much as the rest of it.
+    sleep: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(signal.reason)
+        const end = () => {
+          clearTimeout(timer)
+          sleeping.delete(sleeper)
+          signal?.removeEventListener('abort', stop)
+        }
+        const stop = () => {
+          end()
+          reject(signal?.reason)
+        }
+        const wake = () => {
+          end()
+          resolve()
+        }
+        const sleeper = { until: monotonic() + ms, wake }
+        const over = () => {
+          if (moving) advance(Math.max(0, sleeper.until - monotonic()))
+          wake()
+        }
+        const timer = setTimeout(over, ms <= PAUSE_MS ? ms / 20 : Math.min(ms, LONGEST_TIMER_MS))
+        sleeping.add(sleeper)
+        signal?.addEventListener('abort', stop)
+      }),
     advance,
     pass(ms) {
       advance(ms)

@@ -16,6 +16,8 @@ export interface Upstream {
   authBase: string
   apiBase: string
   requests: UpstreamRequest[]
+  /** How many requests have no answer yet. */
+  unanswered(): number
   tokenRequests(): UpstreamRequest[]
   apiRequests(): UpstreamRequest[]
   /** Replaceable in the middle of a test. */
@@ -49,7 +51,10 @@ export const tokens = (change: Record<string, unknown> = {}) => ({
 export const emptyPage = { data: [], next_cursor: null, has_more: false }
 
 export async function startUpstream(): Promise<Upstream> {
+  let unanswered = 0
   const server = createServer((request, response) => {
+    unanswered++
+    response.once('close', () => unanswered--)
     const chunks: Buffer[] = []
     request.on('data', chunk => chunks.push(chunk))
     request.on('end', () => {
@@ -72,6 +77,7 @@ export async function startUpstream(): Promise<Upstream> {
     authBase: `http://127.0.0.1:${port}`,
     apiBase: `http://127.0.0.1:${port}/api/v1`,
     requests: [],
+    unanswered: () => unanswered,
     tokenRequests: () => upstream.requests.filter(r => r.path === '/oauth/token'),
     apiRequests: () => upstream.requests.filter(r => r.path.startsWith('/api/v1')),
     onToken: json(200, tokens()),

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as turned } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import type { Runtime } from '../../src/process/runtime.ts'
 import { createApiClient, type Patience, type WithAccessToken } from '../../src/revento/api.ts'
@@ -72,10 +72,11 @@ export function watch(upstream: Upstream, clock: Runtime, answer: Answer = json(
   return watched
 }
 
-/** Until for a while nothing came to the upstream. */
+/** Until for a while nothing came to the upstream. Where it has answered all, that is a few turns of the event loop. */
 export async function quiet(upstream: Upstream): Promise<void> {
   for (let calm = 0, seen = -1; calm < 3; ) {
-    await delay(10)
+    if (upstream.unanswered() > 0) await delay(10)
+    else for (let turn = 0; turn < 20; turn++) await turned()
     calm = upstream.requests.length === seen ? calm + 1 : 0
     seen = upstream.requests.length
   }
