@@ -15,7 +15,8 @@ const PAUSE_MS = 3_000
 
 /**
  * Pauses are slept twenty times as fast. `moving`: the clocks go on by them, so that whose patience is counted by a clock
- * has as much less of it. That is for one caller: where others are waited for, a busy machine would be too slow.
+ * has as much less of it. Every pause does that, also of what looks at the store: a test that counts attempts, or whose
+ * caller waits for another one, would depend on how busy the machine is.
  */
 export function testRuntime({ moving = false } = {}): TestRuntime {
   let [passed, set] = [0, 0]

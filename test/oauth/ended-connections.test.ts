@@ -21,8 +21,8 @@ const failure = (error: string) => ({ error, message: UPSTREAM_TEXT })
 
 const errorsOf = ({ app }: Pair) => app.log.filter(({ level, part }) => level === 'error' && part === 'oauth')
 
-async function connected() {
-  const pair = await startPair({ runtime: testRuntime({ moving: true }) })
+async function connected(runtime = testRuntime()) {
+  const pair = await startPair({ runtime })
   const { client } = await connect(pair)
   pair.upstream.onApi = knows('fresh')
   pair.upstream.requests.length = 0
@@ -97,7 +97,7 @@ const postponed: [string, Answer, string][] = [
 ]
 
 test.for(postponed)('$0 is not re-consent: 502 $2, and the connection goes on', async ([, answer, code]) => {
-  const { pair, ask } = await connected()
+  const { pair, ask } = await connected(testRuntime({ moving: true }))
   const [before] = await storedConnections(pair)
   pair.upstream.onToken = answer
   expectError(pair, await ask(), 502, code)
