@@ -110,7 +110,7 @@ test('what a builder adds in one folder and .env runs; what is wrong in it stops
   const lines = [`GITHUB_WEBHOOK_SECRET=${secret}`, `PORT=${port}`, `SANDBOX_PORT=${sandboxPort}`]
   project.write('.env', ['BADGE_OFFICE=Hall 2', ...lines, ''].join('\n'))
   // A value for a setting of this clone's, which may have the same name, would win over the file.
-  const env = { BADGE_OFFICE: undefined }
+  const env = { ...project.env, BADGE_OFFICE: undefined }
   const start = () => node([join(project.folder, 'src/main.ts')], { cwd: project.folder, env })
 
   const app = start()

@@ -54,7 +54,7 @@ async function vitest(project: ProjectCopy, file: string) {
     [join(project.folder, 'node_modules/vitest/vitest.mjs'), 'run', '--project', 'sqlite', file],
     {
       cwd: project.folder,
-      env: { NO_COLOR: '1' },
+      env: { ...project.env, NO_COLOR: '1' },
     },
   )
   return { code: await child.ended, ...child.output }
@@ -65,7 +65,7 @@ test('a captured delivery becomes a fixture without the person, and a test that 
   const project = copyProject()
   const own = node([join(project.folder, 'src/cli/operate/deliveries.ts'), 'capture', '1'], {
     cwd: project.folder,
-    env: { DATABASE_URL: `sqlite:${pathOf(app.config.store)}` },
+    env: { ...project.env, DATABASE_URL: `sqlite:${pathOf(app.config.store)}` },
   })
   const [code, { out }] = [await own.ended, own.output]
   await app.close()
@@ -88,7 +88,7 @@ test('a captured delivery becomes a fixture without the person, and a test that 
   // The drill sends it too, as news of somebody whom the sandbox does not know.
   const show = `import { storyOf } from './src/cli/develop/drill/deliveries.ts'
     console.log(storyOf().first.map(draft => draft.body).filter(Boolean).join('\\n'))`
-  const story = node(['--input-type=module', '-e', show], { cwd: project.folder })
+  const story = node(['--input-type=module', '-e', show], { cwd: project.folder, env: project.env })
   await story.ended
   expect(story.output.out).toMatch(/"participant_id":"ptp_captured_0_\d+".*"capacity":9007199254740993123/)
   // part: sandbox, tools }

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
+import { inherited } from '../helpers/stage.ts'
 import { typed } from '../helpers/typed.ts'
 
 const SRC = fileURLToPath(new URL('../../src/', import.meta.url))
@@ -34,7 +35,7 @@ test('every command runs through runCommand, and nothing else there writes to st
 async function run(name: string, stdout: number | 'pipe'): Promise<[code: unknown, err: string]> {
   const child = spawn(process.execPath, [cli(name), '--help'], {
     cwd: testFolder(),
-    env: { PATH: process.env['PATH'] },
+    env: inherited(),
     stdio: ['ignore', stdout, 'pipe'],
   })
   child.stdout?.destroy()
@@ -90,7 +91,7 @@ test('npm start says so too', async () => {
 test('npm run -s trigger revento activity.updated --tamper is refused, and sends nothing', async () => {
   const child = spawn('npm', ['run', '-s', 'trigger', 'revento', 'activity.updated', '--tamper'], {
     cwd: fileURLToPath(new URL('../../', import.meta.url)),
-    env: { PATH: process.env['PATH'], HOME: testFolder(), PORT: '9' },
+    env: { ...inherited(), HOME: testFolder(), PORT: '9' },
   })
   let err = ''
   child.stderr.on('data', chunk => (err += chunk))
