@@ -51,6 +51,22 @@ const claimAll = (query: Queries) =>
     hasHandler: (_provider, type) => type === 'handled',
   })
 
+test('an instance that locks what it claims, as up to 064, claims nothing together with this one', async () => {
+  const { query, url } = await testDatabase()
+  const id = await arrive(query, 'handled')
+  const client = new pg.Client(url)
+  await client.connect()
+  await client.query(`begin; select id from outcomes where next_at = 0 for update skip locked;
+    select pg_advisory_xact_lock(hashtextextended('delivery keys', 0));
+    update outcomes set state = 'running', attempts = 1, lease_owner = 'older', next_at = ${Date.now() + 60_000}
+    where id = ${id}`)
+  const claiming = claimAll(query)
+  await somebodyWaits(query)
+  await client.query('commit')
+  await client.end()
+  expect((await claiming).claimed).toEqual([])
+})
+
 test('what arrives and is claimed while its event is being marked as erased keeps no body', async () => {
   const { query, url } = await testDatabase()
   const sealer = createSealer({ current: Buffer.alloc(32, 7) }, runtime)

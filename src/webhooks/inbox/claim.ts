@@ -102,7 +102,8 @@ const MOST_BYTES = 16 * 1024 * 1024
 export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
   return transaction(query, async trx => {
     // Two instances may each see one of two copies: the second looks when the first has recorded its keys, and its leases.
-    await lock(trx, 'claims')
+    // Up to 064 only the keys were looked for in turn, hence the name: an instance of then takes its turn among these.
+    await lock(trx, 'delivery keys')
     const { rows, alone } = apart(await dueRows(trx, o), o.running)
     const duplicates = await findDuplicates(
       trx,
