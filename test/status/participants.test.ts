@@ -7,12 +7,15 @@ import {
   expectError,
   type Pair,
   participantsUrl,
+  sharedPair,
   startPair,
   UPSTREAM_TEXT,
 } from '../oauth/harness.ts'
 
+const shared = sharedPair()
+
 async function connected() {
-  const pair = await startPair()
+  const pair = await shared()
   const { client } = await connect(pair)
   pair.upstream.requests.length = 0
   const ask = (query: string) => client.get(`${pair.app.url}/participants?${query}`)
