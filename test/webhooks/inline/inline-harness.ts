@@ -1,4 +1,4 @@
-import { onTestFinished } from 'vitest'
+import { afterAll, onTestFinished } from 'vitest'
 import type { InlineHandler } from '../../../src/builder/context.ts'
 import { aghanim } from '../../../src/webhooks/providers/aghanim.ts'
 import { startApp, type TestApp, type TestAppOptions } from '../../helpers/app.ts'
@@ -29,9 +29,29 @@ export const question = (change: Record<string, unknown> = {}) =>
 
 /** The app with this handler for `player.verify`, gone after the test. */
 export async function startAsked(handler: InlineHandler, o: TestAppOptions = {}): Promise<Asked> {
+  const app = await openAsked(handler, o)
+  onTestFinished(() => app.close())
+  return app
+}
+
+/** One app for the tests of a file that ask once: each brings its handler, and finds its own rows alone. */
+export function sharedAsked(): (handler: InlineHandler) => Promise<Asked> {
+  let opened: Promise<Asked> | undefined
+  let handled: InlineHandler = async () => undefined
+  afterAll(async () => (await opened)?.close())
+  return async handler => {
+    handled = handler
+    opened ??= openAsked(context => handled(context), {})
+    const app = await opened
+    await app.database.query.deleteFrom('inline_answers').execute()
+    const before = (await app.rows()).length
+    return { ...app, rows: async () => (await app.rows()).slice(before) }
+  }
+}
+
+async function openAsked(handler: InlineHandler, o: TestAppOptions): Promise<Asked> {
   const handlers = { revento: {}, aghanim: { 'player.verify': handler } }
   const app = await startApp({ handlers, ...o, env: { ...SENDERS_ENV, ...o.env } })
-  onTestFinished(() => app.close())
   const client = createClient()
   return {
     ...app,

@@ -5,8 +5,9 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { InlineAnswer, SenderContext } from '../../../src/builder/context.ts'
 import { manualClock } from '../../helpers/clock.ts'
 import { until } from '../../helpers/wait.ts'
-import { startAsked } from './inline-harness.ts'
+import { sharedAsked, startAsked } from './inline-harness.ts'
 
+const shared = sharedAsked()
 const hanging = () => new Promise<never>(() => {})
 
 test.each([
@@ -20,7 +21,7 @@ test.each([
 ] as [string, InlineAnswer | undefined, number, string][])(
   'a handler that returns %s makes the answer, kept with its row',
   async (_, result, status, text) => {
-    const app = await startAsked(async () => result)
+    const app = await shared(async () => result)
     const answer = await app.ask({ event_id: 'whevt_a' })
     expect([answer.status, answer.text]).toEqual([status, text])
     expect(answer.headers['content-type']).toBe('application/json; charset=utf-8')
@@ -145,7 +146,7 @@ test.each([
   ['a status that is no number', { status: 'ok' as never }],
   ['a body that cannot be JSON', { body: circular }],
 ])('%s is a failure of the handler', async (_, result) => {
-  const app = await startAsked(async () => result)
+  const app = await shared(async () => result)
   expect((await app.ask()).status).toBe(500)
   expect(await app.rows()).toMatchObject([{ state: 'dead' }])
 })
@@ -242,7 +243,7 @@ test('a repeat waits no longer than a first one may take', async () => {
 test.each(['item.add', 'constructor', '__proto__', 'toString'])(
   'an unknown type, %s, is 400 and not stored',
   async type => {
-    const app = await startAsked(async () => undefined)
+    const app = await shared(async () => undefined)
     const answer = await app.ask({ event_type: type })
     expect([answer.status, answer.json()['error']]).toEqual([400, 'unknown_event_type'])
     expect([await app.rows(), await app.answers()]).toEqual([[], []])
@@ -258,7 +259,7 @@ test.each([
   ['an empty idempotency key', { idempotency_key: '' }],
   ['an idempotency key of 201 characters', { idempotency_key: 'a'.repeat(201) }],
 ])('an envelope with %s is 400', async (_, change) => {
-  const app = await startAsked(async () => undefined)
+  const app = await shared(async () => undefined)
   expect((await app.ask(change)).json()['error']).toBe('invalid_payload')
   expect(await app.rows()).toEqual([])
 })
