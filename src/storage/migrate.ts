@@ -148,13 +148,22 @@ interface Column {
 async function columnsOf(query: Queries): Promise<Column[]> {
   // `schemaOf` comes first, because its error says in words that there is no schema.
   const schema = await schemaOf(query)
-  const { rows } = await (schema === undefined
-    ? sql<Column>`select t.name as "table", c.name as "column" from sqlite_schema t, pragma_table_info(t.name) c
-        where t.type in ('table', 'view') and t.name not glob 'sqlite_*'`
-    : sql<Column>`select t.relname as "table", c.attname as "column" from pg_class t
-        join pg_attribute c on c.attrelid = t.oid and c.attnum > 0 and not c.attisdropped
-        where t.relnamespace = (select oid from pg_namespace where nspname = current_schema()) and t.relkind in ('r', 'p', 'v')`
-  ).execute(query)
+  const ofSqlite = (type: 'table' | 'view') =>
+    sql<Column>`select t.name as "table", c.name as "column" from sqlite_schema t, pragma_table_info(t.name) c
+      where t.type = ${type} and t.name not glob 'sqlite_*'`
+      .execute(query)
+      .then(({ rows }) => rows)
+  // SQLite refuses to read any view while a table of one is missing: that table is what has to be named.
+  const noViews = (error: unknown) => {
+    if (error instanceof StorageError) throw error
+    return []
+  }
+  if (schema === undefined) return [...(await ofSqlite('table')), ...(await ofSqlite('view').catch(noViews))]
+  const { rows } = await sql<Column>`select t.relname as "table", c.attname as "column" from pg_class t
+      join pg_attribute c on c.attrelid = t.oid and c.attnum > 0 and not c.attisdropped
+      where t.relnamespace = (select oid from pg_namespace where nspname = current_schema()) and t.relkind in ('r', 'p', 'v')`.execute(
+    query,
+  )
   return rows
 }
 
