@@ -170,7 +170,7 @@ export interface OutcomesTable {
   /** When the delivery may be claimed: 0 when new, later the time of a retry or the end of the claim's lease. */
   next_at: number
   lease_owner: string | null
-  /** Of a first run that ended well, made no calls and is the last one: it has no row in `attempts`. */
+  /** When a first run began that ended well, made no calls and is the last one: it has no row in `attempts`. */
   started_at: number | null
   finished_at: number | null
   last_error: string | null

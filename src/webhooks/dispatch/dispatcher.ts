@@ -26,54 +26,51 @@ export interface DispatcherOptions extends AttemptOptions, DispatchLogOptions {
   readonly concurrency: number
   readonly platform: Platform
   readonly hasHandler: (provider: string, type: string) => boolean
-  /** Fires when an error that nobody caught ends the process: then what runs is accused of it, as after any crash. */
+  /** Fires when an error that nobody caught ends the process: the runs under way are then accused, as after any crash. */
   readonly crashed?: AbortSignal | undefined
 }
 
 export interface Dispatcher {
   start(): void
-  /** Deliveries were committed: look now instead of at the next poll. */
+  /** Called when deliveries were committed: looks now instead of at the next poll. */
   arrived(): void
-  /** A connection was made, or some can be used again: what is parked for it goes on, in the background. Nothing is lost if this is not called. */
+  /** A connection was made or can be used again: its parked deliveries go on. Without the call they would a little later. */
   resume(key?: ConnectionKey): void
   /** For how long, in ms, it could not look for deliveries; 0 before the start. */
   stalledMs(): number
-  /** Claims nothing more, tells handlers to stop, and gives back what has not ended after `graceMs`. */
+  /** Claims nothing more, aborts handlers, and gives back deliveries whose runs have not ended after `graceMs`. */
   stop(graceMs: number): Promise<void>
 }
 
 const LEASE_MS = 30_000
 const POLL_MS = 1_000
-/** The reason that ends a sleep: without one, each makes an error with its stack. */
+/** The reason that ends a sleep: an abort without a reason makes an error with its stack. */
 const WOKEN = 'woken'
-/**
- * So many runs may have ended without their outcome being stored, those that run included: more are not begun. A kill -9
- * has these repeated.
- */
+/** The most runs under way or without a stored outcome: no further run begins then, because a kill -9 repeats them all. */
 const UNSETTLED = 20
-/** Each group costs six round trips there: in twenties a third fewer were handled. */
+/** A group of outcomes costs six round trips to a server: in groups of twenty a third fewer deliveries were handled. */
 const UNSETTLED_AT_A_SERVER = 100
-/** Whoever took a reconnect may have ended before all of its deliveries were woken: anybody goes on. */
+/** The process that took a reconnect may have ended before all deliveries were woken, so every process goes on. */
 const WAKE_EVERY_MS = 10_000
-/** How long ago it may have been asked which deliveries are erased: when one begins, and for those that run. */
+/** How old the knowledge of which deliveries are erased may be: when a run begins, and while runs are under way. */
 const BEGIN_FRESH_MS = 50
 const RUN_FRESH_MS = 500
 
 export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: Runtime): Dispatcher {
-  // Short, because each claim writes it to every row that it leases.
+  // The owner is short, because each claim writes it to every row that it leases.
   const owner = runtime.bytes(9).toString('base64url')
   const settler = createSettler(query, owner, runtime)
   const stopping = new AbortController()
   const begin = createAttempt(o, stopping.signal, runtime)
   const pace = createPace(o.concurrency, runtime)
   const tell = createDispatchLog(o)
-  /** Claimed, and waiting for one of the `running` to end. */
+  /** The claimed deliveries that wait for one of the `running` to end. */
   const queue: { delivery: Claimed; startBy: number }[] = []
   const running = new Set<Run>()
   const settling = new Set<Promise<void>>()
-  /** All of these: from the claim until the outcome is stored. */
+  /** The ids of all deliveries from their claim until their outcome is stored. */
   const held = new Set<number>()
-  /** What runs now accuses itself if the process ends: nothing is claimed beside it. */
+  /** Whether the claimed delivery must run alone, so that a crash accuses no other. */
   let alone = false
   let waking = new AbortController()
   let looping: Promise<void> = Promise.resolve()
@@ -84,12 +81,12 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   })
   let wokenAt = Number.NEGATIVE_INFINITY
   let lookedAt: number | undefined
-  /** When it was last asked which deliveries are erased: of those in the queue, and of all that are held. */
+  /** When it was last read which deliveries are erased: of those in the queue, and of all in `held`. */
   let claimedAt = Number.NEGATIVE_INFINITY
   let erasedAskedAt = Number.NEGATIVE_INFINITY
   let asking = false
   const mostUnsettled = Math.max(isPostgres(query) ? UNSETTLED_AT_A_SERVER : UNSETTLED, o.concurrency)
-  /** What is held and not queued runs, or waits for its outcome to be stored. */
+  /** A delivery in `held` that is not queued runs, or its outcome waits to be stored. */
   const hasRoom = () => running.size < o.concurrency && held.size - queue.length < mostUnsettled
 
   async function loop(): Promise<void> {
@@ -98,7 +95,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       stopLate()
       lookForParked()
       await lookForErased()
-      // A store that fails is told of by what needs it.
+      // A failure of the store is reported where the store is needed.
       await settler.flush().catch(() => {})
       const found = await fill().catch(err => {
         o.log.error({ part: 'dispatcher', err }, 'cannot read the inbox; trying again')
@@ -115,7 +112,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     upkeep.wake()
   }
 
-  /** Claims the next batch once the last one has begun; says how many rows it dealt with. */
+  /** Claims the next batch once the last one has begun; resolves with how many rows it dealt with. */
   async function fill(): Promise<number> {
     startQueued()
     if (queue.length > 0 || running.size >= o.concurrency || (alone && running.size > 0)) return 0
@@ -125,7 +122,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     const result = await claim(query, {
       owner,
       platform: o.platform,
-      // Room for both, what is new and what comes back: with one place the retries would go first, all of them.
+      // A claim has room for a new delivery and for a retry: with one place all the retries would go first.
       limit: Math.max(pace.batch(), 2),
       running: running.size,
       held: [...held],
@@ -149,8 +146,8 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
   const lookForErased = async () => runtime.monotonic() - erasedAskedAt < RUN_FRESH_MS || dropErased()
 
   /**
-   * Claims look too; this is for what was claimed before an erasure, here or in another process. False: it could not be
-   * found out.
+   * Drops deliveries that were claimed before an erasure, here or in another process; a claim takes no erased ones. False
+   * where the erasures could not be read.
    */
   async function dropErased(): Promise<boolean> {
     const askedAt = runtime.monotonic()
@@ -170,7 +167,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     return true
   }
 
-  /** Where it cannot be found out, nothing starts until it can. */
+  /** Starts queued deliveries. Nothing starts while it cannot be read which of them are erased. */
   function startQueued(): void {
     if (queue.length === 0 || !hasRoom()) return
     const isFresh = runtime.monotonic() - Math.max(claimedAt, erasedAskedAt) <= BEGIN_FRESH_MS
@@ -218,7 +215,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
     const kept = settled
       .catch(error => {
         tell.unsettled(delivery, error)
-        // If the clock was set back while it was held, its lease was not looked after.
+        // Upkeep does not mend the leases in `held`, so a clock that was set back meanwhile is mended now.
         upkeep.mend()
       })
       .finally(() => {
@@ -238,19 +235,19 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
 
   const sleep = (ms: number) => runtime.sleep(ms, waking.signal).catch(() => {})
 
-  /** At least one turn of the event loop for others: a claim and short handlers wait for nothing by themselves. */
+  /** Gives others at least a turn of the event loop: a claim and short handlers may never wait for anything. */
   async function breathe(): Promise<void> {
     const ms = pace.pause()
     if (ms === 0) await new Promise<void>(resolve => setImmediate(resolve))
     else await runtime.sleep(ms, stopping.signal).catch(() => {})
   }
 
-  /** Also what a run that ends meanwhile adds. */
+  /** Waits for all outcomes, with those of runs that end meanwhile. */
   async function allSettled(): Promise<void> {
     while (settling.size > 0) await Promise.allSettled(settling)
   }
 
-  /** What has not ended keeps its lease: given back, it would end the next process too, and never be counted. */
+  /** Runs that have not ended keep their lease: given back, a delivery could crash the next process too, uncounted. */
   async function endAfterCrash(graceMs: number): Promise<void> {
     await atMost(runtime, graceMs, allSettled())
     for (const run of running) tell.accused(run.delivery)
@@ -274,7 +271,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
       await Promise.all([looping, upkeep.stop()])
       for (const { delivery } of queue.splice(0)) giveBack(delivery)
       if (o.crashed?.aborted) return endAfterCrash(graceMs)
-      for (const run of running) run.tell(new HandlerStopped())
+      for (const run of running) run.abort(new HandlerStopped())
       await atMost(runtime, graceMs, allSettled())
       for (const run of running) run.cutOff(new HandlerStopped())
       await atMost(runtime, graceMs, allSettled())

@@ -4,7 +4,7 @@ import { lineOf } from '../../process/mistake.ts'
 import { nearestName } from '../../process/nearest-name.ts'
 import { providers, SYNC, SYNC_TYPES } from '../providers/index.ts'
 
-/** A handler for a type that never comes would wait for ever without a word. One sentence for each, for the start's log. */
+/** A sentence for the start's log about each handler of a type that never comes, which would wait for ever unnoticed. */
 export function handlerSlips(handlers: Handlers): string[] {
   return Object.entries({ ...handlers }).flatMap(([provider, list]) => {
     const types = typesOf(provider)
@@ -20,7 +20,7 @@ export function handlerSlips(handlers: Handlers): string[] {
 
 interface Types {
   readonly known: readonly string[]
-  /** The sender names its own: one that is not near a known one is no slip. */
+  /** The sender lets its users name types: only a name near a known one is a slip. */
   readonly isOpen: boolean
 }
 
@@ -42,7 +42,7 @@ function slipOf(provider: string, type: string, { known, isOpen }: Types): strin
   ]
 }
 
-/** Where the list has this name, as a member of it. */
+/** The place at which the list has this name as a member. */
 function at(name: string): string {
   const quoted = lineOf(LIST, `'${name}':`)
   return quoted === LIST ? lineOf(LIST, `${name}:`) : quoted

@@ -3,7 +3,7 @@ import type { EventData } from '../../storage/event-data.ts'
 import type { Claimed } from '../inbox/claim.ts'
 import { membersOf } from '../verify/provider.ts'
 
-/** What each of these says of an application, where it says something by its type alone. */
+/** The types of events about participants, with the application's status where the type alone says it. */
 export const PARTICIPANT_TYPES: Readonly<Record<string, ApplicationStatus | undefined>> = {
   'application.submitted': 'pending',
   'application.approved': 'approved',
@@ -15,10 +15,7 @@ export const PARTICIPANT_TYPES: Readonly<Record<string, ApplicationStatus | unde
 
 const text = (v: unknown) => (typeof v === 'string' && v.length > 0 ? v.slice(0, 200) : undefined)
 
-/**
- * Notes what an event says of a participant. Only `participant_id` is documented, and for one type: the other
- * members are taken where they are there.
- */
+/** Stores what an event says of a participant, where it says it: only `participant_id` is documented, and for one type. */
 export async function keepParticipant(eventData: EventData, delivery: Claimed): Promise<void> {
   const { id, type, eventId, organizationId, body } = delivery
   if (eventId === null) return

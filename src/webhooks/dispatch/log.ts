@@ -5,7 +5,7 @@ import type { Run } from './run.ts'
 
 export interface DispatchLogOptions {
   readonly log: Log
-  /** Where the organizer of a parked delivery's event connects again. */
+  /** The link by which the organizer of a parked delivery's event connects again. */
   readonly parkedAt: (delivery: Claimed) => { connect_url: string | undefined }
   /** Counts runs that ended, and deliveries that ended without one. */
   readonly count?: (provider: string, outcome: Outcome['state'], since: number) => void
@@ -18,7 +18,7 @@ const WORDS = {
   released: 'delivery given back: the process stops',
 }
 
-/** What an operator reads of each delivery after its 200; every line has its id as `delivery`. */
+/** Writes the log about each delivery after its 200; every line has the delivery's id as `delivery`. */
 export function createDispatchLog({ log, parkedAt, count, resolved }: DispatchLogOptions) {
   const part = 'dispatcher'
   return {

@@ -14,8 +14,8 @@ import type { Claimed } from '../inbox/claim.ts'
 import { keepParticipant, PARTICIPANT_TYPES } from './keep-participant.ts'
 
 /**
- * What every integration owes the platform and its organizers for an event, by its type. It is done before the handler of that type runs,
- * and where there is no handler; so no handler can break it. It may run twice, and throws to be run again.
+ * What every integration owes the platform and its organizers, by the type of an event. It is done before the handler of
+ * the type, and also without one, so that no handler can break it. It may run twice, and throws to be run again.
  */
 export type Owed = Readonly<Record<string, (delivery: Claimed, signal: AbortSignal) => Promise<void>>>
 
@@ -23,15 +23,15 @@ export interface OwedOptions {
   readonly query: Queries
   readonly connections: Pick<Connections, 'suspendAll'>
   readonly eventData: EventData
-  /** What the builder keeps of an event. */
+  /** The builder's part of an erasure. */
   readonly erasing: Pick<OwnErasing, 'begin'>
   readonly log: Log
 }
 
-/** Below the time limit of a run: what is not removed by then goes on in the next run. */
+/** Less than the time limit of a run: an erasure that needs longer goes on in the next run. */
 const SLICE_MS = 12_000
 
-/** Something is left to erase: its delivery is put back, which is no failure. */
+/** Thrown while something is left to erase: the delivery is put back, which is no failure. */
 export class ErasureGoesOn extends FixedTextError {
   override readonly name = 'ErasureGoesOn'
 }

@@ -2,15 +2,15 @@ import type { Runtime } from '../../process/runtime.ts'
 
 /** How much the dispatcher takes at once, and how it gives way to webhooks that are arriving. */
 export interface Pace {
-  /** How many to claim: what about half a second will finish, going by how fast the last ones did. */
+  /** How many deliveries to claim: about as many as half a second will finish, at the speed of the last ones. */
   batch(): number
   finished(): void
   arrived(): void
-  /** In ms: what to wait before the next claim. */
+  /** The wait before the next claim, in ms. */
   pause(): number
 }
 
-/** Random dedupe keys share their pages with more neighbours in a large claim; a small one holds up answers less. */
+/** In a large claim more of the random dedupe keys share a page; a small claim delays answers less. */
 const MOST = 500
 const MOST_BUSY = 100
 const LOOK_AHEAD_MS = 500
@@ -19,9 +19,9 @@ const MAX_PAUSE_MS = 125
 const BUSY = 0.1
 
 /**
- * A sender waits ten seconds for its answer, a handler's work is stored and waits as long as it must: so when webhooks
- * arrive and the process has no idle time left, claims become rarer and larger, down to eight a second. Batches share
- * the cost of a commit; small ones keep slow handlers from holding what another process could run.
+ * A sender waits ten seconds for its answer, but a stored delivery can wait. So when webhooks arrive and the process has
+ * no idle time left, claims become rarer and larger, down to eight a second. Batches share the cost of a commit; small
+ * ones keep slow handlers from leasing what another process could run.
  */
 export function createPace(concurrency: number, runtime: Pick<Runtime, 'monotonic' | 'idle'>): Pace {
   let [last, lastIdle] = [runtime.monotonic(), runtime.idle()]

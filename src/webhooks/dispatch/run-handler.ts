@@ -28,10 +28,10 @@ export interface RunHandlerOptions {
   readonly log: { child(fields: object): Log }
 }
 
-/** What it takes depends on its list: see `Handlers`. */
+/** The context that a handler takes depends on its list: see `Handlers`. */
 type AnyHandler = (context: SenderContext) => Promise<unknown>
 
-/** Only own members: a type such as `constructor` has no handler. */
+/** Reads own members only: a type such as `constructor` has no handler. */
 export const findHandler = (handlers: Handlers, provider: string, type: string): AnyHandler | undefined => {
   const list = Object.hasOwn(handlers, provider) ? handlers[provider as keyof Handlers] : undefined
   return list && Object.hasOwn(list, type)
@@ -46,14 +46,14 @@ export const findQueuedHandler = (handlers: Handlers, provider: string, type: st
 export const findOwed = (owed: Owed, provider: string, type: string) =>
   provider === 'revento' && Object.hasOwn(owed, type) ? owed[type] : undefined
 
-/** The step from stored bytes to the cloner's function: parses them once and gives it its context. */
+/** The step from stored bytes to the builder's function: parses them once and makes the function's context. */
 export function createRunHandler(o: RunHandlerOptions, runtime: Runtime): RunHandler {
   return async (delivery, signal, note) => {
     const { body, provider, type } = delivery
     if (body === null) return undefined
     await findOwed(o.owed, provider, type)?.(delivery, signal)
     const handler = findQueuedHandler(o.handlers, provider, type)
-    // It can run again when there is one: until then it counts as not handled, whatever was noted of it.
+    // The delivery is `ignored`, though its participant is stored, so that it can run again once there is a handler.
     if (!handler) return Object.hasOwn(PARTICIPANT_TYPES, type) ? 'ignored' : undefined
     const context = contextOf(o, { ...delivery, body }, signal)
     const once = createOnce(o.query, delivery, { signal, note }, runtime)
@@ -106,7 +106,7 @@ function contextOf(
     event: parse(raw),
     raw,
     ...own,
-    // Made when they are asked for: most handlers write no line of their own, and read nothing.
+    // These are made at their first use: most handlers write no line of their own, and read nothing.
     get db() {
       db ??= ownDb(query, signal)
       return db
@@ -122,7 +122,7 @@ function contextOf(
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Undefined where it is not JSON: some senders send any text. */
+/** Undefined where the body is not JSON: some senders send any text. */
 function parse(raw: Buffer): unknown {
   try {
     return JSON.parse(utf8.decode(raw))
@@ -132,8 +132,8 @@ function parse(raw: Buffer): unknown {
 }
 
 /**
- * A call waits for its turn while the handler has time for it; a longer wait fails now, and the delivery comes back
- * when its turn is, without having been counted. An integration-level event belongs to no connection: its handler has nothing to call.
+ * A call waits for its turn while the handler has time for it. A longer wait fails at once, and the delivery comes back at
+ * its turn, uncounted. An event of the whole integration has no connection, so its handler has nothing to call.
  */
 function eventApi(
   o: RunHandlerOptions,

@@ -10,7 +10,7 @@ import type { Outcome } from '../inbox/outcomes.ts'
 import { endRun } from '../spans.ts'
 import { ErasureGoesOn } from './owed.ts'
 
-/** Runs the handler of one claimed delivery; rejects when it failed. `ignored`: there is none. `note` takes what it asked of Revento. */
+/** Runs the handler of a claimed delivery; rejects when it fails, and gives `ignored` without one. `note` gets its calls. */
 export type RunHandler = (
   delivery: Claimed,
   signal: AbortSignal,
@@ -19,14 +19,14 @@ export type RunHandler = (
 
 export interface AttemptOptions {
   readonly run: RunHandler
-  /** A handler that throws this waits for the organizer to connect again, and is not counted as failed. */
+  /** Whether the delivery waits for a reconnect because of this error, and its handler does not count as failed. */
   readonly isParking: (error: unknown) => boolean
   readonly describeError: Pick<DescribeError, 'text'>
-  /** Begins the span of a run, where those are recorded. */
+  /** Begins the span of a run where spans are recorded. */
   readonly beginSpan?: (delivery: Claimed) => Span | undefined
 }
 
-/** One run under way. A handler is first told to stop; being cut off ends its run whether it listened or not. */
+/** A run under way. Its signal first asks the handler to stop; cut off, the run ends whether it listened or not. */
 export interface Run {
   readonly delivery: Claimed
   /** In ms since 1970; `since` on the monotonic clock. */
@@ -34,20 +34,20 @@ export interface Run {
   readonly since: number
   readonly calls: Call[]
   readonly traceId: string | undefined
-  tell(reason: Error): void
+  abort(reason: Error): void
   cutOff(reason: Error): void
   readonly ended: Promise<{ outcome: Outcome; err?: unknown }>
 }
 
-/** Below the lease, so a run that is cut off here still settles its own delivery. */
+/** Less than the lease, so that a run that is cut off here still settles its own delivery. */
 export const TIME_LIMIT_MS = 20_000
-/** A call that begins later would often be cut off, and its run be counted. */
+/** No call begins later: it would often be cut off, and its run would count. */
 export const CALLS_WITHIN_MS = 18_000
 export const MAX_ATTEMPTS = 8
 const LEAST_WAIT_MS = 1_000
-/** No window is longer; after it the budget is asked again. */
+/** No window of the limits is longer; after it the budget is read again. */
 const LONGEST_WAIT_MS = 3_600_000
-/** The first calls tell what happened; a handler that pages through thousands of people does not fill the table. */
+/** Only the first calls are stored, so that a handler that pages through thousands of people does not fill the table. */
 const KEPT_CALLS = 50
 
 /** 2 s, 8 s, 32 s … 2.3 h, each ± 25 %: the eighth failure comes about three hours after the first. */
@@ -57,16 +57,16 @@ export const retryDelayMs = (attempt: number, random: number) =>
 export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime: Runtime) {
   return (delivery: Claimed): Run => {
     const calls: Call[] = []
-    const told = new AbortController()
+    const aborting = new AbortController()
     const cut = Promise.withResolvers<never>()
     const note = (call: Call) => void (calls.length < KEPT_CALLS && calls.push(call))
     const span = o.beginSpan?.(delivery)
-    // Before the handler begins: it may work a while before it first waits.
+    // The clocks are read before the handler begins, which may work a while before it first waits.
     const began = { startedAt: runtime.now(), since: runtime.monotonic() }
     const outcomeOf = async (): Promise<Awaited<Run['ended']>> => {
       if (delivery.body === null) return { outcome: { state: 'ignored' } }
       try {
-        const run = within(span, () => o.run(delivery, told.signal, note))
+        const run = within(span, () => o.run(delivery, aborting.signal, note))
         const state = await Promise.race([run, cut.promise])
         return { outcome: { state: state === 'ignored' ? state : 'done' } }
       } catch (err) {
@@ -80,9 +80,9 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
       traceId: span && traceId(span),
       ...began,
       calls,
-      tell: reason => told.abort(reason),
+      abort: reason => aborting.abort(reason),
       cutOff(reason) {
-        told.abort(reason)
+        aborting.abort(reason)
         cut.promise.catch(() => {})
         cut.reject(reason)
       },
@@ -104,11 +104,11 @@ export function createAttempt(o: AttemptOptions, stopping: AbortSignal, runtime:
   }
 }
 
-/** The handler used up its time; it is asked again like after any failure. */
+/** The handler used up its time; the delivery runs again, as after any failure. */
 export class HandlerTimeout extends FixedTextError {
   override readonly name = 'HandlerTimeout'
 }
-/** Its event was erased while it ran. */
+/** The event was erased during the run. */
 export class HandlerErased extends FixedTextError {
   override readonly name = 'HandlerErased'
 }
@@ -127,9 +127,9 @@ const mustWait = (error: unknown) =>
     ? Math.min(Math.max(error.retryAfterMs ?? 0, LEAST_WAIT_MS), LONGEST_WAIT_MS)
     : undefined
 
-/** Each run would fail at the same place: for the second it would use up the connection's calls too. */
+/** Every run would fail at the same place; with `too_many_calls` it would use up the connection's calls too. */
 const isHopeless = (error: unknown) =>
   error instanceof HandlerMistake || (error instanceof ApiError && error.code === 'too_many_calls')
 
-/** Revento's Retry-After, where the handler let its error pass: sooner would only cost an attempt. */
+/** Revento's Retry-After, where the handler let the error pass: an earlier run would only fail again. */
 const askedMs = (error: unknown) => (error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0)

@@ -9,20 +9,20 @@ import type { Envelope } from '../verify/provider.ts'
 /** A verified delivery on its way in. `receivedAt` in milliseconds since 1970; `body` exactly as signed. */
 export interface Incoming {
   readonly provider: string
-  /** Whose secret it was signed with: what the sandbox sends touches nothing of the real platform. */
+  /** The platform whose secret signed it: deliveries of the sandbox touch nothing of the real platform. */
   readonly platform: Platform
   /** Lower case; null where the sender gave none. Unsigned. */
   readonly deliveryId: string | null
   readonly envelope: Envelope
   readonly receivedAt: number
   readonly body: Uint8Array
-  /** Of the request that it came with. */
+  /** The span of its request. */
   readonly span?: Span | undefined
   /** A few of its headers, as JSON. */
   readonly headers?: string | undefined
 }
 
-/** Commits these all or none, and gives their ids in their order. */
+/** Commits all of these or none, and resolves with their ids in their order. */
 export type Append = (deliveries: readonly Incoming[]) => Promise<number[]>
 
 export const appendTo = (database: Database): Append =>
@@ -30,7 +30,7 @@ export const appendTo = (database: Database): Append =>
     ? deliveries => database.exclusively(file => insertGroup(file, deliveries))
     : deliveries => insertAll(database.query, deliveries)
 
-/** In a transaction of the caller's: what this app has found out by itself comes together with what it found it in. */
+/** Appends in the caller's transaction, so that the findings of a comparison are stored together with its page. */
 export async function appendWithin(trx: Queries, deliveries: readonly Incoming[]): Promise<void> {
   if (deliveries.length === 0) return
   if (isPostgres(trx)) return void (await insertAll(trx, deliveries))
@@ -57,7 +57,7 @@ export const receiptOf = ({ span }: Pick<Incoming, 'span'>) => placeOf(span) ?? 
 const DELIVERY = `insert into deliveries
   (provider, platform, delivery_id, envelope_id, type, event_id, organization_id, received_at, trace_id,
   headers, body) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-/** Of the new rows, which are the last ones: at once for the group, since each statement costs more than its row. */
+/** Adds the outcomes of a whole group, whose rows are the last ones: a statement for each costs more than its row. */
 const OUTCOMES = `insert into outcomes (id, platform, event_id, organization_id, state, attempts, next_at)
   select id, platform, event_id, organization_id, 'pending', 0, 0 from deliveries where id >= ?`
 
@@ -79,8 +79,8 @@ function insert(file: SqliteFile, d: Incoming): number {
 }
 
 /**
- * One statement and one round trip, whose text never changes: a parameter for each column, since JSON took twice as long
- * at the server. The bodies go as they are, one after another.
+ * Inserts a group in one round trip, by a statement whose text never changes. Each column is a parameter, since JSON took
+ * twice as long at the server. The bodies go as they are, one after another.
  */
 async function insertAll(query: Queries, deliveries: readonly Incoming[]): Promise<number[]> {
   const column = (of: (d: Incoming) => string | number | null) => deliveries.map(d => storable(of(d)))

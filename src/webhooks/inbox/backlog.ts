@@ -4,19 +4,19 @@ import { isOpen } from '../../storage/sql.ts'
 
 /** How many stored deliveries wait for their handler, and whether that is too many to take more. */
 export interface Backlog {
-  /** Told after each commit. */
+  /** Called after each commit. */
   added(rows: number): void
   isFull(): boolean
-  /** As last counted, and no further than the limit. */
+  /** The number as last counted, which goes no further than the limit. */
   waiting(): number
   /** Counts again from the database, about once a second, until the signal fires. */
   watch(signal: AbortSignal): Promise<void>
 }
 
-/** About a gigabyte of ordinary deliveries, or hours of work: senders are told to come again later. */
+/** About a gigabyte of ordinary deliveries, or hours of work: senders are asked to come again later. */
 export const BACKLOG_LIMIT = 1_000_000
 const EVERY_MS = 1_000
-/** Counting may take this share of the time. */
+/** Counting may take one hundredth of the time. */
 const SHARE = 100
 
 export function createBacklog(
@@ -26,7 +26,7 @@ export function createBacklog(
 ): Backlog {
   let waiting = 0
 
-  /** Other processes add and take as well, so the database is asked; no further than the limit. */
+  /** Counts in the database, up to the limit, because other processes add and take as well. */
   async function count(): Promise<void> {
     const some = query.selectFrom('outcomes').select('id').where(isOpen).limit(limit).as('some')
     const { n } = await query
@@ -45,7 +45,7 @@ export function createBacklog(
     async watch(signal) {
       while (!signal.aborted) {
         const begun = runtime.monotonic()
-        // A store that fails answers 503 by itself.
+        // Requests are answered 503 while the store fails.
         await count().catch(() => {})
         const pause = Math.max(EVERY_MS, SHARE * (runtime.monotonic() - begun))
         await runtime.sleep(pause, signal).catch(() => {})

@@ -31,7 +31,7 @@ export interface Claimed {
   readonly since: number
   readonly platform: Platform
   readonly envelopeId: string
-  /** Who holds its lease: this process. */
+  /** The owner of its lease: this process. */
   readonly owner: string
   /** The span of the request that it came with, where one was recorded. */
   readonly receipt: string | null
@@ -50,20 +50,20 @@ interface Due extends Identified {
   readonly crashes: number
   readonly next_at: number
   readonly bytes: number | null
-  /** Null where it is gone, or not small. */
+  /** Null where the body is gone, or not small. */
   readonly body: Uint8Array | null
-  /** Its lease ran out: counted in `crashes` already. */
+  /** Whether its lease ran out, which `crashes` counts already. */
   readonly interrupted: boolean
 }
 
 export interface ClaimOptions {
   readonly owner: string
-  /** What another platform's secret signed waits until the app runs on that one. */
+  /** Deliveries of the other platform wait until the app runs on that one. */
   readonly platform: Platform
   readonly limit: number
-  /** Handlers that run now: with some, nothing is claimed that has to run alone. */
+  /** How many handlers run now: beside them nothing is claimed that has to run alone. */
   readonly running: number
-  /** Claimed by this process and not settled yet: still its own, whatever the clock says of their leases. */
+  /** What this process has claimed and not settled: it stays its own, whatever the clock says of the leases. */
   readonly held: readonly number[]
   readonly leaseMs: number
   readonly maxAttempts: number
@@ -76,33 +76,33 @@ export interface ClaimOptions {
 export interface ClaimResult {
   readonly claimed: Claimed[]
   readonly duplicates: Duplicate[]
-  /** No handler, or of an event whose data was erased. */
+  /** Deliveries without a handler, or of an event whose data was erased. */
   readonly ignored: number[]
-  /** Their process died each time, or they were claimed as often as may be. */
+  /** Deliveries that crashed too often, or were claimed `maxAttempts` times. */
   readonly exhausted: number[]
-  /** Claimed before by a process that ended. */
+  /** Deliveries that were claimed before by a process that ended. */
   readonly interrupted: number[]
-  /** What was claimed runs alone, or what is due waits for a moment in which it can. */
+  /** Whether the claimed delivery has to run alone, or a due one waits until it can. */
   readonly alone: boolean
 }
 
-/** The one that keeps ending its process is given up before it has done so six times. */
+/** A delivery whose run crashed the process five times becomes dead. */
 export const MAX_CRASHES = 5
-/** One crash may be anybody's, also a restart; after the second it runs alone, so that the third accuses nobody else. */
+/** One crash may be another delivery's, or a restart; after the second a delivery runs alone, so that a third is its own. */
 const ALONE_AFTER = 2
-/** Up to this size a body is read with its row: most are, and are not looked for again. */
+/** A body up to this size, as most are, is read with its row and needs no second statement. */
 const SMALL = 8 * 1024
-/** Of bodies, for each half of a claim: they are held in memory until their handlers begin. */
+/** The most bytes of bodies in each half of a claim: they are in memory until their handlers begin. */
 const MOST_BYTES = 16 * 1024 * 1024
 
 /**
- * One transaction takes what is due, resolves both dedupe keys of what is new, and leases the rest: so no handler
- * ever starts on a duplicate. A lease that ran out (its process ended) is due like everything else.
+ * One transaction reads due deliveries, resolves both dedupe keys of the new ones, and leases the rest, so that no handler
+ * ever starts on a duplicate. A delivery whose lease ran out, because its process ended, is due like any other.
  */
 export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
   return transaction(query, async trx => {
-    // Two instances may each see one of two copies: the second looks when the first has recorded its keys, and its leases.
-    // Up to 064 only the keys were looked for in turn, hence the name: an instance of then takes its turn among these.
+    // Two instances may each see one of two copies: the lock lets the second look when the first has stored keys and leases.
+    // Up to migration 064 only the keys were looked for in turn, hence the name: an older instance takes its turn, too.
     await lock(trx, 'delivery keys')
     const { rows, alone } = apart(await dueRows(trx, o), o.running)
     const duplicates = await findDuplicates(
@@ -110,7 +110,7 @@ export function claim(query: Queries, o: ClaimOptions): Promise<ClaimResult> {
       rows.filter(row => row.attempts === 0),
     )
     const repeated = new Set(duplicates.map(d => d.id))
-    // In the commit that claims it: nothing that an ending erases is claimed with it or after it.
+    // An ending is marked in the commit that claims it, so that nothing that it erases is claimed with it or after it.
     for (const { id, type } of rows)
       if (type === DELETION_REQUIRED && !repeated.has(id)) await markErased(trx, id, o.now)
     const erased = await erasedAmong(
@@ -147,9 +147,9 @@ const due = (which: string, options = {}) =>
     where state in ('pending', 'running') and o.platform = $1 and ${which} order by next_at, o.id limit $2`,
     options,
   )
-/** Not locked, which would write each row to PostgreSQL's log: nobody else claims meanwhile, and `lease` looks again. */
+/** The rows are not locked, which PostgreSQL would write to its log: nobody else claims meanwhile, and `lease` checks. */
 const dueNew = due('next_at = 0')
-/** Past what its process, or what removes or replays it, has in hand. */
+/** Skips rows that their process, or a removal or replay, has locked. */
 const dueAgain = due(
   `next_at > 0 and next_at <= $3 and (state = 'pending' or next_at > $4)
   and o.id not in (select cast(r.key as bigint) from json_each($5) as r)`,
@@ -157,15 +157,15 @@ const dueAgain = due(
 )
 
 /**
- * New ones (`next_at` 0) are due whatever the clock says. Half of the room goes to what has waited before, so that
- * neither holds up the other; what one of them leaves, the other gets.
+ * New deliveries (`next_at` 0) are due whatever the clock says. Half of the room goes to those that waited before, so that
+ * neither kind delays the other; room that one kind leaves goes to the other.
  */
 async function dueRows(trx: Queries, { limit, now, ends, held, platform }: ClaimOptions): Promise<Due[]> {
   const waited = await dueAgain(trx, platform, limit, now, ends.after, idsText(held))
   const again = byteBatch(waited, MOST_BYTES)
   const room = limit - Math.min(again.length, Math.ceil(limit / 2))
   const fresh = byteBatch(await dueNew(trx, platform, room), MOST_BYTES)
-  // The rows themselves: to copy each takes longer than to read it.
+  // The rows are changed in place: to copy each takes longer than to read it.
   return [...again.slice(0, limit - fresh.length), ...fresh].map(row =>
     Object.assign(row, {
       crashes: row.crashes + (row.state === 'running' ? 1 : 0),
@@ -174,14 +174,14 @@ async function dueRows(trx: Queries, { limit, now, ends, held, platform }: Claim
   )
 }
 
-/** What has crashed twice is taken by itself, while nothing else runs here. */
+/** A delivery that has crashed twice is claimed by itself, while nothing else runs here. */
 function apart(due: Due[], running: number): { rows: Due[]; alone: boolean } {
   const suspect = due.find(row => row.crashes >= ALONE_AFTER)
   if (!suspect) return { rows: due, alone: false }
   return { rows: running === 0 ? [suspect] : [], alone: true }
 }
 
-/** When it began is when it was claimed; when its process ended, nobody knows. */
+/** Stores the runs that a crash ended: each began when it was claimed, and nobody knows when its process ended. */
 async function recordInterrupted(trx: Queries, rows: Due[], leaseMs: number): Promise<void> {
   if (rows.length === 0) return
   const runs = records(
@@ -234,14 +234,14 @@ const leaseAll = statement<{ id: number }>(
   { onPostgres: ' returning id' },
 )
 
-/** Of these what is still open: on PostgreSQL an erasure, or the operator, may have ended one meanwhile. */
+/** Leases those that are still open: on PostgreSQL an erasure, or the operator, may have ended some meanwhile. */
 async function lease(trx: Queries, due: readonly Due[], o: ClaimOptions): Promise<Claimed[]> {
   if (due.length === 0) return []
   const leased = await leaseAll(trx, o.owner, o.now + o.leaseMs, idsText(due.map(row => row.id)))
   const has = new Set(leased.map(row => row.id))
   const runnable = isPostgres(trx) ? due.filter(row => has.has(row.id)) : due
   const bodies = await largeBodies(trx, runnable)
-  // The one that has waited longest begins.
+  // The delivery that has waited longest comes first.
   return runnable.map(row => ({
     id: row.id,
     provider: row.provider,

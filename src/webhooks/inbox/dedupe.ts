@@ -20,10 +20,10 @@ export interface Duplicate {
   readonly sameEnvelope: boolean
 }
 
-/** 128 bits of a digest: short in the index, and a sender's ids do not outlive their delivery in it. */
+/** 132 bits of a digest: short in the index, and a sender's ids do not outlive their delivery in it. */
 const keyOf = (text: string) => hash('sha256', text, 'base64url').slice(0, 22)
 
-/** What the sandbox sends uses up no key of the real platform. */
+/** The sender's name in a key, so that deliveries of the sandbox use up no key of the real platform. */
 export const senderOf = ({ provider, platform }: Pick<Identified, 'provider' | 'platform'>) =>
   platform === 'sandbox' ? `sandbox ${provider}` : provider
 
@@ -65,7 +65,7 @@ export async function findDuplicates(trx: Queries, rows: readonly Identified[]):
       fresh.push({ key, id })
     }
   }
-  // In the order of the index: neighbours share a page, and its place in the log.
+  // Keys are written in the order of the index: neighbours share a page, and its place in the log.
   fresh.sort((a, b) => (a.key < b.key ? -1 : 1))
   if (fresh.length > 0) await recordKeys(trx, members(fresh))
   return duplicates
@@ -83,7 +83,7 @@ async function ownersOf(trx: Queries, keys: readonly string[]): Promise<Map<stri
   return new Map(rows.map(({ key, inbox_id }) => [key, inbox_id]))
 }
 
-/** Together with their deliveries: then a repeat of them counts as new. */
+/** Removes the keys of deliveries that are removed, so that a later repeat of one counts as new. */
 export async function forget(trx: Queries, rows: readonly Identified[]): Promise<void> {
   const keys = rows.flatMap(row => Object.values(keysOf(row))).filter(key => key !== undefined)
   await trx
@@ -94,8 +94,8 @@ export async function forget(trx: Queries, rows: readonly Identified[]): Promise
 }
 
 /**
- * As the members of one object: looking into an object for each row takes SQLite longer than the index does. No key needs
- * an escape, so the text is put together here: an object with so many names takes as long as the statement.
+ * The keys as members of one object: to read an object for each row takes SQLite longer than the index does. No key needs
+ * an escape, so the text is joined here: an object with so many names takes as long as the statement.
  */
 const members = (rows: readonly { key: string; id: number }[]) =>
   `{${rows.map(({ key, id }) => `"${key}":${id}`).join()}}`

@@ -29,15 +29,15 @@ export interface DeliveryStory extends DeliveryView {
   /** The signed id of the envelope. */
   readonly envelope_id: string
   readonly organization_id: string | null
-  /** When it runs next, for one that waits for its time. */
+  /** When a delivery that waits for its time runs next. */
   readonly next_at: string | null
-  /** For one that runs: after this moment its process has died, and it runs again. */
+  /** When the lease of a running delivery ends: by then its process has died, and the delivery runs again. */
   readonly lease_until: string | null
-  /** False: its body was erased, or it is a duplicate; it cannot run again. */
+  /** False for a duplicate, and where the body was erased: neither can run again. */
   readonly stored: boolean
   /** Whether `replay` would have it run again. */
   readonly replayable: boolean
-  /** One for each run of its handler that has ended, oldest first: the last hundred. */
+  /** The last hundred runs of its handler that have ended, oldest first. */
   readonly runs: readonly DeliveryRun[]
 }
 
@@ -51,34 +51,34 @@ export interface DeliveryRun {
   readonly calls: readonly (Omit<Call, 'at'> & { readonly at: string })[]
 }
 
-/** `removed`: its payload, after PAYLOAD_DAYS. `answered`: its sender waited for its handler, and nobody does any more. */
+/** `removed`: PAYLOAD_DAYS have removed the payload. `answered`: the sender has waited for its handler, and has gone. */
 export type Replayed = 'replayed' | 'not_found' | 'not_dead' | 'erased' | 'removed' | 'answered'
 
-/** Who asks: an organizer, by what was granted, or the operator, who may see all and uses the commands. */
+/** Who asks: an organizer, by grants, or the operator, who may see everything and uses the commands. */
 type Viewer = readonly Grant[] | 'operator'
 
-/** Undefined members do not narrow it. */
+/** Undefined members do not narrow the list. */
 interface DeliveryFilter {
   readonly state?: DeliveryState | undefined
   readonly provider?: string | undefined
 }
 
 export interface Deliveries {
-  /** The newest of all, newest first; for the operator. */
+  /** Lists the newest of all deliveries, newest first, for the operator. */
   list(filter: DeliveryFilter, limit: number): Promise<DeliveryView[]>
   /**
-   * Our id of the delivery that came first under a sender's id, its header's or its envelope's. Reads the whole inbox
-   * where no dedupe key says it, as for senders that are answered by their handler, unless only `keys` are asked.
+   * Finds our id of the first delivery with a sender's id, from its header or its envelope. Without a dedupe key, as for
+   * senders that their handler answers, it reads the whole inbox, unless only `keys` are to be read.
    */
   locate(senderId: string, providers: readonly string[], only?: 'keys'): Promise<string | undefined>
-  /** The newest, newest first. */
+  /** Lists the newest deliveries of a grant, newest first. */
   newest(grant: Grant, limit: number): Promise<DeliveryView[]>
-  /** Those that wait for a person, newest first. */
+  /** Lists deliveries that wait for a person, newest first. */
   stuck(grant: Grant, state: 'dead' | 'parked', limit: number): Promise<DeliveryView[]>
   find(id: string, viewer: Viewer): Promise<DeliveryStory | undefined>
   /**
-   * Lets a dead delivery, or one that had no handler, run again as if it were new. However often it is asked at once,
-   * and by however many processes: one of them gets `replayed`.
+   * Lets a dead delivery, or one that had no handler, run again as if it were new. However many callers in however many
+   * processes ask at once, one of them gets `replayed`.
    */
   replay(id: string, viewer: Viewer, now: number): Promise<Replayed>
 }
@@ -181,7 +181,7 @@ export function createDeliveries(query: Queries): Deliveries {
         .selectFrom('outcomes')
         .select('id')
         .where(isOf({ platform, event_id, organization_id }))
-        // As a literal: a partial index is not used for a state that is known only when the statement runs.
+        // The state is a literal: a partial index is not used for one that is known only when the statement runs.
         .where('state', '=', sql.lit(state))
         .orderBy('id', 'desc')
         .limit(limit)
@@ -206,14 +206,14 @@ export function createDeliveries(query: Queries): Deliveries {
   }
 }
 
-/** False where another one has done so, or it may not be. */
+/** Makes a delivery due; false where another caller has, or this one may not. */
 async function makeDue(trx: Queries, id: number, viewer: Viewer, now: number): Promise<boolean> {
   const over = trx
     .selectFrom('outcomes')
     .select('id')
     .where('id', '=', id)
     .where('state', 'in', ['dead', 'ignored'])
-    // What removes the body at this moment has the row: the next statement sees what it did.
+    // The lock waits for a removal of the body under way, so that the next statement sees it.
     .$if(isPostgres(trx), select => select.forUpdate())
   if (!(await over.executeTakeFirst())) return false
   const runnable = await trx
@@ -242,7 +242,7 @@ const isSeenBy =
           ),
         )
 
-/** What may run again when an operator says so. */
+/** Whether a delivery in this state may be replayed. */
 const isOver = (state: DeliveryState) => state === 'dead' || state === 'ignored'
 
 interface Row extends Omit<DeliveryView, 'id' | 'received_at' | 'finished_at' | 'duplicate_of'> {
@@ -260,7 +260,7 @@ const viewOf = (row: Row): DeliveryView => ({
   duplicate_of: row.duplicate_of === null ? null : String(row.duplicate_of),
 })
 
-/** What is known of a run whose process ended first: the effects that it had finished. */
+/** The effects that a run had finished before its process ended: nothing else of it is known. */
 const stepsOf = (query: Queries, delivery: number) =>
   query
     .selectFrom('effects')

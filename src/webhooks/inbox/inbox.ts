@@ -7,13 +7,13 @@ import type { Backlog } from './backlog.ts'
 export interface Inbox {
   /** Resolves with the delivery's own id once it is committed; rejects with a StorageError, and nothing is kept. */
   append(delivery: Incoming): Promise<number>
-  /** Adds these to a transaction of the caller's, who calls what it gives once that is committed. */
+  /** Adds deliveries to the caller's transaction, and returns a function for the caller to call after the commit. */
   appendWithin(trx: Queries, deliveries: readonly Incoming[]): Promise<() => void>
-  /** So many wait for their handler that no more are taken. */
+  /** Whether so many wait for their handler that no more are accepted. */
   isFull(): boolean
-  /** Why the last one could not be stored, until one is or ten seconds have passed: for /ready. */
+  /** Why the last delivery could not be stored, for /ready, until one is stored or ten seconds have passed. */
   trouble(): string | undefined
-  /** For how long, in ms, the oldest has waited for its commit; 0 when none does. */
+  /** How long, in ms, the oldest delivery has waited for its commit; 0 when none waits. */
   waitedMs(): number
 }
 
@@ -24,23 +24,22 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
-/** A group is written in one go: bounded, or the event loop would stand still for it. */
+/** The bounds of a group: the event loop stands still while it is written. */
 const GROUP_BYTES = 4 * 1024 * 1024
 const GROUP_ROWS = 500
-/** A server works on one group while another is on its way: so many at once, each worth its round trip. */
+/** A server writes one group while another is on its way: so many at once, each of so many rows to be worth it. */
 const LANES = 2
 const LANE_ROWS = 16
-/** What may wait for its commit while the database is locked; more is refused, and the sender comes again. */
+/** The bytes that may wait for a commit while the database is locked; further requests are refused, and come again. */
 const WAITING_BYTES = 32 * 1024 * 1024
 
-/** Small writes may still go through where a delivery does not: on a disk that is nearly full. */
+/** A refused delivery counts as trouble for so long: on a nearly full disk small writes may succeed where it does not. */
 const TROUBLE_MS = 10_000
 
 /**
- * Group commit: deliveries that arrive while a commit runs go into the next one, so many share one fsync and each is
- * answered after its own commit. Rows are only appended here, see append.ts; which of them are duplicates is
- * resolved in batches before any handler runs (claim.ts), because a unique index on random keys costs as much as the
- * row itself, and the query builder more.
+ * Group commit: deliveries that arrive while a commit runs go into the next one, so that many share one fsync and each is
+ * answered after its own commit. Rows are only appended here; claim.ts finds the duplicates among them in batches, because
+ * a unique index on random keys costs as much as the row itself, and the query builder more.
  */
 export function createInbox(
   database: Database,
@@ -57,7 +56,7 @@ export function createInbox(
   const mostLanes = database.kind === 'sqlite' ? 1 : LANES
   let failed: { code: string; at: number } | undefined
 
-  /** Beside another lane a small group would only be one more round trip: that one takes it along. */
+  /** A small group beside another lane would only cost one more round trip: it waits for the next group. */
   const isWorthALane = (own: 0 | 1) => waiting.length >= (lanes > own ? LANE_ROWS : 1)
 
   async function commitGroups(): Promise<void> {

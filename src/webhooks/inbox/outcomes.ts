@@ -33,15 +33,15 @@ export type Outcome =
 export interface Ended {
   readonly delivery: Erasable & Pick<Claimed, 'attempt'>
   readonly outcome: Outcome
-  /** Absent: it was given back before it began. Times in ms since 1970. */
+  /** Left out where the delivery was given back before its run began. Times are ms since 1970. */
   readonly run?: { readonly startedAt: number; readonly endedAt: number; readonly calls: readonly Call[] }
 }
 
 const RECONNECTED_MS = 1_000
-/** Of each delivery the newest stay: what erases or removes a batch of them has a bound. */
+/** The newest runs of a delivery that stay, so that a batch that erases or removes them has a bound. */
 export const MOST_RUNS = 100
 
-/** Fenced by owner and attempt: a run that outlived its lease changes nothing, but is told of. */
+/** Stores outcomes, fenced by owner and attempt: a run that outlived its lease changes nothing, but has a row of its own. */
 export async function writeOutcomes(
   trx: Queries,
   ended: readonly Ended[],
@@ -72,7 +72,7 @@ interface Row extends ReturnType<typeof columns> {
   readonly attempt: number
 }
 
-/** Nothing is to be told of it but its times: most deliveries have one run, which ends well and makes no calls. */
+/** Whether only the times of a run are worth storing: most deliveries have one run, which ends well without calls. */
 const isOnlyRun = ({ delivery, outcome, run }: Ended) =>
   delivery.attempt === 1 && outcome.state === 'done' && run?.calls.length === 0
 
@@ -84,13 +84,13 @@ const END_ONLY_RUNS = endOnlyRuns(
   n => `r.value ->> ${n}`,
   'from json_each($1) as r where outcomes.id = cast(r.key as bigint)',
 )
-/** SQLite makes a table of what is updated from a FROM clause: twice the time. */
+/** On SQLite without a FROM clause, from which it would first make a table of the updates: that takes twice the time. */
 const END_ONLY_RUNS_ON_SQLITE = endOnlyRuns(
   n => `$1 ->> ('$.' || id || '[${n}]')`,
   'where id in (select cast(r.key as bigint) from json_each($1) as r)',
 )
 
-/** Such a run is told of by the row of its delivery, so that none of its own is written. Gives those that remain. */
+/** Stores such runs in the rows of their deliveries, so that they need no rows of their own. Returns the other runs. */
 async function settleOnlyRuns(trx: Queries, group: readonly Ended[], owner: string): Promise<Ended[]> {
   const only = group.filter(isOnlyRun)
   if (only.length === 0) return [...group]
@@ -101,15 +101,15 @@ async function settleOnlyRuns(trx: Queries, group: readonly Ended[], owner: stri
   return ended === only.length ? others : [...others, ...(await outlived(trx, only))]
 }
 
-/** Of these the runs that outlived their lease: the row tells of another one, or of none yet. */
+/** Those of `only` that outlived their lease: the delivery's row has another run, or none yet. */
 async function outlived(trx: Queries, only: readonly Ended[]): Promise<Ended[]> {
   const rows = await trx
     .selectFrom('outcomes')
     .select(['id', 'started_at'])
     .where('id', 'in', ids(only.map(({ delivery }) => delivery.id)))
     .execute()
-  const told = new Map(rows.map(row => [row.id, row.started_at]))
-  return only.filter(({ delivery, run }) => told.get(delivery.id) !== run?.startedAt)
+  const startedAt = new Map(rows.map(row => [row.id, row.started_at]))
+  return only.filter(({ delivery, run }) => startedAt.get(delivery.id) !== run?.startedAt)
 }
 
 async function updateEach(trx: Queries, rows: readonly Row[], owner: string): Promise<void> {
@@ -125,7 +125,7 @@ async function updateEach(trx: Queries, rows: readonly Row[], owner: string): Pr
 export const isErasing = ({ delivery, outcome }: Ended) =>
   delivery.type === DELETION_REQUIRED && outcome.state === 'done'
 
-/** Of a run that was under way when its event was erased nothing is written but that it ended. */
+/** Reduces runs that were under way when their event was erased to the fact that they ended. */
 async function withoutErased(trx: Queries, group: readonly Ended[]): Promise<readonly Ended[]> {
   const erased = await erasedAmong(
     trx,
@@ -138,7 +138,7 @@ async function withoutErased(trx: Queries, group: readonly Ended[]): Promise<rea
   })
 }
 
-/** The organizer was quicker than the handler: nothing would wake a delivery that is parked after the reconnect. */
+/** Those to be parked whose organizer has reconnected meanwhile: nothing would wake a delivery that is parked now. */
 async function reconnected(trx: Queries, group: readonly Ended[]): Promise<Set<number>> {
   const parked = group.filter(({ outcome }) => outcome.state === 'parked').map(({ delivery }) => delivery.id)
   if (parked.length === 0) return new Set()
@@ -157,7 +157,7 @@ async function reconnected(trx: Queries, group: readonly Ended[]): Promise<Set<n
   return new Set(rows.map(row => row.id))
 }
 
-/** What a delivery becomes; one that did not count, or was not tried, gets its attempt back. */
+/** The new columns of a delivery. One whose run did not count, or did not begin, gets its attempt back. */
 function columns(
   { delivery: { attempt }, outcome }: Ended,
   now: number,
@@ -234,7 +234,7 @@ async function recordRuns(trx: Queries, group: readonly Ended[]): Promise<void> 
     )
 }
 
-/** What waits for a connection or a limit runs again and again without being given up. */
+/** Removes old runs: a delivery that waits for a connection or a limit runs again and again without becoming dead. */
 const forgetOldRuns = (trx: Queries, deliveries: readonly number[]) =>
   trx
     .deleteFrom('attempts')
@@ -250,7 +250,7 @@ const forgetOldRuns = (trx: Queries, deliveries: readonly number[]) =>
     )
     .execute()
 
-/** What a delivery becomes that runs again as if it were new. */
+/** The new columns of a delivery that runs again as if it were new. */
 export const runAgain = (asked_at: number) => ({
   ...({ state: 'pending', attempts: 0, crashes: 0, next_at: 0 } as const),
   ...{ started_at: null, finished_at: null, last_error: null, asked_at },

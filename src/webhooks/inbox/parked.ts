@@ -4,15 +4,15 @@ import { isOf, type Owner } from '../../storage/erasures.ts'
 import type { Platform } from '../../storage/schema.ts'
 import { ids, isOpen, isPostgres, transaction } from '../../storage/sql.ts'
 
-/** Rows that one statement wakes: a few milliseconds on SQLite's event loop. */
+/** How many rows one statement wakes, which blocks the event loop for a few milliseconds with SQLite. */
 export const WAKE_BATCH = 500
 /** No more is woken while this many wait for a handler: a million at once would fill the backlog, and refuse webhooks. */
 const MOST_DUE = 2_000
 
-/** As a literal, for the index of what is parked. */
+/** The state is a literal, so that the index of parked rows is used. */
 const parked = sql<boolean>`outcomes.state = 'parked'`
 
-/** The connected events of a platform that deliveries are parked for, one after another: however many each has. */
+/** Yields the connected events of a platform that have parked deliveries, at the same cost however many they have. */
 export async function* parkedAndConnected(query: Queries, platform: Platform): AsyncGenerator<Owner> {
   for (let last: Owner = { platform, event_id: '', organization_id: '' }; ; ) {
     const key = await nextKey(query, last)
@@ -42,11 +42,11 @@ async function nextKey(
     .orderBy('organization_id')
     .limit(1)
   const row = await next.executeTakeFirst()
-  // Both are set: what belongs to no connection is never parked.
+  // Both ids are set: a delivery that belongs to no connection is never parked.
   return row && { platform, event_id: row.event_id ?? '', organization_id: row.organization_id ?? '' }
 }
 
-/** Makes the oldest of them due; says how many. Fewer than WAKE_BATCH: there are no more that nobody else has in hand. */
+/** Makes the oldest parked ones due, and resolves with how many. Fewer than WAKE_BATCH: all others are locked, or none. */
 export function wakeBatch(query: Queries, key: Owner, now: number): Promise<number> {
   return transaction(query, async trx => {
     const rows = await trx

@@ -11,10 +11,9 @@ import { EVENT_TYPES } from '../../revento/platform.ts'
 import { numberText, rawNumber } from '../verify/lossless-json.ts'
 
 /**
- * A payload that may be kept in a repository. What `disclosure.ts` lists stays: the ids of the envelope, documented names of
- * members, states, times and counts. Everything else, names of members too, is replaced by something of the same form, and
- * the same by the same; or, where it is to `hide`, by a word that says so, and ids stay. `value` comes from
- * `parseLossless`, so that numbers keep their digits or their length.
+ * A payload that may be kept in a repository. What `disclosure.ts` lists stays. Everything else, names of members too, is
+ * replaced by a made-up text of the same form, equal texts by equal ones; to `hide`, by a word that says so, and ids stay.
+ * `value` comes from `parseLossless`, so that numbers keep their digits or their length.
  */
 export function redact(value: unknown, how: 'replace' | 'hide' = 'replace'): unknown {
   return walk(value, { name: '', isOpen: false, depth: 0, isHiding: how === 'hide', replaced: new Map() })
@@ -22,11 +21,11 @@ export function redact(value: unknown, how: 'replace' | 'hide' = 'replace'): unk
 
 interface Place {
   readonly name: string
-  /** Below a member that an organizer or a participant named: nothing of it is known. */
+  /** The value is inside a member that organizers or participants fill, of which nothing is known. */
   readonly isOpen: boolean
   readonly depth: number
   readonly isHiding: boolean
-  /** Texts, and names of members, by what stands in their place. */
+  /** The replaced texts and names of members, each with its replacement. */
   readonly replaced: Map<string, string>
 }
 
@@ -83,7 +82,7 @@ function replacement(text: string, { name, isOpen, isHiding, replaced }: Place):
   return made
 }
 
-/** Of the same form, so that a handler that looks at the form still finds it. Not plain ASCII, as people are not. */
+/** A text of the same form, so that a handler that checks it works as before. It is not plain ASCII, as names are not. */
 function madeUp(name: string, text: string, number: number): string {
   if (text.includes('@')) return `person${number}@example.org`
   if (/^https?:/i.test(text)) return `https://example.org/${number}`

@@ -10,10 +10,10 @@ import { forget } from './dedupe.ts'
 export interface RetentionOptions {
   readonly query: Queries
   readonly days: number
-  /** Bodies and error texts of what was handled go that many days after it came; at most `days`. */
+  /** Bodies and error texts of handled deliveries go that many days after they came; at most `days`. */
   readonly payloadDays: number
   readonly clock: SteadyClock
-  /** What ends by itself in other rooms, and is removed along with it. */
+  /** Rows of other rooms that expire, which are removed here too. */
   readonly aged: readonly AgedRows[]
   readonly log: Log
 }
@@ -40,7 +40,7 @@ export async function watchRetention(
   }
 }
 
-/** An hour before anything is removed, whoever reads the log can still set the clock. */
+/** Warns of a wrong clock an hour before anything is removed, so that whoever reads the log can set it in time. */
 async function compareClock({ query, clock, days, log }: RetentionOptions): Promise<void> {
   const newest = await query
     .selectFrom('deliveries')
@@ -83,8 +83,8 @@ async function clean(o: RetentionOptions, runtime: Runtime, signal: AbortSignal)
 }
 
 /**
- * Deliveries are read in the order they came, up to the first that is too new. One goes with its runs and its dedupe
- * keys. A parked one becomes dead, and goes after as long again: nobody came back to its event. The newest row of all
+ * Reads deliveries in the order they came, up to the first that is too new, and removes them with their runs and dedupe
+ * keys. A parked one becomes dead, since nobody came back to its event, and goes after as long again. The newest row of all
  * stays, so that no later delivery gets its number again.
  */
 function cleanBatch(query: Queries, before: number, after: number, now: number) {
@@ -99,10 +99,10 @@ function cleanBatch(query: Queries, before: number, after: number, now: number) 
       .limit(BATCH)
       .execute()
     const rows = byteBatch(found)
-    // One from the future came under a clock that was wrong: it says nothing of those behind it.
+    // A delivery from the future came under a wrong clock, and says nothing of those behind it.
     const newer = rows.findIndex(row => row.received_at >= before && isPlausible(row.received_at, now))
     const old = newer === -1 ? rows : rows.slice(0, newer)
-    // What came before one that is old is old itself, whatever the clock said.
+    // A delivery that came before an old one is old itself, whatever the clock said.
     const aged = old.slice(0, old.findLastIndex(row => row.received_at < before) + 1)
     const ended = await endedBefore(trx, old, aged, before)
     await mendEnds(trx, old, now)
@@ -129,8 +129,8 @@ function cleanBatch(query: Queries, before: number, after: number, now: number) 
 }
 
 /**
- * The row stays, and is what repeats are recognized by. What is open, parked or dead keeps its body: it may have to run.
- * Reads past bodies that are gone already; one that ends late is met the next time.
+ * Removes bodies, but not the rows by which repeats are found. Open, parked and dead deliveries keep theirs, since they may
+ * have to run. Reads past bodies that are gone already; a delivery that ends late is met the next time.
  */
 async function dropPayloads(o: RetentionOptions, pause: () => Promise<unknown>): Promise<number> {
   let dropped = 0
@@ -149,7 +149,7 @@ async function dropPayloads(o: RetentionOptions, pause: () => Promise<unknown>):
       .limit(BATCH)
       .execute()
     const rows = byteBatch(found)
-    // One from the future came under a clock that was wrong: it says nothing of those behind it.
+    // A delivery from the future came under a wrong clock, and says nothing of those behind it.
     const newer = rows.findIndex(row => row.received_at >= before && isPlausible(row.received_at, now))
     const old = newer === -1 ? rows : rows.slice(0, newer)
     const list = old.filter(row => row.held && isOlderThan(row.received_at, 0, before)).map(row => row.id)
@@ -167,7 +167,7 @@ function dropBodies(query: Queries, list: readonly number[]): Promise<number> {
       .updateTable('outcomes')
       .set({ last_error: null })
       .where('id', 'in', ids(list))
-      // Not one that somebody replays at this moment.
+      // A delivery that somebody replays at this moment is left out.
       .where('state', 'in', ['done', 'ignored'])
       .executeTakeFirst()
     await trx
@@ -182,7 +182,7 @@ function dropBodies(query: Queries, list: readonly number[]): Promise<number> {
       )
       .execute()
     await trx.updateTable('attempts').set({ error: null }).where('inbox_id', 'in', ids(list)).execute()
-    // What has no body does not run again.
+    // A delivery without a body does not run again, so its effects go too.
     await trx
       .deleteFrom('effects')
       .where('inbox_id', 'in', eb =>
@@ -197,7 +197,7 @@ interface Row {
   readonly id: number
 }
 
-/** Only these are locked: claims pass over what is, and what is new would lose its place. */
+/** Locks only rows that have ended: claims skip locked rows, and a new delivery would lose its place. */
 function endedBefore(trx: Queries, rows: readonly Row[], aged: readonly Row[], before: number) {
   const old = ids(aged.map(row => row.id))
   return (
@@ -212,13 +212,13 @@ function endedBefore(trx: Queries, rows: readonly Row[], aged: readonly Row[], b
           eb('finished_at', '<', before),
         ]),
       )
-      // What somebody replays or resumes at this moment is left for the next time.
+      // Rows that somebody replays or resumes at this moment are left for the next time.
       .$if(isPostgres(trx), select => select.forUpdate('outcomes').skipLocked())
       .execute()
   )
 }
 
-/** What ended under a clock that was ahead stays for as long as any that ends now. */
+/** Deliveries that ended under a clock that was ahead stay as long as those that end now. */
 const mendEnds = (trx: Queries, rows: readonly Row[], now: number) =>
   trx
     .updateTable('outcomes')

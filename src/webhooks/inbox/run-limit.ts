@@ -6,7 +6,7 @@ const PER_MINUTE = 10
 const MINUTE_MS = 60_000
 const ADDRESSES = 10_000
 
-/** Counts failures by address, in this process: says whether one more may be made in this minute. */
+/** Counts failures by address in this process, and says whether one more try is allowed in this minute. */
 export function createAttemptsLimit(runtime: Pick<Runtime, 'monotonic'>) {
   let failures = new Map<string, number>()
   let since = Number.NEGATIVE_INFINITY

@@ -8,14 +8,14 @@ import { type Ended, isErasing, writeOutcomes } from './outcomes.ts'
 export interface Settler {
   /** Resolves when the outcome is committed, or when the lease has passed to somebody else. */
   settle(ended: Ended): Promise<void>
-  /** Brings to the disk what was committed without waiting for it, unless more is coming. PostgreSQL does so by itself. */
+  /** Writes relaxed commits to the disk, unless more outcomes are coming. PostgreSQL does so by itself. */
   flush(): Promise<void>
 }
 
-/** A store that fails is asked again until about the end of the lease, or a handler that is done would run again. */
+/** A failed write is repeated until about the end of the lease, or a handler that is done would run again. */
 const KEEP_MS = 25_000
 const RETRY_MS = 200
-/** One commit in so long waits for the disk, with all before it; after the last one so long passes before it is seen to. */
+/** One commit in FLUSH_MS waits for the disk, with all before it; `flush` does so QUIET_MS after the last commit. */
 const FLUSH_MS = 500
 const QUIET_MS = 100
 /** One transaction writes no more outcomes than this, however many handlers ended together. */
@@ -40,7 +40,7 @@ export function createSettler(query: Queries, owner: string, runtime: Runtime): 
     while (waiting.length > 0) {
       const group = waiting.splice(0, MOST_OUTCOMES)
       const ends = group.map(({ ended }) => ended)
-      // An outcome that a power cut takes away costs another run; what was erased must not come back.
+      // A power cut may take away an outcome, which costs another run, but must not bring back erased data.
       const now = runtime.monotonic()
       const relaxed = now - flushedAt < FLUSH_MS && !ends.some(isErasing)
       try {

@@ -9,19 +9,19 @@ import { isBusy, parkedAndConnected, WAKE_BATCH, wakeBatch } from './parked.ts'
 export interface Upkeep {
   /** Makes parked deliveries due whose event is connected on this platform; those of `first` before the others. */
   wake(first?: Pick<Owner, 'event_id' | 'organization_id'>): void
-  /** After the clock was set back, by so many ms where that is known: brings next tries and leases to where they can be. */
+  /** Mends next tries and leases after the clock was set back, by `setBackMs` where that is known. */
   mend(setBackMs?: number): void
-  /** Resolves when nothing is under way. What was left is found by the next process, or by another one. */
+  /** Resolves when nothing is under way. What is left is found by the next process, or by another one. */
   stop(): Promise<void>
 }
 
 export interface UpkeepOptions {
   readonly platform: Platform
   readonly leaseMs: number
-  /** Claimed by this process and not settled yet: their leases stay as all others know them. */
+  /** What this process has claimed and not settled: those leases stay as all others know them. */
   readonly held: ReadonlySet<number>
   readonly log: Log
-  /** Deliveries became due. */
+  /** Called when deliveries became due. */
   readonly woken: () => void
 }
 
@@ -31,10 +31,7 @@ const BUSY_MS = 100
 /** Beyond every backoff, and beyond what Revento may ask for. */
 const LONGEST_WAIT_MS = 3 * 3_600_000
 
-/**
- * What the dispatcher needs done beside its claims: in batches, each committed, so that no statement grows with what is
- * stored, and whatever is interrupted goes on from the rows themselves.
- */
+/** Works beside the claims in committed batches: no statement grows with what is stored, and an interrupted pass goes on. */
 export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime): Upkeep {
   const stopping = new AbortController()
   const asked: { wake: boolean; mend: number | undefined } = { wake: false, mend: undefined }
@@ -52,7 +49,7 @@ export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime)
         else await mendTimes(query, runtime.now(), { ...o, setBackMs }, () => pause(PAUSE_MS))
       }
     } catch (err) {
-      // With the next look.
+      // The next look mends again.
       asked.mend ??= 0
       if (!stopping.signal.aborted)
         o.log.error({ part: 'dispatcher', err }, 'cannot look after what waits; trying again')
@@ -61,7 +58,7 @@ export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime)
     }
   }
 
-  /** In turns, a batch for each event: one with a million does not hold up the others. */
+  /** Wakes a batch for each event in turn, so that an event with a million does not delay the others. */
   async function wakeAll(): Promise<void> {
     let keys: Owner[] = []
     while (asked.wake || first.length + keys.length > 0) {
@@ -106,9 +103,9 @@ export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime)
 }
 
 /**
- * What waits for a moment that no lease and no retry reaches was written under a clock that has been set back since: it
- * would wait until that moment comes again. Where it is known by how much, a wait goes on for what is left of it; else it
- * is over.
+ * A row that waits for a moment beyond every lease and retry was written under a clock that has been set back since, and
+ * would wait until that moment comes again. Where the change of the clock is known, the wait goes on for what is left of
+ * it; otherwise it is over.
  */
 async function mendTimes(
   query: Queries,
