@@ -4,8 +4,9 @@ import { COMPLETE, FRESH_AT, mirrored, ranAs } from '../helpers/mirror.ts'
 import { openStream } from '../helpers/stream.ts'
 import { json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
-import { BROWSER, connect, EVENT, type Pair, startPair } from '../oauth/harness.ts'
+import { BROWSER, connect, EVENT, type Pair, sharedPair, startPair } from '../oauth/harness.ts'
 
+const shared = sharedPair()
 const KEY = { event_id: EVENT, organization_id: 'org_test_formal' }
 
 /** The words of the page's list, without marks. */
@@ -67,7 +68,9 @@ describe('the list', () => {
     ['nobody', []],
     ['gone', []],
   ])('finds by "%s" %j', async ([search, names]) => {
-    const { app, page } = await stage()
+    const pair = await shared()
+    await pair.app.database.query.deleteFrom('participants').execute()
+    const { app, page } = await stage(pair)
     await mirrored(app, PEOPLE)
     const shown = await page(`?q=${encodeURIComponent(search)}`)
     expect(shown.names).toEqual(names)
