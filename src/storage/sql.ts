@@ -97,10 +97,9 @@ function executor<Row>(text: string, onPostgres = '') {
 }
 
 /**
- * Many rows as one parameter of a FROM clause, read with `text` and `integer`: the statement has the same text for any
- * number of rows, so that it is compiled once. Both databases have a json_each with `key` and `value`; PostgreSQL's takes
- * an object only, so the rows are the members of an object, in their order. There it is jsonb_each that runs: json_each
- * leaves a row as text, which every `->>` reads anew, three times as long for 50 rows of 18 columns.
+ * Many rows as one parameter of a FROM clause, read with `text` and `integer`: any number of rows is one statement, compiled
+ * once. json_each gives `key` and `value` of an object's members, in their order. PostgreSQL runs jsonb_each instead, because
+ * json_each leaves a row as text, which every `->>` reads anew: three times as long for 50 rows of 18 columns.
  */
 export const records = (rows: readonly object[]) => sql`json_each(${recordsText(rows)}) as r`
 

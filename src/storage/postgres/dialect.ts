@@ -38,7 +38,7 @@ export class PgDialect implements Dialect {
 }
 
 class PgQueryCompiler extends PostgresQueryCompiler {
-  /** Of `records`, see storage/sql. */
+  /** Runs jsonb_each where `records` says json_each; see storage/sql. */
   protected override visitRaw(node: RawNode): void {
     const [before, after] = node.sqlFragments
     const isRecords = before === 'json_each(' && after === ') as r'

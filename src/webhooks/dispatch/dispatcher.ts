@@ -145,10 +145,7 @@ export function createDispatcher(query: Queries, o: DispatcherOptions, runtime: 
 
   const lookForErased = async () => runtime.monotonic() - erasedAskedAt < RUN_FRESH_MS || dropErased()
 
-  /**
-   * Drops deliveries that were claimed before an erasure, here or in another process; a claim takes no erased ones. False
-   * where the erasures could not be read.
-   */
+  /** Drops claimed deliveries whose event was erased since, here or in another process; false where that cannot be read. */
   async function dropErased(): Promise<boolean> {
     const askedAt = runtime.monotonic()
     const askedFor = [...queue, ...running].map(({ delivery }) => delivery)

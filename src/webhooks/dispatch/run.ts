@@ -117,10 +117,7 @@ export class HandlerStopped extends FixedTextError {
   override readonly name = 'HandlerStopped'
 }
 
-/**
- * The connection's limits are used up, or its refresh waits for its next try: neither the handler's failure nor
- * anything that a further run would change.
- */
+/** The limits are used up, or a refresh waits for its next try: the handler did not fail, and a new run would not help. */
 const mustWait = (error: unknown) =>
   error instanceof RefreshPending ||
   (error instanceof ApiError && ['rate_budget_used', 'rate_limit_exceeded'].includes(error.code))

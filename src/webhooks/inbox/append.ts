@@ -79,8 +79,8 @@ function insert(file: SqliteFile, d: Incoming): number {
 }
 
 /**
- * Inserts a group in one round trip, by a statement whose text never changes. Each column is a parameter, since JSON took
- * twice as long at the server. The bodies go as they are, one after another.
+ * Inserts a group by one statement, whose text never changes: a parameter for each column, since JSON took twice as long
+ * at the server, and all bodies as they are, one after another.
  */
 async function insertAll(query: Queries, deliveries: readonly Incoming[]): Promise<number[]> {
   const column = (of: (d: Incoming) => string | number | null) => deliveries.map(d => storable(of(d)))

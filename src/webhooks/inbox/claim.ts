@@ -156,10 +156,7 @@ const dueAgain = due(
   { onPostgres: ' for update of o skip locked' },
 )
 
-/**
- * New deliveries (`next_at` 0) are due whatever the clock says. Half of the room goes to those that waited before, so that
- * neither kind delays the other; room that one kind leaves goes to the other.
- */
+/** New deliveries (`next_at` 0) are always due. They and older ones get half of the room each, and what the other leaves. */
 async function dueRows(trx: Queries, { limit, now, ends, held, platform }: ClaimOptions): Promise<Due[]> {
   const waited = await dueAgain(trx, platform, limit, now, ends.after, idsText(held))
   const again = byteBatch(waited, MOST_BYTES)

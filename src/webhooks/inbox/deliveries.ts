@@ -76,10 +76,7 @@ export interface Deliveries {
   /** Lists deliveries that wait for a person, newest first. */
   stuck(grant: Grant, state: 'dead' | 'parked', limit: number): Promise<DeliveryView[]>
   find(id: string, viewer: Viewer): Promise<DeliveryStory | undefined>
-  /**
-   * Lets a dead delivery, or one that had no handler, run again as if it were new. However many callers in however many
-   * processes ask at once, one of them gets `replayed`.
-   */
+  /** Lets a dead or `ignored` delivery run again as if it were new. Of all who ask at once, one gets `replayed`. */
   replay(id: string, viewer: Viewer, now: number): Promise<Replayed>
 }
 

@@ -103,9 +103,8 @@ export function createUpkeep(query: Queries, o: UpkeepOptions, runtime: Runtime)
 }
 
 /**
- * A row that waits for a moment beyond every lease and retry was written under a clock that has been set back since, and
- * would wait until that moment comes again. Where the change of the clock is known, the wait goes on for what is left of
- * it; otherwise it is over.
+ * A row that waits for a moment beyond every lease and retry was written under a clock that has been set back since. The wait
+ * goes on for what is left of it where the change of the clock is known; otherwise it is over.
  */
 async function mendTimes(
   query: Queries,
