@@ -14,9 +14,12 @@ const shared = sharedPair()
 /** Bytes as they are to the app's port, and `drip` again and again; the whole answer until the app ends the connection. */
 function rawExchange({ app }: Pair, bytes: string, drip = ''): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connectSocket(app.config.port, '127.0.0.1', () => socket.write(bytes, 'latin1'))
+    let dripping: NodeJS.Timeout | undefined
+    const socket = connectSocket(app.config.port, '127.0.0.1', () => {
+      socket.write(bytes, 'latin1')
+      dripping = setInterval(() => socket.write(drip), 50)
+    })
     let answer = ''
-    const dripping = setInterval(() => socket.write(drip), 50)
     socket.setEncoding('utf8').on('data', chunk => (answer += chunk))
     socket.on('end', () => clearInterval(dripping))
     socket.on('close', () => resolve(answer)).on('error', reject)
