@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { createPrometheus, type Prometheus } from '../../src/metrics/prometheus.ts'
 import { aghanim } from '../../src/webhooks/providers/aghanim.ts'
 import { createClient } from '../helpers/client.ts'
+import { testRuntime } from '../helpers/runtime.ts'
 import { SENDERS_ENV, signedAs } from '../helpers/senders.ts'
 import { emptyPage, json, tokens } from '../helpers/upstream.ts'
 import { until } from '../helpers/wait.ts'
@@ -104,7 +105,10 @@ test('runs are counted by outcome; the backlog and its age are read at the scrap
       if (runs++ > 0) resolve()
     })
   let runs = 0
-  const app = await receiver({ handlers: { revento: { 'application.approved': handler } } })
+  const app = await receiver({
+    handlers: { revento: { 'application.approved': handler } },
+    runtime: testRuntime({ moving: true }),
+  })
   expect(await app.count('inbox_')).toEqual({ inbox_backlog: 0, inbox_oldest_pending_age_seconds: 0 })
   await app.send()
   await until(() => runs === 1)
