@@ -1,3 +1,4 @@
+// part: sandbox
 import { systemRuntime } from '../../src/process/runtime.ts'
 
 // Loaded before the program: what an instance does every twenty seconds, it does twice a second.
