@@ -104,6 +104,8 @@ test('what is done and runs again keeps the run that its own row told of', async
     query.selectFrom('runs').select(['inbox_id', 'started_at', 'ended_at', 'outcome']).execute()
   const first = [{ inbox_id: id, started_at: 5, ended_at: 9, outcome: 'done' }]
   expect(await runs()).toEqual(first)
-  expect(await Promise.all([again(id, false), again(id, false)])).toEqual([true, false])
+  const both = await Promise.all([again(id, false), again(id, false)])
+  // By two connections, whichever comes first.
+  expect(both.toSorted()).toEqual([false, true])
   expect(await runs()).toEqual(first)
 })
