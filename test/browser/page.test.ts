@@ -28,10 +28,10 @@ const needy = {
 
 describe.skipIf(!browser)('the organizer’s page in a browser', () => {
   const time = testRuntime()
-  /** An open page hears of news ten times a second instead of once. */
+  /** An open page hears of news four times a second instead of once. */
   const runtime: Runtime = {
     ...time,
-    sleep: (ms, signal) => time.sleep(ms === 1_000 ? 100 : ms, signal),
+    sleep: (ms, signal) => time.sleep(ms === 1_000 ? 250 : ms, signal),
   }
   const outgoing = createOutgoing()
   let app: TestApp
