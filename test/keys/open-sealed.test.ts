@@ -7,11 +7,7 @@ import { tablesOf } from '../../src/storage/migrate.ts'
 import { openDatabase, readDatabase } from '../../src/storage/open.ts'
 import { testStore } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
-import { rounds } from '../helpers/rounds.ts'
 import { forgetKeys, saveConnections, sealedStore, sealerOf, settings } from '../helpers/sealed.ts'
-
-/** On PostgreSQL one of each kind, and all of them in CI; on SQLite all. */
-const thorough = test.runIf(inject('store') === 'sqlite' || rounds(1) > 1)
 
 /** A database that was started with key 1 and holds this many connections. */
 async function database(connections: number) {
@@ -52,7 +48,7 @@ describe.each([
     expect(await open(1)).toBe('opened')
   })
 
-  thorough('after the change refuses the old key alone', async () => {
+  test('after the change refuses the old key alone', async () => {
     const { open } = await database(connections)
     await open(2, 1)
     expect(await open(1)).toMatch(WRONG)
@@ -115,7 +111,7 @@ describe('a database from before the table of keys', () => {
     }
   })
 
-  thorough('that is opened with both keys at once still needs the old one afterwards', async () => {
+  test('that is opened with both keys at once still needs the old one afterwards', async () => {
     const { open } = await older(2)
     expect(await open(2, 1)).toBe('opened')
     expect(await open(2)).toMatch(WRONG)
@@ -135,7 +131,7 @@ describe('a database from before the table of keys', () => {
     expect(before).not.toContain('sealing_keys')
   })
 
-  thorough('after a change then needs both keys', async () => {
+  test('after a change then needs both keys', async () => {
     const { store, open } = await older(2)
     const opened = await openDatabase(store, runtime)
     await saveConnections(opened.query, sealerOf(2), 1, 3)
@@ -146,7 +142,7 @@ describe('a database from before the table of keys', () => {
     expect(await open(2, 1)).toBe('opened')
   })
 
-  thorough.each([2, 40])('one value damaged at byte %i does not stop the start', async at => {
+  test.each([2, 40])('one value damaged at byte %i does not stop the start', async at => {
     const { store, open } = await older(2)
     const opened = await openDatabase(store, runtime)
     const row = await opened.query.selectFrom('connections').selectAll().executeTakeFirstOrThrow()
@@ -162,7 +158,7 @@ describe('a database from before the table of keys', () => {
     expect(await open(1)).toBe('opened')
   })
 
-  thorough('with nothing sealed takes the key that is given', async () => {
+  test('with nothing sealed takes the key that is given', async () => {
     const { open } = await older(0)
     expect(await open(2)).toBe('opened')
     expect(await open(1)).toMatch(WRONG)
