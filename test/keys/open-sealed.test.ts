@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { openSealed, type SealingSettings } from '../../src/keys/open-sealed.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { tablesOf } from '../../src/storage/migrate.ts'
