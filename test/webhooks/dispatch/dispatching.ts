@@ -52,6 +52,14 @@ export async function bench(): Promise<Bench> {
     clock,
   )
   let appended = 0
+  /**
+   * PostgreSQL may show a test an outcome before its dispatcher has heard that it is stored. What comes due in between is
+   * passed over until the next look, which never comes where time stands still: so each look of a test at a row causes one.
+   */
+  const look = (id: number) => {
+    for (const dispatcher of dispatchers) dispatcher.arrived()
+    return readRow(database, id)
+  }
   return {
     clock,
     database,
@@ -90,7 +98,7 @@ export async function bench(): Promise<Bench> {
       await until(() => clock.sleepers().includes(1000))
       clock.advance(ms)
     },
-    row: id => readRow(database, id),
+    row: look,
     reaches: (id, state) =>
       until(async () => {
         const row = await readRow(database, id)
