@@ -40,8 +40,8 @@ export default defineConfig({
   test: {
     // Node's own type stripping, as in production: a test cannot pass on syntax that `npm start` refuses.
     experimental: { viteModuleRunner: false },
-    // Most of them wait for processes and clocks, so that four keep two cores busy.
-    maxWorkers: availableParallelism() * 2,
+    // Most of them wait for processes, pages and a server, so that six keep two cores busy.
+    maxWorkers: availableParallelism() * 3,
     // The modules of `src` keep nothing between tests, and to import them takes longer than most test files.
     isolate: false,
     restoreMocks: true,
