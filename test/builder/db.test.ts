@@ -4,7 +4,7 @@ import { ownDb } from '../../src/builder/db.ts'
 import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import { openDatabase } from '../../src/storage/open.ts'
-import { newStore } from '../helpers/database.ts'
+import { newStoreOfOurs } from '../helpers/database.ts'
 import { saveConnection } from '../webhooks/dispatch/dispatching.ts'
 
 interface Tables {
@@ -24,7 +24,7 @@ let query: Queries
 let stop: AbortController
 let db: Kysely<Tables>
 beforeAll(async () => {
-  const { store, drop } = await newStore()
+  const { store, drop } = await newStoreOfOurs()
   const database = await openDatabase(store, runtime, { '001-notes': notes })
   query = database.query
   return () => database.close().then(drop)

@@ -6,7 +6,7 @@ import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import { tablesOf } from '../../src/storage/migrate.ts'
 import { openDatabase, readDatabase } from '../../src/storage/open.ts'
 import { migrateOwn, type OwnMigrations } from '../../src/storage/own-migrations.ts'
-import { bareStore, testStore } from '../helpers/database.ts'
+import { bareStore, type NewStore, newStoreOfOurs } from '../helpers/database.ts'
 import { takeBack } from '../helpers/older-schema.ts'
 import { settings } from '../helpers/sealed.ts'
 
@@ -22,14 +22,15 @@ const runs = (text: string): Migration => ({
 })
 const welcomes = { '001-welcomes': makes('app_welcomes') }
 
-async function emptyStore() {
-  const { store, drop } = await bareStore()
+async function dropped({ store, drop }: NewStore) {
   onTestFinished(drop)
   return store
 }
+const emptyStore = async () => dropped(await bareStore())
+const storeOfOurs = async () => dropped(await newStoreOfOurs())
 
 async function open(own: OwnMigrations, given?: Awaited<ReturnType<typeof emptyStore>>) {
-  const store = given ?? (await testStore()).store
+  const store = given ?? (await storeOfOurs())
   const database = await openDatabase(store, runtime, own)
   onTestFinished(() => database.close())
   return { store, query: database.query }
@@ -135,7 +136,7 @@ describe('the start is refused, and nothing is written', () => {
       'mend it, and start again',
     ],
   ])('where they would make %s', async (_what, migration, says, type) => {
-    const { store } = await testStore()
+    const store = await storeOfOurs()
     const refused = openDatabase(store, runtime, { '001-x': migration })
     await expect(refused).rejects.toMatchObject({
       name: 'BuilderMistake',
@@ -152,7 +153,7 @@ describe('the start is refused, and nothing is written', () => {
     [{ 'a b': makes('app_a') }, 'is named with letters, digits'],
     [{ '001-a': {} as Migration }, `'001-a' has no function up`],
   ])('where the list itself is wrong', async (own, says) => {
-    await expect(openDatabase((await testStore()).store, runtime, own)).rejects.toThrow(says)
+    await expect(openDatabase(await storeOfOurs(), runtime, own)).rejects.toThrow(says)
   })
 
   test('on an empty database, ours neither', async () => {
@@ -166,7 +167,7 @@ describe('the start is refused, and nothing is written', () => {
 
 test('the message has the file and the line that failed', async () => {
   const failing = { up: async () => Promise.reject(new Error('no')) }
-  const { store } = await testStore()
+  const store = await storeOfOurs()
   await expect(openDatabase(store, runtime, { '001-x': failing })).rejects.toThrow(
     /^src\/integration\/migrations\/index\.ts: your migration '001-x' failed: no\./,
   )

@@ -6,7 +6,7 @@ import { systemRuntime as runtime } from '../../src/process/runtime.ts'
 import type { Queries } from '../../src/storage/database.ts'
 import { createEventData } from '../../src/storage/event-data.ts'
 import { openDatabase } from '../../src/storage/open.ts'
-import { testDatabase, testStore } from '../helpers/database.ts'
+import { newStoreOfOurs, testDatabase } from '../helpers/database.ts'
 import { storeDelivery } from '../helpers/erase.ts'
 import { typed } from '../helpers/typed.ts'
 
@@ -67,7 +67,8 @@ test('one person’s request is theirs alone: neither a longer id nor another ev
 })
 
 test('the builder’s tables are found by the catalogue, by id and in JSON', async () => {
-  const { store } = await testStore()
+  const { store, drop } = await newStoreOfOurs()
+  onTestFinished(drop)
   const up = async (db: Kysely<unknown>) => {
     await sql`create table app_seats (event_id text, holder text, row integer)`.execute(db)
     await sql`create table app_notes (text text)`.execute(db)

@@ -6,6 +6,7 @@ import { expect, inject, onTestFinished } from 'vitest'
 import { type Runtime, systemRuntime } from '../../src/process/runtime.ts'
 import type { Database, SqliteDatabase, Store } from '../../src/storage/database.ts'
 import { openDatabase } from '../../src/storage/open.ts'
+import type { OwnMigrations } from '../../src/storage/own-migrations.ts'
 import { openSqlite } from '../../src/storage/sqlite/database.ts'
 import type { SqliteFile } from '../../src/storage/sqlite/sqlite.ts'
 import { makeFolder } from './folder.ts'
@@ -14,8 +15,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** Which database this run of the suite is on; see vitest.config.ts. */
     store: Store['kind']
-    /** A database of the server; one that is migrated, to copy; how the name of a test's own has to begin. */
-    postgres: { url: string; template: string; prefix: string }
+    /** A database of the server; two to copy, migrated by all and by ours alone; how a test's own has to begin. */
+    postgres: { url: string; template: string; ours: string; prefix: string }
   }
 }
 
@@ -45,12 +46,16 @@ export async function newStore(): Promise<NewStore> {
   return migratedCopy()
 }
 
-async function migratedCopy() {
+async function migratedCopy(of = migrated) {
   const made = newFile()
   mkdirSync(dirname(made.store.path))
-  copyFileSync(await migratedFile(), made.store.path)
+  copyFileSync(await of(), made.store.path)
   return made
 }
+
+/** The same without the builder's own migrations, for a test that brings others. */
+export const newStoreOfOurs = (): Promise<NewStore> =>
+  inject('store') === 'postgres' ? newPostgres(inject('postgres').ours) : migratedCopy(migratedByOurs)
 
 function newFile() {
   const folder = makeFolder({ inMemory: true })
@@ -62,19 +67,22 @@ function newFile() {
   } as const
 }
 
-let migrated: Promise<string> | undefined
-
 /** For tests to copy: to make one takes longer than most of them. */
-function migratedFile(): Promise<string> {
+function migratedFile(own?: OwnMigrations): () => Promise<string> {
   const make = async () => {
     const { store, drop } = newFile()
     process.once('exit', () => void drop())
-    await (await openDatabase(store, systemRuntime)).close()
+    await (await openDatabase(store, systemRuntime, own)).close()
     return store.path
   }
-  migrated ??= make()
-  return migrated
+  let made: Promise<string> | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
 }
+const migrated = migratedFile()
+const migratedByOurs = migratedFile({})
 
 /** Of its own in any case. `template`: which database it is a copy of. */
 export async function newPostgres(template = 'template1'): Promise<NewStore> {
@@ -91,16 +99,15 @@ export async function newPostgres(template = 'template1'): Promise<NewStore> {
 }
 
 /**
- * Ends who is still connected (a test kills processes), and removes the rows, and what a builder's migrations made. The
- * first result has a row for each that was connected, the last one how many columns there have been.
+ * Ends who is still connected (a test kills processes), and removes the rows. The first result has a row for each that was
+ * connected, the last one how many columns there have been.
  */
 const EMPTY = `select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid();
   do $$ declare t record; begin
-    for t in select relname as name, relname ~ '^(kysely_)?app_' as own from pg_class
-      where relnamespace = 'public'::regnamespace and relkind = 'r' and
-        (relname ~ '^(kysely_)?app_' or relname !~ '^kysely' and pg_relation_size(oid) > 0) loop
-      execute case when t.own then 'drop table ' else 'delete from ' end || t.name;
+    for t in select relname as name from pg_class where relnamespace = 'public'::regnamespace
+        and relkind = 'r' and relname !~ '^kysely' and pg_relation_size(oid) > 0 loop
+      execute 'delete from ' || t.name;
     end loop;
   end $$;
   alter table if exists deliveries alter column id restart;

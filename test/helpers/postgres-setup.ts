@@ -1,22 +1,27 @@
 import pg from 'pg'
 import type { TestProject } from 'vitest/node'
 import { systemRuntime } from '../../src/process/runtime.ts'
+import type { OwnMigrations } from '../../src/storage/own-migrations.ts'
 import { openPostgres } from '../../src/storage/postgres/database.ts'
 import { startPostgres } from './postgres.ts'
 
-/** Once a run: the server (TEST_DATABASE_URL, or one of our own), and a migrated database that tests copy. */
+/** Once a run: the server (TEST_DATABASE_URL, or one of our own), and two migrated databases that tests copy. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const given = process.env['TEST_DATABASE_URL']
   const server = given ? { url: given, stop: async () => {} } : await startPostgres()
   const prefix = `revento_test_${process.pid}_`
-  const template = `${prefix}template`
+  const [template, ours] = [`${prefix}template`, `${prefix}ours`]
   const admin = new pg.Client(server.url)
   await admin.connect()
-  await admin.query(`create database ${template}`)
-  const url = new URL(server.url)
-  url.pathname = template
-  await (await openPostgres({ kind: 'postgres', url: url.href }, systemRuntime)).close()
-  project.provide('postgres', { url: server.url, template, prefix })
+  const make = async (name: string, from: string, own?: OwnMigrations) => {
+    await admin.query(`create database ${name} template ${from}`)
+    const url = new URL(server.url)
+    url.pathname = name
+    await (await openPostgres({ kind: 'postgres', url: url.href }, systemRuntime, own)).close()
+  }
+  await make(ours, 'template1', {})
+  await make(template, ours)
+  project.provide('postgres', { url: server.url, template, ours, prefix })
   return async () => {
     // What is in a server of our own goes with it.
     if (!given) return admin.end().then(server.stop)
