@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { Queries } from '../../src/storage/database.ts'
 import { testDatabase } from '../helpers/database.ts'
 import { insertDelivery } from '../helpers/deliveries.ts'
@@ -25,6 +25,18 @@ test('every column of every delivery is found again, and no number is given twic
     { inbox_id: 3, started_at: 6, ended_at: 7 },
   ])
   expect(await insertDelivery(query)).toBe(8)
+})
+
+test('of a database whose first five million are gone, only what is left is moved and told of', async () => {
+  const old = await before()
+  for (const row of await old.query.selectFrom('inbox').select('id').orderBy('id', 'desc').execute())
+    await sql`update inbox set id = id + 5000000 where id = ${row.id}`.execute(old.query)
+  const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+  const query = await reopen(old)
+  const told = stderr.mock.calls.filter(([text]) => /are left/.test(String(text)))
+  stderr.mockRestore()
+  expect(told.length).toBeLessThanOrEqual(1)
+  expect(await query.selectFrom('outcomes').select('id').execute()).toHaveLength(7)
 })
 
 test('a process of the version before that still runs is refused with an error that it answers with 503', async () => {

@@ -42,9 +42,10 @@ async function splitOnPostgres(db: Kysely<unknown>): Promise<void> {
   await sql`alter sequence inbox_id_seq rename to deliveries_id_seq`.execute(db)
   await sql`alter index inbox_event rename to deliveries_event`.execute(db)
   await createOutcomes(db)
-  const { rows } = await sql<{ newest: string | null }>`select max(id) as newest from deliveries`.execute(db)
+  const { rows } = await sql<Record<'oldest' | 'newest', string | null>>`
+    select min(id) as oldest, max(id) as newest from deliveries`.execute(db)
   const newest = Number(rows[0]?.newest ?? 0)
-  for (let last = 0; last < newest; last += BATCH * 10) {
+  for (let last = Number(rows[0]?.oldest ?? 1) - 1; last < newest; last += BATCH * 10) {
     tellLeft(newest - last)
     const batch = `from deliveries where id > ${last} and id <= ${last + BATCH * 10}`
     await sql.raw(`insert into outcomes (${OUTCOMES}) select ${OUTCOMES} ${batch}`).execute(db)
