@@ -25,12 +25,12 @@ export async function withAgent<T>(work: (agent: Agent) => Promise<T>): Promise<
 /** A free port below those that systems give to outgoing connections and port 0, which may be taken again too soon. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(12_000, 32_000)
+    const port = randomInt(27_000, 32_000)
     if (await isFree(port)) return port
   }
 }
 
-const isFree = (port: number) =>
+export const isFree = (port: number) =>
   new Promise<boolean>(resolve => {
     const server = createServer().once('error', () => resolve(false))
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
