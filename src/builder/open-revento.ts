@@ -3,6 +3,7 @@ import { type Config, ConfigError, loadConfig, readEnvironment } from '../config
 import { services } from '../integration/services.ts'
 import { settings as forms, type Settings } from '../integration/settings.ts'
 import { openSealed } from '../keys/open-sealed.ts'
+import { SETTLED_MS } from '../oauth/access-token.ts'
 import { createOAuth, type OAuth } from '../oauth/index.ts'
 import { createDescribeError, type DescribeError, firstLine } from '../process/errors.ts'
 import type { Log } from '../process/log.ts'
@@ -10,10 +11,9 @@ import { hiding } from '../process/logger.ts'
 import { BuilderMistake } from '../process/mistake.ts'
 import { atMost, systemRuntime as runtime } from '../process/runtime.ts'
 import { createSteadyClock } from '../process/trusted-time.ts'
-import { ApiError, createApiClient } from '../revento/api.ts'
-import { WINDOWS } from '../revento/budget.ts'
+import { ApiError } from '../revento/api.ts'
 import { createOutgoing } from '../revento/http.ts'
-import { createTokenEndpoint } from '../revento/token-endpoint.ts'
+import { createClients } from '../revento/index.ts'
 import { storageAdvice } from '../storage/advice.ts'
 import { createBudgets } from '../storage/api-budgets.ts'
 import type { Database } from '../storage/database.ts'
@@ -26,9 +26,6 @@ export interface ScriptContext extends Revento, Own {
   /** Fires at Ctrl-C: pass it on to what takes long. */
   readonly signal: AbortSignal
 }
-
-/** How long a refresh under way may take: cut off, the next process would have to repeat it with a spent token. */
-const REFRESH_MS = 9_000
 
 /**
  * Runs `work` for a script, beside the running app or without it, with the tokens and limits of the app, and closes
@@ -87,27 +84,21 @@ export async function openConnected(
   })
   const { query } = database
   try {
-    const apiClient = createApiClient(
-      {
-        ...{ apiBase: config.apiBase, dispatcher: outgoing.api, log: { ...log, info: () => {} } },
-        ...{ budgets: createBudgets(query, config.mode), windows: WINDOWS },
-      },
-      runtime,
-    )
+    const budgets = createBudgets(query, config.mode)
+    const clients = createClients(config, { outgoing, budgets, log: { ...log, info: () => {} } }, runtime)
     const { connections, accessTokens } = createOAuth(
       config,
       {
-        ...{ query, sealer, apiClient, log, stopping: signal },
+        ...{ ...clients, query, sealer, log, stopping: signal },
         ...{ traceOf: () => undefined, lifted: () => {}, clock: createSteadyClock(runtime, () => {}) },
-        tokenEndpoint: createTokenEndpoint(config, outgoing.token, runtime),
       },
       runtime,
     )
-    const parts = { query, connections, accessTokens, apiClient, origin: config.origin }
+    const parts = { query, connections, accessTokens, apiClient: clients.apiClient, origin: config.origin }
     try {
       await work({ config, database, parts, log, describeError })
     } finally {
-      await atMost(runtime, REFRESH_MS, accessTokens.settled())
+      await atMost(runtime, SETTLED_MS, accessTokens.settled())
     }
   } finally {
     await outgoing.close()

@@ -8,7 +8,7 @@ import type { Runtime } from '../process/runtime.ts'
 import { answerUnrouted, type ErrorAnswers, handleErrors } from './error-answers.ts'
 import { pageHeaders } from './html.ts'
 import { createRefusals, refuseAmbiguous } from './refused-requests.ts'
-import { logRequests } from './request-log.ts'
+import { createTraces, logRequests, type Trace } from './request-log.ts'
 
 export interface ServerOptions extends ErrorAnswers {
   readonly logger: FastifyBaseLogger
@@ -25,8 +25,14 @@ const ARRIVAL_MS = 10_000
  */
 const SOCKETS = 5_000
 
+export interface Server {
+  readonly app: FastifyInstance
+  /** Returns the trace of a request that is under way. */
+  readonly traceOf: (requestId: string) => Trace | undefined
+}
+
 /** Makes Fastify with bounds, one log line a request, and errors that show only a code of the table. */
-export function createServer(o: ServerOptions): FastifyInstance {
+export function createServer(o: ServerOptions): Server {
   const refusals = createRefusals(o)
   const app = Fastify({
     loggerInstance: o.logger,
@@ -53,7 +59,9 @@ export function createServer(o: ServerOptions): FastifyInstance {
   finishAnswers(app, o.https)
   refuseAmbiguous(app)
   handleErrors(app, o)
-  return app
+  const traces = createTraces()
+  app.addHook('onRequest', traces.begin)
+  return { app, traceOf: traces.of }
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Log } from '../process/log.ts'
-import type { Runtime } from '../process/runtime.ts'
+import { atMost, type Runtime } from '../process/runtime.ts'
 import type { SteadyClock } from '../process/trusted-time.ts'
 import type { Queries } from '../storage/database.ts'
 import { transaction } from '../storage/sql.ts'
@@ -23,6 +23,8 @@ export interface Meter {
   /** Stores new uses once a minute, and logs daily which keys are being changed; until the signal fires. */
   watch(signal: AbortSignal): Promise<void>
   flush(): Promise<void>
+  /** As `flush`, but gives up after half a second. */
+  stop(): Promise<void>
 }
 
 export interface MeterOptions {
@@ -45,6 +47,7 @@ type Slots = Partial<Record<Which, Slot>>
 /** A process that is killed loses the uses of this time. */
 const EVERY_MS = 60_000
 const REPORT_EVERY_MS = 24 * 3_600_000
+const LAST_USES_MS = 500
 
 /** Keeps in memory when each secret and key was last used, and stores it once a minute, however often it is used. */
 export function createMeter({ query, keys, sealer, clock, log }: MeterOptions, runtime: Runtime): Meter {
@@ -123,6 +126,7 @@ export function createMeter({ query, keys, sealer, clock, log }: MeterOptions, r
     states,
     changes,
     flush,
+    stop: () => atMost(runtime, LAST_USES_MS, flush()),
     sealer: {
       ...sealer,
       open(sealed, place) {

@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { KeyState } from '../keys/verdict.ts'
 import type { Runtime } from '../process/runtime.ts'
-import type { TokenEndpoint } from '../revento/token-endpoint.ts'
 import type { TokenOutcome } from '../revento/token-outcome.ts'
 
 export type RunOutcome = 'done' | 'ignored' | 'parked' | 'dead' | 'retry' | 'postponed' | 'released'
@@ -60,15 +59,6 @@ export const countDeliveries =
     metrics.delivery(provider, String(code), elapsedTime / 1000)
     done()
   }
-
-export const countRefreshes = (endpoint: TokenEndpoint, metrics: Metrics): TokenEndpoint => ({
-  ...endpoint,
-  async refresh(...request) {
-    const outcome = await endpoint.refresh(...request)
-    metrics.refresh(outcome.kind)
-    return outcome
-  },
-})
 
 interface Appending<D> {
   append(delivery: D): Promise<number>

@@ -61,6 +61,9 @@ export interface AccessTokens<Key = ConnectionKey, Token = InstallationToken> {
   settled(): Promise<void>
 }
 
+/** How long a stop waits for a refresh: cut off, the next process would have to repeat it with a spent token. */
+export const SETTLED_MS = 9_000
+
 export function createAccessTokens<Key extends GrantKey, Token>(
   o: { connections: Grants<Key, Token>; refresh: Refresh; log: Log; lifted?: () => void },
   runtime: Pick<Runtime, 'now'>,

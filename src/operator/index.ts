@@ -28,6 +28,8 @@ export interface OperatorSettings {
   readonly trustProxy: readonly string[]
   /** Where it is undefined there are no pages, and nothing is counted. */
   readonly operatorToken: string | undefined
+  /** Its names are the providers that are on. */
+  readonly providerSecrets: object
 }
 
 /** What the pages need of other rooms. */
@@ -36,7 +38,6 @@ interface OperatorParts {
   readonly handling: { stalledMs(): number; waiting(): number }
   readonly keyChanges: () => Promise<readonly KeyState[]>
   readonly trouble: () => Promise<string | undefined>
-  readonly providers: readonly string[]
 }
 
 export interface Operator {
@@ -76,7 +77,7 @@ export function createOperator(
       const { appName, origin, production } = config
       await app.register(operatorRoutes, {
         ...{ appName, origin, production, sessions, mayTry, inbox, replays, runtime },
-        ...{ deliveries: parts.deliveries, providers: parts.providers },
+        ...{ deliveries: parts.deliveries, providers: Object.keys(config.providerSecrets) },
         overview: { ...parts, query, platform, inbox, rollups, replays, oldestMs },
       })
     },

@@ -26,9 +26,9 @@ export interface RequestOptions {
   readonly dispatcher: Dispatcher
   readonly log: Log
   /** Called for each request with Revento's status, or with our code where no answer came. */
-  readonly count?: (code: string) => void
+  readonly count?: ((code: string) => void) | undefined
   /** Called with each answer. */
-  readonly observe?: Observe
+  readonly observe?: Observe | undefined
 }
 
 interface ApiRequest {

@@ -30,7 +30,9 @@ export interface TokenEndpointOptions {
   /** Undefined where nobody can sign in. */
   readonly userScopes?: string | undefined
   /** Called with each answer. */
-  readonly observe?: Observe
+  readonly observe?: Observe | undefined
+  /** Called with what became of each refresh. */
+  readonly count?: ((outcome: TokenOutcome['kind']) => void) | undefined
 }
 
 export function createTokenEndpoint(
@@ -82,15 +84,15 @@ export function createTokenEndpoint(
       }
       return judged(runtime, exchange, ids)
     },
-    refresh: (refreshToken, ids) =>
-      judged(
-        runtime,
-        async () => {
-          const answer = await oauth.refreshTokenGrantRequest(as, client, auth, refreshToken, options)
-          return oauth.processRefreshTokenResponse(as, client, answer)
-        },
-        ids,
-      ),
+    async refresh(refreshToken, ids) {
+      const exchange = async () => {
+        const answer = await oauth.refreshTokenGrantRequest(as, client, auth, refreshToken, options)
+        return oauth.processRefreshTokenResponse(as, client, answer)
+      }
+      const outcome = await judged(runtime, exchange, ids)
+      o.count?.(outcome.kind)
+      return outcome
+    },
   }
 }
 

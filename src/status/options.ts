@@ -1,24 +1,29 @@
-import type { Connections } from '../oauth/connections.ts'
-import type { Grant } from '../oauth/entitlement.ts'
-import type { Sessions } from '../oauth/sessions.ts'
+import type { Config } from '../config/settings.ts'
+import type { KeyState } from '../keys/verdict.ts'
+import type { OAuth } from '../oauth/index.ts'
 import type { Runtime } from '../process/runtime.ts'
-import type { EventApi } from '../revento/api.ts'
 import type { Sync } from '../sync/index.ts'
 import type { Deliveries, DeliveryView } from '../webhooks/inbox/deliveries.ts'
 import type { Drawn } from './page/drawn.ts' // part: page
 
-export interface StatusOptions {
-  readonly origin: string
-  readonly production: boolean
-  readonly appName: string
-  readonly sandbox: { url: string } | undefined
-  readonly defaultEventId: string | undefined
-  readonly sessions: Sessions
-  readonly connections: Connections
+/** What this room needs of others. */
+export interface StatusParts {
+  readonly oauth: Pick<OAuth, 'sessions' | 'connections' | 'api'>
   readonly deliveries: Deliveries
-  readonly sync: Pick<Sync, 'ask'>
-  readonly runtime: Pick<Runtime, 'now'>
-  readonly api: (grant: Grant, requestId: string) => EventApi
+  readonly sync: Sync
+  /** Returns the secrets and keys that have a previous one. */
+  readonly keyChanges: () => Promise<readonly KeyState[]>
+  /** Tries to store something, and returns the code of why it cannot. */
+  readonly trouble: () => Promise<string | undefined>
+}
+
+/** What its routes get. */
+export interface StatusOptions
+  extends Omit<StatusParts, 'oauth'>,
+    Pick<OAuth, 'sessions' | 'connections' | 'api'>,
+    Pick<Config, 'appName' | 'origin' | 'production' | 'defaultEventId'> {
+  readonly sandbox: { url: string } | undefined
+  readonly runtime: Runtime
   readonly page: Drawn // part: page
 }
 

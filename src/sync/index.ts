@@ -1,4 +1,5 @@
 import type { SyncChoices } from '../builder/participants.ts'
+import type { Metrics } from '../metrics/metrics.ts'
 import type { OAuth } from '../oauth/index.ts'
 import type { Log } from '../process/log.ts'
 import type { Runtime } from '../process/runtime.ts'
@@ -58,7 +59,7 @@ export interface SyncParts {
   readonly inbox: Pick<Inbox, 'appendWithin' | 'isFull' | 'trouble'>
   readonly share?: readonly Window[]
   readonly choices: SyncChoices
-  readonly count: WorkerOptions['count']
+  readonly metrics: Pick<Metrics, 'sync'>
   readonly log: WorkerOptions['log'] & Log
 }
 
@@ -101,7 +102,10 @@ export function createSync(
       ...more,
     })
   }
-  const worker = createWorker({ runs, mirror, api, isFull: inbox.isFull, count: o.count, log }, runtime)
+  const worker = createWorker(
+    { runs, mirror, api, isFull: inbox.isFull, count: o.metrics.sync, log },
+    runtime,
+  )
   let wake = new AbortController()
 
   /** Logs a failure, unless it comes from the stop of the process. */

@@ -88,6 +88,7 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
   const edge = { database: seen, sealer, outgoing: createOutgoing(), runtime, logger }
   const { handlers = exampleHandlers, metrics } = o
   const integration = {
+    handlers,
     services: {},
     routes: () => {},
     jobs: [],
@@ -95,7 +96,7 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
     sync: { tellFirstRun: false },
     ...o.integration,
   }
-  const brought = o.own ? {} : { handlers, integration }
+  const brought = o.own ? {} : { integration }
   const app = await createApp(config, { ...edge, ...brought, ...(metrics && { metrics }) })
   await app.listen({ host: config.host, port })
   return {

@@ -15,11 +15,13 @@ const app = await createApp(config, {
   outgoing: createOutgoing(),
   runtime,
   logger: createLines('silent', () => {}),
-  handlers: {
-    revento: {
-      'application.approved': async ({ delivery, event }) => {
-        process.stdout.write(`began ${event.id} attempt ${delivery.attempt}\n`)
-        if (delivery.attempt === 1) await new Promise(() => {})
+  integration: {
+    handlers: {
+      revento: {
+        'application.approved': async ({ delivery, event }) => {
+          process.stdout.write(`began ${event.id} attempt ${delivery.attempt}\n`)
+          if (delivery.attempt === 1) await new Promise(() => {})
+        },
       },
     },
   },

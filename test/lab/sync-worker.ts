@@ -26,7 +26,7 @@ const inbox = {
 const sync = createSync(
   { mode: 'real', syncEveryMs: 0 },
   {
-    ...{ query, apiClient, inbox, log, count: () => {}, choices: { tellFirstRun: false } },
+    ...{ query, apiClient, inbox, log, metrics: { sync: () => {} }, choices: { tellFirstRun: false } },
     ...{
       share: JSON.parse(share),
       oauth: {

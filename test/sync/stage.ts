@@ -129,7 +129,7 @@ export async function startMirror(o: MirrorStage = {}) {
         isFull: () => o.isFull?.() ?? false,
         trouble: () => undefined,
       },
-      count: outcome => void stage.outcomes.push(outcome),
+      metrics: { sync: outcome => void stage.outcomes.push(outcome) },
     },
     runtime,
   )

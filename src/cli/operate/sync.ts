@@ -1,5 +1,6 @@
 import { openConnected } from '../../builder/open-revento.ts'
 import { sync as choices } from '../../integration/sync.ts'
+import { noMetrics } from '../../metrics/metrics.ts'
 import { connectUrl } from '../../oauth/connect.route.ts'
 import type { Connection } from '../../oauth/connections.ts'
 import { systemRuntime as runtime } from '../../process/runtime.ts'
@@ -38,7 +39,7 @@ async function main(_values: object, words: string[]): Promise<number> {
       trouble: () => undefined,
     }
     const { query } = database
-    const made = { query, oauth: parts, apiClient: parts.apiClient, inbox, choices, count: () => {}, log }
+    const made = { query, oauth: parts, apiClient: parts.apiClient, inbox, choices, metrics: noMetrics, log }
     const sync = createSync(config, made, runtime)
     const connection = chosen(await parts.connections.list(), {
       eventId,

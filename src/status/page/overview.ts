@@ -1,32 +1,15 @@
-import type { KeyState } from '../../keys/verdict.ts'
 import type { Connection, ConnectionKey, Connections } from '../../oauth/connections.ts'
 import { type Entitlement, entitlement, type Grant, grantFor, isSame } from '../../oauth/entitlement.ts'
-import type { Session, Sessions } from '../../oauth/sessions.ts'
-import type { Runtime } from '../../process/runtime.ts'
-import type { EventApi } from '../../revento/api.ts'
-import type { Sync } from '../../sync/index.ts'
+import type { Session } from '../../oauth/sessions.ts'
 import type { Deliveries, DeliveryView } from '../../webhooks/inbox/deliveries.ts'
-import { inOrder } from '../options.ts'
+import { inOrder, type StatusOptions } from '../options.ts'
 import { type Listing, type ListingOptions, listParticipants } from './participants.ts'
 import type { Titles } from './titles.ts'
 import { type View, viewQuery } from './view.ts'
 
-export interface PageOptions {
-  readonly appName: string
-  readonly sandbox: { url: string } | undefined
+export interface PageOptions extends Omit<StatusOptions, 'page'>, Pick<ListingOptions, 'people'> {
   readonly requestedScopes: readonly string[]
-  readonly sessions: Sessions
-  readonly connections: Connections
-  readonly deliveries: Deliveries
-  readonly people: ListingOptions['people']
-  readonly sync: Pick<Sync, 'state'>
-  readonly api: (grant: Grant, requestId: string) => EventApi
   readonly titles: Titles
-  /** Returns the secrets and keys that have a previous one. */
-  readonly keyChanges: () => Promise<readonly KeyState[]>
-  /** Tries to store something, and returns the code of why it cannot. */
-  readonly trouble: () => Promise<string | undefined>
-  readonly runtime: Runtime
 }
 
 /** What a page shows of the store. */

@@ -1,5 +1,4 @@
-import cookie from '@fastify/cookie'
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Html, html } from '../../http/html.ts'
 import { marksOf, soon } from '../../http/live.ts'
 import { singleParameters } from '../../http/parameters.ts'
@@ -18,11 +17,10 @@ import { readView, type View, viewQuery } from './view.ts'
 import { searchForm } from './views.participants.ts'
 import { storyPage } from './views.story.ts'
 
-/** The organizer's page: what it draws for the routes of this room, and routes of its own. */
-export function createPage(o: PageOptions): Drawn & { routes: FastifyPluginAsync } {
+/** The organizer's page: what it draws for the routes of this room, and its own routes, which need cookies. */
+export function createPage(o: PageOptions): Drawn & { routes(app: FastifyInstance): void } {
   return {
-    async routes(app) {
-      await app.register(cookie)
+    routes(app) {
       streamRoute(app, o)
       disconnectRoute(app, o)
     },

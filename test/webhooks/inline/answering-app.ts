@@ -31,16 +31,18 @@ const app = await createApp(config, {
   outgoing: createOutgoing(),
   runtime,
   logger: createLines('silent', () => {}),
-  handlers: {
-    revento: {},
-    aghanim: {
-      'player.verify': async ({ event }) => {
-        const { event_id: question } = event as { event_id: string }
-        process.stdout.write(`began ${question}\n`)
-        if (HANGS && question === 'whevt_hanging') return new Promise<never>(() => {})
-        if (question === 'whevt_slow') await new Promise(resolve => process.once('SIGUSR2', resolve))
-        await delay(300)
-        return { body: { pid: process.pid } }
+  integration: {
+    handlers: {
+      revento: {},
+      aghanim: {
+        'player.verify': async ({ event }) => {
+          const { event_id: question } = event as { event_id: string }
+          process.stdout.write(`began ${question}\n`)
+          if (HANGS && question === 'whevt_hanging') return new Promise<never>(() => {})
+          if (question === 'whevt_slow') await new Promise(resolve => process.once('SIGUSR2', resolve))
+          await delay(300)
+          return { body: { pid: process.pid } }
+        },
       },
     },
   },
