@@ -4,11 +4,11 @@ import type { Queries } from '../storage/database.ts'
 import { isOf } from '../storage/erasures.ts'
 import { eventLock, lock, transaction } from '../storage/sql.ts'
 import type { Incoming } from '../webhooks/inbox/append.ts'
+import { SYNC } from '../webhooks/providers/index.ts'
 import type { Change } from './compare.ts'
 import { idOf, listOf } from './lists.ts'
 import { among, hasLost, knownAmong, nextPass, unseen, write } from './rows.ts'
 import { leasedRun, plus, type RunRow } from './runs.ts'
-import { newsOf } from './tell.ts'
 
 /** A page that was read and can be used. `at` is its moment by Revento's clock. */
 export interface ReadPage {
@@ -137,5 +137,21 @@ export function createMirror(query: Queries, tell: Tell, runtime: Pick<Runtime, 
           .executeTakeFirstOrThrow()
         return { run: removed, left: gone.length === BATCH }
       }),
+  }
+}
+
+/** Makes a delivery of a change, with the envelope of Revento's events and an id that is new in each run. */
+function newsOf(run: RunRow, change: Change, { at, now }: { at: string; now: number }): Incoming {
+  const { one } = listOf(run)
+  const { event_id, organization_id } = run
+  const type = `${one}.${change.what}`
+  const id = `sync_${run.id}_${type}_${change.id}`
+  const more = change.what === 'changed' ? { changed: change.changed, before: change.before } : {}
+  const data = { [`${one}_id`]: change.id, [one]: change.row, ...more, run: run.id }
+  const envelope = { id, type, occurred_at: at, event_id, organization_id, data }
+  return {
+    ...{ provider: SYNC, platform: run.platform, deliveryId: null, receivedAt: now },
+    envelope: { id, type, eventId: event_id, organizationId: organization_id },
+    body: Buffer.from(JSON.stringify(envelope)),
   }
 }

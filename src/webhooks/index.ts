@@ -24,10 +24,9 @@ import { createOwed } from './dispatch/owed.ts'
 import { createRunHandler, findInlineHandler, findOwed, findQueuedHandler } from './dispatch/run-handler.ts'
 import { CALLER_ROWS, createHandshakeCallers } from './handshake/callers.ts' // part: senders
 import { handshakeRoutes } from './handshake/handshake.route.ts' // part: senders
-import { createBacklog } from './inbox/backlog.ts'
+import { createBacklog, oldestWaitMs } from './inbox/backlog.ts'
 import { createDeliveries, type Deliveries } from './inbox/deliveries.ts'
 import { createInbox, type Inbox } from './inbox/inbox.ts'
-import { oldestWaitMs } from './inbox/oldest.ts'
 import { watchRetention } from './inbox/retention.ts'
 import { answerRows, createInlineAnswers } from './inline/answers.ts'
 import { createInline } from './inline/inline.ts'

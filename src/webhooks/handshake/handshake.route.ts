@@ -1,13 +1,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandler } from 'fastify'
-import { createCallerAddress } from '../../http/caller-address.ts'
+import { createCallerAddress, networkOf } from '../../http/caller-address.ts'
 import { AppError } from '../../http/errors.ts'
 import { singleParameters } from '../../http/parameters.ts'
 import type { NoteUse, Which } from '../../keys/meter.ts'
 import type { Runtime } from '../../process/runtime.ts'
 import type { Platform } from '../../storage/schema.ts'
 import type { Inbox } from '../inbox/inbox.ts'
-import { createAttemptsLimit } from '../inbox/run-limit.ts'
 import type { Secrets } from '../verify/provider.ts'
 import type { HandshakeCallers } from './callers.ts'
 
@@ -24,6 +23,10 @@ export interface HandshakeOptions {
   readonly counted: onResponseHookHandler
   readonly runtime: Runtime
 }
+
+const PER_MINUTE = 10
+const MINUTE_MS = 60_000
+const ADDRESSES = 10_000
 
 /**
  * The verify-token handshake: an address that shows the token may post for 24 h. Nothing is signed, so this is as weak
@@ -95,4 +98,25 @@ function readJson(request: FastifyRequest): Buffer {
     throw new AppError('invalid_json', { reason: 'not_json' })
   }
   return body
+}
+
+/** Counts failures by address in this process, and says whether one more try is allowed in this minute. */
+function createAttemptsLimit(runtime: Pick<Runtime, 'monotonic'>) {
+  let failures = new Map<string, number>()
+  let since = Number.NEGATIVE_INFINITY
+  const current = () => {
+    const now = runtime.monotonic()
+    if (now - since >= MINUTE_MS || failures.size >= ADDRESSES) {
+      failures = new Map()
+      since = now
+    }
+    return failures
+  }
+  return {
+    mayTry: (address: string) => (current().get(networkOf(address)) ?? 0) < PER_MINUTE,
+    failed(address: string): void {
+      const network = networkOf(address)
+      current().set(network, (current().get(network) ?? 0) + 1)
+    },
+  }
 }

@@ -13,8 +13,8 @@ import { createSteadyClock } from '../../../src/process/trusted-time.ts'
 import type { Queries, Store } from '../../../src/storage/database.ts'
 import { openDatabase } from '../../../src/storage/open.ts'
 import { isPostgres } from '../../../src/storage/sql.ts'
+import { oldestWaitMs } from '../../../src/webhooks/inbox/backlog.ts'
 import { createDeliveries } from '../../../src/webhooks/inbox/deliveries.ts'
-import { oldestWaitMs } from '../../../src/webhooks/inbox/oldest.ts'
 import { startPostgres } from '../../helpers/postgres.ts'
 
 const HELP = `Usage: node test/lab/bench/operator.ts [--rows N] [--postgres] [--rounds N]

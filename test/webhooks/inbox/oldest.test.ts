@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import type { CompiledQuery, KyselyPlugin } from 'kysely'
 import { expect, test } from 'vitest'
-import { oldestWaitMs } from '../../../src/webhooks/inbox/oldest.ts'
+import { oldestWaitMs } from '../../../src/webhooks/inbox/backlog.ts'
 import { testDatabase, testFile } from '../../helpers/database.ts'
 import { insertDelivery } from '../../helpers/deliveries.ts'
 
