@@ -3,10 +3,10 @@ import type { Page } from 'playwright-core'
 import { expect } from 'vitest'
 import { inTurn } from './rounds.ts'
 
-/** As text: its types want the DOM library. */
+/** axe-core is read as text, because its types need the DOM library. */
 const axe = readFileSync(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
 
-/** The widths in light and dark that pages are looked at with. */
+/** Each page is examined at these widths, in light and in dark. */
 const LOOKS = [
   { width: 360, dark: true },
   { width: 1440, dark: false },
@@ -21,11 +21,11 @@ interface Found {
 }
 
 /**
- * What axe-core finds wrong on the page as it stands: a line for each element, empty when there is nothing. Everything
- * it has runs, its advice ("best practices") included. A context without JavaScript cannot be examined.
+ * Returns a line for each element of the page with which axe-core finds something wrong. All its rules run, its advice
+ * ("best practices") included. A page in a context without JavaScript cannot be examined.
  */
 export async function accessibilityProblems(page: Page): Promise<string[]> {
-  // As a protocol call: the page's own policy would refuse a script tag.
+  // A protocol call runs the script, because the page's own policy would refuse a script tag.
   await page.evaluate(axe)
   const { violations } = await page.evaluate<Found>('axe.run(document, { resultTypes: ["violations"] })')
   return violations.flatMap(({ id, help, nodes }) =>
@@ -34,8 +34,8 @@ export async function accessibilityProblems(page: Page): Promise<string[]> {
 }
 
 /**
- * Nothing that axe finds, and no scrolling sideways: in one look, and in another one on the next page, whose style is the
- * same; in all four in CI.
+ * Fails where axe-core finds something, or where the page scrolls sideways. A page is examined in one look and the next
+ * page in the next look, because all pages have one style; in CI each page is examined in all four.
  */
 export async function expectReadable(page: Page, name: string): Promise<void> {
   for (const { width, dark } of inTurn(LOOKS, pages++)) {

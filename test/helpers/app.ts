@@ -31,24 +31,24 @@ export interface TestApp {
 }
 
 export interface TestAppOptions {
-  /** Of a database that others use too; otherwise it gets one of its own. */
+  /** The database is one that others use too. Where it is absent the app gets one of its own. */
   databaseUrl?: string
   env?: Record<string, string | undefined>
   authBase?: string
   apiBase?: string
   runtime?: Runtime
-  /** One for each type, where a test brings none. */
+  /** Where it is absent there is one handler for each type. */
   handlers?: Handlers
-  /** There are no services, routes and jobs but these. */
+  /** The app has only these services, routes and jobs. */
   integration?: Partial<Integration>
-  /** With the handlers, services, routes, jobs and settings of src/integration, as in production. */
+  /** The app runs with the handlers, services, routes, jobs and settings of src/integration, as in production. */
   own?: true
-  /** The test's own variables. */
+  /** These variables stand for those of src/integration. */
   settings?: Forms
   metrics?: Metrics
-  /** Told of the app's own statements; those of the test are not counted. */
+  /** Called for each statement of the app; those of the test are not counted. */
   countRows?: CountRows
-  /** To PostgreSQL, at most. A start asks much at once, for which ten would be opened: twice the server's work. */
+  /** The most connections to PostgreSQL. A start sends many queries at once and would open ten: twice the server's work. */
   connections?: number
 }
 
@@ -71,7 +71,7 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
       REVENTO_API_BASE: o.apiBase ?? `${NOWHERE}/api/v1`,
       REVENTO_EVENT_ID: 'evt_test_published',
       DATABASE_URL: made.url,
-      // A test of comparisons asks for them: other tests count the calls of the API.
+      // Comparisons are off, because many tests count the calls of the API; a test of comparisons turns them on.
       SYNC_EVERY_HOURS: '0',
       ...(o.own && ownValues),
       ...o.env,
@@ -112,7 +112,7 @@ export async function startApp(o: TestAppOptions = {}): Promise<TestApp> {
   }
 }
 
-/** The database file; only where the store is SQLite. */
+/** Returns the path of the database file; throws where the store is PostgreSQL. */
 export function fileOf({ config }: Pick<TestApp, 'config'>): string {
   if (config.store.kind !== 'sqlite')
     throw new Error('this test is about a file: it cannot run on PostgreSQL')

@@ -19,7 +19,7 @@ const UNPACK = `
   const archives = ['chromium.br', 'fonts.tar.br', 'swiftshader.tar.br', 'al2023.tar.br']
   await Promise.all(archives.map(name => inflate('node_modules/@sparticuz/chromium/bin/' + name)))`
 
-/** The one that is packed looks in /tmp, where this does not unpack. */
+/** This configuration replaces the packaged one, which looks for fonts in /tmp, where nothing is unpacked here. */
 const FONTS = `<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig><dir prefix="relative">fonts</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>`
@@ -30,8 +30,8 @@ interface Program {
 }
 
 /**
- * The browser that came with `npm ci` (Linux x64), with the system libraries and fonts that it needs, so that a bare
- * machine runs it. It is unpacked beside its place and moved there: of several processes that unpack, one wins.
+ * The browser that `npm ci` brings (Linux x64), with the system libraries and fonts that it needs, so that a bare machine
+ * runs it. It is unpacked beside its place and then moved there, so that several processes at once do not mix files.
  */
 function packaged(): Program {
   const manifest = JSON.parse(readFileSync(join(CACHE, '../@sparticuz/chromium/package.json'), 'utf8'))
@@ -53,7 +53,7 @@ function packaged(): Program {
   return { executablePath: join(folder, 'chromium'), env }
 }
 
-/** CHROME_PATH, else an installed Chrome or Chromium, else the packaged one. */
+/** Finds the program: CHROME_PATH, else an installed Chrome or Chromium, else the packaged one. */
 function browserProgram(): Program | undefined {
   const { CHROME_PATH } = process.env
   const executablePath = CHROME_PATH || INSTALLED.find(path => existsSync(path))
@@ -86,7 +86,7 @@ async function startBrowser(): Promise<TestBrowser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
-      // One renderer for the pages of all hosts: an app and its sandbox differ in nothing else, and each would start its own.
+      // The pages of all hosts share one renderer. Otherwise an app and its sandbox would each start one of their own.
       '--disable-site-isolation-trials',
       '--renderer-process-limit=1',
     ],
@@ -105,7 +105,7 @@ async function startBrowser(): Promise<TestBrowser> {
   }
 }
 
-/** Undefined with a message where no browser can run, unless BROWSER_REQUIRED says that this is a failure. */
+/** Starts the browser. Where none can run it prints why and returns undefined; with BROWSER_REQUIRED it throws. */
 export async function browserOrSkip(): Promise<TestBrowser | undefined> {
   try {
     return await startBrowser()

@@ -11,11 +11,11 @@ export interface Reply {
 export interface Client {
   get(url: string, headers?: Record<string, string>): Promise<Reply>
   post(url: string, body: string | Buffer, headers?: Record<string, string>): Promise<Reply>
-  /** Follows a redirect by hand: one step, with this client's cookies. */
+  /** The cookies by name, as the answers so far have set them. */
   cookies: Map<string, string>
 }
 
-/** Speaks HTTP like a browser that keeps cookies and follows nothing by itself. */
+/** An HTTP client that keeps cookies like a browser, and follows no redirect by itself. */
 export function createClient(): Client {
   const cookies = new Map<string, string>()
   async function send(
@@ -41,12 +41,12 @@ export function createClient(): Client {
   }
 }
 
-/** The cookie of the session: what its name begins with differs between two copies of the app. */
+/** Returns the session's cookie. Two copies of the app give its name different prefixes, so only its end is compared. */
 export const sessionCookie = ({ cookies }: Pick<Client, 'cookies'>) => {
   const [name = '', value = ''] = [...cookies].find(([known]) => known.endsWith('revento_session')) ?? []
   return { name, value }
 }
 
-/** The state that a /connect answer sent the browser away with. */
+/** Returns the `state` of the URL to which an answer of /connect redirects. */
 export const stateOf = (connect: Reply) =>
   new URL(String(connect.headers['location'])).searchParams.get('state') ?? ''

@@ -1,13 +1,13 @@
 import { type Runtime, systemRuntime } from '../../src/process/runtime.ts'
 
 export interface ManualClock extends Runtime {
-  /** Moves the time and wakes whoever sleeps until then. */
+  /** Moves the time, and ends every sleep that is over by then. */
   advance(ms: number): void
-  /** How long each one that sleeps now asked for. */
+  /** Returns the length, in ms, of each sleep that has not ended. */
   sleepers(): number[]
 }
 
-/** Time stands still until a test moves it, for sleepers too. */
+/** A runtime whose time stands still until the test moves it; a sleep ends only when the time is moved past its end. */
 export function manualClock(start = Date.parse('2026-05-09T12:00:00Z')): ManualClock {
   let now = start
   const sleeping = new Set<{ until: number; ms: number; wake: () => void }>()
@@ -15,7 +15,7 @@ export function manualClock(start = Date.parse('2026-05-09T12:00:00Z')): ManualC
     ...systemRuntime,
     now: () => now,
     monotonic: () => now,
-    // Never busy: a test's own work is not what the dispatcher gives way to.
+    // The process always counts as idle: the dispatcher must not give way to the test's own work.
     idle: () => performance.now() * 1e9,
     late: () => 0,
     sleep: (ms, signal) =>

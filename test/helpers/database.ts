@@ -13,23 +13,23 @@ import { makeFolder } from './folder.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Which database this run of the suite is on; see vitest.config.ts. */
+    /** The kind of database on which this run of the suite is; see vitest.config.ts. */
     store: Store['kind']
-    /** A database of the server; two to copy, migrated by all and by ours alone; how a test's own has to begin. */
+    /** A database of the server; two to copy, one with all migrations and one with ours only; the prefix of a test's own. */
     postgres: { url: string; template: string; ours: string; prefix: string }
   }
 }
 
 export interface NewStore {
   readonly store: Store
-  /** As DATABASE_URL. */
+  /** The value for DATABASE_URL. */
   readonly url: string
   drop(): Promise<void>
 }
 
-/** Databases that are empty again: making one takes longer than most tests. */
+/** Databases that are empty again and used once more, because making one takes longer than most tests. */
 const emptied: NewStore[] = []
-/** Those of one test file alone: somebody had not left and may write again, or a test has changed the tables. */
+/** Databases for the same test file only: a client had not left and may write again, or a test has changed the tables. */
 const emptiedIn = new Map<string | undefined, NewStore[]>()
 
 function emptiedHere(): NewStore[] {
@@ -39,7 +39,7 @@ function emptiedHere(): NewStore[] {
   return known
 }
 
-/** Migrated already, and without a row. */
+/** Makes a migrated store without rows. */
 export async function newStore(): Promise<NewStore> {
   if (inject('store') === 'postgres')
     return emptiedHere().pop() ?? emptied.pop() ?? reusable(await newPostgres(inject('postgres').template))
@@ -53,7 +53,7 @@ async function migratedCopy(of = migrated) {
   return made
 }
 
-/** The same without the builder's own migrations, for a test that brings others. */
+/** Makes a store without the builder's migrations, for a test that brings others. */
 export const newStoreOfOurs = (): Promise<NewStore> =>
   inject('store') === 'postgres' ? newPostgres(inject('postgres').ours) : migratedCopy(migratedByOurs)
 
@@ -67,7 +67,7 @@ function newFile() {
   } as const
 }
 
-/** For tests to copy: to make one takes longer than most of them. */
+/** Makes a migrated file once, and then copies it, because making one takes longer than most tests. */
 function migratedFile(own?: OwnMigrations): () => Promise<string> {
   const make = async () => {
     const { store, drop } = newFile()
@@ -84,7 +84,7 @@ function migratedFile(own?: OwnMigrations): () => Promise<string> {
 const migrated = migratedFile()
 const migratedByOurs = migratedFile({})
 
-/** Of its own in any case. `template`: which database it is a copy of. */
+/** Makes a new database, a copy of `template`, which no other test has used. */
 export async function newPostgres(template = 'template1'): Promise<NewStore> {
   const { prefix } = inject('postgres')
   const name = `${prefix}${crypto.randomUUID().replaceAll('-', '')}`
@@ -99,8 +99,8 @@ export async function newPostgres(template = 'template1'): Promise<NewStore> {
 }
 
 /**
- * Ends who is still connected (a test kills processes), and removes the rows. The first result has a row for each that was
- * connected, the last one how many columns there have been.
+ * Ends the connections that are left, since tests kill processes, and removes the rows. The first result has a row for each
+ * such connection, the last one the number of columns that there have been.
  */
 const EMPTY = `select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid();
@@ -114,7 +114,7 @@ const EMPTY = `select pg_terminate_backend(pid) from pg_stat_activity
   select count(*) as columns from pg_attribute where attrelid >= 16384`
 
 async function reusable(made: NewStore): Promise<NewStore> {
-  // One connection for all of its tests: each new one costs the server as much as a small test.
+  // The tests of a database share one connection: each new one costs the server as much as a small test.
   const admin = connection(made.url)
   const empty = async () => {
     const results = (await admin.query(EMPTY)) as unknown as pg.QueryResult[]
@@ -138,10 +138,10 @@ function connection(url: string): pg.Pool {
   return pool
 }
 
-/** The same without the schema. */
+/** Makes a store without a schema. */
 export const bareStore = () => (inject('store') === 'postgres' ? newPostgres() : newFile())
 
-/** A store that is gone after the test. */
+/** Makes a store that is removed after the test. */
 export async function testStore(): Promise<NewStore> {
   const made = await newStore()
   onTestFinished(() => made.drop())
@@ -150,7 +150,7 @@ export async function testStore(): Promise<NewStore> {
 
 export type TestDatabase = Database & Pick<NewStore, 'store' | 'url'>
 
-/** A real, migrated database of this test's own, closed and removed after it. */
+/** Opens a migrated database of this test's own, which is closed and removed after it. */
 export async function testDatabase(runtime: Runtime = systemRuntime): Promise<TestDatabase> {
   const { store, url } = await testStore()
   const database = await openDatabase(store, runtime)
@@ -162,7 +162,7 @@ export interface TestFile extends SqliteDatabase {
   readonly path: string
 }
 
-/** The same for what only SQLite does. */
+/** Opens such a database on SQLite, whatever this run of the suite is on. */
 export async function testFile(runtime: Runtime = systemRuntime): Promise<TestFile> {
   const { store, drop } = await migratedCopy()
   const { path } = store
@@ -172,25 +172,25 @@ export async function testFile(runtime: Runtime = systemRuntime): Promise<TestFi
   return { ...database, path }
 }
 
-/** For a test of what only SQLite does, in a suite that runs on it alone. */
+/** Runs `work` with the SQLite file of this database; throws on PostgreSQL. */
 export function onFile<T>(database: Database, work: (file: SqliteFile) => T): Promise<T> {
   if (database.kind !== 'sqlite') throw new Error('this test is for SQLite')
   return database.exclusively(work)
 }
 
-/** Where a SQLite database is. */
+/** Returns the path of a SQLite database; throws on PostgreSQL. */
 export function pathOf(store: Store): string {
   if (store.kind !== 'sqlite') throw new Error('this test is for SQLite')
   return store.path
 }
 
 export interface HeldWrites {
-  /** Those who wait give up at once, as after four seconds. On SQLite the clock of the test has to pass eight. */
+  /** Makes the writers that wait give up at once, as after four seconds. On SQLite the test's clock has to pass eight. */
   giveUp(): Promise<unknown>
   release(): Promise<void>
 }
 
-/** Until it is released, nobody else writes to this store; they wait and then give up. */
+/** Locks this store against writes until it is released; other writers wait and then give up. */
 export async function holdWrites(store: Store): Promise<HeldWrites> {
   if (store.kind === 'sqlite') {
     const file = new DatabaseSync(store.path)

@@ -6,13 +6,13 @@ export type NewRow = Partial<Insertable<DeliveriesTable> & Omit<OutcomesTable, '
   readonly crashes?: number
 }
 
-/** Stores a row of the view `inbox`; gives its id. Done at the first run, where nothing else is said. */
+/** Stores a row of the view `inbox` and returns its id. Without other values the delivery was done at its first run. */
 export async function insertDelivery(query: Queries, row: NewRow = {}): Promise<number> {
   const [id = 0] = await insertDeliveries(query, [row])
   return id
 }
 
-/** Many of them, by two statements. */
+/** Stores many such rows with two statements, and returns their ids. */
 export async function insertDeliveries(query: Queries, rows: readonly NewRow[]): Promise<number[]> {
   const inserted = await query.insertInto('deliveries').values(rows.map(deliveryOf)).returning('id').execute()
   await query

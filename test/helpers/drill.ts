@@ -19,7 +19,7 @@ export interface Told {
   }[]
 }
 
-/** `npm run drill` of that project, with these days only. */
+/** Runs `npm run drill` in this copy of the project, for these days only. */
 export async function drill(
   project: Pick<ProjectCopy, 'folder' | 'env'>,
   days: string[],

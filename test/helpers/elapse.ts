@@ -1,7 +1,7 @@
 import type { Queries } from '../../src/storage/database.ts'
 import { GRANT_TABLES } from '../../src/storage/grants.ts'
 
-/** For processes whose clock nobody can move: every lease and wait of a refresh is older by `ms`. */
+/** Makes every lease and wait of a refresh older by `ms`, for processes whose clock the test cannot move. */
 export async function elapse(query: Queries, ms: number): Promise<void> {
   for (const table of GRANT_TABLES)
     await query

@@ -13,11 +13,11 @@ export interface EndingNotice {
   readonly eventId: string
   readonly organizationId?: string | null
   readonly platform?: Platform
-  /** ISO; now, where it is not said. */
+  /** An ISO moment; the present one where it is absent. */
   readonly occurredAt?: string | null
 }
 
-/** Stores a delivery of this event that somebody is handling; gives its id. */
+/** Stores a delivery of this event that is being handled, and returns its id. */
 export const storeDelivery = (
   query: Queries,
   o: { eventId: string; organizationId?: string | null; platform?: Platform },
@@ -33,14 +33,14 @@ export const storeDelivery = (
     ...more,
   })
 
-/** The same of a data.deletion_required. */
+/** Stores such a delivery of type data.deletion_required. */
 export function storeEnding(query: Queries, now: number, o: EndingNotice): Promise<number> {
   const { occurredAt = new Date(now).toISOString() } = o
   const body = Buffer.from(JSON.stringify({ occurred_at: occurredAt }))
   return storeDelivery(query, o, { type: DELETION_REQUIRED, received_at: now, body })
 }
 
-/** What the app does for a data.deletion_required. */
+/** Erases an event as the app does for a data.deletion_required. */
 export async function erase(
   query: Queries,
   runtime: Pick<Runtime, 'now' | 'sleep'>,

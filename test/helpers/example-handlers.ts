@@ -3,7 +3,7 @@ import { EVENT_TYPES } from '../../src/revento/platform.ts'
 
 const done = async () => {}
 
-/** One handler for each type there is, as the starter's own: the builder may have changed or deleted those. */
+/** One handler for each event type, like the template's own, which the builder may have changed or deleted. */
 export const exampleHandlers: Handlers = {
   revento: Object.fromEntries(EVENT_TYPES.map(type => [type, done])),
   // part: senders {

@@ -1,6 +1,6 @@
 import { entitlement, type Grant } from '../../src/oauth/entitlement.ts'
 
-/** What the holder of a live connection of this event and organization is granted. */
+/** Returns the grant that a session with a live connection to this event and organization has. */
 export async function grantOf(eventId: string, organizationId = 'org_1'): Promise<Grant> {
   const at = { accessExpiresAt: 0, refreshExpiresAt: 0, consentExpiresAt: 0, connectedAt: 0 }
   const key = { eventId, organizationId }

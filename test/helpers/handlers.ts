@@ -20,7 +20,7 @@ export interface HandlerApp extends TestApp {
 const readRows = ({ database }: TestApp) =>
   database.query.selectFrom('inbox').selectAll().orderBy('id').execute()
 
-/** What `deliveries -- capture` wrote, with the digits of its numbers. */
+/** Reads a file that `deliveries -- capture` wrote; long numbers keep all their digits. */
 export function capturedEvent(file: URL) {
   const { event } = parseLossless(readFileSync(file, 'utf8')) as {
     event: { type: string; event_id: string | null; organization_id: string | null }
@@ -28,7 +28,7 @@ export function capturedEvent(file: URL) {
   return event
 }
 
-/** The app with what src/integration holds, where a test brings nothing else. */
+/** Starts the app with what src/integration holds, unless the test brings other options. */
 export async function startHandlers(o: TestAppOptions = { own: true }): Promise<HandlerApp> {
   const app = await startApp(o)
   const client = createClient()
@@ -57,7 +57,7 @@ export async function startHandlers(o: TestAppOptions = { own: true }): Promise<
       return until(async () => {
         const row = (await readRows(app)).find(r => r.delivery_id === id)
         if (row?.state !== 'pending' && row?.state !== 'running') return row?.state
-        // It would run again in some seconds.
+        // The test does not wait for the next run, which comes some seconds later.
         return row.last_error !== null && `failed: ${row.last_error}`
       })
     },

@@ -6,20 +6,20 @@ import { CLIENT_SECRET } from './app.ts'
 export interface IndependentServer {
   authBase: string
   apiBase: string
-  /** The forms of the token requests, as they came. */
+  /** The forms of the token requests, in the order in which they came. */
   tokenForms: URLSearchParams[]
-  /** What the API answered, oldest first. */
+  /** The statuses of the API's answers, oldest first. */
   apiStatuses: number[]
   /** From now on the API answers token_expired to every access token issued so far. */
   expireAccessTokens(): void
-  /** Registers the client; before it nothing is answered. */
+  /** Registers the client. Until then the server refuses every request. */
   open(redirectUri: string): void
   close(): Promise<void>
 }
 
 /**
- * An authorization server written by others (oidc-provider, certified) with the platform's paths, two members added
- * to its token answers, and a small API that asks it whether a token is good.
+ * A certified authorization server that others wrote (oidc-provider). It is given the platform's paths, two more members
+ * in its token answers, and a small API that accepts the tokens it has issued.
  */
 export async function startIndependentServer(): Promise<IndependentServer> {
   const oidc = await import('oidc-provider')
@@ -105,7 +105,7 @@ const configuration = (redirectUri: string) => ({
   }),
 })
 
-/** The event asked for at authorize belongs to the grant, and its id to every token answer of it. */
+/** Notes the event of each authorize request under its grant, and adds its id to every token answer of that grant. */
 function bindEvents(provider: Provider, events: Map<string, string>): void {
   const grantOf = ({ oidc }: Context) => oidc?.entities.Grant?.jti ?? ''
   provider.on('authorization.success', context => {
@@ -119,7 +119,7 @@ function bindEvents(provider: Provider, events: Map<string, string>): void {
   })
 }
 
-/** Listens beside the provider, which reads the same body. */
+/** Keeps the form of a token request; the provider reads the same body. */
 function keepForm(request: IncomingMessage, forms: URLSearchParams[]): void {
   const chunks: Buffer[] = []
   request.on('data', chunk => chunks.push(chunk))

@@ -6,7 +6,7 @@ import { createOutgoing } from '../../src/revento/http.ts'
 import { createBudgets } from '../../src/storage/api-budgets.ts'
 import { openDatabase } from '../../src/storage/open.ts'
 
-/** A process that calls the API as often as it may, from the first line on stdin on. */
+/** This process begins at the first line on stdin, and then calls the API as often as the limits allow. */
 const [databaseUrl = '', apiBase = '', windows = '[]'] = process.argv.slice(2)
 const { query } = await openDatabase(loadConfig({ DATABASE_URL: databaseUrl }).store, runtime)
 const log = { info() {}, warn() {}, error() {} }

@@ -6,7 +6,7 @@ import type { TestApp } from './app.ts'
 const KEY = { platform: 'real', event_id: 'evt_test_published', organization_id: 'org_test_formal' } as const
 export const FRESH_AT = '2026-11-30T03:02:11.000Z'
 
-/** Stores people as a complete run would have. */
+/** Stores these participants as a complete comparison would. */
 export async function mirrored(
   { database: { query } }: Pick<TestApp, 'database'>,
   people: readonly (Partial<Insertable<ParticipantsTable>> & { participant_id: string })[],
@@ -23,7 +23,7 @@ export async function mirrored(
       .execute()
 }
 
-/** Stores a run as it is at some moment; an open one is another process's, or the app would go on with it. */
+/** Stores a comparison in some state. An open one is leased by another process, so that the app leaves it alone. */
 export const ranAs = (
   { database: { query } }: Pick<TestApp, 'database'>,
   run: Partial<Insertable<SyncRunsTable>>,

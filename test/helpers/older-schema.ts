@@ -12,7 +12,7 @@ export async function takeBack(query: Queries, last: string, kept: readonly stri
   const db = query as unknown as Kysely<Record<string, Record<string, unknown>>>
   const rows = await Promise.all(kept.map(table => db.selectFrom(table).selectAll().execute()))
   for (let left = await tablesOf(query); left.length > 0; left = await tablesOf(query))
-    // What others refer to goes after them.
+    // A table to which others refer can only be dropped after them, so each round drops what it can.
     for (const name of left)
       for (const drop of [db.schema.dropView(name), db.schema.dropTable(name)])
         await drop.execute().catch(() => {})

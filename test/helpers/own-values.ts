@@ -3,7 +3,7 @@ import { settings } from '../../src/integration/settings.ts'
 
 const WORDS = ['a-value-for-tests', 'A value for tests', 'https://tests.example.org', '1']
 
-/** The first text that this form takes: one of ours, or a word of what it tells to type. */
+/** Finds a value that this form accepts: one of a few common ones, or a word of its own message. */
 function textFor(name: string, { says, read }: Form<unknown>): string {
   const given = process.env[name]
   const [, example = ''] = /e\.g\. ([^()]+)/.exec(says) ?? []
@@ -14,7 +14,7 @@ function textFor(name: string, { says, read }: Form<unknown>): string {
   return text
 }
 
-/** The variables of these forms that have to be set, in production too. */
+/** Returns a value for each variable that these forms require, in production too. */
 export const valuesOf = (forms: Forms): Readonly<Record<string, string>> =>
   Object.fromEntries(
     Object.entries(forms)
@@ -22,5 +22,5 @@ export const valuesOf = (forms: Forms): Readonly<Record<string, string>> =>
       .map(([name, form]) => [name, textFor(name, form)]),
   )
 
-/** Those of the builder, so that what a test starts with src/integration starts. */
+/** The builder's required variables, without which no app with src/integration starts. */
 export const ownValues = valuesOf(settings)

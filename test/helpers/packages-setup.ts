@@ -13,7 +13,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
-/** The packages of many files: the program reads 600 of them at each start, which is half of what the start costs. */
+/** These packages have 600 files, which the program reads at each start: half of what a start costs. */
 const NAMES = ['kysely', 'kysely/migration', 'undici', 'fastify']
 const MODULES = fileURLToPath(new URL('../../node_modules/', import.meta.url))
 
@@ -26,8 +26,8 @@ registerHooks({
 `
 
 /**
- * Once a run: every process of the suite loads these packages as one file each, made of the same code. The lab, the
- * drill and `npm start` load them as npm has installed them.
+ * Bundles each of these packages into one file, once a run, and every process of the suite loads that. The lab, the drill
+ * and `npm start` load the packages as npm has installed them.
  */
 export default async function setup(): Promise<void> {
   const key = createHash('sha256')
@@ -40,11 +40,11 @@ export default async function setup(): Promise<void> {
   if (!NODE_OPTIONS.includes(option)) process.env['NODE_OPTIONS'] = `${NODE_OPTIONS} ${option}`.trim()
 }
 
-/** Made beside its place and moved there: of several runs at once, one wins. */
+/** Makes the folder beside its place and then moves it there, so that runs at the same time do not mix their files. */
 async function pack(folder: string): Promise<void> {
   mkdirSync(join(MODULES, '.cache'), { recursive: true })
   const made = mkdtempSync(`${folder}-`)
-  // Tests start processes as other users too.
+  // Tests start processes as other users, which have to read the folder.
   chmodSync(made, 0o755)
   const bundle = await (await bundler())({
     input: Object.fromEntries(NAMES.map(name => [name.replace('/', '_'), name])),
@@ -63,7 +63,7 @@ async function pack(folder: string): Promise<void> {
   }
 }
 
-/** Exports by the same names what the package does. */
+/** Returns the text of a module that exports, under the same names, all that the package exports. */
 async function module(name: string): Promise<string> {
   const exported = Object.keys(await import(name)).filter(key => /^\w+$/.test(key))
   const own = exported.filter(key => key !== 'default')
@@ -78,7 +78,7 @@ interface Bundle {
   write(output: object): Promise<unknown>
 }
 
-/** The one that comes with Vitest. */
+/** Loads the bundler that comes with Vitest. */
 async function bundler(): Promise<(input: object) => Promise<Bundle>> {
   const at = ['vitest', 'vite', 'rolldown'].reduce(
     (from, name) => createRequire(from).resolve(name),

@@ -4,16 +4,16 @@ import { type Answer, emptyPage, json, startUpstream, tokens, type Upstream } fr
 /** A Revento with memory: it rotates refresh tokens and revokes the family when one is used twice. */
 export interface Platform {
   upstream: Upstream
-  /** Begins a new family, as a consent would; the tokens to store. */
+  /** Begins a new family of tokens, as a consent does, and returns its first ones. */
   issue(): ReturnType<typeof tokens>
-  /** Every access token so far is answered token_expired. */
+  /** From now on the API answers token_expired to every access token issued so far. */
   expire(): void
   revoked(): boolean
-  /** Before a refresh is processed. */
+  /** Awaited before a refresh is processed. */
   before: () => Promise<unknown>
-  /** After it was processed, before it is answered; false drops the answer. */
+  /** Awaited after a refresh was processed and before its answer; with false no answer is sent. */
   after: () => Promise<boolean>
-  /** API calls now and at most under way at once. */
+  /** How many API calls are under way now, and how many were at most. */
   inFlight: { now: number; most: number }
 }
 

@@ -5,7 +5,7 @@ import type { OwnMigrations } from '../../src/storage/own-migrations.ts'
 import { openPostgres } from '../../src/storage/postgres/database.ts'
 import { startPostgres } from './postgres.ts'
 
-/** Once a run: the server (TEST_DATABASE_URL, or one of our own), and two migrated databases that tests copy. */
+/** Starts a server once a run, or takes that of TEST_DATABASE_URL, and makes two migrated databases for tests to copy. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const given = process.env['TEST_DATABASE_URL']
   const server = given ? { url: given, stop: async () => {} } : await startPostgres()
@@ -23,7 +23,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await make(template, ours)
   project.provide('postgres', { url: server.url, template, ours, prefix })
   return async () => {
-    // What is in a server of our own goes with it.
+    // A server of our own takes its databases with it.
     if (!given) return admin.end().then(server.stop)
     const made = await admin.query('select datname from pg_database where starts_with(datname, $1)', [prefix])
     for (const { datname } of made.rows) await admin.query(`drop database ${datname} with (force)`)

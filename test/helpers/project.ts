@@ -7,14 +7,14 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 export interface ProjectCopy {
   readonly folder: string
-  /** For its processes: what one copy has compiled serves the next. */
+  /** The environment for its processes, which share their compiled code with those of other copies. */
   readonly env: Record<string, string>
   write(path: string, text: string): void
-  /** Fails where there is nothing to replace: a change that changes nothing proves nothing. */
+  /** Throws where `text` does not occur, since a test whose change did nothing would prove nothing. */
   replace(path: string, text: string, by: string): void
 }
 
-/** What is in src/integration of a copy, whatever the builder has made of it: the tests break these handlers. */
+/** The files that replace src/integration in a copy, since the tests break these handlers and not the builder's. */
 const INTEGRATION: Readonly<Record<string, string>> = {
   'erase.ts': 'export const erase = {}',
   'event-types.ts': 'export const eventTypes = {}',
@@ -57,7 +57,7 @@ export const handlers = {
 }`,
 }
 
-/** This project once more, to be broken: the same dependencies, and nothing of `.env` or `data`. */
+/** Makes a copy of this project for a test to break, with the same dependencies and without `.env` and `data`. */
 export function copyProject(): ProjectCopy {
   const folder = testFolder()
   for (const part of ['src', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts'])

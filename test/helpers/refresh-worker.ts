@@ -14,8 +14,8 @@ import { createTokenEndpoint } from '../../src/revento/token-endpoint.ts'
 import { openDatabase } from '../../src/storage/open.ts'
 
 /**
- * A process that only calls the API: one call for each line on stdin, its outcome as a line on stdout. A second word is the
- * sign-in whose token is used instead of the connection's.
+ * This process makes one API call for each line on stdin, and writes its outcome as a line to stdout. The second word of a
+ * line names the sign-in whose token is used instead of the connection's.
  */
 const [databaseUrl = '', authBase = '', apiBase = ''] = process.argv.slice(2)
 const log = { info() {}, warn() {}, error() {} }
@@ -35,7 +35,7 @@ const signIns = createSignIns(database.query, sealer, runtime, { log, platform: 
 const userTokens = createAccessTokens({ connections: signIns, refresh, log }, runtime)
 const key = { eventId: 'evt_test_published', organizationId: 'org_test_formal' }
 
-/** Past the API client, whose limit of 30 calls a minute would make the test last for hours. */
+/** Calls without the API client, whose limit of 30 calls a minute would make the test last for hours. */
 async function call(accessToken: string): Promise<void> {
   const headers = { authorization: `Bearer ${accessToken}` }
   const answer = await exchange(outgoing.api, `${apiBase}/events/evt_test_published`, {

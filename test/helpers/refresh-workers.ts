@@ -12,7 +12,7 @@ import { until } from './wait.ts'
 const WORKER = fileURLToPath(new URL('refresh-worker.ts', import.meta.url))
 const key = { eventId: 'evt_test_published', organizationId: 'org_test_formal' }
 
-/** One connection, and processes that call the API with it; for counting what the token endpoint is asked. */
+/** Starts processes that all call the API with one connection, for tests that count the requests to the token endpoint. */
 export async function startWorkers(store: Store, databaseUrl: string, count: number) {
   const platform = await startPlatform({ tokenDelayMs: 10 })
   const database = await openDatabase(store, runtime)
@@ -23,7 +23,7 @@ export async function startWorkers(store: Store, databaseUrl: string, count: num
   return {
     platform,
     query: database.query,
-    /** Every access token expires, and every process calls at once: their outcomes. */
+    /** Lets every access token expire, lets all processes call at once, and returns their outcomes. */
     async expireAndCall(): Promise<string[]> {
       platform.expire()
       return Promise.all(workers.map(worker => worker.call()))

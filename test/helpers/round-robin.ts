@@ -2,14 +2,14 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 
 export interface RoundRobin {
   readonly url: string
-  /** Origins; each request goes to another one than the last request of its path. */
+  /** The origins. Each request goes to the one after that of the last request of its path. */
   targets: readonly string[]
-  /** Which target got it, by path, in the order they came. */
+  /** The path and the target of each request, in the order in which they came. */
   readonly served: readonly { readonly path: string; readonly target: string }[]
   close(): Promise<void>
 }
 
-/** A balancer without sticky sessions: whose browser it is changes nothing. */
+/** A balancer without sticky sessions: the caller does not decide which target answers. */
 export async function startRoundRobin(port: number): Promise<RoundRobin> {
   const served: { path: string; target: string }[] = []
   const turns = new Map<string, number>()

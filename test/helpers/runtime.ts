@@ -1,22 +1,22 @@
 import { type Runtime, systemRuntime } from '../../src/process/runtime.ts'
 
 export interface TestRuntime extends Runtime {
-  /** Lets time pass, by both clocks; what sleeps goes on sleeping. */
+  /** Moves both clocks ahead. No sleep ends because of it. */
   advance(ms: number): void
-  /** The same, and who sleeps until then wakes. */
+  /** Moves both clocks ahead, and ends every sleep that is over by then. */
   pass(ms: number): void
-  /** Sets the wall clock: ahead, or back below 0. */
+  /** Sets the wall clock ahead, or back where `ms` is negative. */
   setClock(ms: number): void
 }
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1
-/** Those between two attempts, two looks at the store and two runs, and most of those of a stop. */
+/** Shorter sleeps are pauses: those between requests, between looks at the store or between runs, and most of a stop. */
 const PAUSE_MS = 3_000
 
 /**
- * Pauses are slept twenty times as fast. `moving`: the clocks go on by them, so that whose patience is counted by a clock
- * has as much less of it. Every pause does that, also of what looks at the store: a test that counts attempts, or whose
- * caller waits for another one, would depend on how busy the machine is.
+ * A runtime that shortens pauses to a twentieth. With `moving` the clocks go on by the whole pause, so that a deadline comes
+ * as much sooner. Every pause moves them, those between looks at the store too: a test that counts requests, or whose
+ * caller waits for another one, must not use it, because its result would depend on how busy the machine is.
  */
 export function testRuntime({ moving = false } = {}): TestRuntime {
   let [passed, set] = [0, 0]
@@ -29,9 +29,9 @@ export function testRuntime({ moving = false } = {}): TestRuntime {
     ...systemRuntime,
     now: () => Date.now() + passed + set,
     monotonic,
-    // A test machine's load is not what the app gives way to.
+    // The event loop never counts as late: the app must not refuse webhooks because the test machine is busy.
     late: () => 0,
-    // A stop ends twenty sleeps: with a signal and an error of its own for each it cost as much as the rest of it.
+    // A stop ends twenty sleeps. A signal and an error for each would cost as much as the rest of the stop.
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason)

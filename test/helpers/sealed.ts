@@ -10,7 +10,7 @@ import type { TokenSet } from '../../src/revento/token-outcome.ts'
 import type { Database, Queries, Store } from '../../src/storage/database.ts'
 import { takeBack } from './older-schema.ts'
 
-/** A key that is easy to tell from another: 32 times the same byte. */
+/** Returns a key of 32 times the same byte, which is easy to tell from another one. */
 const key = (fill: number) => Buffer.alloc(32, fill)
 export const base64 = (fill: number) => key(fill).toString('base64')
 export const sealerOf = (current: number, previous?: number) =>
@@ -21,7 +21,7 @@ export const sealerOf = (current: number, previous?: number) =>
 
 export const settings = (store: Store, current: number, previous?: number): SealingSettings => ({
   store,
-  // None is made: the key is given.
+  // No key file is made, because the key is given.
   keyFile: 'no-such.key',
   encryptionKey: key(current),
   encryptionKeyPrevious: previous === undefined ? undefined : key(previous),
@@ -52,7 +52,7 @@ export const tokenSet = (n: number, access = `access_${n}`, refresh = `refresh_$
   scope: 'event.read',
 })
 
-/** The program's connections, and what tests want beside: the refresh token, and a refresh without a platform. */
+/** The program's connections. Here `open` also returns the refresh token, and `refreshing` refreshes without a platform. */
 export function connectionsOf(query: Queries, sealer: Sealer, log = logLines().log) {
   const connections = createConnections(query, sealer, runtime, { log, platform: 'real' })
   const leases = createRefreshLeases(query, sealer, runtime, createSteadyClock(runtime), 'real')
@@ -70,7 +70,7 @@ export function connectionsOf(query: Queries, sealer: Sealer, log = logLines().l
       if (!tokens || tokens === 'changed') return undefined
       return { ...tokens, version: held.version }
     },
-    /** A refresh that is under way: what it answers is stored when it is called. */
+    /** Begins a refresh. The returned function stores the new tokens. */
     async refreshing(id: ConnectionKey, version: number) {
       const taken = await leases.take(id, version)
       if (taken.kind !== 'taken') throw new Error(taken.kind)
@@ -79,7 +79,7 @@ export function connectionsOf(query: Queries, sealer: Sealer, log = logLines().l
   }
 }
 
-/** Connections evt_1 … evt_n, each with both tokens, sealed with `sealer`. Those after the first hundred are copies. */
+/** Stores the connections evt_1 … evt_n with tokens sealed with `sealer`; those after the first hundred are copies. */
 export async function saveConnections(
   query: Queries,
   sealer: Sealer,
@@ -109,7 +109,7 @@ export async function saveConnections(
       .execute()
 }
 
-/** A flow that began with `sealer`; `name` stands for the hash of its state. */
+/** Stores a flow that began under `sealer`; `name` stands for the hash of its state. */
 export const saveFlow = (query: Queries, sealer: Sealer, name: string, expiresAt = runtime.now() + 600_000) =>
   query
     .insertInto('flows')
@@ -124,16 +124,16 @@ export const saveFlow = (query: Queries, sealer: Sealer, name: string, expiresAt
     })
     .execute()
 
-/** An instance that was started with these keys, and has ended. */
+/** Records these keys as an instance does that starts with them and ends. */
 export const recordKeys = async (query: Queries, sealer: Sealer, clock: Runtime) =>
   (await joinInstances(query, sealer, clock)).leave()
 
-/** A database as the app leaves it after a start with key `current`, with this many connections. */
+/** Makes the database that a start with key `current` leaves, with `count` connections. */
 export async function sealedStore(store: Store, current: number, count: number): Promise<void> {
   const { database, sealer } = await openSealed(settings(store, current), runtime)
   await saveConnections(database.query, sealer, count)
   await database.close()
 }
 
-/** Takes a database back to before the table of keys. */
+/** Takes a database back to the schema before the table of keys. */
 export const forgetKeys = ({ query }: Pick<Database, 'query'>) => takeBack(query, '002', ['connections'])

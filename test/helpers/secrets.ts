@@ -1,3 +1,3 @@
-/** Apart from the helpers that need a test runner: commands sign with these too. */
+/** These stand in a file that needs no test runner, because commands sign with them too. */
 export const WEBHOOK_SECRET = 'whsec_test_0123456789abcdef'
 export const CLIENT_SECRET = 'client-secret-for-tests'

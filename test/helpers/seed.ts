@@ -13,7 +13,7 @@ const DELIVERY = `insert into deliveries (id, provider, platform, delivery_id, e
 const OUTCOME = `insert into outcomes (id, platform, event_id, organization_id, state, attempts, next_at, started_at,
   finished_at) values (?, 'real', 'evt_test_published', 'org_test_formal', 'done', 1, 0, ?, ?)`
 
-/** A database as it is after `rows` deliveries were handled, each with its run and its two dedupe keys. */
+/** Fills a database as if `rows` deliveries had been handled, each with its run and its two dedupe keys. */
 export async function seed(
   path: string,
   rows: number,
@@ -22,7 +22,7 @@ export async function seed(
 ): Promise<void> {
   await (await openSqlite(path, systemRuntime)).close()
   const database = new DatabaseSync(path)
-  // Without a log, and with the keys in their order at the end: one by one they would write a page each, once they are many.
+  // There is no log, and the keys are inserted last and in their order: one by one each would write a page of its own.
   database.exec('pragma journal_mode=off; pragma synchronous=off; pragma cache_size=-200000')
   database.exec('create temp table keys (key text, id integer); begin')
   const [insert, outcome, key] = [DELIVERY, OUTCOME, 'insert into keys (key, id) values (?, ?)'].map(sql =>
@@ -48,11 +48,11 @@ export interface EventRows {
   readonly state: DeliveryState
   readonly eventId: string
   readonly organizationId: string
-  /** application.approved without. */
+  /** The type; application.approved where it is absent. */
   readonly type?: string
-  /** Of each body; 0: they have none. */
+  /** The length of each body; with 0 there are no bodies. */
   readonly bodyBytes: number
-  /** In ms since 1970: of the first; the others came at the same moment. */
+  /** The moment at which all of them came, in ms since 1970. */
   readonly receivedAt: number
   readonly progress?: (text: string) => void
 }
@@ -60,8 +60,8 @@ export interface EventRows {
 const AT_ONCE = 50_000
 
 /**
- * Many deliveries of one event, behind those that are stored: 200,000 take about ten seconds. The store has its tables.
- * Each body is JSON with a name of its own, "Ada Lovelace N", where N counts from 1; each row has one run with an error.
+ * Stores many deliveries of one event behind those that are there, in a store that has its tables; 200,000 take about ten
+ * seconds. Each body is JSON with a name of its own, "Ada Lovelace N" from N = 1, and each row has one run with an error.
  */
 export async function seedEvent(store: Store, o: EventRows): Promise<void> {
   const run = await (store.kind === 'sqlite' ? onSqlite(store.path) : onPostgres(store.url))

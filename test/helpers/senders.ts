@@ -11,7 +11,7 @@ export const secretOf = (provider: Provider) => secretFor(provider, 'current')
 export const previousOf = (provider: Provider) => secretFor(provider, 'previous')
 export const VERIFY_TOKEN = 'verify-token-for-tests'
 
-/** Every provider but Revento is on, with two secrets. */
+/** The variables that turn every provider but Revento on, each with two secrets. */
 export const SENDERS_ENV: Record<string, string> = Object.fromEntries([
   ['WEBHOOK_VERIFY_TOKEN', VERIFY_TOKEN],
   ...providers
@@ -22,7 +22,7 @@ export const SENDERS_ENV: Record<string, string> = Object.fromEntries([
     ]),
 ])
 
-/** Headers and body of a delivery as that provider sends it; `at` in ms. */
+/** Returns headers and body of a delivery as that provider sends it; `at` is in ms. */
 export function signedAs(
   provider: Provider,
   o: {

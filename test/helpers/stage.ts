@@ -9,12 +9,12 @@ import { until } from './wait.ts'
 export interface Child {
   readonly pid: number
   readonly process: ChildProcess
-  /** What it wrote so far; all of it is in `out` where it writes into a file. */
+  /** The output so far; where the process writes into a file, `out` has all of it. */
   readonly output: { readonly out: string; readonly err: string }
-  /** Resolves when it is gone: its exit code, or the signal that ended it. */
+  /** Resolves, when the process is gone, with its exit code or the signal that ended it. */
   readonly ended: Promise<number | NodeJS.Signals | null>
   isRunning(): boolean
-  /** A child that ends before, or takes longer than `ms`, fails the wait. `what`: as in "it never said no". */
+  /** Waits until `isSo`; fails with "it never `what`" after `ms`, or when the process ends before. */
   waitsFor(what: string, isSo: () => boolean | Promise<boolean>, ms?: number): Promise<unknown>
   says(text: string, ms?: number): Promise<unknown>
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
@@ -22,25 +22,25 @@ export interface Child {
 
 export interface ChildOptions {
   readonly cwd?: string
-  /** The whole environment, but for what `inherited` adds. */
+  /** The environment, to which only `inherited` adds. */
   readonly env?: NodeJS.ProcessEnv
-  /** The file that gets both of its streams, behind what is in it. */
+  /** The file to which both streams are appended. */
   readonly log?: string
 }
 
-/** Long: a machine that has no time for a start is not what is tried. */
+/** This is long, because no test is about how fast a busy machine starts a process. */
 const START_MS = 30_000
 const running = new Set<ChildProcess>()
 
-/** Whatever ends this process, nothing it started stays. */
+/** However this process exits, what it started is killed. */
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** A path in one word would be a use of it, which goes with the sandbox. */
+/** The path is written in pieces: a whole one would count as a use of the sandbox, and this file would go with it. */
 export const hasSandbox = existsSync(join(import.meta.dirname, '..', '..', 'src', 'sandbox'))
 
-/** Where there is none the app is for a real platform, which is nowhere. */
+/** Without the sandbox the app is set up for a real platform, at an address where nothing answers. */
 const PLATFORM = hasSandbox
   ? undefined
   : {
@@ -51,7 +51,7 @@ const PLATFORM = hasSandbox
       REVENTO_API_BASE: 'http://127.0.0.1:9/api/v1',
     }
 
-/** What every process needs: of this one's environment, for src/integration, and no comparison that nobody asked for. */
+/** The variables of every process: some of this one's, those of src/integration, and one that turns comparisons off. */
 export function inherited() {
   const { PATH, NODE_COMPILE_CACHE, NODE_COMPILE_CACHE_PORTABLE, NODE_OPTIONS } = process.env
   return {
@@ -64,7 +64,7 @@ export function inherited() {
   }
 }
 
-/** Node with these arguments. */
+/** Starts Node with these arguments. */
 export function launch(args: readonly string[], { cwd, env, log }: ChildOptions = {}): Child {
   const file = log === undefined ? undefined : openSync(log, 'a')
   const child = spawn(process.execPath, args, {
@@ -118,7 +118,7 @@ export function launch(args: readonly string[], { cwd, env, log }: ChildOptions 
   }
 }
 
-/** A 200 within two seconds, on a connection that nobody uses again. */
+/** Whether the URL answers 200 within two seconds, on a connection of its own. */
 export const isOk = (url: string) =>
   request(url, { signal: AbortSignal.timeout(2_000), reset: true }).then(
     async ({ statusCode, body }) => {

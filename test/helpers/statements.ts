@@ -2,7 +2,7 @@ import type { CompiledQuery, KyselyPlugin, QueryResult } from 'kysely'
 import type { Database, Queries, SqliteDatabase } from '../../src/storage/database.ts'
 import type { SqliteFile } from '../../src/storage/sqlite/sqlite.ts'
 
-/** The same queries; `before` sees each statement first, and may throw; `after` sees what came of it. */
+/** Returns the same queries. `before` is called with each statement and may throw; `after` is called with its result. */
 export function onEachStatement(
   query: Queries,
   before: (statement: CompiledQuery) => void,
@@ -25,10 +25,10 @@ export function onEachStatement(
   return query.withPlugin(plugin)
 }
 
-/** Told of each statement, and of how many rows it changed or gave. */
+/** Called with each statement, and with the number of rows that it changed or returned. */
 export type CountRows = (statement: string, rows: number) => void
 
-/** The same database, watched; what takes the SQLite file for itself counts as one statement. */
+/** Returns the same database, with each statement counted. Work that has the SQLite file to itself counts as one. */
 export function countingRows(database: Database, count: CountRows): Database {
   const query = onEachStatement(
     database.query,

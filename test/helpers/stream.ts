@@ -6,18 +6,18 @@ import { until } from './wait.ts'
 export interface Stream {
   readonly status: number
   readonly headers: Record<string, string | string[] | undefined>
-  /** Everything that came. */
+  /** Returns all that has come so far. */
   text(): string
-  /** The events of this name so far. */
+  /** Returns the events of this name that have come so far. */
   events(name: string): { id: string; data: string }[]
-  /** Waits for one that is so. */
+  /** Resolves with the first event of this name for which `so` is true. */
   event(name: string, so?: (data: string) => boolean): Promise<{ id: string; data: string }>
-  /** The other end has ended it. */
+  /** Whether the server has ended the stream. */
   ended(): boolean
   close(): void
 }
 
-/** Server-sent events as this client gets them, until the test ends. */
+/** Opens a stream of server-sent events with this client's cookies, until the test ends. */
 export async function openStream(
   client: Pick<Client, 'cookies'>,
   url: string,

@@ -2,8 +2,8 @@ import { vi } from 'vitest'
 import type { TestRuntime } from './runtime.ts'
 
 /**
- * What an HTTP request of the app is given, it gets a twentieth of, and the clocks go on by the rest. Gives how many ms
- * each was given.
+ * Shortens the timeout of each HTTP request of the app to a twentieth, and moves these clocks by the rest when it fires.
+ * Returns the list of the timeouts that the app has asked for, in ms.
  */
 export function shortTimeouts(...runtimes: TestRuntime[]): number[] {
   const given: number[] = []

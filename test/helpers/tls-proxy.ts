@@ -7,26 +7,26 @@ import { request } from 'undici'
 import { onTestFinished } from 'vitest'
 import { testFolder } from './folder.ts'
 
-/** What a proxy in front of the app may do to what passes. */
+/** What the proxy does to requests and answers that pass it. */
 export interface ProxyWays {
-  /** Answers in the app's place. */
+  /** Where it returns an answer, the proxy gives that one, and the app gets no request. */
   answer?: (path: string) => { status: number; headers: Record<string, string> } | undefined
   body?: (body: Buffer) => Buffer
-  /** Names of headers that are lost, each way. */
+  /** The names of request headers that the proxy drops; `dropsOut` are those of answers. */
   dropsIn?: readonly string[]
   dropsOut?: readonly string[]
-  /** Seconds that its Date header is ahead; absent: it sets none of its own. */
+  /** By how many seconds the proxy's Date header is ahead; where it is absent the proxy sets none. */
   aheadS?: number
 }
 
 export interface Certificate {
   readonly cert: string
   readonly key: string
-  /** For NODE_EXTRA_CA_CERTS. */
+  /** The path of the certificate, for NODE_EXTRA_CA_CERTS. */
   readonly file: string
 }
 
-/** Self-signed, for localhost. */
+/** Makes a self-signed certificate for localhost. */
 export function certificate(): Certificate {
   const folder = testFolder()
   const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
@@ -36,14 +36,14 @@ export function certificate(): Certificate {
   return { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8'), file: cert }
 }
 
-/** This process takes it for one more authority until the test ends. */
+/** Makes this process trust the certificate until the test ends. */
 export function trust(cert: string): void {
   const before = tls.getCACertificates('default')
   tls.setDefaultCACertificates([...before, cert])
   onTestFinished(() => tls.setDefaultCACertificates(before))
 }
 
-/** Ends TLS on that port and passes everything on to `target`, in its ways. */
+/** Starts a proxy that ends TLS on `port` and passes each request on to `target`, changed as `ways` say. */
 export async function tlsProxy(
   port: number,
   target: string,

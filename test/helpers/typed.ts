@@ -14,8 +14,9 @@ export interface Typed {
 let times = 0
 
 /**
- * A command of src/cli as if it were typed in an empty folder, but without a process of its own: what it costs is its
- * work. Its environment is the one that is given, and what the settings of src/integration need. One at a time: this process has one environment.
+ * Runs a command of src/cli as if it were typed in an empty folder, but in this process, which saves its start. It gets
+ * the given environment, and what the settings of src/integration require. Only one runs at a time, because this process has
+ * one environment.
  */
 export async function typed(
   command: string,
@@ -40,7 +41,7 @@ export async function typed(
   process.env = { ...ownValues, ...env }
   process.chdir(cwd)
   try {
-    // A module runs once for each address.
+    // The number makes the address a new one: a module runs once for each address.
     await import(`${pathToFileURL(command)}?${++times}`)
     return { code: Number(process.exitCode ?? 0), ...said }
   } finally {

@@ -11,19 +11,19 @@ interface UpstreamRequest {
 
 export type Answer = (request: UpstreamRequest, response: ServerResponse) => void
 
-/** A Revento that answers exactly what a test says, over a real socket, and remembers what it was asked. */
+/** A Revento on a real socket that answers exactly what the test says, and keeps every request. */
 export interface Upstream {
   authBase: string
   apiBase: string
   requests: UpstreamRequest[]
-  /** How many requests have no answer yet. */
+  /** Returns how many requests have no answer yet. */
   unanswered(): number
   tokenRequests(): UpstreamRequest[]
   apiRequests(): UpstreamRequest[]
-  /** Replaceable in the middle of a test. */
+  /** A test may replace these two at any time. */
   onToken: Answer
   onApi: Answer
-  /** Answers as at first again, and has been asked nothing. */
+  /** Restores the first answers, and forgets the requests. */
   reset(): void
   close(): Promise<void>
 }
@@ -35,7 +35,7 @@ export const json =
   }
 
 let issued = 0
-/** A token answer as documented; `change` overrides members, undefined removes them. */
+/** Returns a token answer as documented. `change` replaces members; undefined removes one. */
 export const tokens = (change: Record<string, unknown> = {}) => ({
   access_token: `rev_install_${++issued}`,
   refresh_token: `rev_refresh_${issued}`,

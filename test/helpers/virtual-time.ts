@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type Runtime, systemRuntime } from '../../src/process/runtime.ts'
 
-/** Time that stands still until nothing else is left to do; the wall clock can be set. */
+/** A runtime whose time stands still but for `pass`, which moves it when nothing else is left to do. */
 export function virtualTime() {
   let now = Date.parse('2026-05-09T12:00:00Z')
   let set = 0
@@ -18,11 +18,11 @@ export function virtualTime() {
   return {
     runtime,
     settle,
-    /** Sets the wall clock: ahead, or back below 0. */
+    /** Sets the wall clock ahead, or back where `ms` is negative. */
     jump(ms: number) {
       set += ms
     },
-    /** Lets `ms` pass, waking sleepers in their order. */
+    /** Moves the time by `ms`, and ends the sleeps on the way in their order. */
     async pass(ms: number) {
       const end = now + ms
       await settle()

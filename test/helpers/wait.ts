@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 const MOST_MS = 15
 
-/** Polls, at first more often, until the condition gives something truthy; fails with the last value after `ms`. */
+/** Polls, at first more often, until the condition returns something truthy; after `ms` it fails with the last value. */
 export async function until<T>(
   condition: () => T | Promise<T>,
   ms = 20_000,

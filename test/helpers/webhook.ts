@@ -14,7 +14,7 @@ export const envelope = (change: Record<string, unknown> = {}) => ({
   ...change,
 })
 
-/** Headers and body of a delivery signed as Revento signs; `at` in ms. */
+/** Returns headers and body of a delivery, signed as Revento signs; `at` is in ms. */
 export function signedDelivery(
   o: {
     body?: string | Buffer

@@ -5,7 +5,7 @@ interface Line {
   readonly text: string
 }
 
-/** Mappings, lists and plain words by indentation, which is all that this project writes. Anything else throws. */
+/** Parses mappings, lists and plain words by indentation, which is all that this project's files have. Throws for more. */
 export function parseYaml(source: string): Yaml {
   const lines = source.split('\n').flatMap((line): Line[] => {
     if (/^\s*(#.*)?$/.test(line)) return []
@@ -18,7 +18,7 @@ export function parseYaml(source: string): Yaml {
   return value
 }
 
-/** Takes the lines that stand at this indentation off the front. */
+/** Parses the lines at the front that stand at this indentation, and removes them from the list. */
 function block(lines: Line[], indent: number): Yaml {
   const [first] = lines
   if (!first || first.indent < indent) return null
