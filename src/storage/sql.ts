@@ -89,8 +89,20 @@ export function change(text: string) {
     Number((await execute(query, parameters)).numAffectedRows)
 }
 
+/**
+ * A `change` that SQLite runs for each row in one call, with the row's numbers and storable texts as parameters: half of
+ * what it takes to read the rows from JSON. PostgreSQL does not know it.
+ */
+export function changeEach(text: string) {
+  const onSqlite = forSqlite(text)
+  return async (query: Queries, rows: readonly (readonly (string | number)[])[]): Promise<number> =>
+    Number((await query.executeQuery(CompiledQuery.raw(onSqlite, [...rows]))).numAffectedRows)
+}
+
+const forSqlite = (text: string) => text.replaceAll(/\$(?=\d)/g, '?')
+
 function executor<Row>(text: string, onPostgres = '') {
-  const onSqlite = text.replaceAll(/\$(?=\d)/g, '?')
+  const onSqlite = forSqlite(text)
   const onServer = (text + onPostgres).replaceAll('json_each(', 'jsonb_each(')
   return (query: Queries, parameters: readonly unknown[]) =>
     query.executeQuery<Row>(CompiledQuery.raw(isPostgres(query) ? onServer : onSqlite, [...parameters]))
@@ -111,7 +123,7 @@ export const text = (column: string): RawBuilder<string> => sql`r.value ->> ${sq
 export const integer = (column: string): RawBuilder<number> =>
   sql`cast(r.value ->> ${sql.lit(column)} as bigint)`
 
-/** A list of ids for `where('id', 'in', …)`. Its text is built by hand: by way of an object it takes ten times as long. */
+/** A list of ids for `where('id', 'in', …)`. Its text is built by hand, as that of `namesText`: by way of an object it takes ten times as long. */
 export const ids = (list: readonly number[]): RawBuilder<number> =>
   sql`(select cast(r.key as bigint) from json_each(${idsText(list)}) as r)`
 
@@ -121,7 +133,7 @@ export const idsText = (list: readonly number[]): string =>
 
 /** A list of names as a parameter of a `statement`: `event_id in (select r.key from json_each($1) as r)`. */
 export const namesText = (list: Iterable<string>): string =>
-  storableJson(Object.fromEntries(Array.from(list, name => [name, 0])))
+  `{${Array.from(list, name => `${storableJson(name)}:0`).join()}}`
 
 /** Selects deliveries that a handler still has to see. The values are literals, or the partial index is not used. */
 export const isOpen = sql<boolean>`state in ('pending', 'running')`

@@ -1,4 +1,4 @@
-import type { SQLInputValue } from 'node:sqlite'
+import type { SQLInputValue, StatementSync } from 'node:sqlite'
 import {
   type CompiledQuery,
   type DatabaseConnection,
@@ -84,8 +84,9 @@ class NodeSqliteConnection implements DatabaseConnection {
   }
   #execute<R>({ sql, parameters }: CompiledQuery): QueryResult<R> {
     if (!this.#file.inTransaction()) this.#file.ready()
-    const values = parameters.map(storable) as SQLInputValue[]
     const statement = this.#file.prepare(sql)
+    if (Array.isArray(parameters[0])) return { rows: [], numAffectedRows: runEach(statement, parameters) }
+    const values = parameters.map(storable) as SQLInputValue[]
     const rows = this.#file.all(statement, values)
     if (rows) return { rows: rows as R[] }
     const { changes, lastInsertRowid } = statement.run(...values)
@@ -94,4 +95,11 @@ class NodeSqliteConnection implements DatabaseConnection {
   streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new StorageError('streaming_not_supported')
   }
+}
+
+/** Runs a `changeEach`: each of its parameters has the values of one row. */
+function runEach(statement: StatementSync, rows: readonly unknown[]): bigint {
+  let changed = 0
+  for (const row of rows as SQLInputValue[][]) changed += Number(statement.run(...row).changes)
+  return BigInt(changed)
 }

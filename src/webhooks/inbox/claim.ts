@@ -6,6 +6,7 @@ import { erasedAmong, markErased } from '../../storage/erasures.ts'
 import type { DeliveryState, OutcomesTable, Platform } from '../../storage/schema.ts'
 import {
   byteBatch,
+  changeEach,
   ids,
   idsText,
   integer,
@@ -225,18 +226,29 @@ async function end(
   await set(ended.exhausted, { state: 'dead', finished_at: now, lease_owner: null, last_error })
 }
 
-const leaseAll = statement<{ id: number }>(
-  `update outcomes set state = 'running', attempts = attempts + 1, lease_owner = $1, next_at = $2
-  where id in (select cast(r.key as bigint) from json_each($3) as r) and state in ('pending', 'running')`,
-  { onPostgres: ' returning id' },
-)
+const LEASE = `update outcomes set state = 'running', attempts = attempts + 1, lease_owner = $1, next_at = $2`
+const leaseEach = changeEach(`${LEASE} where id = $3`)
+const leaseOpen = statement<{ id: number }>(`${LEASE} where id in (select cast(r.key as bigint)
+  from json_each($3) as r) and state in ('pending', 'running') returning id`)
 
-/** Leases those that are still open: on PostgreSQL an erasure, or the operator, may have ended some meanwhile. */
+/** Gives those that are still open: on PostgreSQL an erasure, or the operator, may have ended some meanwhile. */
+async function leaseRows(trx: Queries, due: readonly Due[], o: ClaimOptions): Promise<readonly Due[]> {
+  const [list, until] = [due.map(row => row.id), o.now + o.leaseMs]
+  if (isPostgres(trx)) {
+    const leased = await leaseOpen(trx, o.owner, until, idsText(list))
+    const has = new Set(leased.map(row => row.id))
+    return due.filter(row => has.has(row.id))
+  }
+  await leaseEach(
+    trx,
+    list.map(id => [o.owner, until, id]),
+  )
+  return due
+}
+
 async function lease(trx: Queries, due: readonly Due[], o: ClaimOptions): Promise<Claimed[]> {
   if (due.length === 0) return []
-  const leased = await leaseAll(trx, o.owner, o.now + o.leaseMs, idsText(due.map(row => row.id)))
-  const has = new Set(leased.map(row => row.id))
-  const runnable = isPostgres(trx) ? due.filter(row => has.has(row.id)) : due
+  const runnable = await leaseRows(trx, due, o)
   const bodies = await largeBodies(trx, runnable)
   // The delivery that has waited longest comes first.
   return runnable.map(row => ({

@@ -7,6 +7,7 @@ import { type Erasable, erasedAmong } from '../../storage/erasures.ts'
 import type { OutcomesTable } from '../../storage/schema.ts'
 import {
   change,
+  changeEach,
   eventLock,
   ids,
   integer,
@@ -73,43 +74,46 @@ interface Row extends ReturnType<typeof columns> {
 }
 
 /** Whether only the times of a run are worth storing: most deliveries have one run, which ends well without calls. */
-const isOnlyRun = ({ delivery, outcome, run }: Ended) =>
-  delivery.attempt === 1 && outcome.state === 'done' && run?.calls.length === 0
+const isOnlyRun = (ended: Ended): ended is OnlyRun =>
+  ended.delivery.attempt === 1 && ended.outcome.state === 'done' && ended.run?.calls.length === 0
+type OnlyRun = Ended & Required<Pick<Ended, 'run'>>
 
-const endOnlyRuns = (time: (n: number) => string, which: string) =>
-  change(`update outcomes set state = 'done', last_error = null, lease_owner = null,
-    started_at = cast(${time(0)} as bigint), finished_at = cast(${time(1)} as bigint) ${which}
-    and outcomes.attempts = 1 and outcomes.state = 'running' and outcomes.lease_owner = $2`)
-const END_ONLY_RUNS = endOnlyRuns(
-  n => `r.value ->> ${n}`,
-  'from json_each($1) as r where outcomes.id = cast(r.key as bigint)',
-)
-/** On SQLite without a FROM clause, from which it would first make a table of the updates: that takes twice the time. */
-const END_ONLY_RUNS_ON_SQLITE = endOnlyRuns(
-  n => `$1 ->> ('$.' || id || '[${n}]')`,
-  'where id in (select cast(r.key as bigint) from json_each($1) as r)',
-)
+const END = `update outcomes set state = 'done', last_error = null, lease_owner = null,`
+const endEach = changeEach(`${END} started_at = $1, finished_at = $2
+  where id = $3 and attempts = 1 and state = 'running' and lease_owner = $4`)
+const endAll =
+  change(`${END} started_at = cast(r.value ->> 0 as bigint), finished_at = cast(r.value ->> 1 as bigint)
+  from json_each($1) as r where outcomes.id = cast(r.key as bigint)
+  and outcomes.attempts = 1 and outcomes.state = 'running' and outcomes.lease_owner = $2`)
+
+const endOnlyRuns = (trx: Queries, only: readonly OnlyRun[], owner: string) => {
+  const rows = only.map(({ delivery, run }) => [run.startedAt, run.endedAt, delivery.id] as const)
+  return isPostgres(trx)
+    ? endAll(trx, `{${rows.map(([from, to, id]) => `"${id}":[${from},${to}]`).join()}}`, owner)
+    : endEach(
+        trx,
+        rows.map(row => [...row, owner]),
+      )
+}
 
 /** Stores such runs in the rows of their deliveries, so that they need no rows of their own. Returns the other runs. */
 async function settleOnlyRuns(trx: Queries, group: readonly Ended[], owner: string): Promise<Ended[]> {
   const only = group.filter(isOnlyRun)
   if (only.length === 0) return [...group]
-  const times = only.map(({ delivery, run }) => `"${delivery.id}":[${run?.startedAt},${run?.endedAt}]`)
-  const endThem = isPostgres(trx) ? END_ONLY_RUNS : END_ONLY_RUNS_ON_SQLITE
-  const ended = await endThem(trx, `{${times.join()}}`, owner)
+  const ended = await endOnlyRuns(trx, only, owner)
   const others = group.filter(ended => !isOnlyRun(ended))
   return ended === only.length ? others : [...others, ...(await outlived(trx, only))]
 }
 
 /** Those of `only` that outlived their lease: the delivery's row has another run, or none yet. */
-async function outlived(trx: Queries, only: readonly Ended[]): Promise<Ended[]> {
+async function outlived(trx: Queries, only: readonly OnlyRun[]): Promise<Ended[]> {
   const rows = await trx
     .selectFrom('outcomes')
     .select(['id', 'started_at'])
     .where('id', 'in', ids(only.map(({ delivery }) => delivery.id)))
     .execute()
   const startedAt = new Map(rows.map(row => [row.id, row.started_at]))
-  return only.filter(({ delivery, run }) => startedAt.get(delivery.id) !== run?.startedAt)
+  return only.filter(({ delivery, run }) => startedAt.get(delivery.id) !== run.startedAt)
 }
 
 async function updateEach(trx: Queries, rows: readonly Row[], owner: string): Promise<void> {
