@@ -35,7 +35,7 @@ beforeEach(async () => {
   db = ownDb(query, stop.signal) as unknown as Kysely<Tables>
 })
 
-test('it reads and writes the builder’s tables, in transactions too', async () => {
+test('`db` reads and writes the builder’s tables, in transactions too', async () => {
   await db.transaction().execute(async trx => {
     await trx.insertInto('app_notes').values({ event_id: 'evt_1', text: 'a' }).execute()
     await trx.updateTable('app_notes as n').set({ text: 'b' }).where('n.event_id', '=', 'evt_1').execute()
@@ -50,7 +50,7 @@ test('it reads and writes the builder’s tables, in transactions too', async ()
   expect(await found.execute()).toEqual([])
 })
 
-test('it reads of ours what stays: no token, nothing sealed', async () => {
+test('`db` reads of our tables what stays: no token, nothing sealed', async () => {
   await saveConnection({ query }, { eventId: 'evt_1', organizationId: 'org_1' })
   const joined = db
     .selectFrom('revento_connections as c')
@@ -61,7 +61,7 @@ test('it reads of ours what stays: no token, nothing sealed', async () => {
   expect(await db.selectFrom('revento_participants').selectAll().execute()).toEqual([])
 })
 
-describe('it refuses', () => {
+describe('`db` refuses', () => {
   const refused: Record<string, () => Promise<unknown>> = {
     'a table of ours': () => db.selectFrom('inbox').select('id').execute(),
     'one under another name': () => db.selectFrom('connections as app_c').select('app_c.state').execute(),

@@ -56,7 +56,7 @@ async function watchUntilDone(erase: Erase): Promise<void> {
   })
 }
 
-test('theirs comes before ours: what this app stores can still be read', async () => {
+test('the builder’s erasure comes before ours: what this app stores can still be read', async () => {
   const { query } = b.database
   const seen: unknown[] = []
   const own = erasing({
@@ -90,7 +90,7 @@ test('theirs comes before ours: what this app stores can still be read', async (
   expect(await left()).toBe(0)
 })
 
-test('what fails is asked again until it succeeds, is logged each time, and never rejects', async () => {
+test('an erasure of the builder’s that fails is asked again until it succeeds, is logged each time, and never rejects', async () => {
   await mark()
   let calls = 0
   const erase: Erase = {
@@ -112,7 +112,7 @@ test('what fails is asked again until it succeeds, is logged each time, and neve
   expect(calls).toBe(4)
 })
 
-test('what hangs holds up ours for five seconds, and no longer', async () => {
+test('an erasure of the builder’s that hangs holds up ours for five seconds, and no longer', async () => {
   await mark()
   const began = erasing({ event: () => new Promise(() => {}) }).begin(OWNER, NEVER)
   await until(() => b.clock.sleepers().includes(5_000))
@@ -122,14 +122,14 @@ test('what hangs holds up ours for five seconds, and no longer', async () => {
   expect(await left()).toBe(1)
 })
 
-test('a time limit that ends before theirs has begun holds up nothing either', async () => {
+test('a time limit that ends before the builder’s erasure has begun holds up nothing either', async () => {
   await mark()
   const stopped = AbortSignal.abort(new Error('stopped'))
   await erasing({ event: () => new Promise(() => {}) }).begin(OWNER, stopped)
   expect(await left()).toBe(1)
 })
 
-test('a process that died before it had begun: the next one goes on, and asks once', async () => {
+test('a process that dies before the builder’s erasure: the next one goes on, and asks once', async () => {
   await mark()
   const calls: string[] = []
   await watchUntilDone({ event: async ({ eventId }) => void calls.push(eventId) })
@@ -149,7 +149,7 @@ test('an ending that runs again asks for nothing twice; a later ending does', as
   expect(calls).toHaveLength(2)
 })
 
-test('a run of the event that has not ended is waited for, two seconds at most', async () => {
+test('an erasure waits for the event’s runs that have not ended, two seconds at most', async () => {
   await mark()
   const { query } = b.database
   const running = await insertDelivery(query, {

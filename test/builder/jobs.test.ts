@@ -48,7 +48,7 @@ const REAL = {
   REVENTO_WEBHOOK_SECRET: 'webhook-secret-0123',
 }
 
-test('runs soon after the first start, then at its interval; what it throws is counted, logged, kept, and tried again', async () => {
+test('a job runs soon after the first start, then at its interval; what it throws is counted, logged, kept, and tried again', async () => {
   const database = await testDatabase()
   const clock = manualClock()
   let runs = 0
@@ -76,7 +76,7 @@ test('runs soon after the first start, then at its interval; what it throws is c
   expect(await rows.find('seats')).toMatchObject({ outcome: 'done', last_error: null })
 })
 
-test('one of several instances runs it, and never two at once, however long it takes', async () => {
+test('one of several instances runs a job, and never two at once, however long it takes', async () => {
   const database = await testDatabase()
   const clock = manualClock()
   const done = Promise.withResolvers<void>()
@@ -104,7 +104,7 @@ test('one of several instances runs it, and never two at once, however long it t
   expect([runs, all.flatMap(({ counted }) => counted)]).toEqual([1, ['seats done']])
 })
 
-test('a run whose process was killed is missed: it is said and counted once, and the job runs in its turn', async () => {
+test('the run of a job whose process was killed is missed: it is said and counted once, and the job runs in its turn', async () => {
   const database = await testDatabase()
   const clock = manualClock()
   const rows = createJobRows(database.query, 'real')
@@ -146,7 +146,7 @@ test('a lease that a clock ahead has noted, and ended with its process, keeps th
   expect([counted, runs]).toEqual([['seats missed', 'seats done'], 1])
 })
 
-test('at the stop it is told to end, which is no failure, and it runs again after the start', async () => {
+test('at the stop a job is told to end, which is no failure, and it runs again after the start', async () => {
   const database = await testDatabase()
   const clock = manualClock()
   let runs = 0
@@ -164,7 +164,7 @@ test('at the stop it is told to end, which is no failure, and it runs again afte
   await until(() => runs === 2)
 })
 
-test('one that hangs or throws keeps no other job and no delivery from running', async () => {
+test('a job that hangs or throws keeps no other job and no delivery from running', async () => {
   const clock = manualClock()
   const ran: string[] = []
   const jobs: Job[] = [
@@ -190,7 +190,7 @@ test('one that hangs or throws keeps no other job and no delivery from running',
   expect(clock.now()).toBeGreaterThan(0)
 })
 
-test('the command lists how they went', async () => {
+test('npm run jobs lists how the jobs went', async () => {
   const database = await testDatabase()
   const clock = manualClock()
   const run = () => Promise.reject(new RangeError('no such seat'))
@@ -206,7 +206,7 @@ test('the command lists how they went', async () => {
   ])
 })
 
-test('the start is stopped by a wrong list, and says every mistake', () => {
+test('a wrong list of jobs stops the start, which says every mistake', () => {
   const run = async () => {}
   const jobs = [
     { name: 'Seats', every: '1h', run },

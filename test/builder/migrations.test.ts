@@ -36,7 +36,7 @@ async function open(own: OwnMigrations, given?: Awaited<ReturnType<typeof emptyS
   return { store, query: database.query }
 }
 
-test('they run beside ours, and each once', async () => {
+test('the builder’s migrations run beside ours, and each once', async () => {
   const { store, query } = await open(welcomes, await emptyStore())
   await query
     .insertInto('app_welcomes' as never)
@@ -52,7 +52,7 @@ test('they run beside ours, and each once', async () => {
   ).toEqual([{ id: 'a' }])
 })
 
-test('six starts at once on an empty database run them once', async () => {
+test('six starts at once on an empty database run the builder’s migrations once', async () => {
   const store = await emptyStore()
   const opened = await Promise.all(Array.from({ length: 6 }, () => openDatabase(store, runtime, welcomes)))
   onTestFinished(async () => void (await Promise.all(opened.map(one => one.close()))))
@@ -61,7 +61,7 @@ test('six starts at once on an empty database run them once', async () => {
   expect(rows).toEqual([{ name: '001-welcomes' }])
 })
 
-test('ours may come later than theirs: the two lists know nothing of each other', async () => {
+test('our migrations may come later than the builder’s: the two lists know nothing of each other', async () => {
   const { store, query } = await open({}, await emptyStore())
   await takeBack(query, '019')
   await migrateOwn(query, welcomes)
@@ -70,7 +70,7 @@ test('ours may come later than theirs: the two lists know nothing of each other'
 })
 
 describe('the start is refused, and nothing is written', () => {
-  test('where the database has one that the list lacks', async () => {
+  test('a database with a migration that the builder’s list lacks stops the start', async () => {
     const { store } = await open({ ...welcomes, '002-badges': makes('app_badges') })
     await expect(openDatabase(store, runtime, welcomes)).rejects.toThrow(
       `The database has your migration '002-badges', and src/integration/migrations/index.ts does not list it.`,
@@ -79,7 +79,7 @@ describe('the start is refused, and nothing is written', () => {
     await expect(openSealed(settings(store, 1), runtime)).rejects.toThrow(`your migration '001-welcomes'`)
   })
 
-  test('where a new one sorts before one that has run', async () => {
+  test('a new migration that sorts before one that has run stops the start', async () => {
     const { store } = await open({ '002-badges': makes('app_badges') })
     await expect(
       openDatabase(store, runtime, { ...welcomes, '002-badges': makes('app_badges') }),
@@ -88,7 +88,7 @@ describe('the start is refused, and nothing is written', () => {
     )
   })
 
-  test('where one of their tables is gone', async () => {
+  test('a table of the builder’s that is gone stops the start', async () => {
     const { store, query } = await open(welcomes)
     await sql`drop table app_welcomes`.execute(query)
     await expect(openDatabase(store, runtime, welcomes)).rejects.toThrow(
@@ -135,7 +135,7 @@ describe('the start is refused, and nothing is written', () => {
       `'001-x' failed: `,
       'mend it, and start again',
     ],
-  ])('where they would make %s', async (_what, migration, says, type) => {
+  ])('a wrong migration of the builder’s stops the start: %s', async (_what, migration, says, type) => {
     const store = await storeOfOurs()
     const refused = openDatabase(store, runtime, { '001-x': migration })
     await expect(refused).rejects.toMatchObject({
@@ -152,11 +152,11 @@ describe('the start is refused, and nothing is written', () => {
     [{ '002-b': makes('app_b'), '001-a': makes('app_a') }, `'001-a' comes after '002-b' and sorts before it`],
     [{ 'a b': makes('app_a') }, 'is named with letters, digits'],
     [{ '001-a': {} as Migration }, `'001-a' has no function up`],
-  ])('where the list itself is wrong', async (own, says) => {
+  ])('a wrong list of migrations stops the start', async (own, says) => {
     await expect(openDatabase(await storeOfOurs(), runtime, own)).rejects.toThrow(says)
   })
 
-  test('on an empty database, ours neither', async () => {
+  test('a refused migration of the builder’s leaves an empty database empty', async () => {
     const store = await emptyStore()
     await expect(openDatabase(store, runtime, { '001-x': makes('welcomes') })).rejects.toThrow('welcomes')
     const query = await readDatabase(store, runtime)
@@ -165,7 +165,7 @@ describe('the start is refused, and nothing is written', () => {
   })
 })
 
-test('the message has the file and the line that failed', async () => {
+test('a migration that fails is named with its file and line', async () => {
   const failing = { up: async () => Promise.reject(new Error('no')) }
   const store = await storeOfOurs()
   await expect(openDatabase(store, runtime, { '001-x': failing })).rejects.toThrow(

@@ -40,7 +40,7 @@ function outside() {
   return { keys, post }
 }
 
-test('a second run gets what the first one brought, and the story says so', async () => {
+test('a second run gets from once() what the first one brought, and the story says so', async () => {
   const { keys, post } = outside()
   const given: unknown[] = []
   dispatch(async (once, attempt) => {
@@ -54,7 +54,7 @@ test('a second run gets what the first one brought, and the story says so', asyn
   expect(await stepsOf(id)).toEqual([['once welcome mail: done'], ['once welcome mail: kept from run 1']])
 })
 
-test('what threw runs again, with the same key; another name, and another delivery, have another', async () => {
+test('an effect that threw runs again, with the same key; another name, and another delivery, have another', async () => {
   const keys: string[] = []
   dispatch(async (once, attempt) => {
     await once('a', async to => void keys.push(to.idempotencyKey))
@@ -93,7 +93,7 @@ test.each<[string, (once: Once) => Promise<unknown>, string]>([
   expect((await b.row(id)).last_error).toContain(says)
 })
 
-test('nothing, and up to 64 KB, are results', async () => {
+test('an effect may return nothing, or up to 64 KB', async () => {
   const given: unknown[] = []
   dispatch(async (once, attempt) => {
     given.push(await once('nothing', async () => {}), await once('null', async () => null))
@@ -105,7 +105,7 @@ test('nothing, and up to 64 KB, are results', async () => {
   expect(given).toEqual([undefined, null, 65_534, undefined, null, 65_534])
 })
 
-test('a process that dies after an effect: the next one does not repeat it, and the story has it', async () => {
+test('after a process that died behind an effect the next one does not repeat it, and the story has it', async () => {
   const { keys, post } = outside()
   let runs = 0
   dispatch(async once => {
@@ -141,7 +141,7 @@ test('a run that has lost its lease begins no effect, and leaves none behind', a
   expect([refused, keys, await kept()]).toEqual([['RunIsOver', 'RunIsOver'], [], []])
 })
 
-test('results go with their event, and a run under way leaves none behind', async () => {
+test('the results of effects go with their event, and a run under way leaves none behind', async () => {
   const { query } = b.database
   const owner = { eventId: 'evt_1', organizationId: 'org_1' }
   let erased = false

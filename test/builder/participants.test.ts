@@ -12,7 +12,7 @@ async function filled(count: number) {
 const idsOf = async (found: AsyncIterable<{ id: string }>) =>
   (await Array.fromAsync(found)).map(({ id }) => id)
 
-test('everybody is listed by name, however many pages that takes; a search takes its signs for themselves', async () => {
+test('every participant is listed by name, however many pages that takes; a search takes its signs for themselves', async () => {
   const s = await filled(450)
   s.list = [...s.list, person(451, { name: '100% Ada_', application_status: 'pending' }), { id: 'ptp_452' }]
   expect(await s.participants.freshAsOf()).toBeUndefined()
@@ -29,7 +29,7 @@ test('everybody is listed by name, however many pages that takes; a search takes
   expect(Math.abs(((await s.participants.freshAsOf()) ?? 0) - s.runtime.now())).toBeLessThan(60_000)
 })
 
-test('what has changed since a moment is told in its order, with who has gone', async () => {
+test('changed participants since a moment are told in their order, with those who have gone', async () => {
   const s = await filled(450)
   await s.compare()
   expect(await idsOf(s.participants.changedSince(0))).toHaveLength(450)
@@ -45,7 +45,7 @@ test('what has changed since a moment is told in its order, with who has gone', 
   expect((await s.participants.find('ptp_9'))?.row['application_status']).toBe('rejected')
 })
 
-test('nothing is read once the signal has fired', async () => {
+test('no participant is read once the signal has fired', async () => {
   const s = await filled(1)
   const participants = createParticipants(s.query, 'real', KEY, AbortSignal.abort(new Error('over')))
   for (const read of [

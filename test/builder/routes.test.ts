@@ -132,7 +132,7 @@ test('a page has our layout, our headers, and a log-out where somebody is known'
   ])
 })
 
-test('one that throws is answered as our own errors are, and nothing else is the worse for it', async () => {
+test('a route of the builder’s that throws is answered as our own errors are, and nothing else is the worse for it', async () => {
   const pair = await start()
   for (const path of ['/app/throws', '/app/mistake']) {
     const answer = await createClient().get(pair.app.url + path)

@@ -18,7 +18,7 @@ const start = (list: ServiceList, runtime = manualClock(), production = false) =
     runtime,
   )
 
-test('handlers get what was made at the start; at the stop each is closed once, the last one first', async () => {
+test('handlers get the services that the start made; at the stop each is closed once, the last one first', async () => {
   const order: string[] = []
   const made = (name: string) =>
     service({
@@ -46,7 +46,7 @@ test('handlers get what was made at the start; at the stop each is closed once, 
   expect(order).toEqual(['mail', 'queue'])
 })
 
-test('one that throws at the start stops it, with what to do, and those before it are closed', async () => {
+test('a service that throws at the start stops it, with what to do, and those before it are closed', async () => {
   const closed: string[] = []
   const list = {
     queue: service({ start: () => 'queue', stop: name => void closed.push(name) }),
@@ -63,7 +63,7 @@ test('one that throws at the start stops it, with what to do, and those before i
   await expect(start(list, manualClock(), true)).rejects.toThrow(/did not start: TypeError( at \S+)?\. Mend/)
 })
 
-test('one that hangs at the start stops it after ten seconds', async () => {
+test('a service that hangs at the start stops it after ten seconds', async () => {
   const clock = manualClock()
   const starting = start({ mail: service({ start: () => new Promise<never>(() => {}) }) }, clock)
   const told = expect(starting).rejects.toThrow('the service "mail" did not start within 10 s.')
@@ -72,7 +72,7 @@ test('one that hangs at the start stops it after ten seconds', async () => {
   await told
 })
 
-test('one that throws or hangs at the stop is logged, and keeps no other from closing', async () => {
+test('a service that throws or hangs at the stop is logged, and keeps no other from closing', async () => {
   const clock = manualClock()
   const closed: string[] = []
   const { stop } = await start(

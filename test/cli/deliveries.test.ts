@@ -193,7 +193,7 @@ test('a dead delivery asked for twice at once is replayed once, and then runs', 
   expect(await run(b, 'replay', '2')).toMatchObject({ code: 1, out: expect.stringContaining('is done') })
 })
 
-test('--help tells of all three, and nothing needs a database for it', async () => {
+test('--help tells of all three commands, and needs no database', async () => {
   const { code, out } = await run(undefined, '--help')
   expect(code).toBe(0)
   for (const command of ['list', 'show ID', 'replay ID']) expect(out).toContain(command)
@@ -219,7 +219,7 @@ test.each([
 const put = (b: Bench, sql: string) => onFile(b.database, file => file.exec(sql))
 
 // part: senders {
-test('one whose sender waited for its answer is found by its id, and not promised to run again', async () => {
+test('a delivery whose sender waited for its answer is found by its id, and not promised to run again', async () => {
   const b = await bench()
   const row = { provider: 'aghanim', envelope_id: 'whevt_1', type: 'player.verify', state: 'dead' } as const
   await insertDelivery(b.database.query, { ...row, finished_at: 1, body: Buffer.from('{}') })
@@ -231,7 +231,7 @@ test('one whose sender waited for its answer is found by its id, and not promise
 })
 // part: senders }
 
-test('of one that runs it says whether its process still can be alive', async () => {
+test('show says of a delivery that runs whether its process can still be alive', async () => {
   const b = await bench()
   for (const next_at of [Date.now() + 30_000, Date.now() - 1])
     await insertDelivery(b.database.query, { state: 'running', next_at, body: Buffer.from('{}') })
@@ -239,7 +239,7 @@ test('of one that runs it says whether its process still can be alive', async ()
   expect((await run(b, 'show', '2')).out).toContain('Its process ended')
 })
 
-test('a list of fifty thousand is printed whole', async () => {
+test('a list of fifty thousand deliveries is printed whole', async () => {
   const b = await bench()
   const row = {
     rows: 50_000,
@@ -253,7 +253,7 @@ test('a list of fifty thousand is printed whole', async () => {
   expect([code, out.split('\n').length]).toEqual([0, 50_002])
 })
 
-test('what is wrong with the database is said as it is', async () => {
+test('the commands say as it is what is wrong with the database', async () => {
   const b = await bench()
   await put(b, `insert into kysely_migration values ('999-later', '2030-01-01T00:00:00Z')`)
   expect(await run(b, 'replay', '1')).toMatchObject({

@@ -113,19 +113,19 @@ test('the checklist cites only files, drill days and commands that exist', async
 })
 
 describe('a proxy that is set up wrong is named, with what to do', () => {
-  test('it strips the cookies of answers', async () => {
+  test('go-live names a proxy that strips the cookies of answers', async () => {
     const { code, failed, names } = await failedChecks({ dropsOut: ['set-cookie'] })
     expect([code, names]).toEqual([1, ['cookies']])
     expect(failed[0]).toMatchObject({ said: expect.stringContaining('no Set-Cookie: the proxy strips it') })
   })
 
-  test('it strips the cookies of requests', async () => {
+  test('go-live names a proxy that strips the cookies of requests', async () => {
     const { failed, names } = await failedChecks({ dropsIn: ['cookie'] })
     expect(names).toEqual(['cookies'])
     expect(failed[0]?.said).toContain('the Cookie header does not reach the app')
   })
 
-  test('it writes bodies anew', async () => {
+  test('go-live names a proxy that writes bodies anew', async () => {
     const { code, failed, names } = await failedChecks({
       body: body => Buffer.from(JSON.stringify(JSON.parse(String(body)))),
     })
@@ -134,7 +134,7 @@ describe('a proxy that is set up wrong is named, with what to do', () => {
     expect(failed[0]?.todo).toContain('rewrites bodies in the proxy')
   })
 
-  test('it sends https to http', async () => {
+  test('go-live names a proxy that sends https to http', async () => {
     const { code, failed, names } = await failedChecks({
       answer: path => ({ status: 301, headers: { location: `http://localhost${path}` } }),
     })
@@ -144,7 +144,7 @@ describe('a proxy that is set up wrong is named, with what to do', () => {
     expect(named?.todo).toContain('on https pass on to the app')
   })
 
-  test('its certificate is of nobody', async () => {
+  test('go-live names a proxy whose certificate nobody has signed', async () => {
     const { failed, names } = await failedChecks({}, {}, false)
     expect(names).toEqual(['clock', 'public URL'])
     expect(failed[1]).toMatchObject({ said: expect.stringContaining('DEPTH_ZERO_SELF_SIGNED_CERT') })

@@ -54,7 +54,7 @@ const counts = async ({ query }: Database) => Object.fromEntries(await countByKe
 const CAN_BE_REMOVED =
   '0 values left under the previous key: ENCRYPTION_KEY_PREVIOUS can be removed once every process has the new key\n'
 
-test('--help says the steps and does nothing', async () => {
+test('reseal --help says the steps and does nothing', async () => {
   const path = join(testFolder(), 'none.db')
   const { code, out } = await reseal(`sqlite:${path}`, [], ['--help'])
   expect(code).toBe(0)
@@ -62,7 +62,7 @@ test('--help says the steps and does nothing', async () => {
   expect(existsSync(path)).toBe(false)
 })
 
-test('seals everything again with progress, and says that the previous key can be removed', async () => {
+test('reseal seals everything again with progress, and says that the previous key can be removed', async () => {
   const { url, database } = await rotated(120)
   await saveFlow(database.query, sealerOf(1), 'flow')
   const child = cli(url, [2, 1])
@@ -81,7 +81,7 @@ test('seals everything again with progress, and says that the previous key can b
   ])
 })
 
-test('beside an app that rotates tokens all the time: none of its tokens is lost', async () => {
+test('reseal beside an app that rotates tokens all the time loses none of its tokens', async () => {
   const { url, database } = await rotated(150)
   const connections = connectionsOf(database.query, sealerOf(2, 1))
   const child = cli(url, [2, 1])
@@ -111,7 +111,7 @@ test('beside an app that rotates tokens all the time: none of its tokens is lost
   expect(await counts(database)).toEqual({ [newKey]: 300 })
 })
 
-test('killed in the middle: everything still opens, and the next run finishes', async () => {
+test('after a reseal that was killed in the middle everything still opens, and the next run finishes', async () => {
   const { url, database } = await rotated(1500)
   const child = cli(url, [2, 1])
   await child.says(' left')
@@ -126,7 +126,7 @@ test('killed in the middle: everything still opens, and the next run finishes', 
     expect(await connections.open(idOf(n))).toMatchObject({ refreshToken: `refresh_${n}`, version: 1 })
 })
 
-test('says which connection is damaged, by its event, without a value', async () => {
+test('reseal says which connection is damaged, by its event, without a value', async () => {
   const { url, database } = await rotated(2)
   await database.query
     .updateTable('connections')
@@ -140,7 +140,7 @@ test('says which connection is damaged, by its event, without a value', async ()
   expect(child.output.out).toContain(CAN_BE_REMOVED)
 })
 
-test('values that an app with the old key alone writes meanwhile are left: exit 1, with the reason', async () => {
+test('reseal leaves values that an app with the old key alone writes meanwhile: exit 1, with the reason', async () => {
   const { url, database } = await rotated(1500)
   const child = cli(url, [2, 1])
   await child.says(' left')
@@ -162,7 +162,7 @@ const REFUSALS: [string, number[], RegExp][] = [
   ],
 ]
 
-test.each(REFUSALS)('refuses %s', async (_, keys, message) => {
+test.each(REFUSALS)('reseal refuses %s', async (_, keys, message) => {
   const { url, database } = await rotated(2)
   const rows = () => database.query.selectFrom('connections').selectAll().orderBy('event_id').execute()
   const before = await rows()
@@ -173,7 +173,7 @@ test.each(REFUSALS)('refuses %s', async (_, keys, message) => {
   expect(await counts(database)).toEqual({ [oldKey]: 4 })
 })
 
-test('refuses to be ahead of the app, which could read nothing afterwards', async () => {
+test('reseal refuses to be ahead of the app, which could read nothing afterwards', async () => {
   const { store, url } = await testStore()
   await sealedStore(store, 1, 2)
   const { code, err } = await reseal(url, [2, 1])
@@ -184,7 +184,7 @@ test('refuses to be ahead of the app, which could read nothing afterwards', asyn
   expect(await counts(database)).toEqual({ [oldKey]: 4 })
 })
 
-test('makes no database and no key file where there is none', async () => {
+test('reseal makes no database and no key file where there is none', async () => {
   const path = join(testFolder(), 'data', 'none.db')
   const { code, err } = await reseal(`sqlite:${path}`, [])
   expect(code).toBe(1)
@@ -192,7 +192,7 @@ test('makes no database and no key file where there is none', async () => {
   expect(existsSync(join(path, '..'))).toBe(false)
 })
 
-test('a wrong setting or flag is explained without a stack', async () => {
+test('reseal explains a wrong setting or flag without a stack', async () => {
   const wrong = await typed(CLI, [], { env: { ENCRYPTION_KEY: 'short' } })
   expect(wrong.code).toBe(1)
   expect(wrong.err).toMatch(/^1 setting is missing or wrong:\n {2}ENCRYPTION_KEY/)

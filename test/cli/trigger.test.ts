@@ -149,7 +149,7 @@ describe('what it can do to a delivery', () => {
     expect([example.event_id, example.organization_id]).toEqual([sandbox.event_id, sandbox.organization_id])
   })
 
-  test('the type names the header and the example', async () => {
+  test('the type that trigger is given decides the header and the example', async () => {
     const { received } = await send(['revento', 'activity.updated'])
     expect(received[0]?.headers['x-revento-event']).toBe('activity.updated')
     expect(JSON.parse(String(received[0]?.body))['type']).toBe('activity.updated')

@@ -20,7 +20,7 @@ test.each(STORED)('stored as it came, and handled: %s', async (_, body) => {
 })
 
 /** Each other sender: what its document lets through is stored as it came, and nothing is answered 500. */
-test('what other senders sign', async () => {
+test('bodies that other senders sign are stored as they came, and handled', async () => {
   const bodies = [...STORED, ...INVALID_JSON].map(([, body]) => Buffer.from(body))
   const others = providers.filter(({ name }) => name !== 'revento')
   const known = new Set<string>()

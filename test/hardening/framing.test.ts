@@ -9,7 +9,7 @@ beforeAll(async () => {
 })
 afterAll(() => surface.close())
 
-test('bodies whose length can be read in two ways', async () => {
+test('a body whose length can be read in two ways is refused, or read in one way', async () => {
   const signed = () => {
     // All of one size.
     const { body, headers } = signedDelivery({ event: { id: crypto.randomUUID() } })

@@ -21,7 +21,7 @@ test('an address may connect sixty times at once, then once a second', () => {
   expect(times(100, () => may(from('203.0.113.1')))).toBe(60)
 })
 
-test('each has its own; all of one IPv6 network have one', () => {
+test('each address has a limit of its own; all of one IPv6 network share one', () => {
   const may = createAddressLimit([], manualClock())
   expect(times(100, () => may(from('203.0.113.1')))).toBe(60)
   expect(may(from('203.0.113.2'))).toBe(true)
@@ -37,7 +37,7 @@ test('behind a named proxy its callers are told apart; a header of anybody else 
   for (let i = 0; i < 200; i++) expect(may(from('10.0.0.1', `192.0.2.${i}:${40_000 + i}`))).toBe(true)
 })
 
-test('what is remembered is bounded: those that are full again are forgotten first, and then all', () => {
+test('the limit remembers a bounded number of addresses: those that are full again are forgotten first, and then all', () => {
   const clock = manualClock()
   const may = createAddressLimit([], clock)
   const others = (n: number, block: number) => {

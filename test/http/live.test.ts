@@ -61,7 +61,7 @@ test('the store is read once a second, however many listen', async () => {
   expect(b.reads.trouble).toBe(1)
 })
 
-test('with nobody there it is left alone', async () => {
+test('with no listener the store is left alone', async () => {
   const b = bench()
   expect(b.clock.sleepers()).toEqual([])
   const { stream } = b.listen('a')
@@ -79,7 +79,7 @@ test('with nobody there it is left alone', async () => {
   expect(b.reads.sessions).toBe(before + 1)
 })
 
-test('while nothing changes a line every fifteen seconds says that it is there', async () => {
+test('while nothing changes, a line every fifteen seconds says that the stream is alive', async () => {
   const b = bench()
   const { text } = b.listen('a')
   await b.second()
@@ -91,7 +91,7 @@ test('while nothing changes a line every fifteen seconds says that it is there',
   expect(text()).toBe(`${first}: still here\n\n`)
 })
 
-test('who does not read gets no queue of the past, and is let go after a minute', async () => {
+test('a listener that does not read gets no queue of the past, and is let go after a minute', async () => {
   const b = bench()
   const stream = b.live.listen({
     session: { id: 'a', formToken: '' },
@@ -132,7 +132,7 @@ test('trouble of the store is told of within ten seconds', async () => {
   expect(b.reads.trouble).toBe(2)
 })
 
-test('two hundred streams at most', () => {
+test('there are two hundred streams at most', () => {
   const b = bench()
   const open = Array.from({ length: 201 }, (_, n) =>
     b.live.listen({ session: { id: `s${n}`, formToken: '' }, selected: '', marks: [] }),

@@ -24,19 +24,19 @@ test.for(['/connect?event_id=evt_1', '/', '/?event=evt_1'])(
   },
 )
 
-test('keeps a visit of the origin itself', async () => {
+test('a visit of the origin itself stays there', async () => {
   const pair = await shared()
   expect((await createClient().get(`${pair.app.url}/`)).status).toBe(200)
 })
 
-test('sends nobody anywhere in production', async () => {
+test('in production no visit is sent to another host', async () => {
   const pair = await startPair({ env: production })
   expect((await createClient().get(`${numeric(pair)}/`)).status).toBe(200)
   const reply = await createClient().get(`${numeric(pair)}/connect`)
   expect(reply.headers['location']).toMatch(/^https:\/\/auth\.example\/oauth\/authorize\?/)
 })
 
-test('sends nobody anywhere when the origin is not a loopback', async () => {
+test('where the origin is not a loopback no visit is sent to another host', async () => {
   const pair = await startPair({ env: { REVENTO_REDIRECT_URI: 'https://app.example/callback' } })
   expect((await createClient().get(`${numeric(pair)}/`)).status).toBe(200)
 })

@@ -16,7 +16,7 @@ test.each([
   ['with a random trace id', `00-${TRACE}-${PARENT}-03`, `00-${TRACE}-${PARENT}-03`],
   ['flags that nobody knows are cleared', `00-${TRACE}-${PARENT}-fd`, HEADER],
   ['a later version, as far as it is known', `cc-${TRACE}-${PARENT}-01-what-comes`, HEADER],
-])('goes on: %s', (_, header, onward) => {
+])('a traceparent goes on: %s', (_, header, onward) => {
   expect(readTraceparent(header)).toEqual({ traceId: TRACE, traceparent: onward })
 })
 
@@ -35,11 +35,11 @@ const MALFORMED: [string, unknown][] = [
   ['another letter', HEADER.replace('4b', 'g1')],
   ['a line break at the end', `${HEADER}\n`],
 ]
-test.each(MALFORMED)('is ignored: %s', (_, header) => {
+test.each(MALFORMED)('a malformed traceparent is ignored: %s', (_, header) => {
   expect(readTraceparent(header)).toBeUndefined()
 })
 
-test('a request with one has its trace id in its log lines, and hands it to Revento', async () => {
+test('a request with a traceparent has its trace id in its log lines, and hands it to Revento', async () => {
   const pair = await startPair()
   const { client } = await connect(pair)
   pair.upstream.requests.length = 0
@@ -62,7 +62,7 @@ test('a request with one has its trace id in its log lines, and hands it to Reve
   expect(JSON.stringify(pair.app.log)).not.toContain('trace_id')
 })
 
-test('a request that fails has it too', async () => {
+test('a request that fails has the trace id in its log lines too', async () => {
   const pair = await startPair()
   const reply = await createClient().get(participantsUrl(pair), { traceparent: HEADER })
   expect(reply.status).toBe(401)

@@ -130,7 +130,7 @@ for (const [, env] of ROWS)
     if (!NOT_ALONE.test(name) && value !== 'production') WRONG[name] ??= value
 
 // Again where it failed: how slow the machine is changes from one moment to the next.
-test('the program lists them all at once, exits with 1 within 2 s, listens nowhere and makes no file', {
+test('the program lists all wrong settings at once, exits with 1 within 2 s, listens nowhere and makes no file', {
   retry: 2,
 }, async () => {
   const env = {
@@ -165,7 +165,7 @@ test('the program lists them all at once, exits with 1 within 2 s, listens nowhe
 const AS_NOBODY = 'data:text/javascript,if(!process.getuid()){process.setgid(65534);process.setuid(65534)}'
 
 describe('.env', () => {
-  test('a folder is refused in a line, with what to do', () => {
+  test('a .env that is a folder is refused in a line, with what to do', () => {
     const path = join(testFolder(), '.env')
     mkdirSync(path)
     const problems = new Map<string, string>()
@@ -173,7 +173,7 @@ describe('.env', () => {
     expect([...problems]).toEqual([[path, 'is a folder: remove it, or give a file']])
   })
 
-  test('not readable, it stops the program, which says in a line what to type', async () => {
+  test('a .env that is not readable stops the program, which says in a line what to type', async () => {
     const folder = testFolder()
     chmodSync(folder, 0o755)
     const path = join(folder, '.env')
@@ -187,7 +187,7 @@ describe('.env', () => {
     expect(readdirSync(folder)).toEqual(['.env'])
   })
 
-  test('a line that sets nothing is refused by its number, and not shown', () => {
+  test('a line of .env that sets nothing is refused by its number, and not shown', () => {
     const path = join(testFolder(), '.env')
     writeFileSync(path, '# mine\nREVENTO_CLIENT_ID=client-1\nREVENTO_CLIENT_SECRET Zq9-secret\n')
     const problems = new Map<string, string>()
@@ -209,7 +209,7 @@ describe('.env', () => {
       'Zq9_9f3kQ2\nREVENTO_WEBHOOK_SECRET=Zq9_other',
       [3, 'REVENTO_WEBHOOK_SECRET has another value in line 2: keep one of them'],
     ],
-  ])('a value with %s: refused in a line, and not shown', (_, value, [line, said]) => {
+  ])('a value of .env with %s is refused in a line, and not shown', (_, value, [line, said]) => {
     const path = join(testFolder(), '.env')
     writeFileSync(path, `# mine\nexport REVENTO_WEBHOOK_SECRET=${value}\r\nPORT=3000\n`)
     const problems = new Map<string, string>()
@@ -223,7 +223,7 @@ describe('.env', () => {
     ['a comment behind a space', 'Zq9_9f3kQ2 # it is 3#4'],
     ['the same value twice', 'Zq9_9f3kQ2\nREVENTO_WEBHOOK_SECRET="Zq9_9f3kQ2"'],
     ['several lines in another', 'Zq9_9f3kQ2\nOTHER="a\n#b\nc=d"'],
-  ])('a value with %s is read as it looks', (_, value) => {
+  ])('a value of .env with %s is read as it looks', (_, value) => {
     const path = join(testFolder(), '.env')
     writeFileSync(path, `REVENTO_WEBHOOK_SECRET=${value}`)
     const problems = new Map<string, string>()

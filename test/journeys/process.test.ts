@@ -23,7 +23,7 @@ const listens = (port: number) =>
   })
 
 describe('refuses to start', () => {
-  test('with an option that nobody knows', async () => {
+  test('an option that nobody knows stops the start', async () => {
     const app = await startMain({ args: ['--prot', '80'] })
     expect(await app.ended).toBe(1)
     expect(app.output.err).toContain('--prot')
@@ -33,7 +33,7 @@ describe('refuses to start', () => {
     // What listens on it is named by it.
     'PORT',
     'SANDBOX_PORT', // part: sandbox
-  ])('when %s is in use, and says what to set', async name => {
+  ])('the start is refused when %s is in use, and says what to set', async name => {
     const other = createServer()
     const port = await freePort()
     await new Promise<void>(resolve => other.listen(port, '127.0.0.1', resolve))
@@ -43,13 +43,13 @@ describe('refuses to start', () => {
     expect(app.output.err).toMatch(new RegExp(`^Port ${port} is in use\\. .* set ${name}\\.\\n$`))
   })
 
-  test('on an address that is not this machine’s', async () => {
+  test('an address that is not this machine’s stops the start', async () => {
     const app = await startMain({ env: { HOST: '203.0.113.1' } })
     expect(await app.ended).toBe(1)
     expect(app.output.err).toMatch(/^HOST is no address of this machine\. .*\n$/)
   })
 
-  test('over a damaged key file, without a stack, leaving it as it is', async () => {
+  test('a damaged key file stops the start, without a stack, and stays as it is', async () => {
     const folder = testFolder()
     mkdirSync(join(folder, 'data'))
     writeFileSync(join(folder, 'data', 'encryption.key'), 'x')
@@ -61,7 +61,7 @@ describe('refuses to start', () => {
   })
 })
 
-test('--help explains and exits 0, whatever the settings', async () => {
+test('npm start -- --help explains and exits 0, whatever the settings', async () => {
   const app = await startMain({ args: ['--help'], env: { PORT: 'wrong' } })
   expect(await app.ended).toBe(0)
   expect(app.output.out).toMatch(/^Usage: npm start/)

@@ -30,7 +30,7 @@ async function holdUp(app: Program): Promise<void> {
   await fetch(`${app.url}/health`)
 }
 
-test('a second SIGTERM ends it at once, with 1; two in one moment are one, as from a Ctrl-C under npm', async () => {
+test('a second SIGTERM ends the process at once, with 1; two in one moment are one, as from a Ctrl-C under npm', async () => {
   const app = await started()
   await holdUp(app)
   app.process.kill('SIGINT')
@@ -49,7 +49,7 @@ test('a second SIGTERM ends it at once, with 1; two in one moment are one, as fr
   })
 })
 
-test('SIGHUP, SIGPIPE, and readers of its output and input that go away do not end it', async () => {
+test('SIGHUP, SIGPIPE, and readers of its output and input that go away do not end the process', async () => {
   const app = await started()
   for (const signal of ['SIGHUP', 'SIGPIPE'] as const) app.process.kill(signal)
   await app.says('SIGHUP does nothing')
@@ -73,7 +73,7 @@ function cpuOf(pid: number): number {
   return Number(fields[11]) + Number(fields[12])
 }
 
-test('a fault of the machine ends it, so that it is started again, and does not leave it spinning and deaf', async () => {
+test('a fault of the machine ends the process, so that it is started again, and does not leave it spinning and deaf', async () => {
   const app = await started()
   for (const signal of ['SIGBUS', 'SIGSEGV', 'SIGFPE', 'SIGILL', 'SIGABRT'] as const)
     expect(listensTo(app.pid, signal), signal).toBe(false)

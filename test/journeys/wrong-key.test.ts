@@ -70,7 +70,7 @@ const refusedHere = (folder: string, current: number, previous?: number) =>
 
 describe('a start with another ENCRYPTION_KEY than the database’s ends before any write', () => {
   // Again where it failed: two seconds can pass while other tests have the processor.
-  test('after an orderly stop, within 2 s', { retry: 2 }, async () => {
+  test('another key is refused after an orderly stop, within 2 s', { retry: 2 }, async () => {
     const folder = testFolder()
     await sealedStore(storeIn(folder), 1, 2)
     const limit = 2_000 * (await slowness())
@@ -81,7 +81,7 @@ describe('a start with another ENCRYPTION_KEY than the database’s ends before 
     await database.close()
   })
 
-  test('after a crash that left a log behind', async () => {
+  test('another key is refused after a crash that left a log behind', async () => {
     const [running, folder] = [testFolder(), testFolder()]
     const { database } = await openSealed(settings(storeIn(running), 1), runtime)
     cpSync(running, folder, { recursive: true })
@@ -95,7 +95,7 @@ describe('a start with another ENCRYPTION_KEY than the database’s ends before 
     expect(contents(data)).toEqual(before)
   })
 
-  test('beside an app that runs with the right one, which goes on', async () => {
+  test('another key is refused beside an app that runs with the right one, which goes on', async () => {
     const folder = testFolder()
     const { database } = await openSealed(settings(storeIn(folder), 1), runtime)
     await expectRefused(folder, { ENCRYPTION_KEY: base64(2) }, MESSAGE)
@@ -103,7 +103,7 @@ describe('a start with another ENCRYPTION_KEY than the database’s ends before 
     await database.close()
   })
 
-  test('when the development key file is gone: no new one is made', async () => {
+  test('a start whose development key file is gone is refused, and no new one is made', async () => {
     const folder = testFolder()
     const keyFile = join(folder, 'data', 'encryption.key')
     const own = { ...settings(storeIn(folder), 1), encryptionKey: undefined, keyFile }
@@ -115,7 +115,7 @@ describe('a start with another ENCRYPTION_KEY than the database’s ends before 
   })
 })
 
-test('the three steps: both keys, reseal, the new key alone', async () => {
+test('a key is changed in three steps: both keys, reseal, the new key alone', async () => {
   const folder = testFolder()
   await sealedStore(storeIn(folder), 1, 3)
   const { database } = await openSealed(settings(storeIn(folder), 2, 1), runtime)

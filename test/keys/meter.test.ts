@@ -46,7 +46,7 @@ function process(query: Queries, clock: ManualClock, keys: AppKey[], sealer = se
 const rowsOf = (query: Queries) =>
   query.selectFrom('key_uses').selectAll().orderBy('variable').orderBy('fingerprint').execute()
 
-test('however many come, one row is written, once a minute; what is not stored yet is known all the same', async () => {
+test('however many uses of a key there are, one row is written once a minute; what is not stored yet is known all the same', async () => {
   const [{ query }, clock] = [await testDatabase(), manualClock()]
   const began = clock.now()
   const one = process(query, clock, [secret('new', 'old')])
@@ -149,7 +149,7 @@ const sealing = (current: number, previous?: number): AppKey => {
   }
 }
 
-test('of the encryption key: what is left, when the old one last opened something, and when it can go', async () => {
+test('the state of the encryption key has what is left under the old one, when that last opened something, and when it can go', async () => {
   const [{ query }, clock] = [await testDatabase(), manualClock(Date.now())]
   await saveConnections(query, sealerOf(1), 2)
   const both = sealerOf(2, 1)
@@ -191,7 +191,7 @@ test('a process that still seals with the old key says so while it runs: the old
   expect(old.lines).toEqual(['warn another process has a new ENCRYPTION_KEY: restart this one with it'])
 })
 
-test('what is being changed is said at the start, and when the clock is believed: as a warning when it can go', async () => {
+test('a key that is being changed is logged at the start, and when the clock is believed: as a warning when it can go', async () => {
   const [{ query }, clock] = [await testDatabase(), manualClock()]
   const first = process(query, clock, [secret('new', 'old')])
   const stop = await first.run()
@@ -211,7 +211,7 @@ test('what is being changed is said at the start, and when the clock is believed
   await end()
 })
 
-test('a store that fails is said, and the next minute stores what was noted', async () => {
+test('a store that fails is logged, and the next minute stores the uses that were noted', async () => {
   const [{ query }, clock] = [await testDatabase(), manualClock()]
   await query.schema.alterTable('key_uses').renameTo('elsewhere').execute()
   const one = process(query, clock, [secret('new', 'old')])

@@ -59,7 +59,7 @@ test('every sealed column is under the current key afterwards, and opens with it
   expect(sealerOf(2).open(flow.verifier ?? Buffer.of(), verifierPlace('f1'))).toBe('verifier of f1')
 })
 
-test('covers every column of the schema that is a blob, apart from bodies and the check value', async () => {
+test('resealing covers every column of the schema that is a blob, apart from bodies and the check value', async () => {
   const { query } = await testDatabase()
   const blobs = (await query.introspection.getTables()).flatMap(table =>
     table.columns
@@ -78,7 +78,7 @@ test('covers every column of the schema that is a blob, apart from bodies and th
   ])
 })
 
-test('more rows than a batch, with progress; a second run has nothing to do', async () => {
+test('resealing goes through more rows than a batch, with progress; a second run has nothing to do', async () => {
   const query = await stored(120)
   for (let n = 0; n < 60; n++) await saveFlow(query, old, `f${n}`)
   expect(await run(query)).toMatchObject({ left: {}, progress: [200, 100, 10] })
@@ -87,7 +87,7 @@ test('more rows than a batch, with progress; a second run has nothing to do', as
   expect(await rows(query)).toEqual(before)
 })
 
-test('changes nothing of a row but the sealed bytes: a refresh under way is still stored', async () => {
+test('resealing changes nothing of a row but the sealed bytes: a refresh under way is still stored', async () => {
   const query = await stored(1)
   const store = await connectionsOf(query, rotated).refreshing(idOf(1), 1)
   const [before] = await rows(query)
@@ -113,7 +113,7 @@ test('a suspended connection keeps its tokens and its state, under the current k
   })
 })
 
-test('a row of which only the refresh token is under the old key is met too', async () => {
+test('a row of which only the refresh token is under the old key is resealed too', async () => {
   const query = await stored(1)
   const { access_token } = createSealedTokens(query, rotated, runtime, logLines().log).seal(
     { event_id: 'evt_1', organization_id: 'org_1' },

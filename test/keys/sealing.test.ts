@@ -21,7 +21,7 @@ test.each(['', 'a', 'rev_install_42', 'Grüße 🎉', '\u0000\u0001', 'x'.repeat
   },
 )
 
-test('opens what the database gives back: a plain Uint8Array, a view into a larger one', () => {
+test('a sealer opens what the database gives back: a plain Uint8Array, a view into a larger one', () => {
   const sealed = sealer.seal('token', PLACE)
   const larger = new Uint8Array(sealed.length + 20)
   larger.set(sealed, 7)
@@ -42,7 +42,7 @@ test('10,000 values have 10,000 nonces', () => {
 })
 
 describe('refuses', () => {
-  test('a value with any one bit flipped: head, key id, nonce, tag or ciphertext', () => {
+  test('a sealer refuses a value with any one bit flipped: head, key id, nonce, tag or ciphertext', () => {
     const sealed = sealer.seal('rev_install_42', PLACE)
     for (let bit = 0; bit < sealed.length * 8; bit++) {
       const damaged = Buffer.from(sealed)
@@ -55,7 +55,7 @@ describe('refuses', () => {
     }
   })
 
-  test('a value cut anywhere, or with a byte more', () => {
+  test('a sealer refuses a value cut anywhere, or with a byte more', () => {
     const sealed = sealer.seal('token', PLACE)
     for (let length = 0; length < sealed.length; length++)
       expect(
@@ -70,17 +70,17 @@ describe('refuses', () => {
     ['row', { ...PLACE, row: 'evt_2 org_1' }],
     ['column', { ...PLACE, column: 'refresh_token' }],
     ['boundary between row and column', { ...PLACE, row: 'evt_1 org_1","access_token', column: '' }],
-  ])('a value moved to another %s', (_, elsewhere) => {
+  ])('a sealer refuses a value moved to another %s', (_, elsewhere) => {
     const sealed = sealer.seal('token', PLACE)
     expect(failure(() => sealer.open(sealed, elsewhere))).toBe('damaged')
   })
 
-  test('a value sealed with a key it does not know', () => {
+  test('a sealer refuses a value sealed with a key it does not know', () => {
     const other = createSealer({ current: key(2) }, runtime)
     expect(failure(() => sealer.open(other.seal('token', PLACE), PLACE))).toBe('unknown_key')
   })
 
-  test('a value whose key id was changed to a known one', () => {
+  test('a sealer refuses a value whose key id was changed to a known one', () => {
     const other = createSealer({ current: key(2) }, runtime)
     const head = sealer.seal('', PLACE).subarray(0, 5)
     const forged = Buffer.concat([head, other.seal('token', PLACE).subarray(5)])

@@ -43,7 +43,7 @@ describe('a secret before the last change', () => {
     expect(verdict(previous, current)).toBe(expected)
   })
 
-  test('of which nothing is known has to stay', () => {
+  test('a secret of which nothing is known has to stay', () => {
     expect(judge({ previous: undefined, current: use(began, NOW), left: undefined }, DAY, NOW, true)).toBe(
       'unknown',
     )
@@ -63,14 +63,14 @@ test.each([
   expect(judge({ previous, current, left }, undefined, NOW, true)).toBe(expected)
 })
 
-test('nothing can go by a clock that is not believed', () => {
+test('no key can go by a clock that is not believed', () => {
   const [previous, current] = [use(ago(9 * DAY), ago(2 * DAY)), use(ago(9 * DAY), NOW)]
   expect(judge({ previous, current, left: undefined }, DAY, NOW, false)).toBe('clock_new')
   expect(judge({ previous, current, left: 0 }, undefined, NOW, false)).toBe('clock_new')
   expect(judge({ previous, current, left: 1 }, undefined, NOW, false)).toBe('values_left')
 })
 
-test('what is told names the variable and the moment, and says what to do', () => {
+test('a verdict names the variable and the moment, and says what to do', () => {
   const state = (change: Partial<KeyState>): KeyState => ({
     variable: 'BARKER_WEBHOOK_SECRET',
     current: use(1),

@@ -16,7 +16,7 @@ import {
   UUID,
 } from './harness.ts'
 
-test('answers a script with the event and the first participants', async () => {
+test('/callback answers a script with the event and the first participants', async () => {
   const pair = await startPair()
   const page = {
     data: [{ id: 'ptp_1', unknown: { deep: true } }],
@@ -31,7 +31,7 @@ test('answers a script with the event and the first participants', async () => {
   expect(reply.json()).toEqual({ message: 'Connected!', event_id: EVENT, participants: page })
 })
 
-test('sends a browser to the page by 303, so that the code leaves the address bar', async () => {
+test('/callback sends a browser to the page by 303, so that the code leaves the address bar', async () => {
   const pair = await startPair()
   const { client, state } = await begin(pair)
   const reply = await comeBack(pair, client, { code: 'good-code', state }, BROWSER)

@@ -15,7 +15,7 @@ import {
 const shared = sharedPair()
 const flows = ({ app }: Pair) => app.database.query.selectFrom('flows').selectAll().execute()
 
-test('sends the browser to authorize with exactly the documented parameters', async () => {
+test('/connect sends the browser to authorize with exactly the documented parameters', async () => {
   const pair = await startPair({
     env: {
       REVENTO_REDIRECT_URI: 'https://App.example:443/callback',

@@ -22,7 +22,7 @@ test('of many that have read the flow before one takes it, one gets it', async (
   )
 })
 
-test('ends exactly at its time', async () => {
+test('a flow ends exactly at its time', async () => {
   const { flows, runtime } = await start()
   const frozen = runtime.now()
   const at = (ms: number) => {

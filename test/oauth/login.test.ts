@@ -41,7 +41,7 @@ const participants = async (world: World, organizer = connectOrganizer(world)) =
     data: { user_id: string; name: string; application_status: string }[]
   }>().data
 
-test('without REVENTO_USER_SCOPES none of it is there', async () => {
+test('without REVENTO_USER_SCOPES there is no route to sign in', async () => {
   const app = await startApp()
   for (const path of ['/login', '/me'])
     expect((await createClient().get(app.url + path)).json()).toMatchObject({ error: 'not_found' })

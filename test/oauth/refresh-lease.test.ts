@@ -84,7 +84,7 @@ test('a lease of a process that died within the last minute ends when it was to 
   expect(await taken(start())).toBe('taken')
 })
 
-test('one of a process that died long ago is believed to be old after its own length', async () => {
+test('a lease of a process that died long ago is believed to be old after its own length', async () => {
   const { holder, start, pass } = await twoProcesses()
   expect(await taken(holder)).toBe('taken')
   await pass(DAY)
@@ -94,7 +94,7 @@ test('one of a process that died long ago is believed to be old after its own le
   expect(await taken(fresh)).toBe('taken')
 })
 
-test('what a process noted itself is over when it was to be, however late it looks', async () => {
+test('a wait that a process noted itself is over when it was to be, however late it looks', async () => {
   const { holder, pass } = await twoProcesses()
   const first = await holder.take(key, 1)
   if (first.kind !== 'taken') return expect.unreachable()

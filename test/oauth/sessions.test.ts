@@ -99,7 +99,7 @@ test('a session ends after a day in which nobody came, on the page too', async (
   expect((await client.get(`${pair.app.url}/`)).text).not.toContain('evt_one')
 })
 
-test('however often it is used, it ends after a week', async () => {
+test('a session ends after a week, however often it is used', async () => {
   const pair = await startPair()
   const { client } = await grant(pair, 'evt_one')()
   const every = DAY_MS - 3_600_000
@@ -185,12 +185,12 @@ test('the store holds no session id in clear', async () => {
   expect(JSON.stringify(rows)).not.toContain(session(client))
 })
 
-test('deliveries: 401 without a session', async () => {
+test('without a session /deliveries is 401', async () => {
   const pair = await startPair()
   expectError(pair, await createClient().get(`${pair.app.url}/deliveries`), 401, 'unauthenticated')
 })
 
-test('deliveries: only those of the session\u2019s events, without their bodies', async () => {
+test('/deliveries has only those of the session\u2019s events, without their bodies', async () => {
   const pair = await startPair()
   const { client: one } = await grant(pair, 'evt_one')()
   const { client: two } = await grant(pair, 'evt_two')()

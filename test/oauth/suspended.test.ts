@@ -53,7 +53,7 @@ test('a suspension that was lifted is noticed without anybody: the connection an
   await deliveryIs(pair, 'done')
 })
 
-test('while it stands, Revento is asked more and more rarely, and token_revoked ends nothing', async () => {
+test('while a suspension stands, Revento is asked more and more rarely, and token_revoked ends nothing', async () => {
   const { pair, client } = await suspended()
   pair.upstream.onApi = json(401, { error: 'token_revoked' })
   for (let minute = 0; minute < 120; minute++) {

@@ -63,7 +63,7 @@ test('every filter finds what it says, page by page, the newest first', async ()
   }
 })
 
-test('what cannot run again is not counted', async () => {
+test('deliveries that cannot run again are not counted for a replay', async () => {
   const { query } = await testDatabase()
   await stored(query, [
     row(1, { state: 'dead' }),

@@ -24,7 +24,7 @@ async function instances(count: number) {
   return { clock, query: first.query, one, all, pending, close }
 }
 
-test('500 dead: each once by two instances, at the rate, and what dies again is left', async () => {
+test('a replay of 500 dead deliveries by two instances runs each once, at the rate, and leaves what dies again', async () => {
   const { clock, query, one, all, pending, close } = await instances(2)
   await stored(
     query,
@@ -49,7 +49,7 @@ test('500 dead: each once by two instances, at the rate, and what dies again is 
   await close()
 })
 
-test('asked for twice it is one; it can be stopped, and begun anew', async () => {
+test('a replay that is asked for twice is one; it can be stopped, and begun anew', async () => {
   const { clock, query, one, all, pending, close } = await instances(2)
   await stored(
     query,
@@ -73,7 +73,7 @@ test('asked for twice it is one; it can be stopped, and begun anew', async () =>
   await close()
 })
 
-test('on the page: the count first, then the deliveries run and the replay says so', async () => {
+test('the page shows the count first; then the deliveries run, and the replay says so', async () => {
   let ran = 0
   const handlers = { revento: { [TYPE]: async () => void ran++ } }
   const pair = await startOperated({ handlers })

@@ -41,7 +41,7 @@ test('counts of several instances add up, minute by minute, stored or not yet', 
   expect((await one.read(96, 15)).at(-1)?.counts).toEqual({ ...seen, dead: 1 })
 })
 
-test('what could not be stored is counted when it can', async () => {
+test('counts that could not be stored are stored when they can', async () => {
   const { query, one } = await two()
   one.counting(noMetrics).run('revento', 'done', undefined)
   await query.schema.alterTable('rollups').renameTo('gone').execute()

@@ -99,7 +99,7 @@ describe('who has not signed in', () => {
     expect(client.cookies.size).toBe(0)
   })
 
-  test('ten tries, then one in six seconds, also with the right token', async () => {
+  test('after ten tries a token is taken once in six seconds, also the right one', async () => {
     const pair = await withOne()
     const client = createClient()
     const attempt = (token: string) => post(pair, client, '/operator/sign-in', { token })
@@ -124,14 +124,14 @@ describe('who has not signed in', () => {
 })
 
 describe('who has signed in', () => {
-  test('is no organizer', async () => {
+  test('an operator’s session is no organizer’s', async () => {
     const pair = await withOne()
     const { client } = await signIn(pair)
     expect((await client.get(`${pair.app.url}/deliveries`)).status).toBe(401)
     expect((await post(pair, client, '/deliveries/1/replay')).status).toBe(401)
   })
 
-  test('presses nothing from another site, nor with another form token, nor without confirming', async () => {
+  test('an operator presses nothing from another site, nor with another form token, nor without confirming', async () => {
     const pair = await withOne()
     const { client, press } = await signIn(pair)
     await pair.app.database.query
@@ -157,7 +157,7 @@ describe('who has signed in', () => {
     await until(async () => (await stateOf(pair)) !== 'dead')
   })
 
-  test('is signed out by the button, by twelve hours, and by another token', async () => {
+  test('an operator is signed out by the button, by twelve hours, and by another token', async () => {
     const pair = await withOne()
     const first = await signIn(pair)
     const copy = createClient()

@@ -98,7 +98,7 @@ test('the story of a dead delivery tells that it was asked to run again', async 
   expect((await get(`/operator/deliveries/${id}`)).text.split(told)).toHaveLength(2)
 })
 
-test('in development one is made due, or given up; in production there is no such button', async () => {
+test('in development a button makes a delivery due, or gives it up; in production there is no such button', async () => {
   const { app, ...pair } = await startOperated({ handlers: { revento: {} } })
   const later = Date.now() + 3_600_000
   const waits = { state: 'pending', attempts: 2, next_at: later, last_error: 'Error: no' } as const

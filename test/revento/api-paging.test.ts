@@ -55,31 +55,31 @@ test('has_more decides: a cursor beside has_more false is not followed, an empty
 describe('a list that cannot be read to its end is an error and not a short list', () => {
   const unusable = { code: 'upstream_error' }
 
-  test('more rows, but no cursor', async () => {
+  test('a list with more rows and no cursor is an error', async () => {
     const { rows } = list(() => ({ next_cursor: null }))
     await expect(all(rows)).rejects.toMatchObject(unusable)
   })
 
-  test('the same cursor again', async () => {
+  test('a list that gives the same cursor again is an error', async () => {
     const { asked, rows } = list(() => ({ next_cursor: 'a' }))
     await expect(all(rows)).rejects.toMatchObject(unusable)
     expect(asked).toEqual([undefined, 'a'])
   })
 
-  test('a circle of cursors', async () => {
+  test('a list whose cursors go in a circle is an error', async () => {
     const { asked, rows } = list((_cursor, n) => ({ next_cursor: ['a', 'b', 'c'][(n - 1) % 3] ?? '' }))
     await expect(all(rows)).rejects.toMatchObject(unusable)
     expect(asked).toEqual([undefined, 'a', 'b', 'c'])
   })
 
-  test('pages without end', async () => {
+  test('a list whose pages never end is an error', async () => {
     const { asked, rows } = list((_cursor, n) => ({ next_cursor: String(n) }))
     await expect(all(rows)).rejects.toMatchObject(unusable)
     expect(asked).toHaveLength(MAX_PAGES)
   })
 })
 
-test('who stops reading asks for no further page', async () => {
+test('a caller that stops reading asks for no further page', async () => {
   const { asked, rows } = list((_cursor, n) => ({ next_cursor: String(n) }))
   for await (const row of rows) if (row['page'] === 2) break
   expect(asked).toHaveLength(2)

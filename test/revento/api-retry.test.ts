@@ -194,7 +194,7 @@ describe('with tokens', () => {
 })
 
 describe('a caller that goes away', () => {
-  test('while its request is under way ends the request, with its own reason and no second one', async () => {
+  test('a caller that goes away ends its request, with its own reason and no second one', async () => {
     const { upstream, as, log } = await startApi(testRuntime())
     let closed = false
     upstream.onApi = (_request, response) => void response.once('close', () => (closed = true))
@@ -208,7 +208,7 @@ describe('a caller that goes away', () => {
     expect(log).toMatchObject([{ status: 0, code: 'aborted' }])
   })
 
-  test('between two attempts sends no second one', async () => {
+  test('a caller that goes away between two requests sends no second one', async () => {
     const { upstream, clock, as } = await startApi(manualClock())
     upstream.onApi = json(500, {})
     const leaving = new AbortController()

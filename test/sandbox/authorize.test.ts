@@ -8,7 +8,7 @@ describe('a request that cannot be trusted stays on the sandbox', () => {
     ['a redirect_uri with a trailing slash', { redirect_uri: `${REDIRECT_URI}/` }],
     ['a redirect_uri in other case', { redirect_uri: 'http://LOCALHOST:3000/callback' }],
     ['no redirect_uri', { redirect_uri: undefined }],
-  ])('%s is an error page', async (_name, overrides) => {
+  ])('a request with %s is an error page and no redirect', async (_name, overrides) => {
     const answer = await call(authorizeUrl(await start(), overrides))
     expect(answer.status).toBe(400)
     expect(answer.headers.location).toBeUndefined()
@@ -59,7 +59,7 @@ describe('other errors are redirected with state', () => {
 })
 
 describe('consent', () => {
-  test('shows what is asked, says that it is a sandbox, and lets the form lead to the redirect URI only', async () => {
+  test('the consent page shows what is asked, says that it is a sandbox, and its form leads to the redirect URI only', async () => {
     const answer = await call(authorizeUrl(await start()))
     expect(answer.status).toBe(200)
     for (const text of [
@@ -79,7 +79,7 @@ describe('consent', () => {
     expect(answer.text).not.toMatch(/<style|<script| style=| on\w+=/)
   })
 
-  test('its stylesheet is served', async () => {
+  test('the stylesheet of the consent page is served', async () => {
     const answer = await call(`${(await start()).url}/sandbox.css`)
     expect([answer.status, answer.headers['content-type']]).toEqual([200, 'text/css; charset=utf-8'])
   })

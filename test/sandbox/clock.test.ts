@@ -112,7 +112,7 @@ describe('setting it back', () => {
   })
 })
 
-test('a restart keeps how far it is ahead', async () => {
+test('a restart keeps how far the sandbox’s clock is ahead', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'sandbox-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const stateFile = join(folder, 'state.json')

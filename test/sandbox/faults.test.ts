@@ -143,7 +143,7 @@ describe('at the API', () => {
     expect((await answer).status).toBe(200)
   })
 
-  test('closes within a second though a slow answer waits', async () => {
+  test('the sandbox closes within a second though a slow answer waits', async () => {
     const sandbox = await start()
     const { access } = await connect(sandbox)
     await begin(sandbox, 'api_slow')
@@ -182,7 +182,7 @@ describe('terms', () => {
     expect((await event(sandbox, access)).status).toBe(200)
   })
 
-  test('of several the one that was started first strikes', async () => {
+  test('of several faults the one that was started first strikes', async () => {
     const sandbox = await start()
     const { access } = await connect(sandbox)
     await begin(sandbox, 'api_expired')
@@ -191,7 +191,7 @@ describe('terms', () => {
     expect(codes).toEqual(['token_expired', 'internal_error'])
   })
 
-  test('one can be ended, or all', async () => {
+  test('one fault can be ended, or all', async () => {
     const sandbox = await start()
     for (const name of ['api_500', 'api_slow', 'token_500']) await begin(sandbox, name)
     expect((await post(sandbox, '/console/api/faults/clear', { name: 'api_slow' })).json).toEqual({

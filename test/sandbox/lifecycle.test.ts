@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { SandboxRefused } from '../../src/sandbox/index.ts'
 import { api, call, code, connect, EVENT, exchange, post, refresh, start, tokensOf } from './harness.ts'
 
-test('does not start in production', async () => {
+test('the sandbox does not start in production', async () => {
   await expect(start({ production: true })).rejects.toThrow(
     expect.objectContaining({ name: 'SandboxRefused', code: 'production' }),
   )
@@ -18,7 +18,7 @@ test.each(['0.0.0.0', '::', '10.0.0.1', 'example.org', '127.0.0.1.example.org', 
   },
 )
 
-test('closes within a second though one connection is idle and another waits in the middle of a body', async () => {
+test('the sandbox closes within a second though one connection is idle and another waits in the middle of a body', async () => {
   const sandbox = await start()
   await call(`${sandbox.url}/`)
   const { port, hostname } = new URL(sandbox.url)
@@ -33,7 +33,7 @@ test('closes within a second though one connection is idle and another waits in 
   expect(performance.now() - before).toBeLessThan(1000)
 })
 
-test('closes within a second though a receiver never answers', async () => {
+test('the sandbox closes within a second though a receiver never answers', async () => {
   const silent = createServer(() => {})
   await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => {

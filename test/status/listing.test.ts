@@ -37,7 +37,7 @@ const PEOPLE = [
 ]
 
 describe('the list', () => {
-  test('has everybody once over all of its pages, and the way back', async () => {
+  test('the list has everybody once over all of its pages, and the way back', async () => {
     const { app, page } = await stage()
     const people = Array.from({ length: 60 }, (_, n) => ({
       participant_id: `ptp_${n}`,
@@ -67,7 +67,7 @@ describe('the list', () => {
     ['ptp_5', ['ptp_5']],
     ['nobody', []],
     ['gone', []],
-  ])('finds by "%s" %j', async ([search, names]) => {
+  ])('a search for "%s" finds %j', async ([search, names]) => {
     const pair = await shared()
     await pair.app.database.query.deleteFrom('participants').execute()
     const { app, page } = await stage(pair)
@@ -77,7 +77,7 @@ describe('the list', () => {
     if (names.length === 0) expect(shown.words).toContain(`Nobody’s name has “${search}” in it.`)
   })
 
-  test('has a filter with a count for each status, and one for who is gone', async () => {
+  test('the list has a filter with a count for each status, and one for who is gone', async () => {
     const { app, page } = await stage()
     await mirrored(app, PEOPLE)
     const { words, hrefs } = await page()
@@ -89,7 +89,7 @@ describe('the list', () => {
     expect((await page('?status=unheard_of')).words).toContain('Nobody is in this group.')
   })
 
-  test('is of the connection alone, whatever the address asks for', async () => {
+  test('the list is of the connection alone, whatever the address asks for', async () => {
     const pair = await startPair()
     const { app, page } = await stage(pair)
     await mirrored(app, [
@@ -109,7 +109,7 @@ describe('the list', () => {
 })
 
 describe('how fresh it is', () => {
-  test('before any run, after one, and after one that failed', async () => {
+  test('the page says how fresh the list is before any run, after one, and after one that failed', async () => {
     const { app, page } = await stage()
     expect((await page()).words).toContain('Not compared with Revento’s list yet')
     await ranAs(app, COMPLETE)
@@ -120,7 +120,7 @@ describe('how fresh it is', () => {
     expect((await page()).words).toContain('failed: &lt;row without id&gt; .')
   })
 
-  test('while the first run reads: how many, which page, and what it waits for', async () => {
+  test('while the first run reads, the page says how many, which page, and what it waits for', async () => {
     const { app, page } = await stage()
     await ranAs(app, { pages: 84, counted: 4150 })
     const { words, text } = await page()

@@ -6,7 +6,7 @@ import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { BROWSER, connect, EVENT, knows, startPair } from '../oauth/harness.ts'
 
-test('without a session: what this is, and a way to connect', async () => {
+test('without a session the page says what this is, and shows a way to connect', async () => {
   const pair = await startPair()
   await connect(pair)
   const { status, text } = await createClient().get(`${pair.app.url}/`, BROWSER)
@@ -25,7 +25,7 @@ test('APP_NAME stands on every page, an error among them, as text', async () => 
   }
 })
 
-test('with one: event, organization, scopes and participants', async () => {
+test('with a session the page shows event, organization, scopes and participants', async () => {
   const pair = await startPair({ env: { REVENTO_SCOPES: 'event.read participants.read program.read' } })
   pair.upstream.onToken = json(200, tokens())
   await mirrored(pair.app, [

@@ -80,7 +80,7 @@ test.for(['', 'event_id=', 'event_id=../x', 'event_id=evt%00', 'event_id=EVT_TES
   },
 )
 
-test('cursor and limit go to Revento as they are, and its page comes back as it is', async () => {
+test('/participants sends cursor and limit to Revento as they are, and its page comes back as it is', async () => {
   const { pair, ask } = await connected()
   const page = { data: [{ id: 'ptp_1', a: [1, null] }], next_cursor: 'n/e=x+t &', has_more: true, extra: 1 }
   pair.upstream.onApi = json(200, page)
@@ -94,7 +94,7 @@ test('cursor and limit go to Revento as they are, and its page comes back as it 
   expect(Object.fromEntries(call?.query ?? [])).toEqual({ cursor, limit: '7' })
 })
 
-test('without a limit none is sent', async () => {
+test('without a limit /participants sends none', async () => {
   const { pair, ask } = await connected()
   expect((await ask(`event_id=${EVENT}`)).json()).toEqual(emptyPage)
   expect([...(pair.upstream.apiRequests()[0]?.query ?? [])]).toEqual([])
@@ -113,7 +113,7 @@ test.for([
   expect(pair.upstream.requests).toEqual([])
 })
 
-test.for(['1', '50'])('limit=%s is taken', async limit => {
+test.for(['1', '50'])('/participants takes limit=%s', async limit => {
   const { pair, ask } = await connected()
   expect((await ask(`event_id=${EVENT}&limit=${limit}`)).status).toBe(200)
   expect(pair.upstream.apiRequests()[0]?.query.get('limit')).toBe(limit)

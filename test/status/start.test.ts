@@ -12,7 +12,7 @@ test('without the organizer’s page the start page says what was connected in t
   expect(text).toContain('Log out')
 })
 
-test('to whoever has connected nothing it says how to, and offers no log-out', () => {
+test('the start page says how to connect to whoever has connected nothing, and offers no log-out', () => {
   const { text } = welcomePage(app, [], session)
   expect([text.includes('href="/connect"'), text.includes('Log out')]).toEqual([true, false])
 })

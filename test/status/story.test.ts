@@ -27,7 +27,7 @@ async function stage(handler: Handler<'activity.updated'>) {
   return { pair, client, deliver, reaches, page }
 }
 
-test('it tells of the calls of a run with their request ids, and of the refresh between', async () => {
+test('a story tells of the calls of a run with their request ids, and of the refresh between', async () => {
   const s = await stage(async ({ api }) => void (await api.participants()))
   const next = tokens()
   s.pair.upstream.onToken = json(200, next)
@@ -53,7 +53,7 @@ test('it tells of the calls of a run with their request ids, and of the refresh 
   expect(text).not.toContain(next.access_token)
 })
 
-test('a failure is told with its words as text, and with when it runs again', async () => {
+test('a story tells a failure with its words as text, and with when it runs again', async () => {
   const s = await stage(() => Promise.reject(new TypeError(ATTACK)))
   await s.deliver()
   const id = await until(async () => {
@@ -70,7 +70,7 @@ test('a failure is told with its words as text, and with when it runs again', as
   expect((await s.client.get(`${s.pair.app.url}/`, BROWSER)).text).not.toContain('<img')
 })
 
-test('a parked one shows where to reconnect, and goes on to its end afterwards', async () => {
+test('the story of a parked delivery shows where to reconnect, and goes on to its end afterwards', async () => {
   const s = await stage(async ({ api }) => void (await api.participants()))
   s.pair.upstream.onApi = knows('nobody')
   s.pair.upstream.onToken = json(400, { error: 'invalid_grant' })
@@ -88,7 +88,7 @@ test('a parked one shows where to reconnect, and goes on to its end afterwards',
   expect(text).toContain('data-outcome="done"')
 })
 
-test('a duplicate leads to the first one', async () => {
+test('the story of a duplicate leads to the first delivery', async () => {
   const s = await stage(async () => {})
   const id = crypto.randomUUID()
   await s.deliver(id)
@@ -108,7 +108,7 @@ test.for(['0', 'abc', '1.5', '-1', '%00', '1'.repeat(30), 'stream2'])(
   },
 )
 
-test('without a session: 401, whether it exists or not', async () => {
+test('without a session a story is 401, whether its delivery exists or not', async () => {
   const s = await stage(async () => {})
   await s.deliver()
   const id = await s.reaches('done')

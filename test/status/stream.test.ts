@@ -29,7 +29,7 @@ async function deliver({ app }: Pair, event: Record<string, unknown> = {}): Prom
 
 const names = (data: string) => Object.keys(JSON.parse(data))
 
-test('without a session: 401', async () => {
+test('without a session the stream is 401', async () => {
   const pair = await startPair()
   expectError(pair, await createClient().get(`${pair.app.url}/deliveries/stream`), 401, 'unauthenticated')
 })
@@ -99,7 +99,7 @@ test('what another process takes in appears too', async () => {
   await other.close()
 })
 
-test('another session hears nothing of it', async () => {
+test('another session hears nothing of a delivery', async () => {
   const { pair, client, url } = await listening()
   pair.upstream.onToken = json(200, tokens({ event_id: 'evt_two' }))
   const { client: two } = await connect(pair, createClient(), '?event_id=evt_two')

@@ -7,7 +7,7 @@ import { BROWSER, connect, EVENT, startPair } from '../oauth/harness.ts'
 
 const KEY = { eventId: 'evt_1', organizationId: 'org_1' }
 
-test('is asked for once an hour, and after a failure not again for five minutes', async () => {
+test('a title is asked for once an hour, and after a failure not again for five minutes', async () => {
   const clock = manualClock()
   const titles = createTitles(clock)
   let asked = 0
@@ -44,13 +44,13 @@ test.for<[object, string | undefined]>([
   [{ title: 5, name: 'A name' }, 'A name'],
   [{ title: '  ' }, undefined],
   [{ title: 'x'.repeat(300) }, 'x'.repeat(200)],
-])('of %j it is %s', async ([row, title]) => {
+])('the title of %j is %s', async ([row, title]) => {
   const titles = createTitles(manualClock())
   await titles.learn(KEY, async () => ({ ...row }))
   expect(titles.of(KEY)).toBe(title)
 })
 
-test('the page does not wait for it, and shows it when it is known', async () => {
+test('the page does not wait for the title, and shows it when it is known', async () => {
   const pair = await startPair()
   const { client } = await connect(pair)
   const late = Promise.withResolvers<void>()
@@ -67,7 +67,7 @@ test('the page does not wait for it, and shows it when it is known', async () =>
   expect(asked).toHaveLength(1)
 })
 
-test('without the scope for it nothing is asked', async () => {
+test('without event.read no title is asked for', async () => {
   const pair = await startPair()
   pair.upstream.onToken = json(200, tokens({ scope: 'participants.read' }))
   const { client } = await connect(pair)

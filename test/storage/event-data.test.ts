@@ -48,7 +48,7 @@ test('a name and a status that came from different events are each the latest, i
     ])
 })
 
-test('what is not dated is older than all that is', async () => {
+test('an event without a date is older than all that have one', async () => {
   const stored = await stage()
   const id = { participantId: 'ptp_1', type: 't' }
   for (const occurredAt of ['', 'yesterday', '9999', 'zzz', '2026-13-40T99:00:00Z']) {

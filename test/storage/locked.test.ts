@@ -53,7 +53,7 @@ describe('another process holds the write lock for a second', () => {
   })
 })
 
-test('gives up with database_locked when the lock is held longer than eight seconds, and keeps nothing', async () => {
+test('a write gives up with database_locked when the lock is held longer than eight seconds, and keeps nothing', async () => {
   const clock = manualClock()
   const database = await testFile(clock)
   const other = new DatabaseSync(database.path)

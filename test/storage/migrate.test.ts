@@ -30,7 +30,7 @@ test('a schema newer than the program is refused, with both versions, and nothin
   expect(await query.selectFrom('sealing_keys').selectAll().execute()).toEqual(before)
 })
 
-test('one that ran before the last and that the program does not know is refused too', async () => {
+test('an unknown migration that ran before the last one is refused too', async () => {
   const { query, store } = await testDatabase()
   await noteMigration(query, '000-of-another-branch')
   await expect(openDatabase(store, runtime)).rejects.toMatchObject({ name: 'NewerSchemaError' })

@@ -79,7 +79,7 @@ test('what is erased is in neither the file nor its log nor a new backup, though
   expect(namesIn(file.path, 'evt_kept')).toBeGreaterThanOrEqual(67)
 })
 
-test('nor is what retention removes', async () => {
+test('what retention removes is in neither the file nor its log nor a new backup', async () => {
   const file = await testFile()
   await handled(file, 100)
   await file.query.deleteFrom('participants').execute()

@@ -19,7 +19,7 @@ test('a name with NUL and half surrogates is stored with U+FFFD in their place',
   expect(await data.participants(source)).toMatchObject([{ participant_id: STORED, name: STORED }])
 })
 
-test('so is the error of a handler, and its delivery goes on', async () => {
+test('the error of a handler is stored so too, and its delivery goes on', async () => {
   const b = await bench()
   b.dispatcher({ run: () => Promise.reject(new Error(NASTY)) })
   const id = await b.append()

@@ -93,7 +93,7 @@ test('a run whose rows have no id fails, removes nothing, and stops no run of th
   expect(await s.here()).toEqual(program(3))
 })
 
-test('a process that stops gives the run back; another goes on at its cursor', async () => {
+test('a process that stops gives the run of activities back; another goes on at its cursor', async () => {
   const s = await copied(230)
   s.activities = program(229)
   const stopping = new AbortController()
@@ -109,7 +109,7 @@ test('a process that stops gives the run back; another goes on at its cursor', a
   expect((await s.runs()).at(-1)).toMatchObject({ outcome: 'done', counted: 229, removed: 1 })
 })
 
-test('an erasure takes them along, and leaves what was read under a newer consent', async () => {
+test('an erasure takes the activities along, and leaves what was read under a newer consent', async () => {
   const s = await copied(230)
   await s.erase()
   const left = () => s.query.selectFrom('activities').selectAll().execute()

@@ -94,7 +94,7 @@ describe('a run waits, and goes on at the same page', () => {
     expect(s.asked.filter(text => text === 'first 50')).toHaveLength(1)
   })
 
-  test('until there is room for what it tells', async () => {
+  test('a run waits until there is room for what it tells', async () => {
     let full = 0
     const s = await copied(5, { isFull: () => full-- > 0 })
     full = 3

@@ -15,7 +15,7 @@ describe('compose.yaml', () => {
   const given = { ...(at(app, 'environment') as Record<string, string>) }
   const filled = (text: string) => text.replaceAll(/\$\{POSTGRES_PASSWORD:\?[^}]+\}/g, 'letters0')
 
-  test('gives the app variables that exist, with values that a start in production takes', () => {
+  test('compose.yaml gives the app variables that exist, with values that a start in production takes', () => {
     expect(VARIABLE_NAMES).toEqual(expect.arrayContaining(Object.keys(given)))
     const env = Object.fromEntries(Object.entries(given).map(([name, value]) => [name, filled(value)]))
     const { store, port } = loadConfig({
@@ -36,7 +36,7 @@ describe('compose.yaml', () => {
     ])
   })
 
-  test('makes the database that the app asks for, and starts the app once it answers', () => {
+  test('compose.yaml makes the database that the app asks for, and starts the app once it answers', () => {
     const made = at(database, 'environment') as Record<string, string>
     const asked = new URL(filled(given['DATABASE_URL'] ?? ''))
     expect([
@@ -62,7 +62,7 @@ test('the workflow runs .ci/run, which may be run, and nothing else', () => {
   expect(engines.node).toMatch(new RegExp(`^>=${String(at(steps, 1, 'with', 'node-version'))}\\.`))
 })
 
-test('what the reader does not know it refuses', () => {
+test('the reader of YAML refuses what it does not know', () => {
   expect(parseYaml('a:\n  - b: c\n    d: e\n  - f\ng:\n')).toEqual({ a: [{ b: 'c', d: 'e' }, 'f'], g: null })
   for (const text of ['a: "b"', 'a: [b]', 'a:\n\tb: c', 'a: b\na: c', 'a:\n    b: c\n  d: e', 'a'])
     expect(() => parseYaml(text), text).toThrow()

@@ -21,7 +21,7 @@ function found(wanting: string, name: string): boolean {
 
 describe('the lock file', () => {
   /** npm leaves out, and says nothing, what the registry does not have; then npm ci fails on every machine. */
-  test('has an entry for each optional package, so that npm ci works on every platform', () => {
+  test('the lock file has an entry for each optional package, so that npm ci works on every platform', () => {
     const edges = Object.entries(locked).flatMap(([path, { optionalDependencies = {} }]) =>
       Object.keys(optionalDependencies).map(name => [path, name] as const),
     )
@@ -33,7 +33,7 @@ describe('the lock file', () => {
     ['fastify', '5.12.1', 'CVE-2025-32442, CVE-2026-25223, CVE-2026-3419, CVE-2026-33806: checks passed by'],
     ['@fastify/proxy-addr', '5.1.1', 'CVE-2026-92395: a proxy range that trusted the whole internet'],
     ['undici', '8.12.4', 'CVE-2026-116592, CVE-2026-116630, CVE-2026-120474: answers of other users'],
-  ])('holds %s %s or newer (%s)', (name, floor) => {
+  ])('the lock file holds %s %s or newer (%s)', (name, floor) => {
     const at = Object.keys(locked).filter(path => path.endsWith(`node_modules/${name}`))
     expect(at).toHaveLength(1)
     for (const path of at)

@@ -34,18 +34,18 @@ const env = Object.fromEntries(
   all('ENV').flatMap(rest => rest.split(/\s+/).map(pair => pair.split('=', 2) as [string, string])),
 )
 
-test('it stands on a slim image of the Node major that the app needs: a build takes its newest release', () => {
+test('the image stands on a slim one of the Node major that the app needs: a build takes its newest release', () => {
   const [, major, kind] = /^node:(\d+)-\w+-(\w+)$/.exec(only('FROM')) ?? []
   expect(manifest.engines.node).toMatch(new RegExp(`^>=${major}\\.\\d+\\.\\d+$`))
   expect(kind).toBe('slim')
 })
 
-test('neither tools nor a second Node nor a cache are in it, and no script of a package runs', () => {
+test('neither tools nor a second Node nor a cache are in the image, and no script of a package runs', () => {
   const [install = ''] = all('RUN')
   expect(install).toMatch(/^npm ci --omit=dev --omit=optional --ignore-scripts --cache (\S+) && rm -rf \1/)
 })
 
-test('it runs as a user by number that is not root, who owns /data and nothing else', () => {
+test('the image runs as a user by number that is not root, who owns /data and nothing else', () => {
   expect(only('USER')).toMatch(/^[1-9]\d*:[1-9]\d*$/)
   expect(all('RUN').at(-1)).toBe(`mkdir -m 700 /data && chown ${only('USER')} /data`)
   expect(only('VOLUME')).toBe('/data')
@@ -70,7 +70,7 @@ test('SIGTERM reaches node itself: exec form, and no shell or npm in between', (
   expect(command.join(' ')).toBe(manifest.scripts['start'])
 })
 
-test('its health check is node itself, asking the port that the app listens on', () => {
+test('the health check is node itself, asking the port that the app listens on', () => {
   const [, options = '', command = ''] = /^((?:--\S+ )+) *CMD (\[.*\])$/.exec(only('HEALTHCHECK')) ?? []
   expect(options).toMatch(/--interval=\d+s --timeout=\d+s/)
   const [program, flag, script] = JSON.parse(command) as string[]
@@ -80,7 +80,7 @@ test('its health check is node itself, asking the port that the app listens on',
   expect(only('EXPOSE')).toBe('3000')
 })
 
-test('its labels say what it is', () => {
+test('the labels say what the image is', () => {
   const labels = Object.fromEntries([...only('LABEL').matchAll(/([\w.]+)="([^"]*)"/g)].map(m => [m[1], m[2]]))
   expect(labels).toEqual({
     'org.opencontainers.image.title': 'revento-starter',
@@ -91,7 +91,7 @@ test('its labels say what it is', () => {
   })
 })
 
-test('neither the sandbox nor the drill is in it, and nothing that is in it needs them', () => {
+test('neither the sandbox nor the drill is in the image, and nothing that is in it needs them', () => {
   const left = read('.dockerignore').match(/^src\/.+$/gm) ?? []
   const tools = ['drill', 'drill.ts', 'dev', 'dev.ts', 'sandbox.ts'].map(name => `src/cli/develop/${name}`)
   expect(left).toEqual(['src/sandbox', ...tools])
@@ -107,7 +107,7 @@ test('neither the sandbox nor the drill is in it, and nothing that is in it need
   expect(needed.filter(([, to = '']) => isLeft(to))).toEqual([['src/main.ts', 'src/sandbox/beside.ts']])
 })
 
-test('what it holds, started as development, says that there is no sandbox and what to set', async () => {
+test('the image, started as development, says that there is no sandbox and what to set', async () => {
   const folder = testFolder()
   const left = read('.dockerignore').match(/^src\/.+$/gm) ?? []
   for (const path of ['package.json', 'src'])
@@ -120,7 +120,7 @@ test('what it holds, started as development, says that there is no sandbox and w
   expect(app.output.err).toMatch(/^There is no sandbox here\. .*\n {2}REVENTO_CLIENT_ID=…\n/)
 })
 
-test('what it copies is let through, and what the operator runs is in it', () => {
+test('.dockerignore lets through what the image copies, and what the operator runs is in it', () => {
   const allowed = read('.dockerignore')
     .split('\n')
     .flatMap(line => (line.startsWith('!') ? [line.slice(1)] : []))

@@ -20,11 +20,11 @@ function expectSame(a: readonly string[], b: readonly string[]): void {
 }
 
 describe('the README', () => {
-  test('has at most 200 lines', () => {
+  test('the README has at most 200 lines', () => {
     expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(200)
   })
 
-  test('names only commands that exist', () => {
+  test('the README names only commands that exist', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
     const commands = [
       ...found(readme, /npm run (?:-s )?([a-z][a-z-]*)/g),
@@ -36,7 +36,7 @@ describe('the README', () => {
     expect(new Set(commands)).toEqual(new Set(own))
   })
 
-  test('quotes only words that the pages show', () => {
+  test('the README quotes only words that the pages show', () => {
     const start = readme.slice(0, readme.indexOf('## Make it yours')).replaceAll(/\s+/g, ' ')
     // A button that begins with a plus is put together of a number and a unit.
     const quoted = found(start, /"([^"]+)"/g).filter(words => !words.startsWith('+'))
@@ -48,24 +48,24 @@ describe('the README', () => {
     expect(quoted.filter(words => !shown.includes(words))).toEqual([])
   })
 
-  test('names only variables that exist', () => {
+  test('the README names only variables that exist', () => {
     const names = found(readme, /\b([A-Z]+(?:_[A-Z]+)+)\b/g)
     expect(names).toContain('REVENTO_CLIENT_SECRET')
     for (const name of names) expect([...VARIABLE_NAMES, 'TEST_DATABASE_URL', 'FETCH_HEAD']).toContain(name)
   })
 
-  test('names only files that exist', () => {
+  test('the README names only files that exist', () => {
     const paths = found(readme, /`((?:src|test)\/[\w./-]*)`/g)
     expect(paths.length).toBeGreaterThan(10)
     for (const path of paths)
       expect([path, existsSync(new URL(`../../${path}`, import.meta.url))]).toEqual([path, true])
   })
 
-  test('counts the bad days of the drill', () => {
+  test('the README counts the bad days of the drill', () => {
     expect(readme).toContain(`${DAYS.length} bad days`)
   })
 
-  test('names only error codes that exist', () => {
+  test('the README names only error codes that exist', () => {
     const codes = found(readme, /`((?:state|invalid|configuration|reconsent|upstream)_[a-z_]+)`/g)
     expect(codes).toContain('state_mismatch')
     for (const code of codes) expect([...Object.keys(ERRORS), 'invalid_grant']).toContain(code)
@@ -100,7 +100,7 @@ describe('the route table', () => {
   })
   afterAll(() => app.close())
 
-  test('lists every route and no other', () => {
+  test('the route table lists every route and no other', () => {
     const table = readme.slice(readme.indexOf('## Routes'), readme.indexOf('## Deploy'))
     const firstCells = found(table, /^\| (`(?:GET|POST) \/[^|]*) \|/gm)
     const listed = firstCells.flatMap(cell => found(cell, /`((?:GET|POST) \/[^`]*)`/g))
@@ -115,12 +115,12 @@ describe('the route table', () => {
 describe('.env.example', () => {
   const names = found(example, /^#?([A-Z][A-Z_]+)=/gm)
 
-  test('holds every variable once, and no other', () => {
+  test('.env.example holds every variable once, and no other', () => {
     const isOurs = (name: string) => !ownVariables.includes(name)
     expectSame(names.filter(isOurs), VARIABLE_NAMES.filter(isOurs))
   })
 
-  test('changes nothing when it is copied as it is', () => {
+  test('.env.example changes nothing when it is copied as it is', () => {
     expect(found(example, /^([A-Z_]+)=/gm)).toEqual([])
   })
 })

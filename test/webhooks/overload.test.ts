@@ -102,7 +102,7 @@ test('while the oldest waits for its commit for over four seconds, nobody joins 
   await until(() => !isOver())
 })
 
-test('one whose commit failed waits no longer', async () => {
+test('a delivery whose commit failed waits no longer', async () => {
   const { clock, commits, append, isOver } = slowInbox()
   const refused = append()
   await until(() => commits.length === 1)

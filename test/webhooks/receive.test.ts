@@ -25,7 +25,7 @@ const sized = (bytes: number) => {
   return JSON.stringify(event)
 }
 
-test('answers ok as plain text, stores the exact bytes and runs the handler once', async () => {
+test('a webhook is answered ok as plain text, stored with its exact bytes, and handled once', async () => {
   const body = `${JSON.stringify(envelope({ id: 'evt_d1', data: { name: 'Café 🎉' } }), null, 1)}\n`
   const answer = await app.send({ body, id: 'Ab-1' })
   expect(answer).toEqual({ status: 200, text: 'ok', type: 'text/plain; charset=utf-8' })
@@ -47,7 +47,7 @@ test('answers ok as plain text, stores the exact bytes and runs the handler once
   expect(app.ran).toEqual(['evt_d1'])
 })
 
-test('is stored before it is answered', async () => {
+test('a webhook is stored before it is answered', async () => {
   const [row] = await app.send().then(() => app.rows())
   expect(row).toBeDefined()
 })
@@ -113,12 +113,12 @@ test.each(['application/json', 'application/json; charset=utf-8', 'Application/J
   },
 )
 
-test('takes a body of exactly the limit, with a length and in chunks', async () => {
+test('a body of exactly the limit is taken, with a length and in chunks', async () => {
   expect((await app.send({ body: sized(2048) })).status).toBe(200)
   expect((await app.settled())[0]?.body).toHaveLength(2048)
 })
 
-test('says in the log which secret it was, and never the secret, the signature or the body', async () => {
+test('the log says which secret it was, and never the secret, the signature or the body', async () => {
   await app.send({ secret: PREVIOUS, event: { data: { name: 'Ada Lovelace' } } })
   await app.send()
   await app.settled()

@@ -10,7 +10,7 @@ import { testFolder } from '../../helpers/folder.ts'
 
 const mode = (path: string) => (statSync(path).mode & 0o777).toString(8)
 
-test('commits to a write-ahead log with an fsync each, and checks foreign keys', async () => {
+test('SQLite commits to a write-ahead log with an fsync each, and checks foreign keys', async () => {
   const { query } = await testFile()
   const pragma = async (name: string) => {
     const { rows } = await sql<Record<string, unknown>>`${sql.raw(`pragma ${name}`)}`.execute(query)
@@ -40,7 +40,7 @@ test('an existing file that others could read is closed to them', async () => {
   await database.close()
 })
 
-test('opens its own file again with what was in it, and migrates nothing twice', async () => {
+test('a file is opened again with what was in it, and nothing is migrated twice', async () => {
   const path = join(testFolder(), 'again.db')
   const first = await openSqlite(path, runtime)
   await first.probe()
@@ -54,27 +54,27 @@ describe('refuses to open', () => {
   const refused = (path: string, code: string) =>
     expect(openSqlite(path, runtime)).rejects.toMatchObject({ name: 'StorageError', code })
 
-  test('a file that is no database', async () => {
+  test('a file that is no database is refused', async () => {
     const path = join(testFolder(), 'other.db')
     writeFileSync(path, 'this is a text file, long enough to have a header of its own. '.repeat(100))
     await refused(path, 'not_a_database')
   })
 
-  test('a path whose folder is a file', async () => {
+  test('a path whose folder is a file is refused', async () => {
     const folder = testFolder()
     writeFileSync(join(folder, 'data'), '')
     await refused(join(folder, 'data', 'test.db'), 'cannot_open_database_ENOTDIR')
     await refused(join(folder, 'data', 'deeper', 'test.db'), 'cannot_open_database_ENOTDIR')
   })
 
-  test('a path that is a folder', async () => {
+  test('a path that is a folder is refused', async () => {
     const path = join(testFolder(), 'test.db')
     mkdirSync(path)
     await refused(path, 'cannot_open_database_EISDIR')
   })
 })
 
-test('keeps at most 200 prepared statements, the latest used', async () => {
+test('at most 200 prepared statements are kept, the latest used', async () => {
   const file = new SqliteFile(join(testFolder(), 'statements.db'), runtime)
   const first = file.prepare('select 0')
   for (let i = 1; i < 200; i++) file.prepare(`select ${i}`)

@@ -105,7 +105,7 @@ test('a run that waits for the limits is put back with its place: twelve times, 
   expect(runs.map(run => run.outcome)).toEqual([...Array(12).fill('postponed'), 'done'])
 })
 
-test('parks on a parking error, without an end or a lease, until its event is resumed', async () => {
+test('a delivery is parked on a parking error, without an end or a lease, until its event is resumed', async () => {
   const b = await bench()
   const parking = new Error('reconsent_required')
   const connected = new AbortController()
@@ -126,7 +126,7 @@ test('parks on a parking error, without an end or a lease, until its event is re
   expect((await b.row(other)).state).toBe('parked')
 })
 
-test('parks as often as it takes: waiting for the organizer is not failing', async () => {
+test('a delivery is parked as often as it takes: waiting for the organizer is not failing', async () => {
   const b = await bench()
   const parking = new Error('reconsent_required')
   let left = 12
@@ -147,7 +147,7 @@ test('parks as often as it takes: waiting for the organizer is not failing', asy
   expect(await b.reaches(id, 'done')).toMatchObject({ attempts: 1 })
 })
 
-test('is not parked when the organizer connected before its handler gave up', async () => {
+test('a delivery is not parked when the organizer connected before its handler gave up', async () => {
   const b = await bench()
   const parking = new Error('reconsent_required')
   let runs = 0

@@ -60,14 +60,14 @@ test('a handler waits for its turn within its time', async () => {
   expect(upstream.requests).toHaveLength(2)
 })
 
-test('a wait that would outlast its time fails it now: its delivery comes back later', async () => {
+test('a wait that would outlast the handler’s time fails at once: its delivery comes back later', async () => {
   const { upstream, run } = await start(async ({ api }) => void (await api.participants()))
   upstream.onApi = limited(21)
   await expect(run()).rejects.toMatchObject({ code: 'rate_limit_exceeded', retryAfterMs: 21_000 })
   expect(upstream.requests).toHaveLength(1)
 })
 
-test('its signal ends the wait, and nothing is sent afterwards', async () => {
+test('the handler’s signal ends its wait, and nothing is sent afterwards', async () => {
   const { clock, upstream, stopping, run } = await start(async ({ api }) => void (await api.participants()))
   upstream.onApi = limited(15)
   const running = run()

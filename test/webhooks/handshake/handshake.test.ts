@@ -74,7 +74,7 @@ test.each([
   ['another name', `?token=${VERIFY_TOKEN}`],
   ['a list', `?verify_token[]=${VERIFY_TOKEN}`],
   ['bytes that are not UTF-8', '?verify_token=%ff'],
-])('refuses %s', async (_, query) => {
+])('the handshake refuses %s', async (_, query) => {
   const app = await start()
   expect(summary(await app.show(query))).toBe('401 {"status":"bad token"}')
   expect(await app.callers()).toEqual([])
@@ -173,7 +173,7 @@ test('the token is not in the log; nor is a post stored that is no JSON, too lar
   for (const token of [VERIFY_TOKEN, 'a-guess-of-mine']) expect(JSON.stringify(app.log)).not.toContain(token)
 })
 
-test('is not there without a token, and a GET with effects answers no HEAD', async () => {
+test('without a token there is no handshake, and a GET with effects answers no HEAD', async () => {
   const bare = await startApp()
   onTestFinished(() => bare.close())
   for (const method of ['GET', 'POST'])

@@ -19,7 +19,7 @@ const delivery = (n: number, bytes: number): Incoming => ({
   body: Buffer.alloc(bytes),
 })
 
-test('refuses what would wait beyond 32 MiB, keeps what it took, and comes back by itself', async () => {
+test('the inbox refuses what would wait beyond 32 MiB, keeps what it took, and comes back by itself', async () => {
   const database = await testDatabase()
   const inbox = createInbox(database, NO_BACKLOG, () => {}, systemRuntime)
   const outcomes = await Promise.allSettled(

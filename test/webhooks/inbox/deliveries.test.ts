@@ -41,13 +41,13 @@ test('a dead delivery that is replayed runs like a new one, and is handled', asy
   expect(attempts).toEqual([1])
 })
 
-test('one that had no handler runs again too', async () => {
+test('a replayed delivery that had no handler runs again too', async () => {
   const b = await bench()
   const id = await standing(b, 'ignored')
   expect(await deliveries(b).replay(id, 'operator', Date.now())).toBe('replayed')
 })
 
-test('asked from two connections at once, each time: one of each pair replays it', async () => {
+test('of two replays of a delivery at once one runs it, each time', async () => {
   const b = await bench()
   const other = await openDatabase(b.database.store, systemRuntime)
   const both = [deliveries(b), createDeliveries(other.query)]
@@ -59,14 +59,14 @@ test('asked from two connections at once, each time: one of each pair replays it
   await other.close()
 })
 
-test.for(['parked', 'done'] as const)('one that is %s is left as it is', async state => {
+test.for(['parked', 'done'] as const)('a delivery that is %s is not replayed', async state => {
   const b = await bench()
   const id = await standing(b, state)
   expect(await deliveries(b).replay(id, 'operator', Date.now())).toBe('not_dead')
   expect((await b.row(Number(id))).state).toBe(state)
 })
 
-test('one whose body was erased cannot run again', async () => {
+test('a delivery whose body was erased cannot run again', async () => {
   const b = await bench()
   const id = await standing(b, 'dead')
   await erase(b.database.query, b.clock, { eventId: 'evt_1' })
@@ -83,7 +83,7 @@ test.for(['0', '-1', '1.0', '01', '1e3', '9'.repeat(16), "1' or '1", '', 'NaN', 
   },
 )
 
-test('of another event or organization: neither seen nor replayed; the operator may', async () => {
+test('a delivery of another event or organization is neither seen nor replayed; the operator may', async () => {
   const b = await bench()
   const id = await standing(b, 'dead', 'evt_other')
   const others = [[], [await grantOf('evt_1')], [await grantOf('evt_other', 'org_2')]]
@@ -98,7 +98,7 @@ test('of another event or organization: neither seen nor replayed; the operator 
   ).toBe('replayed')
 })
 
-test('one that names no organization is seen by the operator alone', async () => {
+test('a delivery that names no organization is seen by the operator alone', async () => {
   const b = await bench()
   const id = await standing(b, 'dead')
   await b.database.query.updateTable('deliveries').set({ organization_id: null }).execute()

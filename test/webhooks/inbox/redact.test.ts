@@ -92,7 +92,7 @@ test('numbers and truth values that say something of a person do not stay', () =
 })
 
 describe('a replacement', () => {
-  test('is of the same form, and the same for the same', () => {
+  test('a replacement is of the same form, and the same for the same', () => {
     const { data } = redacted({
       data: {
         name: 'Ada',
@@ -121,7 +121,7 @@ describe('a replacement', () => {
     })
   })
 
-  test('stands for __proto__ as for every name that is not documented', () => {
+  test('a replacement stands for __proto__ as for every name that is not documented', () => {
     expect(written('{"data":{"__proto__":{"name":"Ada"}}}')).toMatch(
       /^\{"data":\{"member_1":\{"member_2":"text /,
     )

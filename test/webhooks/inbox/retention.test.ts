@@ -71,7 +71,7 @@ test('a repeat is known as one as long as its delivery is there', async () => {
   expect(await b.rows()).toContain(repeat)
 })
 
-test('parked as long, a delivery is given up, shown for as long again, and then removed', async () => {
+test('a delivery that was parked for thirty days is given up, shown for as long again, and then removed', async () => {
   const b = await start()
   const id = await b.append()
   await b.end([id], 'parked', null)
@@ -87,7 +87,7 @@ test('parked as long, a delivery is given up, shown for as long again, and then 
   expect(await b.rows()).toEqual([newest])
 })
 
-test('a store that fails is told of, and tried again an hour later', async () => {
+test('a removal that fails is logged, and tried again an hour later', async () => {
   const b = await start()
   const [id] = [await b.append(), await b.append()]
   await b.end([id], 'done')
@@ -120,7 +120,7 @@ test('old answers go in batches too, with time between them for everybody else',
   })
 })
 
-test('one that was received under a wrong clock does not keep all that came after it', async () => {
+test('a delivery that was received under a wrong clock does not keep all that came after it', async () => {
   const b = await start()
   const [future, old] = [await b.append(), await b.append()]
   await b.append()

@@ -41,7 +41,7 @@ test.each([
   },
 )
 
-test('the handler gets the event, its bytes and a signal', async () => {
+test('an inline handler gets the event, its bytes and a signal', async () => {
   const seen: SenderContext[] = []
   const app = await startAsked(async context => void seen.push(context) as undefined)
   await app.ask({ event_data: { player_id: 'p1' } })
@@ -53,7 +53,7 @@ test('the handler gets the event, its bytes and a signal', async () => {
   expect(seen[0]?.signal.aborted).toBe(false)
 })
 
-test('its run is part of the trace of its request, which is stored', async () => {
+test('the run of an inline handler is part of the trace of its request, which is stored', async () => {
   const exporter = new InMemorySpanExporter()
   context.setGlobalContextManager(new AsyncLocalStorageContextManager())
   trace.setGlobalTracerProvider(
@@ -278,7 +278,7 @@ test('the answer and its row are one transaction: without the row there is no an
   expect((await app.ask({ event_id: 'whevt_t' })).status).toBe(200)
 })
 
-test('the dispatcher never runs one: nobody waits for its answer', async () => {
+test('the dispatcher never runs an inline handler: nobody waits for its answer', async () => {
   let runs = 0
   const app = await startAsked(async () => void runs++ as undefined)
   await app.ask({ event_id: 'whevt_d' })

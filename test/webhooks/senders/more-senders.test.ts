@@ -83,7 +83,7 @@ describe('a type in a header', () => {
     },
   )
 
-  test('of a sender that signs its type is not read', async () => {
+  test('a type in a header is not read of a sender that signs its type', async () => {
     const { post, stored } = await startRoute(stripe)
     await post({ 'x-github-event': 'push' })
     expect(stored.map(({ envelope }) => envelope.type)).toEqual(['charge.refunded'])
@@ -96,7 +96,7 @@ describe('stripe', () => {
     verify(stripe, { current: seed.secret }, { 'stripe-signature': header }, seed.body, now)
   const [time = '', mac = ''] = seed.signature.split(',')
 
-  test('one signature that matches is enough, and other schemes are passed over', () => {
+  test('of a stripe header one signature that matches is enough, and other schemes are passed over', () => {
     const other = `v1=${'0'.repeat(64)}`
     const whole = `${seed.signature},v0=${'0'.repeat(64)}`
     for (const header of [whole, `${time},${other},${mac}`, `${mac},${time}`, `${time},v2=x,${mac},k=`])
@@ -104,14 +104,14 @@ describe('stripe', () => {
     expect(judge(`${time},${other}`)).toEqual({ ok: false, reason: 'signature_mismatch' })
   })
 
-  test('the time is the one that was signed, once', () => {
+  test('the time of a stripe header is the one that was signed, once', () => {
     for (const header of [`${time},${time},${mac}`, `${mac},t=1,${time}`])
       expect(judge(header), header).toEqual({ ok: false, reason: 'timestamp_missing' })
     expect(judge(`t=1764460801,${mac}`)).toEqual({ ok: false, reason: 'signature_mismatch' })
     expect(judge(seed.signature, seed.now + 301_000)).toEqual({ ok: false, reason: 'timestamp_stale' })
   })
 
-  test('the log says what is wrong with a header of pairs', () => {
+  test('the log says what is wrong with a stripe header', () => {
     const say = (header: string, now = seed.now, secret = seed.secret) =>
       autopsy(stripe, { stripe: { current: secret } }, { 'stripe-signature': header }, seed.body, now)
     expect(say(seed.signature, seed.now + 400_000)).toContain('400 s behind')

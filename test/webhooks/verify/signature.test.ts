@@ -18,7 +18,7 @@ const judge = (headers: Headers = {}, body: Uint8Array = BODY, now = NOW, secret
 const refused = (reason: RefusalReason) => ({ ok: false, reason })
 const withSignature = (text: string | string[] | undefined) => judge({ 'x-revento-signature': text })
 
-test('accepts what was signed', () => {
+test('a signature of what was sent is accepted', () => {
   expect(judge()).toEqual({ ok: true, secret: 'current' })
 })
 

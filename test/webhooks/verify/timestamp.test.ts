@@ -59,7 +59,7 @@ describe('the form: ten decimal digits, signed as they stand', () => {
     ['nothing', ''],
     ['Infinity', 'Infinity'],
     ['two, as repeated headers arrive', `${T}, ${T}`],
-  ])('rejects %s, though rightly signed', (_, text) => {
+  ])('a timestamp in another form is refused, though rightly signed: %s', (_, text) => {
     expect(judge(text)).toMatchObject({
       ok: false,
       reason: expect.stringMatching(/^timestamp_(malformed|stale)$/),
@@ -67,7 +67,7 @@ describe('the form: ten decimal digits, signed as they stand', () => {
     if (text !== '0000000001') expect(judge(text)).toEqual({ ok: false, reason: 'timestamp_malformed' })
   })
 
-  test('rejects a missing one and a list', () => {
+  test('a missing timestamp and a list of them are refused', () => {
     for (const sent of [undefined, [T], [T, T]]) {
       const headers = { 'x-revento-signature': sign(revento, SECRET, '', BODY), 'x-revento-timestamp': sent }
       expect(verify(revento, { current: SECRET }, headers, BODY, SECONDS * 1000)).toEqual({
@@ -77,7 +77,7 @@ describe('the form: ten decimal digits, signed as they stand', () => {
     }
   })
 
-  test('rejects another time than the one signed', () => {
+  test('another time than the one signed is refused', () => {
     expect(judge(T, SECONDS * 1000, String(SECONDS + 1))).toEqual({ ok: false, reason: 'signature_mismatch' })
   })
 })
