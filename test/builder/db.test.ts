@@ -94,7 +94,7 @@ describe('`db` refuses', () => {
     'making a table': () => db.schema.createTable('app_more').addColumn('id', 'text').execute(),
     'changing one in text': () => sql`drop table app_notes`.execute(db),
   }
-  test.each(Object.keys(refused))('%s', async name => {
+  test.each(Object.keys(refused))('`db` refuses %s', async name => {
     await expect(refused[name]?.()).rejects.toMatchObject({ name: 'HandlerMistake' })
   })
 

@@ -38,7 +38,7 @@ test.each([
   ['a port of six digits', '10.0.0.1', '198.51.100.7:123456', '10.0.0.1'],
   ['an address with zeros before its numbers', '10.0.0.1', '198.051.100.007', '10.0.0.1'],
   ['no peer', undefined, '198.51.100.7', undefined],
-])('%s', (_, peer, forwarded, expected) => {
+])('the caller’s address is that of the last hop that is no proxy: %s', (_, peer, forwarded, expected) => {
   expect(of(PROXIES, peer, forwarded)).toBe(expected)
 })
 

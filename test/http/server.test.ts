@@ -170,11 +170,14 @@ test.for<[string, string, number, string]>([
   ['a method of WebDAV', `PROPFIND /connect HTTP/1.1\r\n${ok}\r\n`, 405, 'method_not_allowed'],
   ['TRACE', `TRACE /nowhere HTTP/1.1\r\n${ok}x: ${CANARY}\r\n\r\n`, 404, 'not_found'],
   ['OPTIONS *', `OPTIONS * HTTP/1.1\r\n${ok}\r\n`, 404, 'not_found'],
-])('%s', async ([, bytes, status, code]) => {
-  const pair = await shared()
-  expectShape(status, code, parseRaw(await rawExchange(pair, bytes)))
-  expect((await createClient().get(`${pair.app.url}/health`)).json()).toEqual({ status: 'ok' })
-})
+])(
+  'a request that cannot be served is refused in the shape of every error: %s',
+  async ([, bytes, status, code]) => {
+    const pair = await shared()
+    expectShape(status, code, parseRaw(await rawExchange(pair, bytes)))
+    expect((await createClient().get(`${pair.app.url}/health`)).json()).toEqual({ status: 'ok' })
+  },
+)
 
 test('an expectation that nobody knows is ignored (RFC 9110 section 10.1.1 allows it)', async () => {
   const pair = await shared()

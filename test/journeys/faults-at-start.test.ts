@@ -175,14 +175,17 @@ async function said(data: string): Promise<string> {
 }
 
 describe('a database that is not as it was left is refused with what to type, and no byte is changed:', () => {
-  test.each(ROWS)('%s', async (_, from, damage, words) => {
-    const data = join(testFolder(), 'data')
-    cpSync(from, data, { recursive: true })
-    damage(join(data, 'test.db'))
-    const before = contents(data)
-    expect(await said(data)).toMatch(words)
-    expect(contents(data)).toEqual(before)
-  })
+  test.each(ROWS)(
+    'a database is refused with what to type, and stays as it is: %s',
+    async (_, from, damage, words) => {
+      const data = join(testFolder(), 'data')
+      cpSync(from, data, { recursive: true })
+      damage(join(data, 'test.db'))
+      const before = contents(data)
+      expect(await said(data)).toMatch(words)
+      expect(contents(data)).toEqual(before)
+    },
+  )
 
   // Again where it failed: how slow the machine is changes from one moment to the next.
   test.each(ROWS.filter(([name]) => IN_A_PROCESS.includes(name)))(

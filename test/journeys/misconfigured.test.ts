@@ -100,7 +100,7 @@ const ROWS: Row[] = [
 ]
 
 describe('refused, by name and with what to type, and the value is not shown:', () => {
-  test.each(ROWS)('%s', (_, env, said) => {
+  test.each(ROWS)('a wrong setting is refused with what to type, and not shown: %s', (_, env, said) => {
     const load = () => loadConfig(env)
     expect(load).toThrow(said)
     // Shorter ones are words of the message too.

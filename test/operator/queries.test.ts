@@ -91,7 +91,7 @@ test.each([
   ['since=2026-05-09+12:00', { since: START }],
   ['since=2026-05-09T12:00:00.000Z&state=dead', { since: START, state: 'dead' }],
   ['since=yesterday&until=&state=given+up&type=+a+', { type: 'a' }],
-])('%s', (query, filter) => {
+])('the address of a list says its filter: %s', (query, filter) => {
   expect(readFilter(new URLSearchParams(query), START)).toEqual(filter)
 })
 

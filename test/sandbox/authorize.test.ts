@@ -36,7 +36,7 @@ describe('other errors are redirected with state', () => {
     ['an unknown scope', { scope: 'event.read event.write' }, 'invalid_scope'],
     ['scopes of both flows', { scope: 'event.read profile.read' }, 'invalid_scope'],
     ['a sign-in for an event that is not connected', { scope: 'profile.read' }, 'access_denied'],
-  ])('%s', async (_name, overrides, error) => {
+  ])('%s is redirected with its error and the state', async (_name, overrides, error) => {
     const answer = await call(authorizeUrl(await start(), overrides))
     expect(answer.status).toBe(302)
     expect(answer.headers.location).toMatch(`${REDIRECT_URI}?`)

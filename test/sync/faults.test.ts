@@ -77,7 +77,7 @@ describe('a run waits, and goes on at the same page', () => {
     ['through an outage, longer each time', new ApiError('upstream_error', 503, ''), 5, 186_000, 'revento'],
     ['while nothing answers', new ApiError('upstream_timeout', 0, ''), 3, 42_000, 'revento'],
     ['while the app is suspended', new ConnectionUnavailable('suspended'), 1, 60_000, 'suspended'],
-  ])('%s', async (_, error, times, ms, what) => {
+  ])('a run waits %s, and goes on at the same page', async (_, error, times, ms, what) => {
     const s = await copied(60)
     s.list = people(59)
     const refused = refuse(error, times)

@@ -256,7 +256,7 @@ describe('what the rules allow', () => {
       hooks: [...GOOD.hooks, hook({ kind: 'tampered', slot: -1, status: 401 })],
     },
   }
-  test.each(Object.entries(allowed))('%s', (_name, change) => {
+  test.each(Object.entries(allowed))('the rules allow this: %s', (_name, change) => {
     expect(judge({ ...GOOD, ...change })).toEqual([])
   })
 })

@@ -17,7 +17,7 @@ test.each([
   ['a lease that ran out is due', [{ received_at: 1, next_at: NOW - 5, state: 'running' as const }], 5],
   ['what has ended does not wait', [{ received_at: 1, state: 'done' as const }], 0],
   ['a clock that was set back', [{ received_at: NOW + 500 }], 0],
-])('%s', async (_, rows, expected) => {
+])('the oldest wait is told: %s', async (_, rows, expected) => {
   const { query } = await testDatabase()
   for (const [i, row] of rows.entries())
     await insertDelivery(query, { envelope_id: `e${i}`, state: 'pending', attempts: 0, ...row })
