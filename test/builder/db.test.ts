@@ -102,7 +102,7 @@ describe('`db` refuses', () => {
     ['db', () => db.selectFrom('app_notes').selectAll().execute()],
     ['another transaction', () => db.transaction().execute(async () => {})],
   ])(
-    '%s inside a transaction, which would wait for it for ever; nothing of it is kept',
+    '`db` refuses %s inside a transaction, which would wait for it for ever; nothing of it is kept',
     async (_what, inside) => {
       const mistaken = db.transaction().execute(async trx => {
         await trx.insertInto('app_notes').values({ event_id: 'e', text: 't' }).execute()
@@ -113,7 +113,7 @@ describe('`db` refuses', () => {
     },
   )
 
-  test('a table of ours inside a transaction, and a transaction that has no end', async () => {
+  test('`db` refuses a table of ours inside a transaction, and a transaction that has no end', async () => {
     const ours = db.transaction().execute(trx => trx.deleteFrom('inbox').execute())
     await expect(ours).rejects.toMatchObject({ name: 'HandlerMistake' })
     const begun = Promise.withResolvers<void>()
@@ -134,18 +134,21 @@ describe('`db` refuses', () => {
     ).toEqual([])
   })
 
-  test('a transaction whose run had ended before it could begin', async () => {
+  test('`db` refuses a transaction whose run had ended before it could begin', async () => {
     stop.abort(new Error('the run is over'))
     const endless = db.transaction().execute(() => new Promise(() => {}))
     await expect(endless).rejects.toThrow('the run is over')
     expect(await query.selectFrom('erasures').selectAll().execute()).toEqual([])
   })
 
-  test.each(['destroy', 'connection', 'startTransaction'] as const)('%s: the app has only one', name => {
-    expect(() => db[name]()).toThrow('db is opened and closed by the app')
-  })
+  test.each(['destroy', 'connection', 'startTransaction'] as const)(
+    '`db` refuses %s: the app has only one database',
+    name => {
+      expect(() => db[name]()).toThrow('db is opened and closed by the app')
+    },
+  )
 
-  test('everything, once its run has been told to stop', async () => {
+  test('`db` refuses everything, once its run has been told to stop', async () => {
     stop.abort(new Error('erased'))
     await expect(db.insertInto('app_notes').values({ event_id: 'e', text: 't' }).execute()).rejects.toThrow(
       'erased',
