@@ -11,7 +11,7 @@ import { type TestDatabase, testDatabase } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { until } from '../helpers/wait.ts'
 
-/** One instance that looks after these jobs; its clock is moved by the test. */
+/** Starts an instance that runs these jobs; the test moves its clock. */
 function instance({ query }: TestDatabase, jobs: readonly Job[], clock: ManualClock) {
   const lines: string[] = []
   const counted: string[] = []

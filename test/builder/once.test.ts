@@ -115,7 +115,7 @@ test('after a process that died behind an effect the next one does not repeat it
   })
   const id = await b.append()
   await until(async () => (await kept()).length === 1)
-  // As a claim of another process sees it when the lease has run out.
+  // The delivery is left as a claim of another process finds it when the lease has run out.
   await b.database.query
     .updateTable('outcomes')
     .set({ lease_owner: 'dead', next_at: b.clock.now() })

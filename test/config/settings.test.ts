@@ -22,7 +22,7 @@ const PRODUCTION = {
   REVENTO_REDIRECT_URI: 'https://app.example.com/callback',
 }
 
-/** The refusal as name -> what is said of it. */
+/** Returns the problems of a refused configuration: name -> what is said of it. */
 function problems(env: Env): Record<string, string> {
   try {
     loadConfig(env)

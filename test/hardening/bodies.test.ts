@@ -19,7 +19,7 @@ test.each(STORED)('stored as it came, and handled: %s', async (_, body) => {
   expect(Buffer.from((await newest()).body ?? []).equals(Buffer.from(body))).toBe(true)
 })
 
-/** Each other sender: what its document lets through is stored as it came, and nothing is answered 500. */
+/** What the document of a sender lets through is stored as it came, and nothing is answered 500. */
 test('bodies that other senders sign are stored as they came, and handled', async () => {
   const bodies = [...STORED, ...INVALID_JSON].map(([, body]) => Buffer.from(body))
   const others = providers.filter(({ name }) => name !== 'revento')
@@ -28,7 +28,7 @@ test('bodies that other senders sign are stored as they came, and handled', asyn
     const own = ['event_id', 'event_type', 'idempotency_key', 'event', 'type'].flatMap(name =>
       NAMES.map(value => Buffer.from(`{"event_id":"e","event_type":"player.verify","${name}":${value}}`)),
     )
-    // Of the bodies, each goes to every other one of them.
+    // Each body goes to every other one of the senders.
     for (const body of [...bodies.filter((_, n) => (n + turn) % 2 === 0), ...own]) {
       const { headers } = signedAs(provider, { body, secret: secretOf(provider) })
       const url = `${app.url}/webhooks/${provider.name}`

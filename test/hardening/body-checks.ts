@@ -4,13 +4,13 @@ import { SENDERS_ENV } from '../helpers/senders.ts'
 import { until } from '../helpers/wait.ts'
 import { type Receiver, startReceiver } from '../webhooks/harness.ts'
 
-/** With a handler for everything: what is stored of a body has to suit both databases. */
+/** Starts the app with a handler for every type, since what is stored of a body has to suit both databases. */
 export const startBodies = () => startReceiver({ env: SENDERS_ENV, handlers: exampleHandlers })
 
-/** Without the bodies of all others, which are large here. */
+/** Returns a query of the inbox; tests choose columns or rows, because the bodies are large here. */
 export const inboxOf = ({ database }: Receiver) => database.query.selectFrom('inbox')
 
-/** After each body: no delivery was given up, no error was logged, and no prototype was changed. */
+/** Expects, after each body, no delivery that was given up, no logged error and no changed prototype. */
 export async function expectUnharmed(app: Receiver): Promise<void> {
   // A handler that met what it cannot store would have left a dead delivery, or one that waits.
   const states = await until(async () => {

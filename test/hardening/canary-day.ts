@@ -22,7 +22,7 @@ const LEAKING = new URL('leaking-handlers.ts', import.meta.url).href
 const CLI = fileURLToPath(new URL('../../src/cli/', import.meta.url))
 const EVENT = 'evt_canaries'
 
-/** Mixed case, digits, and of a length that no accident has. */
+/** Makes a value with mixed case and digits, which no other text equals by accident. */
 const value = (name: string) => `${name}-${randomBytes(12).toString('hex')}Zq`
 
 /** One value for each variable that holds a secret. */
@@ -48,9 +48,9 @@ export interface Day {
   readonly settings: Readonly<Record<string, string | undefined>>
   get(client: Client, path: string, place?: Place, headers?: Record<string, string>): Promise<Reply>
   post(client: Client, path: string, body: string | Buffer, headers?: Record<string, string>): Promise<Reply>
-  /** A start that comes to an end by itself. */
+  /** Starts the program for a start that ends by itself. */
   start(env: Record<string, string>): Promise<number>
-  /** A command, to its end. One at a time. */
+  /** Runs a command to its end; only one runs at a time. */
   command(name: string, args: string[], env?: Record<string, string>): Promise<number>
 }
 

@@ -19,7 +19,7 @@ beforeEach(async () => {
 })
 afterEach(() => judgeAfter(surface, rowsBefore + stored))
 
-/** On a connection that is kept. */
+/** Returns the bytes of a delivery on a connection that is kept open. */
 function delivery(o: Parameters<typeof signedDelivery>[0] = {}): string {
   const { body, headers } = signedDelivery(o)
   const lines = Object.entries({ host: 'app.test', ...headers, 'content-length': String(body.length) })

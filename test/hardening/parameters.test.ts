@@ -17,7 +17,7 @@ const CRLF = `%0d%0aSet-Cookie:%20${MARKER}=1%0d%0a%0d%0a<script>`
 /** A percent sign alone, and bytes that are not UTF-8: overlong, half a surrogate pair, cut off. */
 const MALFORMED = ['%', '%2', '%zz', '%u0041', '%c0%af', '%ff', '%ed%a0%80', '%e2%82', '%00%', '%ef%bf%bd']
 
-/** As a script and as a browser: the same code in either shape. */
+/** Returns a row for a script and one for a browser, with the same code in either shape. */
 const both = (what: string, start: string, answer: string, lines: string[] = [], body = ''): Row[] => [
   [what, request(start, lines, body), answer],
   [`${what}, for a browser`, request(start, [...lines, HTML], body), answer],

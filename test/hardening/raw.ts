@@ -62,7 +62,7 @@ export async function exchange(
   return { ...readAnswers(text, true), closed }
 }
 
-/** As many whole answers as there are. `ended`: nothing more will come. */
+/** Reads the whole answers that are there; `ended` says that nothing more will come. */
 export function readAnswers(text: string, ended = false): { answers: RawAnswer[]; rest: string } {
   const answers: RawAnswer[] = []
   let rest = text

@@ -11,7 +11,7 @@ import { until } from '../helpers/wait.ts' // part: page
 import { connect, UUID } from '../oauth/harness.ts'
 import { exchange, type RawAnswer } from './raw.ts'
 
-/** Stands in every hostile input: it must come out nowhere. */
+/** This text stands in every hostile input, and must come out nowhere. */
 export const MARKER = 'Zq7hostile'
 
 export interface Surface {
@@ -84,11 +84,11 @@ export function routesOf({ app }: Pick<Surface, 'app'>): { path: string; methods
   return routes
 }
 
-/** One request that ends its connection. `lines`: headers as they stand on the wire. */
+/** Returns the bytes of a request that ends its connection; `lines` are its headers as they stand on the wire. */
 export const request = (start: string, lines: readonly string[] = [], body = '') =>
   `${[start, 'Host: app.test', 'Connection: close', ...lines].join('\r\n')}\r\n\r\n${body}`
 
-/** What an answer may carry; a header that an input smuggled in is none of them. */
+/** The headers that an answer may have; one that an input smuggled in is none of them. */
 const HEADERS = new Set([
   ...Object.keys(pageHeaders(true)),
   'allow',
@@ -106,7 +106,7 @@ const HEADERS = new Set([
   'x-content-type-options',
 ])
 
-/** What holds of every answer, whatever was sent. */
+/** Expects what holds for every answer, whatever was sent. */
 export function judge(answer: RawAnswer, surface: Surface, what: string): void {
   const { status, headers, text } = answer
   expect(status, what).toBeGreaterThanOrEqual(200)
@@ -130,7 +130,7 @@ const isOwn = (location: string, { app, upstream }: Surface) =>
 
 const pages: Record<string, string> = pageHeaders(false)
 
-/** Exactly the fixed shape: as JSON, as a page for a browser, and nothing for HEAD. */
+/** Expects exactly the fixed shape: JSON, a page for a browser, and nothing for HEAD. */
 function judgeError({ status, headers, text }: RawAnswer, what: string): void {
   expect(headers['cache-control'], what).toEqual(['no-store'])
   if (text === '') return
@@ -157,7 +157,7 @@ function judgeError({ status, headers, text }: RawAnswer, what: string): void {
   })
 }
 
-/** What holds of the process after any number of inputs. */
+/** Expects what holds for the process after any number of inputs. */
 export async function judgeAfter(surface: Surface, rowsBefore: number): Promise<void> {
   const { app, port } = surface
   const [health] = (await exchange(port, request('GET /health HTTP/1.1'))).answers
@@ -176,7 +176,7 @@ export async function judgeAfter(surface: Surface, rowsBefore: number): Promise<
   expect(({} as Record<string, unknown>)['polluted']).toBeUndefined()
 }
 
-/** `status code`; the status alone where the answer is no error, or the handshake's. */
+/** Returns `status code`, or the status alone where the answer is no error or is the handshake's. */
 export function codeOf({ status, text }: RawAnswer): string {
   const [, code] = /^\{"error":"([a-z_]+)"/.exec(text) ?? / ([a-z_]+) · request /.exec(text) ?? []
   return code === undefined ? String(status) : `${status} ${code}`

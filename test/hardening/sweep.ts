@@ -2,10 +2,10 @@ import { expect } from 'vitest'
 import { exchange } from './raw.ts'
 import { codeOf, judge, judgeAfter, type Surface } from './surface.ts'
 
-/** First lines. */
+/** These are first lines of requests. */
 export const GET = 'GET /health HTTP/1.1'
 export const POST = 'POST /webhooks/revento HTTP/1.1'
-/** Answers. */
+/** These are answers, as `status code`. */
 export const OK = '200'
 export const BAD = '400 bad_request'
 export const NOT_FOUND = '404 not_found'
@@ -14,7 +14,7 @@ export const TOO_LARGE = '431 headers_too_large'
 /** What is sent, and `status code` of each answer, in their order. */
 export type Row = [what: string, bytes: string, ...answers: string[]]
 
-/** Sends each row; fails with those that were answered in another way than it says. */
+/** Sends each row, and fails with those rows that were answered in another way than they say. */
 export async function sweep(surface: Surface, rows: readonly Row[], stored = 0): Promise<void> {
   const before = await surface.rows()
   const wrong: string[] = []

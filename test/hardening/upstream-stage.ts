@@ -26,7 +26,7 @@ export interface Stage {
 
 export interface Passed {
   readonly event: string
-  /** Of /callback, or of /participants. */
+  /** The answer of /callback, or of /participants. */
   readonly reply: Reply
   readonly ms: number
 }
@@ -58,7 +58,7 @@ export async function startStage(
     REVENTO_WEBHOOK_SECRET: 'whsec_test_0123456789abcdef',
     REVENTO_AUTH_BASE: revento.base,
     REVENTO_API_BASE: `${revento.base}/api/v1`,
-    // So that each organizer has an address, and none meets the limit of /connect.
+    // Each organizer has an address of its own, so that none meets the limit of /connect.
     TRUST_PROXY: '127.0.0.1',
     METRICS_PORT: metricsPort,
     ...env(revento, foreign),

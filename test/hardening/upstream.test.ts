@@ -23,7 +23,7 @@ import {
 } from './upstream-stage.ts'
 import { bombs, endless, nonsense, redirects, refusals, type Wires } from './upstream-wires.ts'
 
-/** What the browser hears; and for a refresh what becomes of the connection. */
+/** What the browser is told, and for a refresh what becomes of the connection. */
 type Expected = Partial<Record<Meets, string>>
 
 const WAITS = '502 upstream_error, then connected idle'
@@ -37,7 +37,7 @@ const TIMES_OUT: Expected = {
   refresh: '504 upstream_timeout, then connected sent',
   api: '504 upstream_timeout',
 }
-/** A flood that is read for as long as it may be. */
+/** A flood ends in one of these two ways, since the app reads it for as long as a request may take. */
 const EITHER = '502 upstream_error | 504 upstream_timeout'
 const CUT_OFF: Expected = { exchange: EITHER, api: EITHER }
 const TOKENS: Expected = { exchange: '502 upstream_error', refresh: LOST }
@@ -83,7 +83,7 @@ function outcomeOf(stage: Stage, meets: Meets, { event, reply }: Passed): string
 const memory = async ({ metricsUrl }: Stage) =>
   Number(/^process_resident_memory_bytes (\S+)/m.exec(await (await request(metricsUrl)).body.text())?.[1])
 
-/** The most memory that it had while this went on. */
+/** Returns the most memory that the program had while `work` went on. */
 async function peakOf(stage: Stage, work: Promise<unknown>): Promise<number> {
   const seen: number[] = []
   let ended = false
@@ -141,7 +141,7 @@ test('whatever the upstream answers: no secret elsewhere, no wrong success, no c
   expect((await request(`${program.url}/ready`)).statusCode).toBe(200)
 })
 
-/** The documented paths, and nothing that an answer chose. */
+/** Only these paths may be requested: the documented ones, and none that an answer chose. */
 const PATHS = /^(\/oauth\/token|\/api\/v1\/events\/evt_\d+\/participants(\?limit=10)?)$/
 const PRIVATE = new RegExp(`${UPSTREAM_TEXT}|${SECRET}|(access|refresh)-of|code-for-|upstream=`)
 /** Two calls of at most 10 s each, and what a busy machine adds. */

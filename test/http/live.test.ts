@@ -40,7 +40,7 @@ function bench() {
     stream?.setEncoding('utf8').on('data', chunk => (text += chunk))
     return { stream, text: () => text }
   }
-  /** One second, and all that it leads to. */
+  /** Lets one second pass, with all that it leads to. */
   const second = async () => {
     await until(() => clock.sleepers().length > 0)
     // What was sent is read first.

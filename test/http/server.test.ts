@@ -11,7 +11,7 @@ const ROUTES = {
 const CANARY = 'canary-in-the-request'
 const shared = sharedPair()
 
-/** Bytes as they are to the app's port, and `drip` again and again; the whole answer until the app ends the connection. */
+/** Writes these bytes to the app's port, then `drip` again and again, and returns all that the app sends until it ends. */
 function rawExchange({ app }: Pair, bytes: string, drip = ''): Promise<string> {
   return new Promise((resolve, reject) => {
     let dripping: NodeJS.Timeout | undefined
@@ -211,7 +211,7 @@ test('a request that stalls or drips is given up after 10 s, in its headers and 
     rawExchange(pair, headers + chunks, '1\r\n \r\n'),
   ])
   for (const answer of answers) expectShape(408, 'request_timeout', parseRaw(answer))
-  // Who asked for nothing is told nothing, and no line is written: browsers open connections ahead.
+  // A connection without a request gets no answer and no line in the log, because browsers open connections ahead.
   expect(silent).toBe('')
   const told = pair.app.log.filter(line => line['error'] === 'request_timeout')
   expect(told).toHaveLength(answers.length)

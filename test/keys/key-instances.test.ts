@@ -70,7 +70,7 @@ test('an instance that was killed is waited for two minutes, by the clock of who
   clock.advance(119_999)
   await changed.beat()
   expect(changed.sealsWith()).toBe(OLD)
-  // One that runs is never given up, however long it takes.
+  // An instance that runs is never given up, however long it takes.
   await killed.beat()
   for (let ms = 0; ms < 600_000; ms += 20_000) {
     clock.advance(20_000)

@@ -23,7 +23,7 @@ function logOf() {
   return { lines, log: { info: line('info'), warn: line('warn'), error: line('error') } }
 }
 
-/** One process's meter. */
+/** Makes the meter of one process. */
 function process(query: Queries, clock: ManualClock, keys: AppKey[], sealer = sealerOf(1)) {
   const { lines, log } = logOf()
   const meter = createMeter({ query, keys, sealer, log, clock: createSteadyClock(clock) }, clock)

@@ -32,7 +32,7 @@ async function connected({ url, sandboxUrl }: Program) {
   return client
 }
 
-/** So much time goes by for what is stored. */
+/** Makes what is stored older by this much. */
 function age(folder: string, hours: number): void {
   const database = new DatabaseSync(join(folder, 'data', 'revento.db'))
   database.exec(`update key_uses set since = since - ${hours * 3_600_000},
@@ -48,7 +48,7 @@ test('a secret and the encryption key are changed under the real program, and go
     onTestFinished(async () => void (await program.stop('SIGKILL')))
     return {
       ...program,
-      /** As a sender does: what a busy machine refuses for now is sent again. */
+      /** Sends again what a busy machine refuses for now, as a sender does. */
       async deliver(secret: string) {
         const { body, headers } = signedAs(entrupy, { secret })
         return until(async () => {
@@ -57,7 +57,7 @@ test('a secret and the encryption key are changed under the real program, and go
         })
       },
       metrics: async () => (await createClient().get(`http://127.0.0.1:${port}/metrics`)).text,
-      /** Without marks, and with the organizer's session. */
+      /** Returns the page of the organizer's session as text without marks. */
       async page() {
         const client = await connected(program)
         const { text } = await client.get(`${program.url}/`, BROWSER)

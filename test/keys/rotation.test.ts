@@ -38,7 +38,7 @@ async function start(databaseUrl: string, runtime: TestRuntime, current: string,
   }
 }
 
-/** Just past a full minute, to which the page tells it. */
+/** Moves the clock just past a full minute, because the page tells moments by the minute. */
 const toTheMinute = (runtime: TestRuntime) => runtime.advance(60_000 - (runtime.now() % 60_000))
 const minute = (ms: number) => new Date(ms).toISOString().slice(0, 16).replace('T', ' ')
 const lastUsed = (key: string) => `{variable="${REVENTO}",key="${key}"}`

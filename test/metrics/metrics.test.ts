@@ -13,7 +13,7 @@ import { question } from '../webhooks/inline/inline-harness.ts'
 
 const prometheus = () => createPrometheus({ version: '1.2.3', mode: 'real' })
 
-/** The sample lines whose name begins so, as name with labels -> value. */
+/** Returns the samples whose name begins so: name with labels -> value. */
 async function samples(source: Prometheus, name: string): Promise<Record<string, number>> {
   const lines = (await source.text()).split('\n').filter(line => line.startsWith(name))
   return Object.fromEntries(

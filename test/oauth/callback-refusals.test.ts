@@ -14,7 +14,7 @@ import {
   storedConnections,
 } from './harness.ts'
 
-/** Refused before anything was sent or stored. */
+/** Expects a refusal before anything was sent or stored. */
 async function expectNothingHappened(pair: Pair): Promise<void> {
   expect(pair.upstream.requests).toEqual([])
   expect(await storedConnections(pair)).toEqual([])

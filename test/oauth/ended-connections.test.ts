@@ -166,7 +166,7 @@ const unaccounted: [string, Answer][] = [
   ['invalid_grant inside a 200', json(200, failure('invalid_grant'))],
 ]
 
-/** One call every 75 s; then the refresh token is still the only one that was shown, and a new pair heals it. */
+/** Calls every 75 s. Only one refresh token must have been shown in the end, and a new pair must heal the connection. */
 async function goesOn({ pair, ask }: Awaited<ReturnType<typeof connected>>, answer: Answer, calls: number) {
   pair.upstream.onToken = answer
   expectError(pair, await ask(), 502, 'upstream_error')
@@ -209,7 +209,7 @@ test('a lost answer and then invalid_grant: told as interrupted, and nothing mor
   expect(pair.upstream.tokenRequests()).toHaveLength(2)
 })
 
-/** The end of the connection, as this app has computed it, is now. */
+/** Moves the end of the connection, as this app has computed it, to the present. */
 async function pastTheEnd() {
   const { pair, ask } = await connected()
   const ended = { refresh_expires_at: pair.runtime.now() }

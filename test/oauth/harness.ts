@@ -8,7 +8,7 @@ import { type Answer, emptyPage, json, startUpstream, type Upstream } from '../h
 
 export const EVENT = 'evt_test_published'
 export const BROWSER = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' }
-/** Planted into every upstream answer that fails: it must come out nowhere. */
+/** This text stands in every upstream answer that fails, and must come out nowhere. */
 export const UPSTREAM_TEXT = 'upstream-words-that-stay-upstream'
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
@@ -44,7 +44,7 @@ export function sharedPair(): () => Promise<Pair> {
       await pair.app.database.query.deleteFrom(table).execute()
     pair.app.log.length = 0
     pair.upstream.reset()
-    // So many flows are begun from one address in a minute.
+    // An address may begin only so many flows in a minute, so a minute passes.
     pair.runtime.advance(60_000)
     return pair
   }
@@ -82,7 +82,7 @@ export const comeBack = (
   headers: Record<string, string> = {},
 ) => client.get(`${app.url}/callback?${new URLSearchParams(parameters)}`, headers)
 
-/** The whole pass; gives the browser, which has a session now, and the answer of /callback. */
+/** Connects an event; returns the browser, which has a session then, and the answer of /callback. */
 export async function connect(pair: Pair, client = createClient(), query = '') {
   const { state } = await begin(pair, client, query)
   const reply = await comeBack(pair, client, { code: 'good-code', state })
@@ -93,7 +93,7 @@ export async function connect(pair: Pair, client = createClient(), query = '') {
 export const storedConnections = ({ app }: Pair): Promise<Selectable<ConnectionsTable>[]> =>
   app.database.query.selectFrom('connections').selectAll().orderBy('event_id').execute()
 
-/** The one shape of every error, with nothing of the upstream in it or in the log. */
+/** Expects the one shape of every error, and nothing of the upstream in it or in the log. */
 export function expectError(pair: Pair, reply: Reply, status: number, code: string): void {
   expect({ status: reply.status, body: reply.text }).toMatchObject({
     status,
@@ -110,7 +110,7 @@ export function expectError(pair: Pair, reply: Reply, status: number, code: stri
   expect(JSON.stringify(pair.app.log)).not.toContain(UPSTREAM_TEXT)
 }
 
-/** The same for a person: nothing of the upstream nor of the request. */
+/** Expects the page of an error, and nothing of the upstream or of the request in it. */
 export function expectErrorPage(reply: Reply, status: number, code: string): void {
   expect(reply.status).toBe(status)
   expect(reply.headers['content-type']).toBe('text/html; charset=utf-8')
@@ -121,7 +121,7 @@ export function expectErrorPage(reply: Reply, status: number, code: string): voi
   expect(reply.text).not.toContain('good-code')
 }
 
-/** An API for which every access token but this one has expired. */
+/** Returns an API for which every access token but this one has expired. */
 export const knows =
   (accessToken: string): Answer =>
   (request, response) => {

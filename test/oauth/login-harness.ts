@@ -16,7 +16,7 @@ export interface World {
   readonly sandboxUrl: string
   /** POST /console/api/PATH of the sandbox. */
   control(path: string, body?: object): Promise<Record<string, unknown>>
-  /** The refreshes that the sandbox was asked for. */
+  /** Returns how many refreshes the sandbox was asked for. */
   refreshes(): Promise<number>
 }
 
@@ -72,7 +72,7 @@ export async function startWorld(o: TestAppOptions = {}, webhookUrl?: string): P
   }
 }
 
-/** From a link of the app to the consent page, its buttons, and back: the answer of /callback. */
+/** Follows a link of the app to the consent page, presses a button there, and returns the answer of /callback. */
 async function consent(
   { sandboxUrl }: World,
   client: Client,
@@ -83,7 +83,7 @@ async function consent(
   expect(begun.status).toBe(302)
   const page = await client.get(String(begun.headers['location']))
   const id = /name="consent" value="([^"]+)"/.exec(page.text)?.[1]
-  // Refused before anybody was asked.
+  // The request was refused before anybody was asked.
   if (id === undefined) return client.get(String(page.headers['location']))
   const decided = await client.post(
     `${sandboxUrl}/oauth/authorize`,

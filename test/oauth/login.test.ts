@@ -172,7 +172,7 @@ test('the types take no token of one kind for the other, and no key', () => {
   expect(mixed).toBeTypeOf('function')
 })
 
-/** Twenty in CI. */
+/** The number of participants; in CI it is twenty. */
 const PEOPLE = Math.min(20, rounds(5))
 
 test('many participants and an organizer: no token crosses, and each is refreshed once under fifty callers', async () => {
@@ -297,7 +297,7 @@ test('an ending of the event erases who signed in before it; a person’s reques
 const userTokens = (change: Record<string, unknown> = {}) =>
   tokens({ access_token: 'user-token', scope: SCOPES, ...change })
 
-/** Through an upstream of the test's, which answers the code with these tokens. */
+/** Signs in through an upstream of the test's, which answers the code with these tokens. */
 async function answered(body: object) {
   const pair = await startPair({ env: { REVENTO_USER_SCOPES: SCOPES } })
   const { client: organizer } = await connect(pair)

@@ -28,7 +28,7 @@ interface Outage {
   readonly isProcessed?: true
 }
 
-/** Connections in use whose access tokens expire, and a token endpoint that is in trouble for ten minutes. */
+/** Uses connections whose access tokens expire, while the token endpoint is in trouble for ten minutes. */
 async function outage({ outcome, ms = 0, isProcessed }: Outage) {
   const time = virtualTime()
   const { runtime } = time

@@ -61,7 +61,7 @@ test.for(JUMPS)('a jump of %d ms ends no wait for a request that may be under wa
   expect([await taken(holder), await taken(other)]).toEqual(['postponed', 'postponed'])
   await pass(28_999)
   expect(await taken(holder)).toBe('postponed')
-  // Who wrote it knows when; who read it a second later waits a second longer.
+  // The process that wrote the lease knows its moment; one that read it a second later waits a second longer.
   await pass(1_001)
   expect(await taken(other)).toBe('taken')
 })

@@ -10,7 +10,7 @@ async function expired() {
   pair.upstream.onApi = knows('fresh')
   pair.upstream.requests.length = 0
   const ask = () => client.get(participantsUrl(pair))
-  /** While it waits for the next try of the refresh, its seconds pass. */
+  /** Lets the seconds pass for which a refresh waits before its next try. */
   const askPatiently = async () => {
     const answer = ask()
     let isThere = false

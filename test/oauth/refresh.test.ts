@@ -92,7 +92,7 @@ test('20 callers at once: one token request, and all get their answer', async ()
     const answer = () => knows('fresh')(request, response)
     if (request.headers.authorization === 'Bearer fresh') return answer()
     held.push(answer)
-    // Nobody hears of the expiry before all who may be in flight have asked with the old token.
+    // No caller hears of the expiry before all calls that may be in flight were sent with the old token.
     if (held.length === 5) for (const go of held) go()
   }
   pair.upstream.onApi = waiting

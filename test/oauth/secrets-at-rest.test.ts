@@ -6,14 +6,14 @@ import { sessionCookie } from '../helpers/client.ts'
 import { json, tokens } from '../helpers/upstream.ts'
 import { connect, knows, type Pair, participantsUrl, startPair } from './harness.ts'
 
-/** Every file of the app's folder (the database, its -wal and -shm) and every log line, as bytes. */
+/** Returns the bytes of every file of the app's folder (the database, its -wal and -shm) and of every log line. */
 function everything({ app }: Pair): Record<string, string> {
   const folder = dirname(fileOf(app))
   const files = readdirSync(folder).map(name => [name, readFileSync(join(folder, name), 'latin1')])
   return { ...Object.fromEntries(files), log: JSON.stringify(app.log) }
 }
 
-/** Raw, hex in both cases, and base64 in each of its three alignments, without the characters that neighbours change. */
+/** Returns a text raw, as hex in both cases, and as base64 in its three alignments, without what its neighbours change. */
 function spellings(text: string): string[] {
   const hex = Buffer.from(text).toString('hex')
   const base64 = [0, 1, 2].flatMap(offset => {

@@ -27,7 +27,7 @@ export const post = (
 export interface OperatorClient {
   readonly client: Client
   get(path: string): Promise<Reply>
-  /** With the form token of a page. */
+  /** Posts a form with the form token of a page. */
   press(path: string, fields?: Record<string, string>): Promise<Reply>
 }
 
@@ -59,7 +59,7 @@ export const row = (n: number, change: Partial<InboxRow> = {}): InboxRow => ({
   ...change,
 })
 
-/** Puts rows into the inbox as they would stand there later. */
+/** Stores rows of the inbox as they would stand there later. */
 export async function stored(query: Queries, rows: readonly InboxRow[]): Promise<number[]> {
   const ids: number[] = []
   for (let n = 0; n < rows.length; n += 500)

@@ -10,7 +10,7 @@ const START = Date.parse('2026-05-09T12:00:00Z')
 const STATES = ['done', 'done', 'done', 'dead', 'pending', 'duplicate', 'ignored', 'parked'] as const
 const PROVIDERS = ['revento', 'revento', 'barker', 'standard'] as const
 
-/** One a second; rare types and a sender that only came at first. */
+/** Rows a second apart, with rare types and a sender that only came at first. */
 const many = (count: number): InboxRow[] =>
   Array.from({ length: count }, (_, n) =>
     row(n, {

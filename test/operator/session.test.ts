@@ -24,7 +24,7 @@ const QUESTIONS = {
   '/operator/deliveries/1/due': '<h1>Run delivery 1 now?',
   '/operator/replays/1/stop': '<h1>Stop replay 1?',
 }
-/** One that has nothing left to do for a long time. */
+/** This replay has nothing left to do for a long time. */
 const REPLAY = {
   ...({ platform: 'real', state: 'running', total: 9, replayed: 0, last_id: 0 } as const),
   ...{ through_id: 0, created_at: Date.now(), stepped_at: Date.now() },

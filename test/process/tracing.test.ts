@@ -21,7 +21,7 @@ import { connect, knows, type Pair, participantsUrl, startPair } from '../oauth/
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const THEIRS = '4bf92f3577b34da6a3ce929d0e0e4736'
 const TRACEPARENT = `00-${THEIRS}-00f067aa0ba902b7-01`
-/** In a payload, in an error of a handler, and as a token: none of it may stand in a span. */
+/** This text stands in a payload, in a handler's error and in a token; it may stand in no span. */
 const PRIVATE = 'words-of-a-participant'
 
 afterEach(() => {
@@ -50,7 +50,7 @@ function OTLPTraceExporter() { return memory }
 }
 
 interface Traced extends Pair {
-  /** So many that have ended since the last call. */
+  /** Resolves with the spans that have ended since the last call, when there are this many. */
   spans(most: number): Promise<readonly ReadableSpan[]>
 }
 
@@ -80,7 +80,7 @@ async function startTraced(handler: (context: HandlerContext) => Promise<unknown
   return traced
 }
 
-/** The names, each below what it began in; `~` is a link to a span of these, `?` one to another. */
+/** Draws the spans by name, each below the one in which it began; `~` is a link to one of them, `?` a link to another. */
 function drawn(spans: readonly ReadableSpan[]): string[] {
   const ids = new Map(spans.map(span => [span.spanContext().spanId, span]))
   const rows = (parent: string | undefined, indent: string): string[] =>
@@ -96,7 +96,7 @@ function drawn(spans: readonly ReadableSpan[]): string[] {
 }
 const startOf = ({ startTime: [s, ns] }: ReadableSpan) => s * 1e9 + ns
 
-/** In two pieces: Node reads the second one for nobody in particular. */
+/** Sends the body in two pieces, because Node reads the second one outside the request's own span. */
 async function post({ app }: Pair): Promise<void> {
   const { body, headers } = signedDelivery({ event: { data: { name: PRIVATE } } })
   async function* pieces() {

@@ -40,7 +40,7 @@ export async function startApi<R extends Runtime>(runtime: R) {
     },
     runtime,
   )
-  /** Waits for ever unless told otherwise. */
+  /** Returns the API of a connection, whose calls wait for ever unless `patience` says otherwise. */
   const as = ({ connection = CONNECTION, withAccessToken, patienceMs, signal, share }: Caller = {}) =>
     client.forEvent(connection, withAccessToken ?? (call => call('token-1')), {
       patienceMs: patienceMs ?? Number.POSITIVE_INFINITY,
@@ -51,7 +51,7 @@ export async function startApi<R extends Runtime>(runtime: R) {
 }
 
 export interface Watched {
-  /** When each request came, by the test's clock, and how many were unanswered then. */
+  /** The moments at which requests came, by the test's clock, and how many had no answer at once. */
   arrivals: number[]
   mostInFlight: number
   inFlight: number
@@ -72,7 +72,7 @@ export function watch(upstream: Upstream, clock: Runtime, answer: Answer = json(
   return watched
 }
 
-/** Until for a while nothing came to the upstream. Where it has answered all, that is a few turns of the event loop. */
+/** Resolves when no request has come for a while; where all have answers, that is a few turns of the event loop. */
 export async function quiet(upstream: Upstream): Promise<void> {
   for (let calm = 0, seen = -1; calm < 3; ) {
     if (upstream.unanswered() > 0) await delay(10)
@@ -98,7 +98,7 @@ export async function play(clock: ManualClock, upstream: Upstream, calls: Promis
 export const times = <T>(n: number, make: (n: number) => T): T[] =>
   Array.from({ length: n }, (_, i) => make(i))
 
-/** The most events that any half-open stretch of this length holds. */
+/** Returns the most events that any half-open stretch of this length holds. */
 export const mostWithin = (moments: number[], lengthMs: number): number =>
   Math.max(...moments.map(from => moments.filter(at => at >= from && at < from + lengthMs).length))
 

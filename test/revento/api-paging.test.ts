@@ -10,7 +10,7 @@ async function all<T>(rows: AsyncIterable<T>): Promise<T[]> {
   return list
 }
 
-/** A list by its cursors: each page has one row that names it. */
+/** Serves a list by its cursors, with one row a page, which names the page. */
 function list(next: (cursor: string | undefined, n: number) => Partial<Page>) {
   const asked: (string | undefined)[] = []
   const rows = allPages(async ({ cursor }) => {

@@ -10,7 +10,7 @@ const good = json(200, emptyPage)
 const reset: Answer = (_request, response) => void response.socket?.resetAndDestroy()
 const silence: Answer = () => undefined
 
-/** One answer after the other; the last one stays. */
+/** Gives one answer after the other, and then the last one for ever. */
 function answers(upstream: Upstream, ...list: Answer[]): void {
   upstream.onApi = (request, response) => {
     const answer = list.length > 1 ? list.shift() : list[0]
@@ -136,7 +136,7 @@ test('a caller without the patience for the pause gets the error of its one atte
 })
 
 describe('with tokens', () => {
-  /** As oauth/access-token does it: one refresh, one more run of the call. */
+  /** Calls as oauth/access-token does: after token_expired one refresh and one more run of the call. */
   const refreshing = () => {
     const seen = { runs: 0 }
     const withAccessToken = async <T>(call: (token: string) => Promise<T>): Promise<T> => {

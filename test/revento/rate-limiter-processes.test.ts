@@ -9,7 +9,7 @@ import { until } from '../helpers/wait.ts'
 import { mostWithin, times } from './api-harness.ts'
 
 const WORKER = fileURLToPath(new URL('../helpers/limit-worker.ts', import.meta.url))
-/** Revento's own limits, in a time that a test has. */
+/** Windows like Revento's, but short enough for a test. */
 const WINDOWS = [
   { limit: 30, lengthMs: 2_000 },
   { limit: 60, lengthMs: 6_000 },

@@ -8,7 +8,7 @@ import { testDatabase } from '../helpers/database.ts'
 import { rounds } from '../helpers/rounds.ts'
 import { manualClock, mostWithin, times } from './api-harness.ts'
 
-/** Both bind within few requests. */
+/** Both windows are so small that few requests fill them. */
 const WINDOWS: readonly Window[] = [
   { limit: 6, lengthMs: 60_000 },
   { limit: 15, lengthMs: 600_000 },
@@ -24,7 +24,7 @@ const burst = fc.record({
   process: fc.integer({ min: 0, max: PROCESSES - 1 }),
   thereMs: fc.integer({ min: 0, max: 9_000 }),
   backMs: fc.integer({ min: 0, max: 900 }),
-  /** Some leave again while they wait. */
+  /** Some callers go away while they wait. */
   leaveMs: fc.option(fc.integer({ min: 0, max: 90_000 }), { nil: undefined }),
   /** The process dies with what it has sent, and another one takes its place. */
   dies: fc.boolean(),
@@ -37,7 +37,7 @@ const burst = fc.record({
 })
 type Burst = typeof burst extends fc.Arbitrary<infer T> ? T : never
 
-/** Processes on one database and one machine, in a time that is moved. */
+/** Runs processes on one database and one machine, in a time that the test moves. */
 function machine(query: Queries, organizationId: string) {
   const budgets = createBudgets(query, 'real')
   const clock = manualClock()

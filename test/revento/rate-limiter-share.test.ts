@@ -4,7 +4,7 @@ import { SHARE } from '../../src/sync/index.ts'
 import { emptyPage, json } from '../helpers/upstream.ts'
 import { manualClock, mostWithin, play, startApi, times } from './api-harness.ts'
 
-/** Whoever shares has this patience, and comes again by itself; see src/sync. */
+/** A caller with a share has this patience, and calls again by itself; see src/sync. */
 const sharing = { share: SHARE, patienceMs: 2_000 }
 
 test('a caller with a share leaves the rest of a minute to others', async () => {

@@ -4,7 +4,7 @@ import { manualClock, play, quiet, startApi, times } from './api-harness.ts'
 
 const LIMITED = { code: 'rate_budget_used', status: 0 }
 
-/** The minute is used up: the next room comes in 60 s. */
+/** Uses up the minute, so that there is room again after 60 s. */
 async function usedUp() {
   const started = await startApi(manualClock())
   await Promise.all(times(30, () => started.api.participants()))

@@ -16,7 +16,7 @@ const CHALLENGE = createHash('sha256').update(VERIFIER).digest('base64url')
 export const CLIENT = { client_id: 'app_client', client_secret: 'app_secret' }
 export const WEBHOOK_SECRET = 'hook_secret'
 
-/** A clock that stands still until it is moved; sleepers wake when it passes their time. */
+/** A clock that stands still until it is moved; a sleep ends when the clock passes its end. */
 class TestRuntime implements Runtime {
   #now = Date.parse('2026-12-01T10:00:00Z')
   #sleepers = new Set<{ at: number; wake: () => void }>()

@@ -13,7 +13,7 @@ const PATHS = [
 
 const page = ({ url }: Started, path: string) => call(`${url}${path}`, { headers: BROWSER })
 
-/** As a browser sends a form; follows nothing. */
+/** Posts a form as a browser does, and follows no redirect. */
 const submit = ({ url }: Started, path: string, fields: Record<string, string>) =>
   call(`${url}${path}`, {
     method: 'POST',

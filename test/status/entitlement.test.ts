@@ -12,7 +12,7 @@ import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { BROWSER, connect, type Pair, startPair } from '../oauth/harness.ts'
 
-/** Whose rows are asked for, and the other two that the store holds. */
+/** The owner whose rows are asked for, and the two other owners in the store. */
 const MINE = { event_id: 'evt_a', organization_id: 'org_1' }
 const OTHERS = [
   { event_id: 'evt_a', organization_id: 'org_2' },
@@ -159,7 +159,7 @@ async function stage(visitor: Visitor): Promise<Stage> {
   const keys: Partial<Record<Visitor, Key>> = { 'other organization': organization, 'other event': event }
   const client = (visitor !== 'none' && clients.get(keys[visitor] ?? MINE)) || createClient()
   // part: page {
-  // So that its title is known before it ends.
+  // The page is opened, so that the title is known before the connection ends.
   await until(async () =>
     (await clients.get(MINE)?.get(pair.app.url, BROWSER))?.text.includes(`<h1><bdi>${canaryOf(MINE)}`),
   )

@@ -8,7 +8,7 @@ import { until } from '../helpers/wait.ts'
 import { signedDelivery } from '../helpers/webhook.ts'
 import { BROWSER, connect, EVENT, expectError, type Pair, startPair } from '../oauth/harness.ts'
 
-/** As the page's script asks: what the page shows already is not sent. */
+/** Opens the stream as the page's script does, which is not sent what the page shows already. */
 async function streamUrl(pair: Pair, client: Client): Promise<string> {
   const { text } = await client.get(`${pair.app.url}/`, BROWSER)
   const [, path = ''] = /data-stream="([^"]+)"/.exec(text) ?? []

@@ -8,7 +8,7 @@ import { takeBack } from '../helpers/older-schema.ts'
 const onSqlite = inject('store') === 'sqlite'
 export const STATES = ['pending', 'running', 'done', 'parked', 'dead', 'duplicate', 'ignored'] as const
 
-/** A database as the version before leaves it, with as many deliveries. */
+/** Makes a database as the version before this one leaves it, with this many deliveries. */
 export async function before(rows: number = STATES.length): Promise<TestDatabase> {
   const database = await testDatabase()
   await takeBack(database.query, '058')

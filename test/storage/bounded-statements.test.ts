@@ -16,7 +16,7 @@ import { signedDelivery } from '../helpers/webhook.ts'
 import { ORGANIZATION, seedLarge } from './large-data.ts'
 
 const ROWS = 600
-/** The largest batch there is: that of waking, and of what ends by itself. */
+/** The largest batch of all: waking uses it, and so does the ending of what ends by itself. */
 const MOST = 500
 const HOUR = 3_600_000
 const PATIENCE_MS = 60_000

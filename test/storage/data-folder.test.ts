@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { node } from '../helpers/child.ts'
 import { testFolder } from '../helpers/folder.ts'
 
-/** Root may write everywhere: the look is taken as another user, in a process of its own. */
+/** The check runs as another user, in a process of its own, because root may write everywhere. */
 const LOOK = `
 const { checkDataFolder } = await import(process.argv[1])
 const root = process.getuid() === 0

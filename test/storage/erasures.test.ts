@@ -13,7 +13,7 @@ import { testDatabase } from '../helpers/database.ts'
 import { erase, storeDelivery, storeEnding } from '../helpers/erase.ts'
 import { tokenSet } from '../helpers/sealed.ts'
 
-/** That of `tokenSet(1)`. */
+/** The connection of `tokenSet(1)`. */
 const EVENT = { eventId: 'evt_1', organizationId: 'org_1' }
 const HOUR = 3_600_000
 const NEVER = new AbortController().signal
@@ -31,7 +31,7 @@ async function stage() {
     connect: (platform: Platform = 'real', organizationId = 'org_1') =>
       connections(platform).save({ ...tokenSet(1), organizationId }),
     connections,
-    /** A delivery that was handled, and its participant. */
+    /** Stores a delivery that was handled, and its participant. */
     async handled(name: string, o: { platform?: Platform; organizationId?: string; at?: number } = {}) {
       const { platform = 'real', organizationId = 'org_1', at = clock.now() } = o
       const event = { ...EVENT, organizationId }
@@ -42,7 +42,7 @@ async function stage() {
       return id
     },
     erase: (o: Partial<Parameters<typeof erase>[2]> = {}) => erase(query, clock, { ...EVENT, ...o }),
-    /** Whose names are stored, and the connections with their tokens. */
+    /** Returns whose names are stored, and the connections with their tokens. */
     async left() {
       const inbox = query.selectFrom('inbox').select('body').where('type', '<>', 'data.deletion_required')
       const people = query.selectFrom('participants').select('name')
@@ -208,7 +208,7 @@ test('what waited or had failed becomes ignored, and a replay of it says that it
 
 const ofEvent = (id: number) => ({ ...EVENT, id, type: 'activity.updated', platform: 'real' as const })
 
-/** The ids whose bodies are there, and how many batches a sweep took until it was stopped after `batches`. */
+/** Returns the ids whose bodies are left, and how many batches a sweep took until it was stopped after `batches`. */
 async function sweepSome(query: Queries, batches: number): Promise<{ done: boolean; taken: number }> {
   const stop = new AbortController()
   let taken = 0

@@ -7,7 +7,7 @@ import { rounds } from '../helpers/rounds.ts'
 
 const at = (second: number) => new Date(Date.UTC(2026, 4, 9, 14, 0, second)).toISOString()
 
-/** What does not depend on when we were told. */
+/** Returns the columns that do not depend on when the event came. */
 const facts = (rows: readonly ParticipantRecord[]) =>
   rows.map(({ name, name_at, application_status, status_at, last_type, occurred_at }) => ({
     ...{ name, name_at, application_status, status_at },

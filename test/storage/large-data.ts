@@ -8,7 +8,7 @@ import { seedEvent } from '../helpers/seed.ts'
 
 const DAY = 86_400_000
 export const ORGANIZATION = 'org_test_formal'
-/** What there is in which state, oldest first: as an inbox is where each came in its turn. */
+/** The states of the deliveries, oldest first, as in an inbox where each came in its turn. */
 const EVENTS = [
   { eventId: 'evt_ended', state: 'done', days: 40 },
   { eventId: 'evt_left', state: 'parked', days: 40 },
@@ -18,7 +18,7 @@ const EVENTS = [
   { eventId: 'evt_ahead', state: 'pending', days: 0 },
 ] as const satisfies readonly { eventId: string; state: DeliveryState; days: number }[]
 
-/** So many of everything that grows with what people and platforms send: deliveries of each event, runs, connections … */
+/** Stores `rows` of everything that grows with what people and platforms send: deliveries of each event, connections … */
 export async function seedLarge(query: Queries, store: Store, rows: number): Promise<void> {
   const now = Date.now()
   for (const { eventId, state, days } of EVENTS) {
@@ -33,13 +33,13 @@ export async function seedLarge(query: Queries, store: Store, rows: number): Pro
         .values(numbers.slice(from, from + 400).map(row) as never)
         .execute()
   }
-  // Written under a clock that was two years ahead.
+  // These were written under a clock that was two years ahead.
   await query
     .updateTable('outcomes')
     .set({ next_at: now + 730 * DAY })
     .where('event_id', '=', 'evt_ahead')
     .execute()
-  // Each of the first has as many runs as any keeps.
+  // The first deliveries have as many runs as any delivery keeps.
   for (const eventId of ['evt_ended', 'evt_handled', 'evt_erased']) {
     const { id } = await query
       .selectFrom('inbox')

@@ -9,7 +9,7 @@ import { testFile } from '../helpers/database.ts'
 import { testFolder } from '../helpers/folder.ts'
 import { until } from '../helpers/wait.ts'
 
-/** Another process that takes the write lock, says so, and gives it back after `ms`. */
+/** Starts a process that takes the write lock, says so, and gives it back after `ms`. */
 async function lockFor(path: string, ms: number) {
   const script = `
     const db = new (require('node:sqlite').DatabaseSync)(${JSON.stringify(path)})
@@ -21,7 +21,7 @@ async function lockFor(path: string, ms: number) {
   return child
 }
 
-/** The longest time between two turns of the event loop while `work` runs. */
+/** Measures the longest time between two turns of the event loop while `work` runs. */
 async function longestPause(work: () => Promise<unknown>): Promise<number> {
   let [last, longest] = [performance.now(), 0]
   const turn = () => {

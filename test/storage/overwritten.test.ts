@@ -17,7 +17,7 @@ import { until } from '../helpers/wait.ts'
 import { NO_BACKLOG } from '../webhooks/dispatch/dispatching.ts'
 
 const ORGANIZATION = { organizationId: 'org_1' }
-/** In the row itself, on one page beside it, on many. */
+/** Lengths of bodies that stand in the row itself, on one page beside it, and on many. */
 const SIZES = [300, 3_000, 6_000, 20_000]
 const canary = (eventId: string, n: number) => `Ada-${eventId}-${n}-Lovelace`
 

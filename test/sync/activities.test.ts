@@ -25,7 +25,7 @@ async function stage(o: Parameters<typeof startMirror>[0] = {}) {
   })
 }
 
-/** One whose program is copied. */
+/** Makes a stage on which a program of this many activities is copied. */
 async function copied(count: number) {
   const s = await stage()
   await s.connect(BOTH)

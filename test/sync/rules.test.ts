@@ -161,7 +161,7 @@ describe('events and pages', () => {
       ...{ participantId: 'ptp_2', type: 'participant.profile_updated', isTheirs: true },
       snapshot: person(2, { email: 'new@example.org' }),
     })
-    // One of two changes was told.
+    // Handlers were told of one of the two changes.
     set(s, 3, { application_status: 'pending', email: 'lost@example.org' })
     await s.webhook({ participantId: 'ptp_3', applicationStatus: 'pending', type: 'application.submitted' })
     // The webhook told of another state than the one that followed.
@@ -205,7 +205,7 @@ test('an ended connection stops its run, and an erased one takes the copy along;
     undefined,
     undefined,
   ])
-  // Not told: nothing was known of them.
+  // Handlers were told nothing of them, because nothing was known of them.
   s.before = async () => {}
   await s.connect()
   expect(await s.compare()).toMatchObject({ outcome: 'done', added: 120 })

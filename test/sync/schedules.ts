@@ -150,7 +150,7 @@ const sorted = (row: Row) => Object.fromEntries(Object.entries(row).toSorted(([a
 interface Told {
   readonly history: ReadonlyMap<string, readonly Fact[]>
   readonly spans: readonly Span[]
-  /** Those of whom a webhook came. */
+  /** The participants of whom a webhook came. */
   readonly toldOf: ReadonlySet<string>
 }
 

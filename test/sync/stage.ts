@@ -11,7 +11,7 @@ import { type TestDatabase, testDatabase } from '../helpers/database.ts'
 import { erase, storeDelivery } from '../helpers/erase.ts'
 import { tokenSet } from '../helpers/sealed.ts'
 
-/** That of `tokenSet(1)`. */
+/** The connection of `tokenSet(1)`. */
 export const KEY = { eventId: 'evt_1', organizationId: 'org_1' }
 /** A third of a lease: this one passes in real time. No other wait of a run is as long. */
 const RENEWAL_MS = 10_000
@@ -139,7 +139,7 @@ export async function startMirror(o: MirrorStage = {}) {
     told: () => told,
     platformNow,
     connect: (scope = 'event.read') => connections.save({ ...tokenSet(1), scope }),
-    /** One run, with those that begin because of it. */
+    /** Runs one comparison, with those that begin because of it. */
     async compare(signal = NEVER) {
       await sync.ask(KEY, 'asked')
       for (let n = 0; n < 20 && (await sync.worker.take(signal)) > 0; n++) await sync.worker.settled()

@@ -12,7 +12,7 @@ const read = (path: string) => JSON.parse(readFileSync(new URL(`../../${path}`, 
 const locked: Record<string, Package> = read('package-lock.json').packages
 const manifest: Record<string, Record<string, string> | undefined> = read('package.json')
 
-/** As Node looks for it: beside the package that wants it, then in each folder above. */
+/** Finds a package as Node does: beside the one that needs it, then in each folder above. */
 function found(wanting: string, name: string): boolean {
   if (locked[`${wanting && `${wanting}/`}node_modules/${name}`]) return true
   const parent = wanting.lastIndexOf('/node_modules/')

@@ -13,7 +13,7 @@ const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta
 const readme = read('README.md')
 const example = read('.env.example')
 const found = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(match => match[1] ?? '')
-/** The same names in any order, none twice. */
+/** Expects the same names in any order, and none twice. */
 function expectSame(a: readonly string[], b: readonly string[]): void {
   expect(new Set(a)).toEqual(new Set(b))
   expect(a.length).toBe(b.length)

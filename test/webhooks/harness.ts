@@ -14,7 +14,7 @@ export interface Receiver extends TestApp {
   post(delivery: Delivery): Promise<{ status: number; text: string; type: string }>
   send(o?: Parameters<typeof signedDelivery>[0]): ReturnType<Receiver['post']>
   rows(): Promise<Row[]>
-  /** Rows once none waits to be handled. */
+  /** Resolves with the rows when none waits to be handled. */
   settled(): Promise<Row[]>
   requestLog(): Record<string, unknown>[]
 }

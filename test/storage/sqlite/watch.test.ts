@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { SqliteWatch } from '../../../src/storage/sqlite/watch.ts'
 import { testFolder } from '../../helpers/folder.ts'
 
-/** Another connection that fills the log and empties it, over and over. */
+/** A second connection that fills the log and empties it, over and over. */
 const OTHER = `
   const { workerData, parentPort } = require('node:worker_threads')
   const { DatabaseSync } = require('node:sqlite')

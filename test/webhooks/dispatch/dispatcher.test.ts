@@ -28,7 +28,7 @@ test('never more handlers at once than the bound, and all of them in the end', a
   expect(most).toBe(3)
 })
 
-/** All that there are. */
+/** Resolves when all deliveries of the database are done. */
 const allDone = (b: Bench, ids: readonly number[]) =>
   until(async () => {
     const rows = b.database.query.selectFrom('outcomes').select(eb => eb.fn.countAll<number>().as('n'))
@@ -80,7 +80,7 @@ test('two dispatchers on one database run each delivery once', async () => {
 test('a lease that ran out is run again, and the late run changes nothing any more', async () => {
   const b = await bench()
   const { open, wait } = gates()
-  // Its own time stands still: like a process that was suspended and never met its time limit.
+  // The first dispatcher's time stands still, as in a process that was suspended and never met its time limit.
   const late = () => wait().then(() => Promise.reject(new Error('late')))
   const run = (delivery: { id: number }) => (delivery.id === id ? late() : Promise.resolve())
   b.dispatcher({ concurrency: 1, run }, manualClock())

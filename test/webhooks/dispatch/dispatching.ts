@@ -29,7 +29,7 @@ export interface Bench {
 
 export const KEY: ConnectionKey = { eventId: 'evt_1', organizationId: 'org_1' }
 
-/** Never full. */
+/** A backlog that is never full. */
 export const NO_BACKLOG = { added() {}, isFull: () => false }
 
 const readRow = (database: TestDatabase, id: number) =>
@@ -107,7 +107,7 @@ export async function bench(): Promise<Bench> {
   }
 }
 
-/** Connected; or changed to a state that is not. */
+/** Stores a connection that is connected, or in the given state. */
 export async function saveConnection(
   { query }: Pick<TestDatabase, 'query'>,
   key: ConnectionKey,

@@ -22,7 +22,7 @@ async function twoDispatchers() {
   return { ...b, set, runs, open: () => void gates.splice(0).map(end => end()) }
 }
 
-/** So many times both look, `ms` later than before. */
+/** Lets both look this many times, each time `ms` later. */
 async function looks(b: Bench, count: number, ms = 1_000) {
   for (let n = 0; n < count; n++) {
     await until(() => b.clock.sleepers().filter(ms => ms === 1_000).length === 2)
@@ -51,7 +51,7 @@ test.for(JUMPS)('set by %d ms, a lease of a process that died ends after its own
   const id = await b.append()
   await until(() => b.runs.length === 1)
   const { query } = b.database
-  // As if another process had claimed it, and died.
+  // The delivery is left as if another process had claimed it and died.
   const died = {
     state: 'running',
     lease_owner: 'gone',

@@ -53,7 +53,7 @@ test('an outcome that cannot be stored at once is stored later, and the handler 
   const id = await b.append()
   await b.reaches(id, 'done')
   expect(runs).toBe(1)
-  // The same through a settler whose store fails three times.
+  // The outcome is stored once more, by a settler whose store fails three times.
   await b.database.query.updateTable('outcomes').set({ state: 'running', lease_owner: 'me' }).execute()
   const settler = createSettler(query, 'me', systemRuntime)
   const ended = { id, type: 't', platform: 'real', eventId: null, organizationId: null, attempt: 1 } as const

@@ -12,7 +12,7 @@ import { type Bench, bench } from '../dispatch/dispatching.ts'
 
 const deliveries = ({ database }: Bench) => createDeliveries(database.query)
 
-/** A delivery in this state, whatever brought it there. */
+/** Stores a delivery in this state. */
 async function standing(b: Bench, state: 'dead' | 'ignored' | 'parked' | 'done', eventId = 'evt_1') {
   const id = await b.append({ eventId })
   await b.database.query

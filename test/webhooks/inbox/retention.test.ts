@@ -151,7 +151,7 @@ test('what was noted under a clock that was ahead is of unknown age: it is not g
     .execute()
   const answers = async () => (await b.query.selectFrom('inline_answers').select('key').execute()).length
   b.watch()
-  /** An hour, in which retention looks once. */
+  /** Lets an hour pass, in which retention looks once. */
   const look = async (ms = HOUR) => {
     await until(() => b.clock.sleepers().includes(HOUR))
     b.clock.advance(ms)

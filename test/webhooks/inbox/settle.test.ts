@@ -5,7 +5,7 @@ import { type Bench, bench, stopNow } from '../dispatch/dispatching.ts'
 const runsOf = (b: Bench, id: number) =>
   b.database.query.selectFrom('runs').selectAll().where('inbox_id', '=', id).orderBy('started_at').execute()
 
-/** As a process leaves a delivery when it dies in the middle of it. */
+/** Leaves a delivery as a process does that dies in the middle of it. */
 const died = (b: Bench, id: number, crashes: number) =>
   b.database.query
     .updateTable('outcomes')

@@ -15,8 +15,8 @@ import { openDatabase } from '../../../src/storage/open.ts'
 const { HANGS, CLOCK_AHEAD_MS = '0' } = process.env
 // A signal for which nobody waits would end the process.
 process.on('SIGUSR2', () => {})
-// Never busy: a test machine's load is not what the app gives way to.
-// What is done every five seconds, to renew a lease, is done twice a second.
+// The event loop never counts as late, however busy the test machine is.
+// A sleep of five seconds takes half a second, so that leases are renewed more often.
 const runtime = {
   ...systemRuntime,
   late: () => 0,

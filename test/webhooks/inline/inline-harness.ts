@@ -34,7 +34,7 @@ export async function startAsked(handler: InlineHandler, o: TestAppOptions = {})
   return app
 }
 
-/** One app for the tests of a file that ask once: each brings its handler, and finds its own rows alone. */
+/** Starts one app for the tests of a file that ask once. Each test brings its handler, and finds only its own rows. */
 export function sharedAsked(): (handler: InlineHandler) => Promise<Asked> {
   let opened: Promise<Asked> | undefined
   let handled: InlineHandler = async () => undefined

@@ -228,7 +228,7 @@ test('a repeat waits no longer than a first one may take', async () => {
   const key = { lease_until: clock.now() + 15_000 }
   const repeat = first.ask({ event_id: 'whevt_w' }, { at: clock.now() })
   await until(() => clock.sleepers().includes(100))
-  // Its holder is far away: nothing here ends the first run.
+  // The process that holds the lease is elsewhere, so that nothing here ends its run.
   await first.database.query
     .updateTable('inline_answers')
     .set({ ...key, lease_owner: 'elsewhere' })

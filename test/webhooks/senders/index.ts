@@ -3,5 +3,5 @@ import { shopify } from './shopify.ts'
 import { slack } from './slack.ts'
 import { stripe } from './stripe.ts'
 
-/** What a builder could write; none is shipped. */
+/** Senders as a builder could write them; none of them is shipped. */
 export const moreSenders = [github, slack, stripe, shopify]

@@ -43,7 +43,7 @@ async function start() {
 const isSendable = ({ headers }: Hostile) =>
   Object.values(headers).every(value => /^[\t\x20-\x7e\x80-\xff]*$/.test(value) && value === value.trim())
 
-/** Of one flipped bit, changed digit or cut at each place, every sixteenth; of all else, each. */
+/** Returns every sixteenth of the cases with one flipped bit, changed digit or cut, and all the others. */
 const isSent = ({ what }: Hostile, n: number) =>
   n % 16 === 0 || !/^(bit \d+ flipped|cut to \d+|byte \d+|. at \d+ of the signature)/.test(what)
 

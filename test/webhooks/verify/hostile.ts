@@ -251,7 +251,7 @@ function* others(k: KnownAnswer): Generator<Hostile> {
   }
 }
 
-/** The same secret in the form that the other one wants. */
+/** Returns the same secret in the form that the other provider requires. */
 const sharedWith = (other: Provider, secret: string) =>
   other.secret.toKey && !new RegExp(other.secret.form).test(secret)
     ? `whsec_${Buffer.from(secret).toString('base64')}`

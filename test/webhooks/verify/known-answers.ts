@@ -11,7 +11,7 @@ export interface KnownAnswer {
   readonly id: string
   readonly signature: string
   readonly body: Buffer
-  /** As Node gives them. */
+  /** The headers as Node gives them: names in small letters. */
   readonly headers: Record<string, string>
   /** The moment the timestamp names, in ms. */
   readonly now: number
@@ -37,7 +37,7 @@ const read = (path: string): Vectors => {
 /** The template's, and the builder's. */
 const vectors: Vectors = { ...read('test/vectors/signatures.json'), ...read(OWN) }
 
-/** Of one provider: the file calls Standard Webhooks by its whole name. */
+/** Returns the known answers of one provider; the file calls Standard Webhooks by its whole name. */
 export function knownAnswers(provider: Provider): KnownAnswer[] {
   const { secret, cases } = vectors[provider.name] ??
     vectors[`${provider.name}-webhooks`] ?? { secret: '', cases: [] }
