@@ -39,7 +39,7 @@ export interface Participants {
   find(participantId: string): Promise<Participant | undefined>
   /** Sorted by name. */
   list(filter?: ParticipantFilter): AsyncIterable<Participant>
-  /** Those whose `changedAt` is this moment (ms) or later, in that order, with those who have gone. */
+  /** The participants whose `changedAt` is this moment (ms) or later, in that order, with those who have gone. */
   changedSince(ms: number): AsyncIterable<Participant>
   /** The stored rows are as of this moment (ms) or later; undefined before the first complete comparison. */
   freshAsOf(): Promise<number | undefined>

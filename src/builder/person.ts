@@ -20,7 +20,7 @@ export interface OwnRows {
   readonly rows: readonly Record<string, unknown>[]
 }
 
-/** So many bodies are in memory at once: each is at most 16 MiB, and mostly a kilobyte. */
+/** At most this many bodies are in memory at once: each has at most 16 MiB, and mostly a kilobyte. */
 const BATCH = 50
 const MOST_ROWS = 1_000
 

@@ -30,7 +30,7 @@ export const hasLost = (trx: Queries, run: RunRow) =>
     .limit(1)
     .executeTakeFirst()
 
-/** Those whom no pass from this one on has seen, but nobody with a webhook since the run began: their page may be older. */
+/** Rows that no pass from `since` on has seen. Rows with a webhook since the run began are left out: their page may be older. */
 export const unseen = (trx: Queries, run: RunRow, since: number) =>
   trx
     .selectFrom(run.list)

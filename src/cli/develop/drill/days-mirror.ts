@@ -9,7 +9,7 @@ interface Run {
   readonly pages: number
 }
 
-/** So many people fill three further pages. */
+/** This many people fill three further pages. */
 const MORE = 150
 const COMPARED_MS = 60_000
 /** What a run reads within a moment of an event stays as the event said. */
