@@ -2,11 +2,11 @@ import type { Runtime } from '../../process/runtime.ts'
 
 /** How much the dispatcher takes at once, and how it gives way to webhooks that are arriving. */
 export interface Pace {
-  /** How many deliveries to claim: about as many as half a second will finish, at the speed of the last ones. */
+  /** How many deliveries to claim now: about as many as half a second will finish, at the speed since the last claim. */
   batch(): number
   finished(): void
   arrived(): void
-  /** The wait before the next claim, in ms. */
+  /** Called after a claim: the wait before the next one, in ms. */
   pause(): number
 }
 
@@ -26,10 +26,15 @@ const BUSY = 0.1
 export function createPace(concurrency: number, runtime: Pick<Runtime, 'monotonic' | 'idle'>): Pace {
   let [last, lastIdle] = [runtime.monotonic(), runtime.idle()]
   let [finished, arrived] = [0, 0]
-  let batch = concurrency
   let pause = 0
   return {
-    batch: () => batch,
+    // The time that a claim takes is not in it: it says nothing of handlers, and where claims are slow, as those of many
+    // instances are that take turns, smaller ones would only make them more.
+    batch() {
+      const ms = Math.max(runtime.monotonic() - last, 0.1)
+      const wanted = Math.round((finished / ms) * LOOK_AHEAD_MS)
+      return Math.max(Math.min(wanted, arrived > 0 ? MOST_BUSY : MOST), concurrency)
+    },
     finished() {
       finished++
     },
@@ -39,8 +44,6 @@ export function createPace(concurrency: number, runtime: Pick<Runtime, 'monotoni
     pause() {
       const [now, idle] = [runtime.monotonic(), runtime.idle()]
       const ms = Math.max(now - last, 0.1)
-      const wanted = Math.round((finished / ms) * LOOK_AHEAD_MS)
-      batch = Math.max(Math.min(wanted, arrived > 0 ? MOST_BUSY : MOST), concurrency)
       const busy = arrived > 0 && (idle - lastIdle) / ms < BUSY
       pause = busy ? Math.min(Math.max(pause * 2, MIN_PAUSE_MS), MAX_PAUSE_MS) : Math.floor(pause / 2)
       ;[last, lastIdle, finished, arrived] = [now, idle, 0, 0]
