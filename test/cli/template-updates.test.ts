@@ -1,11 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { node } from '../helpers/child.ts'
-import { testFolder } from '../helpers/folder.ts'
-import { typed } from '../helpers/typed.ts'
+import { makeFolder, testFolder } from '../helpers/folder.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli/template/', import.meta.url))
 const CORE = Array.from({ length: 30 }, (_, i) => `export const line${i} = ${i}`)
@@ -71,16 +70,11 @@ function repository(folder: string) {
       }
     },
     commit(message: string) {
-      git('add', '-A')
-      git('commit', '-q', '-m', message)
-      return git('rev-parse', 'HEAD')
+      const all = 'git add -A && git commit -q -m "$0" && git rev-parse HEAD'
+      return execFileSync('sh', ['-c', all, message], { cwd: folder, env: asAuthor, encoding: 'utf8' }).trim()
     },
+    /** As a process of its own: of this one, which is large, each of the fifty that it starts would cost ten times as much. */
     async run(command: 'mine' | 'update' | 'remove', ...args: string[]) {
-      const { code, out, err } = await typed(join(CLI, `${command}.ts`), args, { cwd: folder, env: asAuthor })
-      return { code, said: out + err }
-    },
-    /** The same as a process. */
-    async start(command: 'mine', ...args: string[]) {
       const child = node([join(CLI, `${command}.ts`), ...args], { cwd: folder, env: asAuthor })
       const code = await child.ended
       return { code, said: child.output.out + child.output.err }
@@ -120,24 +114,59 @@ const NEWER: Files = {
   'package-lock.json': START['package-lock.json'].replaceAll('1.0.0', '1.1.0'),
 }
 
-let template: Repository
+type How = 'with history' | 'as a copy'
+
+/** Made once: a test has copies of them, because git takes a hundred processes to make one. */
+const made = makeFolder()
+const clones = new Map<How, Repository>()
+const clonesOfOurs = new Map<How, Repository>()
+afterAll(made.remove)
+let origin: Repository
 let first: string
+beforeAll(() => {
+  origin = newRepository('template')
+  origin.write(START)
+  first = origin.commit('The template')
+})
+let template: Repository
 beforeEach(() => {
-  template = repository(testFolder())
-  template.git('init', '-q', '-b', 'main')
-  template.write(START)
-  first = template.commit('The template')
+  template = copyOf(origin)
 })
 
-function clone(how: 'with history' | 'as a copy'): Repository {
-  const mine = repository(testFolder())
-  if (how === 'with history') mine.git('clone', '-q', template.folder, '.')
-  else {
-    mine.git('init', '-q', '-b', 'main')
-    mine.write(START)
-    mine.commit('Initial commit')
-  }
-  return mine
+function newRepository(name: string): Repository {
+  const one = repository(join(made.path, name))
+  mkdirSync(one.folder)
+  one.git('init', '-q', '-b', 'main')
+  return one
+}
+
+function copyOf({ folder }: Repository): Repository {
+  const copy = repository(testFolder())
+  cpSync(folder, copy.folder, { recursive: true })
+  return copy
+}
+
+function clone(how: How): Repository {
+  const known = clones.get(how)
+  if (known) return copyOf(known)
+  const one = how === 'as a copy' ? newRepository(how) : repository(join(made.path, how))
+  if (how === 'as a copy') {
+    one.write(START)
+    one.commit('Initial commit')
+  } else origin.git('clone', '-q', '.', one.folder)
+  clones.set(how, one)
+  return copyOf(one)
+}
+
+/** A clone that is called badges and has handlers of its own. */
+async function cloneOfOurs(how: How): Promise<Repository> {
+  const known = clonesOfOurs.get(how)
+  if (known) return copyOf(known)
+  const one = repository(join(made.path, `${how}, ours`))
+  cpSync(clone(how).folder, one.folder, { recursive: true })
+  await makeMine(one)
+  clonesOfOurs.set(how, one)
+  return copyOf(one)
 }
 
 async function makeMine(mine: Repository) {
@@ -157,7 +186,7 @@ function release() {
 
 test('mine renames the package, remembers the template, and removes what only the template promises', async () => {
   const mine = clone('with history')
-  expect(await mine.start('mine', 'badges')).toMatchObject({ code: 0 })
+  expect(await mine.run('mine', 'badges')).toMatchObject({ code: 0 })
   expect(JSON.parse(mine.read('package.json'))).toMatchObject({
     name: 'badges',
     version: '1.0.0',
@@ -175,8 +204,7 @@ test('mine renames the package, remembers the template, and removes what only th
 test.each(['with history', 'as a copy'] as const)(
   'an update of a clone %s has no conflict, and keeps what is yours',
   async how => {
-    const mine = clone(how)
-    await makeMine(mine)
+    const mine = await cloneOfOurs(how)
     const newer = release()
     mine.git('fetch', '-q', template.folder, 'main')
     const { code, said } = await mine.run('update', 'FETCH_HEAD')
@@ -222,8 +250,7 @@ test.each(['with history', 'as a copy'] as const)(
 )
 
 test('what both sides changed is named, and nothing is changed', async () => {
-  const mine = clone('with history')
-  await makeMine(mine)
+  const mine = await cloneOfOurs('with history')
   mine.write({ 'src/core.ts': `${CORE.with(2, 'export const line2 = "mine"').join('\n')}\n` })
   const head = mine.commit('An edit of ours')
   release()
@@ -257,9 +284,10 @@ test('what both sides changed is named, and nothing is changed', async () => {
 test.each(['with history', 'as a copy'] as const)(
   'a part goes with its lines and tests, and no update of a clone %s brings it back',
   async how => {
-    const mine = clone(how)
-    expect(await mine.run('remove', 'radio')).toMatchObject({ code: 1, said: /npm run mine -- NAME first/ })
-    await makeMine(mine)
+    const theirs = clone(how)
+    expect(await theirs.run('remove', 'radio')).toMatchObject({ code: 1, said: /npm run mine -- NAME first/ })
+    expect(theirs.git('status', '--porcelain')).toBe('')
+    const mine = await cloneOfOurs(how)
     expect(await mine.run('remove', 'radar')).toMatchObject({ code: 1, said: /radar is no part: radio/ })
     expect(await mine.run('remove', 'radio')).toMatchObject({ code: 0, said: /Without radio: src had \d+/ })
     mine.commit('No radio')
@@ -285,8 +313,7 @@ test.each(['with history', 'as a copy'] as const)(
 )
 
 test('a part that files of yours use stays, and they are named', async () => {
-  const mine = clone('with history')
-  await makeMine(mine)
+  const mine = await cloneOfOurs('with history')
   mine.write({ 'src/integration/waves.ts': "import { radio } from '../radio/index.ts'\n" })
   const head = mine.commit('Waves')
   expect(await mine.run('remove', 'radio')).toMatchObject({

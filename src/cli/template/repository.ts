@@ -45,19 +45,23 @@ export function tryGit(...args: string[]): string | undefined {
   }
 }
 
+/** What git keeps of work that is not at its end, and what takes it back. */
+const HALF_DONE = [
+  ['MERGE_HEAD', 'git merge --abort'],
+  ['rebase-merge', 'git rebase --abort'],
+  ['CHERRY_PICK_HEAD', 'git cherry-pick --abort'],
+] as const
+
 /** A command that changes files changes them in a clean working tree only, so that git can undo all of it. */
 export function refuseUnclean(again: string): void {
   if (!existsSync('package.json') || tryGit('rev-parse', '--show-prefix') !== '')
     throw new Usage('Run this in the top folder of the project, which must be a git repository: git init')
-  for (const [file, undo] of [
-    ['MERGE_HEAD', 'git merge --abort'],
-    ['rebase-merge', 'git rebase --abort'],
-    ['CHERRY_PICK_HEAD', 'git cherry-pick --abort'],
-  ] as const)
-    if (existsSync(git(['rev-parse', '--git-path', file])))
-      throw new Usage(
-        `A ${file.split(/[_-]/, 1)[0]?.toLowerCase()} is half done. Finish it, or type: ${undo}`,
-      )
+  const paths = git(['rev-parse', ...HALF_DONE.flatMap(([file]) => ['--git-path', file])]).split('\n')
+  const begun = HALF_DONE.find((_, n) => existsSync(paths[n] ?? ''))
+  if (begun)
+    throw new Usage(
+      `A ${begun[0].split(/[_-]/, 1)[0]?.toLowerCase()} is half done. Finish it, or type: ${begun[1]}`,
+    )
   const changed = git(['status', '--porcelain'])
   if (changed !== '')
     throw new Usage(`These files are not committed:\n${changed}\nCommit or stash them, then type: ${again}`)
