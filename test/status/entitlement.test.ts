@@ -1,10 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { describe, expect, inject, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { senders } from '../../src/integration/senders/index.ts'
 import type { ConnectionState } from '../../src/storage/schema.ts'
 import { routesOf } from '../hardening/surface.ts'
 import { type Client, createClient } from '../helpers/client.ts'
-import { rounds } from '../helpers/rounds.ts'
 import { SENDERS_ENV } from '../helpers/senders.ts'
 import { openStream } from '../helpers/stream.ts' // part: page
 import { type Answer, json, tokens } from '../helpers/upstream.ts'
@@ -237,13 +236,7 @@ const ENDED: Partial<Record<Visitor, string>> = {
 }
 // part: page }
 
-/** On PostgreSQL those whose statements differ, and all of them in CI; on SQLite all. */
-const SEEN: readonly Visitor[] =
-  inject('store') === 'sqlite' || rounds(1) > 1
-    ? VISITORS
-    : ['own', 'disconnected', 'other organization', 'other event', 'sandbox']
-
-describe.for(SEEN)('to "%s"', visitor => {
+describe.for(VISITORS)('to "%s"', visitor => {
   test('each route shows and changes what is granted, and nothing else', async () => {
     const own = visitor === 'none' || visitor === 'sandbox' ? undefined : (FOREIGN[visitor] ?? MINE)
     const s = await stage(visitor)
