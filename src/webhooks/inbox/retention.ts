@@ -222,7 +222,15 @@ function endedBefore(trx: Queries, rows: readonly Row[], aged: readonly Row[], b
 const mendEnds = (trx: Queries, rows: readonly Row[], now: number) =>
   trx
     .updateTable('outcomes')
-    .set({ finished_at: now })
+    .set(eb => ({
+      finished_at: now,
+      started_at: eb
+        .case()
+        .when('started_at', '>', latestEnd(now, 0))
+        .then(now)
+        .else(eb.ref('started_at'))
+        .end(),
+    }))
     .where('id', 'in', ids(rows.map(row => row.id)))
     .where('finished_at', '>', latestEnd(now, 0))
     .execute()

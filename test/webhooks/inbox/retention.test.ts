@@ -139,6 +139,7 @@ test('what was noted under a clock that was ahead is of unknown age: it is not g
   const ahead = b.clock.now() + 730 * DAY
   await b.end([parked], 'parked', null)
   await b.end([done, late], 'done', ahead)
+  await b.query.updateTable('outcomes').set({ started_at: ahead }).where('id', '=', late).execute()
   await b.query
     .updateTable('deliveries')
     .set({ received_at: ahead })
@@ -167,6 +168,14 @@ test('what was noted under a clock that was ahead is of unknown age: it is not g
   // It came before one that is old by now.
   expect(await b.row(parked)).toMatchObject({ state: 'dead' })
   expect([await b.rows(), await answers()]).toEqual([[parked, late, newest], 0])
+  // Its run ends no sooner than it began.
+  const mended = await b.query
+    .selectFrom('outcomes')
+    .selectAll()
+    .where('id', '=', late)
+    .executeTakeFirstOrThrow()
+  expect(mended.finished_at).toBeLessThan(ahead)
+  expect(mended.started_at).toBe(mended.finished_at)
   await look(31 * DAY)
   expect(await b.rows()).toEqual([newest])
 })
