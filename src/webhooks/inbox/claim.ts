@@ -266,13 +266,16 @@ async function stillOpen(trx: Queries, due: readonly Due[]): Promise<Due[]> {
   return due.filter(row => open.has(row.id))
 }
 
+/** In small statements: each has its time limit, and where all of them had one, a slow network would let none be claimed. */
 async function largeBodies(trx: Queries, rows: readonly Due[]): Promise<Map<number, Uint8Array | null>> {
-  const large = rows.filter(row => (row.bytes ?? 0) > SMALL).map(row => row.id)
-  if (large.length === 0) return new Map()
-  const found = await trx
-    .selectFrom('deliveries')
-    .select(['id', 'body'])
-    .where('id', 'in', ids(large))
-    .execute()
-  return new Map(found.map(({ id, body }) => [id, body]))
+  const bodies = new Map<number, Uint8Array | null>()
+  let left = rows.filter(row => (row.bytes ?? 0) > SMALL)
+  while (left.length > 0) {
+    const batch = byteBatch(left)
+    const among = ids(batch.map(row => row.id))
+    const found = await trx.selectFrom('deliveries').select(['id', 'body']).where('id', 'in', among).execute()
+    for (const { id, body } of found) bodies.set(id, body)
+    left = left.slice(batch.length)
+  }
+  return bodies
 }
