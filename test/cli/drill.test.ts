@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { DAYS } from '../../src/cli/develop/drill/days.ts'
@@ -51,7 +52,8 @@ test.skipIf(process.platform === 'win32')(
       const pairs = stdout.split('\n').map(line => line.trim().split(/ +/).map(Number))
       return pairs.find(([, parent]) => parent === child.pid)?.[0]
     }
-    const app = await until(started, 20_000)
+    // Each look starts a process.
+    const app = await until(async () => started() ?? void (await delay(100)), 20_000)
     child.process.kill('SIGTERM')
     expect(await child.ended).toBe(130)
     await until(() => !isAlive(app))
