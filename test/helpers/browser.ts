@@ -89,6 +89,8 @@ async function startBrowser(): Promise<TestBrowser> {
       // The pages of all hosts share one renderer. Otherwise an app and its sandbox would each start one of their own.
       '--disable-site-isolation-trials',
       '--renderer-process-limit=1',
+      // No page lives long enough to win back what it costs to optimise its code.
+      '--js-flags=--no-opt --no-maglev',
     ],
   })
   return {
