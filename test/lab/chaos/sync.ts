@@ -21,7 +21,9 @@ export async function runSync(world: World, until: AbortSignal, signal: 'SIGINT'
   return { code, printed: child.output.out + child.output.err }
 }
 
-const OPEN = 'select count(*) as n from sync_runs where finished_at is null'
+/** Comparisons under way, and deliveries that have not run or whose process was killed: they may bring somebody new. */
+const OPEN = `select (select count(*) from sync_runs where finished_at is null)
+  + (select count(*) from outcomes where state = 'running' or state = 'pending' and attempts = 0) as n`
 const HERE = `select participant_id, name, application_status from participants
   where event_id = '${EVENT}' and gone_at is null`
 
@@ -30,7 +32,7 @@ export async function mirrored(world: World): Promise<string[]> {
   const giveUpAt = Date.now() + PATIENCE_MS
   await delay(STORY_MS)
   while (Number((await world.store.read<{ n: number }>(OPEN))[0]?.n) > 0) {
-    if (Date.now() > giveUpAt) return ['a comparison did not end within four minutes']
+    if (Date.now() > giveUpAt) return ['a comparison or a delivery did not end within four minutes']
     await delay(200)
   }
   const { code, printed } = await runSync(world, AbortSignal.timeout(PATIENCE_MS), 'SIGKILL')
