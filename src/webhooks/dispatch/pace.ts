@@ -12,16 +12,16 @@ export interface Pace {
 
 /** In a large claim more of the random dedupe keys share a page; a small claim delays answers less. */
 const MOST = 500
-const MOST_BUSY = 100
+const MOST_BUSY = 50
 const LOOK_AHEAD_MS = 500
 const MIN_PAUSE_MS = 5
-const MAX_PAUSE_MS = 125
+const MAX_PAUSE_MS = 62
 const BUSY = 0.1
 
 /**
- * A sender waits ten seconds for its answer, but a stored delivery can wait. So when webhooks arrive and the process has
- * no idle time left, claims become rarer and larger, down to eight a second. Batches share the cost of a commit; small
- * ones keep slow handlers from leasing what another process could run.
+ * A sender waits ten seconds for its answer, but a stored delivery can wait. So while webhooks arrive claims are small, and
+ * when the process has no idle time left they become rarer, down to sixteen a second. Batches share the cost of a commit;
+ * small ones also keep slow handlers from leasing what another process could run.
  */
 export function createPace(concurrency: number, runtime: Pick<Runtime, 'monotonic' | 'idle'>): Pace {
   let [last, lastIdle] = [runtime.monotonic(), runtime.idle()]

@@ -33,9 +33,9 @@ test('claims that wait long for their turn do not become smaller', () => {
   expect(batches).toEqual([500, 500, 500, 500, 500])
 })
 
-test('while webhooks arrive a claim takes at most 100', () => {
+test('while webhooks arrive a claim takes at most 50', () => {
   const { pace, round } = paced()
   pace.arrived()
-  expect(round(500, { runsMs: 100, claimMs: 1 })).toBe(100)
+  expect(round(500, { runsMs: 100, claimMs: 1 })).toBe(50)
   expect(round(500, { runsMs: 100, claimMs: 1 })).toBe(500)
 })
