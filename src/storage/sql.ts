@@ -82,20 +82,21 @@ export function statement<Row = never>(text: string, { onPostgres = '' } = {}) {
     (await execute(query, parameters)).rows
 }
 
+/** A `statement` that gives no rows: resolves with how many it has changed. */
+export function change(text: string) {
+  const execute = executor(text)
+  return async (query: Queries, ...parameters: readonly unknown[]): Promise<number> =>
+    Number((await execute(query, parameters)).numAffectedRows)
+}
+
 /**
- * Changes something for each row of parameters, which are numbers and storable texts; resolves with how many rows changed.
- * SQLite runs `each` for every row, in one call: half of what it takes to read the rows from JSON. PostgreSQL runs `all`
- * once, whose $1 is JSON: { "0": [row], "1": … }.
+ * A `change` that SQLite runs for each row in one call, with the row's numbers and storable texts as parameters: half of
+ * what it takes to read the rows from JSON. PostgreSQL does not know it.
  */
-export function changeEach(each: string, all: string) {
-  const onSqlite = forSqlite(each)
-  const onServer = executor(all)
-  return async (query: Queries, rows: readonly (readonly (string | number)[])[]): Promise<number> => {
-    const changing = isPostgres(query)
-      ? onServer(query, [recordsText(rows)])
-      : query.executeQuery(CompiledQuery.raw(onSqlite, [...rows]))
-    return Number((await changing).numAffectedRows)
-  }
+export function changeEach(text: string) {
+  const onSqlite = forSqlite(text)
+  return async (query: Queries, rows: readonly (readonly (string | number)[])[]): Promise<number> =>
+    Number((await query.executeQuery(CompiledQuery.raw(onSqlite, [...rows]))).numAffectedRows)
 }
 
 const forSqlite = (text: string) => text.replaceAll(/\$(?=\d)/g, '?')

@@ -11,6 +11,7 @@ import {
   idsText,
   integer,
   isOpen,
+  isPostgres,
   lock,
   records,
   statement,
@@ -225,20 +226,29 @@ async function end(
   await set(ended.exhausted, { state: 'dead', finished_at: now, lease_owner: null, last_error })
 }
 
-const leaseEach = changeEach(
-  `update outcomes set state = 'running', attempts = attempts + 1, lease_owner = $1, next_at = $2 where id = $3`,
-  `update outcomes set state = 'running', attempts = attempts + 1, lease_owner = r.value ->> 0,
-    next_at = cast(r.value ->> 1 as bigint)
-    from json_each($1) as r where id = cast(r.value ->> 2 as bigint) and state in ('pending', 'running')`,
-)
+const LEASE = `update outcomes set state = 'running', attempts = attempts + 1, lease_owner = $1, next_at = $2`
+const leaseEach = changeEach(`${LEASE} where id = $3`)
+const leaseOpen = statement<{ id: number }>(`${LEASE} where id in (select cast(r.key as bigint)
+  from json_each($3) as r) and state in ('pending', 'running') returning id`)
+
+/** Gives those that are still open: on PostgreSQL an erasure, or the operator, may have ended some meanwhile. */
+async function leaseRows(trx: Queries, due: readonly Due[], o: ClaimOptions): Promise<readonly Due[]> {
+  const [list, until] = [due.map(row => row.id), o.now + o.leaseMs]
+  if (isPostgres(trx)) {
+    const leased = await leaseOpen(trx, o.owner, until, idsText(list))
+    const has = new Set(leased.map(row => row.id))
+    return due.filter(row => has.has(row.id))
+  }
+  await leaseEach(
+    trx,
+    list.map(id => [o.owner, until, id]),
+  )
+  return due
+}
 
 async function lease(trx: Queries, due: readonly Due[], o: ClaimOptions): Promise<Claimed[]> {
   if (due.length === 0) return []
-  const leased = await leaseEach(
-    trx,
-    due.map(({ id }) => [o.owner, o.now + o.leaseMs, id]),
-  )
-  const runnable = leased === due.length ? due : await stillOpen(trx, due)
+  const runnable = await leaseRows(trx, due, o)
   const bodies = await largeBodies(trx, runnable)
   // The delivery that has waited longest comes first.
   return runnable.map(row => ({
@@ -256,14 +266,6 @@ async function lease(trx: Queries, due: readonly Due[], o: ClaimOptions): Promis
     receipt: row.trace_id,
     body: row.body ?? bodies.get(row.id) ?? null,
   }))
-}
-
-/** On PostgreSQL an erasure, or the operator, may have ended some since they were read. */
-async function stillOpen(trx: Queries, due: readonly Due[]): Promise<Due[]> {
-  const among = ids(due.map(row => row.id))
-  const rows = await trx.selectFrom('outcomes').select('id').where('id', 'in', among).where(isOpen).execute()
-  const open = new Set(rows.map(row => row.id))
-  return due.filter(row => open.has(row.id))
 }
 
 /** In small statements: each has its time limit, and where all of them had one, a slow network would let none be claimed. */

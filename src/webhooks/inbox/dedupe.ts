@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Queries } from '../../storage/database.ts'
 import type { DeliveryKeysTable, Platform } from '../../storage/schema.ts'
-import { changeEach, ids, namesText, statement } from '../../storage/sql.ts'
+import { changeEach, ids, isPostgres, namesText, statement } from '../../storage/sql.ts'
 
 /** What a delivery is recognized by. */
 export interface Identified {
@@ -67,19 +67,23 @@ export async function findDuplicates(trx: Queries, rows: readonly Identified[]):
   }
   // Keys are written in the order of the index: neighbours share a page, and its place in the log.
   fresh.sort((a, b) => (a.key < b.key ? -1 : 1))
-  if (fresh.length > 0)
-    await recordKeys(
-      trx,
-      fresh.map(({ key, id }) => [key, id]),
-    )
+  if (fresh.length > 0) await recordKeys(trx, fresh)
   return duplicates
 }
 
-const recordKeys = changeEach(
-  'insert into delivery_keys (key, inbox_id) values ($1, $2)',
-  `insert into delivery_keys (key, inbox_id)
-    select r.value ->> 0, cast(r.value ->> 1 as bigint) from json_each($1) as r`,
-)
+const recordAll = statement(`insert into delivery_keys (key, inbox_id)
+  select r.key, cast(cast(r.value as text) as bigint) from json_each($1) as r`)
+const recordEach = changeEach('insert into delivery_keys (key, inbox_id) values ($1, $2)')
+
+/** No key needs an escape, so the members of the object are joined here: an object with so many names takes longer. */
+const recordKeys = (trx: Queries, rows: readonly { key: string; id: number }[]) =>
+  isPostgres(trx)
+    ? recordAll(trx, `{${rows.map(({ key, id }) => `"${key}":${id}`).join()}}`)
+    : recordEach(
+        trx,
+        rows.map(({ key, id }) => [key, id]),
+      )
+
 const ownersAmong = statement<DeliveryKeysTable>(
   `select key, inbox_id from delivery_keys where key in (select r.key from json_each($1) as r)`,
 )

@@ -6,10 +6,12 @@ import type { Queries } from '../../storage/database.ts'
 import { type Erasable, erasedAmong } from '../../storage/erasures.ts'
 import type { OutcomesTable } from '../../storage/schema.ts'
 import {
+  change,
   changeEach,
   eventLock,
   ids,
   integer,
+  isPostgres,
   lockShared,
   records,
   recordsText,
@@ -76,23 +78,29 @@ const isOnlyRun = (ended: Ended): ended is OnlyRun =>
   ended.delivery.attempt === 1 && ended.outcome.state === 'done' && ended.run?.calls.length === 0
 type OnlyRun = Ended & Required<Pick<Ended, 'run'>>
 
-const END = "update outcomes set state = 'done', last_error = null, lease_owner = null,"
-const endOnlyRuns = changeEach(
-  `${END} started_at = $1, finished_at = $2
-    where id = $3 and attempts = 1 and state = 'running' and lease_owner = $4`,
-  `${END} started_at = cast(r.value ->> 0 as bigint), finished_at = cast(r.value ->> 1 as bigint)
-    from json_each($1) as r where id = cast(r.value ->> 2 as bigint) and attempts = 1 and state = 'running'
-    and lease_owner = r.value ->> 3`,
-)
+const END = `update outcomes set state = 'done', last_error = null, lease_owner = null,`
+const endEach = changeEach(`${END} started_at = $1, finished_at = $2
+  where id = $3 and attempts = 1 and state = 'running' and lease_owner = $4`)
+const endAll =
+  change(`${END} started_at = cast(r.value ->> 0 as bigint), finished_at = cast(r.value ->> 1 as bigint)
+  from json_each($1) as r where outcomes.id = cast(r.key as bigint)
+  and outcomes.attempts = 1 and outcomes.state = 'running' and outcomes.lease_owner = $2`)
+
+const endOnlyRuns = (trx: Queries, only: readonly OnlyRun[], owner: string) => {
+  const rows = only.map(({ delivery, run }) => [run.startedAt, run.endedAt, delivery.id] as const)
+  return isPostgres(trx)
+    ? endAll(trx, `{${rows.map(([from, to, id]) => `"${id}":[${from},${to}]`).join()}}`, owner)
+    : endEach(
+        trx,
+        rows.map(row => [...row, owner]),
+      )
+}
 
 /** Stores such runs in the rows of their deliveries, so that they need no rows of their own. Returns the other runs. */
 async function settleOnlyRuns(trx: Queries, group: readonly Ended[], owner: string): Promise<Ended[]> {
   const only = group.filter(isOnlyRun)
   if (only.length === 0) return [...group]
-  const ended = await endOnlyRuns(
-    trx,
-    only.map(({ delivery, run }) => [run.startedAt, run.endedAt, delivery.id, owner]),
-  )
+  const ended = await endOnlyRuns(trx, only, owner)
   const others = group.filter(ended => !isOnlyRun(ended))
   return ended === only.length ? others : [...others, ...(await outlived(trx, only))]
 }
